@@ -1,0 +1,74 @@
+package envoy
+
+import (
+	"cmp"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/meshc/meshc/internal/diag"
+)
+
+// Type is the kind of an xDS resource, in the order in which a proxy takes a change: clusters, their endpoints,
+// listeners, route configurations, virtual hosts.
+type Type int
+
+// The types of xDS that a bundle holds.
+const (
+	Cluster Type = iota
+	Endpoints
+	Listener
+	RouteConfiguration
+	VirtualHost
+)
+
+// URL returns the type URL of the resource type.
+func (t Type) URL() string {
+	const p = "type.googleapis.com/envoy.config."
+	switch t {
+	case Cluster:
+		return p + "cluster.v3.Cluster"
+	case Endpoints:
+		return p + "endpoint.v3.ClusterLoadAssignment"
+	case Listener:
+		return p + "listener.v3.Listener"
+	case RouteConfiguration:
+		return p + "route.v3.RouteConfiguration"
+	default:
+		return p + "route.v3.VirtualHost"
+	}
+}
+
+// Resource is one xDS resource with the places in the input that made it.
+type Resource struct {
+	Type    Type
+	Name    string // a VirtualHost is named <route configuration>/<virtual host>, as VHDS wants it
+	Message proto.Message
+	Origins []Origin
+	// Selector says which endpoints belong to a Cluster of discovery type EDS, for a server that sees live endpoints.
+	Selector *EndpointSelector
+}
+
+// Origin is one place in the input behind a resource or a part of it.
+type Origin struct {
+	At     string // part of the resource: "" all of it, "routes/3" the fourth route, "filter_chains/NAME" a chain
+	Pos    diag.Pos
+	Object diag.Ref
+	Field  string // path in the object, as spec.http[0]
+}
+
+// EndpointSelector names the endpoints of a cluster: those of a service port that carry the labels.
+type EndpointSelector struct {
+	Hostname  string            `json:"hostname"`
+	Namespace string            `json:"namespace"`
+	Port      uint32            `json:"port"`
+	PortName  string            `json:"portName,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+}
+
+// Sort orders resources by type and name.
+func Sort(rs []*Resource) {
+	slices.SortStableFunc(rs, func(a, b *Resource) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name))
+	})
+}
