@@ -7,8 +7,6 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
-
-	"github.com/meshc/meshc/compiler/mesh"
 )
 
 // Names of the clusters and listeners that every sidecar has, as Istio calls them.
