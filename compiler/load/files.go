@@ -1,0 +1,190 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const stdinName = "stdin"
+
+// display is a path as findings show it: forward slashes, without "./" and doubled slashes.
+func display(p string) string { return path.Clean(filepath.ToSlash(p)) }
+
+func readStdin(r io.Reader) *batch {
+	b := &batch{}
+	if r == nil {
+		b.fail(stdinName, 1, "MESHC1002", "standard input cannot be read here", "Name a file or directory.")
+		return b
+	}
+	data, err := io.ReadAll(io.LimitReader(r, MaxSourceSize+1))
+	if err != nil {
+		b.fail(stdinName, 1, "MESHC1002", "standard input cannot be read: "+err.Error(), "Check the command that writes it.")
+		return b
+	}
+	if len(data) > MaxSourceSize {
+		b.fail(stdinName, 1, "MESHC1005", fmt.Sprintf("standard input is larger than %d bytes", MaxSourceSize), "Compile fewer objects at once.")
+		return b
+	}
+	b.files = []file{{name: stdinName, data: data, stream: true}}
+	return b
+}
+
+func readPath(ctx context.Context, s string) *batch {
+	b := &batch{}
+	info, err := os.Stat(s)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		b.fail(display(s), 1, "MESHC1002", "there is no file or directory "+s, "Check the path; a Git revision is written PATH#ref=REV.")
+	case err != nil:
+		b.fail(display(s), 1, "MESHC1002", reason(err), "Check the path and its permissions.")
+	case info.IsDir():
+		readDir(ctx, b, s)
+	case !info.Mode().IsRegular():
+		b.fail(display(s), 1, "MESHC1002", s+" is neither a file nor a directory", "Use - to read standard input.")
+	default:
+		readOne(b, s, info.Size())
+	}
+	return b
+}
+
+func readOne(b *batch, s string, size int64) {
+	if size > MaxFileSize {
+		b.fail(display(s), 1, "MESHC1005", fmt.Sprintf("the file has %d bytes; the limit is %d", size, MaxFileSize), "Split the file.")
+		return
+	}
+	data, err := os.ReadFile(s)
+	if err != nil {
+		b.fail(display(s), 1, "MESHC1002", reason(err), "Check the permissions.")
+		return
+	}
+	b.files = []file{{name: display(s), data: data}}
+}
+
+// reason is an error of the file system without the path, which the finding names already.
+func reason(err error) string {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return "cannot be read: " + pe.Err.Error()
+	}
+	return "cannot be read: " + err.Error()
+}
+
+func readDir(ctx context.Context, b *batch, dir string) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		b.fail(display(dir), 1, "MESHC1002", reason(err), "Check the permissions.")
+		return
+	}
+	defer root.Close()
+	walk(ctx, b, root.FS(), ".", display(dir))
+}
+
+// isManifest tells by the name whether a file in a directory is read.
+func isManifest(name string) bool {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".yaml", ".yml", ".json":
+		return true
+	}
+	return false
+}
+
+var kustomizationNames = [...]string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
+
+func isKustomization(name string) bool { return slices.Contains(kustomizationNames[:], name) }
+
+func kustomizationIn(fsys fs.FS, dir string) string {
+	for _, n := range kustomizationNames {
+		if info, err := fs.Stat(fsys, path.Join(dir, n)); err == nil && !info.IsDir() {
+			return path.Join(dir, n)
+		}
+	}
+	return ""
+}
+
+// walk collects the manifests below dir, in order of path. Names that start with a dot are skipped, as is a
+// kustomization file, which lists objects and is none.
+func walk(ctx context.Context, b *batch, fsys fs.FS, dir, prefix string) {
+	total := int64(0)
+	err := fs.WalkDir(fsys, dir, func(p string, e fs.DirEntry, err error) error {
+		if ctx.Err() != nil {
+			return fs.SkipAll
+		}
+		name := join(prefix, strings.TrimPrefix(strings.TrimPrefix(p, dir), "/"))
+		if err != nil {
+			b.fail(name, 1, "MESHC1002", reason(err), "Check the permissions.")
+			return nil
+		}
+		if p != dir && strings.HasPrefix(e.Name(), ".") {
+			if e.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if e.IsDir() || isKustomization(e.Name()) || !isManifest(e.Name()) {
+			return nil
+		}
+		if len(b.files) >= MaxFiles || total > MaxSourceSize {
+			b.fail(name, 1, "MESHC1005", fmt.Sprintf("the source holds more than %d files or %d bytes", MaxFiles, MaxSourceSize), "Name the directories that hold the mesh.")
+			return fs.SkipAll
+		}
+		if data, ok := readEntry(b, fsys, p, name); ok {
+			total += int64(len(data))
+			b.files = append(b.files, file{name: name, data: data})
+		}
+		return nil
+	})
+	if err != nil {
+		b.fail(prefix, 1, "MESHC1002", reason(err), "Check the permissions.")
+	}
+}
+
+func join(prefix, rest string) string {
+	if prefix == "." || prefix == "" {
+		return rest
+	}
+	return path.Join(prefix, rest)
+}
+
+// readEntry reads one file of a tree, within the limits and never through a link that leaves the tree.
+func readEntry(b *batch, fsys fs.FS, p, name string) ([]byte, bool) {
+	info, err := fs.Stat(fsys, p)
+	if err != nil {
+		if isLink(fsys, p) {
+			b.fail(name, 1, "MESHC1006", "this symbolic link leads out of the source or to nothing", "Replace the link by the file, or name the file's directory as a source of its own.")
+		} else {
+			b.fail(name, 1, "MESHC1002", reason(err), "Check the permissions.")
+		}
+		return nil, false
+	}
+	if info.IsDir() {
+		b.fail(name, 1, "MESHC1006", "this symbolic link leads to a directory, which is not followed", "Name that directory as a source of its own.")
+		return nil, false
+	}
+	if !info.Mode().IsRegular() {
+		b.fail(name, 1, "MESHC1002", "this is not a regular file", "Remove it from the directory.")
+		return nil, false
+	}
+	if info.Size() > MaxFileSize {
+		b.fail(name, 1, "MESHC1005", fmt.Sprintf("the file has %d bytes; the limit is %d", info.Size(), MaxFileSize), "Split the file.")
+		return nil, false
+	}
+	data, err := fs.ReadFile(fsys, p)
+	if err != nil {
+		b.fail(name, 1, "MESHC1002", reason(err), "Check the permissions.")
+		return nil, false
+	}
+	return data, true
+}
+
+func isLink(fsys fs.FS, p string) bool {
+	info, err := fs.Lstat(fsys, p)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0
+}

@@ -1,0 +1,236 @@
+// Package load reads the sources a user names and returns the objects in them, each with its place.
+//
+// A source is a file, a directory, a kustomization, "-" for standard input, a revision of a Git repository, or a tar
+// archive. Each kind of source becomes a list of named files (files.go, git.go, tar.go, kustomize.go); every file is
+// parsed once, into YAML syntax trees (parse.go), and plain data and positions both come from that tree. Files are
+// parsed in parallel and kept in order of source and path, so that the result does not depend on the file system.
+// What is wrong with the input is a diagnostic at a line; an error is returned only when the context ends.
+//
+// Codes: 1001 nothing to compile, 1002 source cannot be read, 1003 not YAML, 1004 template that was not rendered, 1005 limit
+// exceeded, 1006 symbolic link, 1007 repeated key, 1008 value or key that Kubernetes cannot hold, 1009 incomplete object, 1010
+// repeated object, 1011 kustomization refused, 1012 kustomization fails, 1013 Git, 1014 archive.
+package load
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"io"
+	"runtime"
+	"strings"
+
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/source"
+	"golang.org/x/sync/errgroup"
+)
+
+// Limits of one file and one source.
+const (
+	MaxFileSize   = 4 << 20   // bytes in one file
+	MaxFiles      = 50_000    // files in one source
+	MaxSourceSize = 256 << 20 // bytes in one source
+)
+
+// Options says how to read.
+type Options struct {
+	Namespace string    // given to namespaced objects without one; "default" if empty
+	Stdin     io.Reader // what the source "-" reads
+}
+
+// Result is what the sources hold.
+type Result struct {
+	Documents []*source.Document
+	Foreign   map[string]int // documents that are no Kubernetes objects or of a kind that is not ours, by "apiVersion/Kind"
+	Revision  string         // Git commit of the first source that has one, in hex
+	Dirty     bool           // the working tree of a source differs from the revision
+	Files     int            // files read
+}
+
+// NotKubernetes is the key in Result.Foreign for YAML without apiVersion and kind.
+const NotKubernetes = "not a Kubernetes object"
+
+// file is one input file before it is parsed.
+type file struct {
+	name   string // as the user would type it
+	data   []byte
+	stream bool // standard input or an archive's text: the limit of one file does not hold
+}
+
+// batch is what one source yields.
+type batch struct {
+	files    []file
+	docs     []*source.Document // already parsed (kustomize)
+	foreign  map[string]int
+	revision string
+	dirty    bool
+	count    int // files read, where files does not say
+	diags    diag.List
+}
+
+func (b *batch) fail(name string, line int, code, message, help string) {
+	b.diags.Add(finding(diag.Pos{File: name, Line: max(line, 1), Column: 1}, code, message, help))
+}
+
+func finding(p diag.Pos, code, message, help string) diag.Diagnostic {
+	return diag.Diagnostic{Code: code, Severity: diag.Error, Pos: p, Message: message, Help: help}
+}
+
+// Load reads all sources. Documents come in the order of the sources, and within a source by path and place.
+func Load(ctx context.Context, sources []string, opts Options) (*Result, diag.List, error) {
+	if opts.Namespace == "" {
+		opts.Namespace = "default"
+	}
+	res := &Result{Foreign: map[string]int{}}
+	var diags diag.List
+	seen := map[string]bool{}
+	for _, s := range sources {
+		b := read(ctx, s, opts)
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		var files []file
+		for _, f := range b.files {
+			if !seen[f.name] || f.name == stdinName {
+				files = append(files, f)
+			}
+			seen[f.name] = true
+		}
+		parsed, err := parseAll(ctx, files)
+		if err != nil {
+			return nil, nil, err
+		}
+		diags.Add(b.diags...)
+		b.merge(parsed)
+		diags.Add(parsed.diags...)
+		res.add(b, opts.Namespace, len(files))
+	}
+	diags.Add(duplicates(res.Documents)...)
+	if len(res.Documents) == 0 && !diags.HasErrors() {
+		diags.Add(nothing(sources, res))
+	}
+	diags.Sort()
+	return res, diags, nil
+}
+
+func (b *batch) merge(p *batch) {
+	b.docs = append(b.docs, p.docs...)
+	if b.foreign == nil {
+		b.foreign = map[string]int{}
+	}
+	for k, n := range p.foreign {
+		b.foreign[k] += n
+	}
+}
+
+func (r *Result) add(b *batch, namespace string, files int) {
+	for _, d := range b.docs {
+		settleNamespace(d, namespace)
+	}
+	r.Documents = append(r.Documents, b.docs...)
+	for k, n := range b.foreign {
+		r.Foreign[k] += n
+	}
+	if r.Revision == "" {
+		r.Revision = b.revision
+	}
+	r.Dirty = r.Dirty || b.dirty
+	r.Files += files + b.count
+}
+
+func settleNamespace(d *source.Document, namespace string) {
+	switch {
+	case source.ClusterScoped(d.APIVersion, d.Kind):
+		d.Namespace = ""
+	case d.Namespace == "":
+		d.Namespace = namespace
+	}
+}
+
+func nothing(sources []string, res *Result) diag.Diagnostic {
+	name := "."
+	if len(sources) > 0 {
+		name = display(sources[0])
+	}
+	if name == "-" {
+		name = stdinName
+	}
+	msg := "there is no mesh or Kubernetes object to compile in " + strings.Join(sources, ", ")
+	if n := len(res.Foreign); n > 0 {
+		msg += "; what was read is of kinds that a mesh does not use"
+	}
+	return finding(diag.Pos{File: name, Line: 1, Column: 1}, "MESHC1001", msg,
+		"Name a file or directory with Services, workloads and Istio objects (.yaml, .yml or .json).")
+}
+
+// read dispatches on the form of a source.
+func read(ctx context.Context, s string, opts Options) *batch {
+	if s == "-" {
+		return readStdin(opts.Stdin)
+	}
+	return readPath(ctx, s)
+}
+
+// parseAll parses files in parallel.
+func parseAll(ctx context.Context, files []file) (*batch, error) {
+	parts := make([]*batch, len(files))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range files {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			parts[i] = parseFile(files[i])
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	all := &batch{foreign: map[string]int{}}
+	for _, p := range parts {
+		all.docs = append(all.docs, p.docs...)
+		all.diags.Add(p.diags...)
+		for k, n := range p.foreign {
+			all.foreign[k] += n
+		}
+	}
+	return all, nil
+}
+
+// duplicates reports the second and later of objects that are the same to Kubernetes.
+func duplicates(docs []*source.Document) diag.List {
+	type key struct{ group, kind, namespace, name string }
+	first := make(map[key]*source.Document, len(docs))
+	var out diag.List
+	for _, d := range docs {
+		group, _, ok := strings.Cut(d.APIVersion, "/")
+		if !ok {
+			group = ""
+		}
+		k := key{group, d.Kind, d.Namespace, d.Name}
+		before := first[k]
+		if before == nil {
+			first[k] = d
+			continue
+		}
+		same := ""
+		if before.Digest == d.Digest {
+			same = ", with the same content"
+		}
+		f := finding(d.Pos("metadata", "name"), "MESHC1010", d.Ref().String()+" is already defined at "+before.Pos("metadata", "name").String()+same,
+			"Remove or rename one of the two; in a cluster the one applied last would replace the other.")
+		f.Object, f.Field = d.Ref(), "metadata.name"
+		f.Related = []diag.Related{{Pos: before.Pos("metadata", "name"), Object: before.Ref(), Message: "first defined here"}}
+		out.Add(f)
+	}
+	return out
+}
+
+func digest(v map[string]any) ([32]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	return sha256.Sum256(b), nil
+}

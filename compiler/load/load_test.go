@@ -1,0 +1,126 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/meshc/meshc/internal/diag"
+)
+
+// write lays out files (name, content, name, content …) in a new directory.
+func write(t testing.TB, files ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for i := 0; i+1 < len(files); i += 2 {
+		p := filepath.Join(dir, files[i])
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, []byte(files[i+1]), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func load(t testing.TB, sources ...string) (*Result, diag.List) {
+	t.Helper()
+	res, diags, err := Load(context.Background(), sources, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range diags {
+		if d.Pos.File == "" || d.Pos.Line < 1 || d.Code == "" || d.Message == "" || d.Help == "" {
+			t.Errorf("finding is incomplete: %+v", d)
+		}
+	}
+	return res, diags
+}
+
+func object(kind, name string) string {
+	return fmt.Sprintf("apiVersion: networking.istio.io/v1\nkind: %s\nmetadata:\n  name: %s\n", kind, name)
+}
+
+func TestBadInput(t *testing.T) {
+	deep := strings.Repeat("[", 200) + strings.Repeat("]", 200)
+	bomb := "a0: &a0 [x,x,x,x,x,x,x,x,x]\n"
+	for i := 1; i < 9; i++ {
+		bomb += fmt.Sprintf("a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 9), ","))
+	}
+	for _, c := range []struct{ name, text, code, at string }{
+		{"not YAML", "apiVersion: v1\nkind: [Service\n", "MESHC1003", "f.yaml:"},
+		{"tab", "apiVersion: v1\nkind: Service\nmetadata:\n\tname: x\n", "MESHC1003", "f.yaml:4"},
+		{"helm", "apiVersion: v1\nkind: Service\nmetadata:\n  name: {{ .Values.name }}\n", "MESHC1004", "f.yaml:4"},
+		{"helm control", "{{- if .Values.x }}\napiVersion: v1\n{{- end }}\n", "MESHC1004", "f.yaml:1"},
+		{"envsubst", object("VirtualService", "${NAME}"), "MESHC1004", "f.yaml:4"},
+		{"bomb", object("VirtualService", "x") + bomb, "MESHC1005", "f.yaml:"},
+		{"deep", object("VirtualService", "x") + "spec: " + deep, "MESHC1005", "f.yaml:5"},
+		{"twice", object("VirtualService", "x") + "spec:\n  hosts: [a]\n  hosts: [b]\n", "MESHC1007", "f.yaml:7"},
+		{"tag", object("VirtualService", "x") + "spec: !mine {}\n", "MESHC1008", "f.yaml:5"},
+		{"inf", object("VirtualService", "x") + "spec: .inf\n", "MESHC1008", "f.yaml:5"},
+		{"no name", "apiVersion: v1\nkind: Service\nmetadata: {}\n", "MESHC1009", "f.yaml:3"},
+		{"number name", object("Sidecar", "12"), "MESHC1008", "f.yaml:4"},
+		{"same twice", object("Sidecar", "a") + "---\n" + object("Sidecar", "a"), "MESHC1010", "f.yaml:9"},
+		{"only foreign", "apiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\n", "MESHC1001", ":1"},
+		{"empty", "", "MESHC1001", ":1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, diags := load(t, write(t, "f.yaml", c.text))
+			if len(diags) != 1 || diags[0].Code != c.code || !strings.Contains(diags[0].Pos.String(), c.at) {
+				t.Fatalf("want one %s at %s, got %+v", c.code, c.at, diags)
+			}
+		})
+	}
+}
+
+func TestSourceThatIsNotThere(t *testing.T) {
+	_, diags := load(t, "no/such/dir")
+	if len(diags) != 1 || diags[0].Code != "MESHC1002" || diags[0].Pos.File != "no/such/dir" {
+		t.Fatal(diags)
+	}
+}
+
+func TestSymlinks(t *testing.T) {
+	outside := write(t, "secret.yaml", object("Sidecar", "out"))
+	dir := write(t, "real.yaml", object("Sidecar", "in"))
+	for link, target := range map[string]string{"out.yaml": filepath.Join(outside, "secret.yaml"), "dangling.yaml": "nothing"} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Skip(err)
+		}
+	}
+	res, diags := load(t, dir)
+	if len(diags) != 2 || diags[0].Code != "MESHC1006" || diags[1].Code != "MESHC1006" || len(res.Documents) != 1 {
+		t.Fatal(diags, len(res.Documents))
+	}
+}
+
+func TestListsAndNamespaces(t *testing.T) {
+	dir := write(t, "a/list.yaml", "apiVersion: v1\nkind: List\nitems:\n- "+strings.ReplaceAll(object("Sidecar", "a"), "\n", "\n  ")+"\n- apiVersion: v1\n  kind: Namespace\n  metadata: {name: ns}\n",
+		"b.json", `{"apiVersion":"networking.istio.io/v1","kind":"SidecarList","items":[{"metadata":{"name":"b","namespace":"other"}}]}`,
+		"values.yaml", "replicas: 3\n", ".hidden/x.yaml", "]", "kustomize/kustomization.yaml", "resources: []\n", "readme.md", "]")
+	res, diags := load(t, dir)
+	if len(diags) != 0 {
+		t.Fatal(diags)
+	}
+	got := ""
+	for _, d := range res.Documents {
+		got += fmt.Sprintf("%s@%d ", d.Ref(), d.Pos("metadata", "name").Line)
+	}
+	if want := "Sidecar default/a@7 Namespace ns@11 Sidecar other/b@1 "; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if res.Foreign[NotKubernetes] != 1 || res.Files != 3 {
+		t.Errorf("foreign %v, files %d", res.Foreign, res.Files)
+	}
+}
+
+func TestStdin(t *testing.T) {
+	res, diags, err := Load(context.Background(), []string{"-"}, Options{Namespace: "shop", Stdin: strings.NewReader(object("Sidecar", "a"))})
+	if err != nil || len(diags) != 0 || res.Documents[0].Namespace != "shop" || res.Documents[0].File != stdinName {
+		t.Fatal(err, diags, res)
+	}
+}

@@ -1,0 +1,323 @@
+package load
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/source"
+	"go.yaml.in/yaml/v3"
+)
+
+// parseFile reads all documents of a file. After a syntax error the rest of the file is not read.
+func parseFile(f file) (out *batch) {
+	out = &batch{foreign: map[string]int{}}
+	if len(f.data) > MaxFileSize && !f.stream {
+		out.fail(f.name, 1, "MESHC1005", fmt.Sprintf("the file has %d bytes; the limit is %d", len(f.data), MaxFileSize), "Split the file.")
+		return out
+	}
+	p := &parser{file: f, out: out, reader: source.NewReader(limits(len(f.data)))}
+	defer func() {
+		if r := recover(); r != nil {
+			out.fail(f.name, 1, "MESHC1003", fmt.Sprintf("the YAML reader gave up on this file: %v", r), "Check the syntax of the file; comments in odd places are a common cause.")
+		}
+	}()
+	p.run()
+	return out
+}
+
+type parser struct {
+	file   file
+	out    *batch
+	reader *source.Reader
+}
+
+func (p *parser) run() {
+	dec := yaml.NewDecoder(bytes.NewReader(p.file.data))
+	for i := 0; ; i++ {
+		var n yaml.Node
+		err := dec.Decode(&n)
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			p.syntax(err)
+			return
+		}
+		if n.Kind == yaml.DocumentNode && len(n.Content) == 1 {
+			p.document(n.Content[0], "", "")
+		}
+	}
+}
+
+var lineOf = regexp.MustCompile(`line (\d+)`)
+
+// syntax reports text that is not YAML, naming the usual reason: a template that nobody rendered.
+func (p *parser) syntax(err error) {
+	msg := strings.TrimPrefix(err.Error(), "yaml: ")
+	line := 1
+	if m := lineOf.FindStringSubmatch(msg); m != nil {
+		line, _ = strconv.Atoi(m[1])
+		msg = strings.TrimPrefix(msg, m[0]+": ")
+	}
+	line = max(1, min(line, bytes.Count(p.file.data, []byte("\n"))+1))
+	if n := templateLine(p.file.data); n > 0 {
+		p.template(n)
+		return
+	}
+	p.out.fail(p.file.name, line, "MESHC1003", "this is not YAML: "+msg, "Mend the syntax on this line or the one above it.")
+}
+
+var templateAction = regexp.MustCompile(`\{\{-?\s*[^}]*\}\}`)
+
+// templateLine returns the first line that holds a Go template action outside of a comment, or 0.
+func templateLine(data []byte) int {
+	for i, l := range bytes.Split(data, []byte("\n")) {
+		if !bytes.HasPrefix(bytes.TrimSpace(l), []byte("#")) && templateAction.Match(l) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+func (p *parser) template(line int) {
+	p.out.fail(p.file.name, line, "MESHC1004", "this is a template that has not been rendered, not YAML",
+		"Render it first, as in: helm template NAME CHART | meshc check -")
+}
+
+// document takes one value of the file: an object, a list of objects, or something else. The apiVersion and kind given
+// are those an item of a typed list inherits.
+func (p *parser) document(n *yaml.Node, apiVersion, kind string) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.Kind == yaml.ScalarNode && (n.ShortTag() == "!!null" || n.Value == "") {
+		return
+	}
+	if n.Kind == yaml.SequenceNode && len(n.Content) > 0 && isObject(n.Content[0]) {
+		for _, c := range n.Content {
+			p.document(c, "", "")
+		}
+		return
+	}
+	if n.Kind != yaml.MappingNode {
+		p.other(n)
+		return
+	}
+	if v := child(n, "apiVersion"); v != nil && v.Kind == yaml.ScalarNode && v.Value != "" {
+		apiVersion = v.Value
+	}
+	if v := child(n, "kind"); v != nil && v.Kind == yaml.ScalarNode && v.Value != "" {
+		kind = v.Value
+	}
+	if apiVersion == "" || kind == "" {
+		p.other(n)
+		return
+	}
+	if items := child(n, "items"); items != nil && strings.HasSuffix(kind, "List") {
+		p.list(items, apiVersion, kind)
+		return
+	}
+	if source.Classify(apiVersion, kind) == source.Foreign {
+		p.out.foreign[apiVersion+"/"+kind]++
+		return
+	}
+	p.object(n, apiVersion, kind)
+}
+
+func isObject(n *yaml.Node) bool {
+	return n.Kind == yaml.MappingNode && child(n, "apiVersion") != nil && child(n, "kind") != nil
+}
+
+func (p *parser) other(n *yaml.Node) {
+	if hasTemplateKey(n, 0) {
+		p.template(n.Line)
+		return
+	}
+	p.out.foreign[NotKubernetes]++
+}
+
+// hasTemplateKey finds {{ x }}, which YAML reads as a mapping used as a key.
+func hasTemplateKey(n *yaml.Node, depth int) bool {
+	if depth > 4 {
+		return false
+	}
+	for i, c := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 && c.Kind == yaml.MappingNode {
+			return true
+		}
+		if hasTemplateKey(c, depth+1) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *parser) list(items *yaml.Node, apiVersion, kind string) {
+	if kind == "List" {
+		apiVersion, kind = "", ""
+	} else {
+		kind = strings.TrimSuffix(kind, "List")
+	}
+	if items.Kind == yaml.AliasNode {
+		items = items.Alias
+	}
+	if items.Kind == yaml.ScalarNode && items.ShortTag() == "!!null" {
+		return
+	}
+	if items.Kind != yaml.SequenceNode {
+		p.out.fail(p.file.name, items.Line, "MESHC1009", "items of a list of objects must be a list", "Write each object as an item that starts with a dash.")
+		return
+	}
+	for _, c := range items.Content {
+		p.document(c, apiVersion, kind)
+	}
+}
+
+func child(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			v := n.Content[i+1]
+			if v.Kind == yaml.AliasNode && v.Alias != nil {
+				v = v.Alias
+			}
+			return v
+		}
+	}
+	return nil
+}
+
+func (p *parser) object(n *yaml.Node, apiVersion, kind string) {
+	d := &source.Document{File: p.file.name, Node: n, APIVersion: apiVersion, Kind: kind}
+	if m := child(n, "metadata"); m != nil && m.Kind == yaml.MappingNode {
+		if v := child(m, "name"); v != nil && v.Kind == yaml.ScalarNode {
+			d.Name = v.Value
+		}
+		if v := child(m, "namespace"); v != nil && v.Kind == yaml.ScalarNode && v.ShortTag() != "!!null" {
+			d.Namespace = v.Value
+		}
+	}
+	v, problems := p.reader.Value(n)
+	for _, pr := range problems {
+		p.problem(d, pr)
+	}
+	if len(problems) > 0 {
+		return
+	}
+	d.Value = v.(map[string]any)
+	d.Value["apiVersion"], d.Value["kind"] = apiVersion, kind
+	if !p.named(d) {
+		return
+	}
+	sum, err := digest(d.Value)
+	if err != nil {
+		p.out.fail(d.File, n.Line, "MESHC1008", "the object cannot be written as JSON: "+err.Error(), "Remove the value that JSON cannot hold.")
+		return
+	}
+	d.Digest = sum
+	p.out.docs = append(p.out.docs, d)
+}
+
+func (p *parser) problem(d *source.Document, pr source.Problem) {
+	pos := diag.Pos{File: d.File, Line: pr.Node.Line, Column: pr.Node.Column}
+	code := "MESHC1008"
+	switch pr.Kind {
+	case source.DuplicateKey:
+		code = "MESHC1007"
+	case source.TooDeep, source.TooLarge:
+		code = "MESHC1005"
+	case source.BadKey:
+		if p.isTemplate(pr.Node.Line) {
+			p.template(pr.Node.Line)
+			return
+		}
+	}
+	f := finding(pos, code, pr.Message, pr.Help)
+	f.Object = d.Ref()
+	if pr.Related != nil {
+		f.Related = []diag.Related{{Pos: diag.Pos{File: d.File, Line: pr.Related.Line, Column: pr.Related.Column}, Object: d.Ref(), Message: "first here"}}
+	}
+	p.out.diags.Add(f)
+}
+
+func (p *parser) isTemplate(line int) bool {
+	lines := bytes.Split(p.file.data, []byte("\n"))
+	return line >= 1 && line <= len(lines) && templateAction.Match(lines[line-1])
+}
+
+var (
+	shellVariable = regexp.MustCompile(`\$\{?[A-Za-z_][A-Za-z0-9_]*`)
+	plainName     = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.:]*[A-Za-z0-9])?$`)
+)
+
+// named checks the name and namespace, on which every later phase builds.
+func (p *parser) named(d *source.Document) bool {
+	bad := func(code, msg, help string, path ...any) bool {
+		f := finding(d.Pos(path...), code, msg, help)
+		f.Object, f.Field = d.Ref(), joinPath(path)
+		p.out.diags.Add(f)
+		return false
+	}
+	meta, ok := d.Value["metadata"].(map[string]any)
+	if !ok {
+		return bad("MESHC1009", "the "+d.Kind+" has no metadata", "Add metadata with a name.", "metadata")
+	}
+	for _, k := range []string{"name", "namespace"} {
+		v, present := meta[k]
+		if !present || v == nil {
+			if k == "name" {
+				if _, gen := meta["generateName"].(string); gen {
+					return bad("MESHC1009", "the "+d.Kind+" has only a generateName, so nothing can refer to it", "Give it a name.", "metadata", "generateName")
+				}
+				return bad("MESHC1009", "the "+d.Kind+" has no name", "Add metadata.name.", "metadata")
+			}
+			continue
+		}
+		s, ok := v.(string)
+		if !ok {
+			return bad("MESHC1008", fmt.Sprintf("metadata.%s must be a string, but %v is read as a %s", k, v, typeName(v)), "Quote it.", "metadata", k)
+		}
+		if templateAction.MatchString(s) || shellVariable.MatchString(s) {
+			return bad("MESHC1004", fmt.Sprintf("metadata.%s %q holds a placeholder that has not been replaced", k, s), "Render the file first (helm template, envsubst, kustomize) and compile the result.", "metadata", k)
+		}
+		if !plainName.MatchString(s) || len(s) > 253 {
+			return bad("MESHC1008", fmt.Sprintf("metadata.%s %q is not a Kubernetes name", k, s), "Use lower-case letters, digits, '-' and '.', at most 253 of them.", "metadata", k)
+		}
+	}
+	return true
+}
+
+func joinPath(path []any) string {
+	parts := make([]string, 0, len(path))
+	for _, e := range path {
+		parts = append(parts, fmt.Sprint(e))
+	}
+	return strings.Join(parts, ".")
+}
+
+func typeName(v any) string {
+	switch v.(type) {
+	case bool:
+		return "boolean"
+	case int64, float64:
+		return "number"
+	case []any:
+		return "list"
+	case map[string]any:
+		return "mapping"
+	default:
+		return "string"
+	}
+}
+
+// limits lets a long stream hold more values than a file may, while aliases stay bounded by its length.
+func limits(size int) source.Limits {
+	l := source.DefaultLimits()
+	l.Nodes = max(l.Nodes, size/4)
+	return l
+}
