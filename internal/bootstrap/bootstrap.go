@@ -1,0 +1,313 @@
+// Package bootstrap writes the file that a stock Envoy starts with: who it is, where the ADS server is, and the few
+// things that no xDS server can tell it. Everything else comes over ADS.
+//
+// The node carries what the server needs to find the workload's class: the id in Istio's form
+// (sidecar~IP~POD.NAMESPACE~NAMESPACE.svc.DOMAIN) and metadata with namespace, labels and service account. Clusters and
+// listeners, and through them routes, virtual hosts, endpoints and secrets, are asked for on one delta ADS stream, or on
+// a state-of-the-world one for servers and proxies that want it.
+package bootstrap
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	upstreamsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// Ports of a proxy that are not for the application's traffic. The redirect rules leave them alone.
+const (
+	AdminPort  = 15000 // Envoy's admin interface, loopback only
+	HealthPort = 15021 // /healthz/ready
+	StatsPort  = 15090 // /stats/prometheus
+)
+
+// Names of the static clusters.
+const (
+	XDSCluster   = "xds-grpc"
+	AdminCluster = "prometheus_stats"
+)
+
+// Options describe one proxy.
+type Options struct {
+	Gateway        bool // router, else sidecar
+	Name           string
+	Namespace      string
+	Domain         string // DNS domain of the cluster; default cluster.local
+	Addresses      []netip.Addr
+	Labels         map[string]string // of the pod
+	Annotations    map[string]string
+	ServiceAccount string
+	Workload       string // name of the Deployment or the like; default Name
+	ClusterID      string // default Kubernetes
+	Network        string
+	MeshID         string            // default cluster.local
+	Metadata       map[string]string // more of it, as ISTIO_META_ variables of ProxyConfig give it, without the prefix
+
+	Region, Zone, SubZone string
+
+	XDSAddress string // host:port of the ADS server
+	// StateOfTheWorld asks for whole sets of resources (api_type GRPC) instead of deltas.
+	StateOfTheWorld bool
+	TLS             *TLS // nil: plaintext, for a server on the loopback interface
+
+	AdminAddress string // default 127.0.0.1:15000
+	// NoServing leaves out the listeners for health and metrics, for several proxies in one network namespace.
+	NoServing bool
+}
+
+// TLS is the proxy's side of mutual TLS to the ADS server; files are read by Envoy and watched for rotation.
+type TLS struct {
+	CertificateFile string
+	KeyFile         string
+	RootsFile       string
+	ServerName      string // SNI and the DNS name wanted in the server's certificate; empty: the host of XDSAddress
+	ServerSPIFFE    string // SPIFFE ID wanted instead of the DNS name
+}
+
+// New builds the bootstrap.
+func New(o Options) (*bootstrapv3.Bootstrap, error) {
+	if o.Name == "" || o.Namespace == "" {
+		return nil, fmt.Errorf("bootstrap: a proxy needs a name and a namespace")
+	}
+	if len(o.Addresses) == 0 {
+		return nil, fmt.Errorf("bootstrap: proxy %s.%s needs an address", o.Name, o.Namespace)
+	}
+	o.defaults()
+	node, err := Node(o)
+	if err != nil {
+		return nil, err
+	}
+	xds, err := xdsCluster(o)
+	if err != nil {
+		return nil, err
+	}
+	admin, err := address(o.AdminAddress)
+	if err != nil {
+		return nil, fmt.Errorf("bootstrap: admin address: %w", err)
+	}
+	runtime, err := structpb.NewStruct(runtimeValues())
+	if err != nil {
+		return nil, err
+	}
+	ads := &corev3.ConfigSource{ResourceApiVersion: corev3.ApiVersion_V3, ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}}, InitialFetchTimeout: durationpb.New(0)}
+	b := &bootstrapv3.Bootstrap{
+		Node:  node,
+		Admin: &bootstrapv3.Admin{Address: admin},
+		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
+			LdsConfig: ads, CdsConfig: proto.Clone(ads).(*corev3.ConfigSource), AdsConfig: adsConfig(o),
+		},
+		StaticResources: &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{xds}},
+		LayeredRuntime: &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{
+			{Name: "mesh", LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: runtime}},
+			{Name: "admin", LayerSpecifier: &bootstrapv3.RuntimeLayer_AdminLayer_{AdminLayer: &bootstrapv3.RuntimeLayer_AdminLayer{}}},
+		}},
+	}
+	if !o.NoServing {
+		b.StaticResources.Clusters = append(b.StaticResources.Clusters, adminCluster(admin))
+		b.StaticResources.Listeners = []*listenerv3.Listener{
+			servingListener(o, "health", HealthPort, "/healthz/ready", "/ready"),
+			servingListener(o, "stats", StatsPort, "/stats/prometheus", ""),
+		}
+	}
+	return b, b.ValidateAll()
+}
+
+// JSON writes a bootstrap as Envoy's --config-path wants it.
+func JSON(b *bootstrapv3.Bootstrap) ([]byte, error) {
+	return protojson.MarshalOptions{Indent: "  "}.Marshal(b)
+}
+
+func (o *Options) defaults() {
+	def := func(s *string, v string) {
+		if *s == "" {
+			*s = v
+		}
+	}
+	def(&o.Domain, "cluster.local")
+	def(&o.Workload, o.Name)
+	def(&o.ClusterID, "Kubernetes")
+	def(&o.MeshID, "cluster.local")
+	def(&o.ServiceAccount, "default")
+	def(&o.AdminAddress, "127.0.0.1:"+strconv.Itoa(AdminPort))
+}
+
+// Node is the identity of a proxy, as it stands in its bootstrap and in its first request to the ADS server.
+func Node(o Options) (*corev3.Node, error) {
+	o.defaults()
+	kind := "sidecar"
+	if o.Gateway {
+		kind = "router"
+	}
+	ips := make([]string, len(o.Addresses))
+	for i, a := range o.Addresses {
+		ips[i] = a.String()
+	}
+	first := "127.0.0.1"
+	if len(ips) > 0 {
+		first = ips[0]
+	}
+	meta := map[string]any{
+		"NAME": o.Name, "NAMESPACE": o.Namespace, "SERVICE_ACCOUNT": o.ServiceAccount, "WORKLOAD_NAME": o.Workload,
+		"INSTANCE_IPS": strings.Join(ips, ","), "CLUSTER_ID": o.ClusterID, "MESH_ID": o.MeshID,
+		"LABELS": anyMap(o.Labels),
+	}
+	if len(o.Annotations) > 0 {
+		meta["ANNOTATIONS"] = anyMap(o.Annotations)
+	}
+	if o.Network != "" {
+		meta["NETWORK"] = o.Network
+	}
+	for k, v := range o.Metadata {
+		meta[k] = v
+	}
+	s, err := structpb.NewStruct(meta)
+	if err != nil {
+		return nil, fmt.Errorf("bootstrap: node metadata: %w", err)
+	}
+	n := &corev3.Node{
+		Id:       kind + "~" + first + "~" + o.Name + "." + o.Namespace + "~" + o.Namespace + ".svc." + o.Domain,
+		Cluster:  o.Workload + "." + o.Namespace,
+		Metadata: s,
+	}
+	if o.Region != "" {
+		n.Locality = &corev3.Locality{Region: o.Region, Zone: o.Zone, SubZone: o.SubZone}
+	}
+	return n, nil
+}
+
+func anyMap(m map[string]string) map[string]any {
+	out := make(map[string]any, len(m))
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+// runtimeValues are the runtime settings that the routes of a mesh rely on: long regular expressions are accepted, and a
+// fragment in a path is cut off instead of refused.
+func runtimeValues() map[string]any {
+	return map[string]any{
+		"re2.max_program_size.error_level":                         32768,
+		"envoy.reloadable_features.http_reject_path_with_fragment": false,
+	}
+}
+
+func adsConfig(o Options) *corev3.ApiConfigSource {
+	api := corev3.ApiConfigSource_DELTA_GRPC
+	if o.StateOfTheWorld {
+		api = corev3.ApiConfigSource_GRPC
+	}
+	return &corev3.ApiConfigSource{
+		ApiType: api, TransportApiVersion: corev3.ApiVersion_V3, SetNodeOnFirstMessageOnly: true,
+		GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: XDSCluster}}}},
+	}
+}
+
+func address(hostport string) (*corev3.Address, error) {
+	host, port, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return nil, err
+	}
+	p, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("port of %q: %w", hostport, err)
+	}
+	return socket(host, uint32(p)), nil
+}
+
+func socket(host string, port uint32) *corev3.Address {
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{Address: host, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: port}}}}
+}
+
+func load(name string, a *corev3.Address) *endpointv3.ClusterLoadAssignment {
+	return &endpointv3.ClusterLoadAssignment{ClusterName: name, Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: a}}}}}}}
+}
+
+// xdsCluster reaches the ADS server over HTTP/2, with keepalive so that a dead server is noticed.
+func xdsCluster(o Options) (*clusterv3.Cluster, error) {
+	a, err := address(o.XDSAddress)
+	if err != nil {
+		return nil, fmt.Errorf("bootstrap: ADS server: %w", err)
+	}
+	c := &clusterv3.Cluster{
+		Name:                 XDSCluster,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
+		ConnectTimeout:       durationpb.New(1e9),
+		LoadAssignment:       load(XDSCluster, a),
+		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
+			KeepaliveTime: wrapperspb.UInt32(300), KeepaliveInterval: wrapperspb.UInt32(30)}},
+		TypedExtensionProtocolOptions: map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(&upstreamsv3.HttpProtocolOptions{
+			UpstreamProtocolOptions: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig{
+				ProtocolConfig: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{}}}}})},
+	}
+	host := a.GetSocketAddress().GetAddress()
+	if _, err := netip.ParseAddr(host); err != nil {
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
+		c.RespectDnsTtl = true
+	}
+	if o.TLS != nil {
+		c.TransportSocket = clientTLS(o.TLS, host)
+	}
+	return c, nil
+}
+
+func clientTLS(t *TLS, host string) *corev3.TransportSocket {
+	name := t.ServerName
+	if name == "" {
+		name = host
+	}
+	san := &tlsv3.SubjectAltNameMatcher{SanType: tlsv3.SubjectAltNameMatcher_DNS, Matcher: exact(name)}
+	if t.ServerSPIFFE != "" {
+		san = &tlsv3.SubjectAltNameMatcher{SanType: tlsv3.SubjectAltNameMatcher_URI, Matcher: exact(t.ServerSPIFFE)}
+	}
+	ctx := &tlsv3.UpstreamTlsContext{Sni: name, CommonTlsContext: &tlsv3.CommonTlsContext{
+		TlsParams:     &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2},
+		AlpnProtocols: []string{"h2"},
+		TlsCertificates: []*tlsv3.TlsCertificate{{
+			CertificateChain: file(t.CertificateFile), PrivateKey: file(t.KeyFile), WatchedDirectory: watched(t.CertificateFile)}},
+		ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
+			TrustedCa: file(t.RootsFile), WatchedDirectory: watched(t.RootsFile), MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{san}}},
+	}}
+	return &corev3.TransportSocket{Name: "envoy.transport_sockets.tls", ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: pack(ctx)}}
+}
+
+// adminCluster leads the health and metrics listeners to the admin interface.
+func adminCluster(admin *corev3.Address) *clusterv3.Cluster {
+	return &clusterv3.Cluster{Name: AdminCluster, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}, ConnectTimeout: durationpb.New(250e6), LoadAssignment: load(AdminCluster, admin)}
+}
+
+// servingListener opens one path of the admin interface to kubelet or Prometheus, and nothing else of it.
+func servingListener(o Options, name string, port uint32, path, rewrite string) *listenerv3.Listener {
+	wildcard := "0.0.0.0"
+	if o.Addresses[0].Is6() {
+		wildcard = "::"
+	}
+	action := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: AdminCluster}, PrefixRewrite: rewrite}
+	hcm := &hcmv3.HttpConnectionManager{
+		StatPrefix:  name,
+		HttpFilters: []*hcmv3.HttpFilter{{Name: "envoy.filters.http.router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: pack(&routerv3.Router{})}}},
+		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{{
+			Name: "backend", Domains: []string{"*"},
+			Routes: []*routev3.Route{{Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Path{Path: path}}, Action: &routev3.Route_Route{Route: action}}}}}}},
+	}
+	return &listenerv3.Listener{Name: name, Address: socket(wildcard, port), FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
+		Name: "envoy.filters.network.http_connection_manager", ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(hcm)}}}}}}
+}

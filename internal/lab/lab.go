@@ -1,0 +1,395 @@
+//go:build linux
+
+// Package lab runs a repository for real: every pod of it in a network namespace of its own, with a small application,
+// a stock Envoy as its own user and the redirect rules that injection installs, fed by the real server over ADS. Tests
+// send requests from one of the namespaces and look at what comes back.
+//
+// Nothing of it touches the host. The namespaces have no names and live as long as the threads of this process that hold
+// them; a bridge in one more namespace joins them. The server listens on the loopback interface of that one, each proxy
+// speaks to the loopback interface of its own, and a relay in this process carries the ADS streams between and notes what
+// was sent. The virtual IP of a service belongs to no one: only interception can answer for it.
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/meshc/meshc/internal/bootstrap"
+)
+
+const (
+	serverADS   = "127.0.0.1:18000" // in the hub's namespace
+	serverAdmin = "127.0.0.1:18001"
+	relayADS    = "127.0.0.1:15010" // in the namespace of each proxy
+)
+
+// Spec describes a lab.
+type Spec struct {
+	Source          string   // directory of manifests; its Pods with addresses are run
+	Meshc           string   // the compiler and server; built from this module when empty
+	Echo            string   // the application; built from this module when empty
+	Envoy           string   // the proxy; found by FindEnvoy when empty
+	StateOfTheWorld bool     // proxies ask with api_type GRPC
+	CompileFlags    []string // more flags for meshc compile
+	ServeFlags      []string // more flags for meshc serve
+}
+
+// Lab is a running repository.
+type Lab struct {
+	spec      Spec
+	dir       string
+	net       *network
+	relay     *relay
+	repo      *repository
+	bundle    string
+	processes []*process
+
+	mu      sync.Mutex
+	members map[string]*member
+	closed  bool
+}
+
+// member is a workload that runs.
+type member struct {
+	*Workload
+	ns *namespace
+}
+
+type process struct {
+	cmd  *exec.Cmd
+	log  string
+	done chan struct{}
+}
+
+// Start compiles the source, serves it, starts every workload and returns when all proxies are ready.
+func Start(ctx context.Context, spec Spec) (*Lab, error) {
+	if err := Unavailable(); err != nil {
+		return nil, err
+	}
+	l := &Lab{spec: spec, members: map[string]*member{}}
+	if err := l.start(ctx); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func (l *Lab) start(ctx context.Context) (err error) {
+	if l.dir, err = stateDir(); err != nil {
+		return err
+	}
+	if err := l.tools(ctx); err != nil {
+		return err
+	}
+	if l.repo, err = readRepository(l.spec.Source); err != nil {
+		return err
+	}
+	l.bundle = filepath.Join(l.dir, "bundle.tar.gz")
+	if err := l.compile(ctx, l.spec.Source); err != nil {
+		return err
+	}
+	if l.net, err = newNetwork(); err != nil {
+		return err
+	}
+	args := append([]string{"serve", l.bundle, "--watch", "--xds-address", serverADS, "--admin-address", serverAdmin}, l.spec.ServeFlags...)
+	if err := l.launch(l.net.hub, "server", 0, exec.Command(l.spec.Meshc, args...)); err != nil {
+		return err
+	}
+	if err := l.waitReady(ctx, "server", l.net.hub, serverAdmin, "/readyz"); err != nil {
+		return err
+	}
+	l.relay, err = newRelay(func(ctx context.Context, _ string) (net.Conn, error) { return l.net.hub.dial(ctx, "tcp", serverADS) })
+	if err != nil {
+		return err
+	}
+	for _, w := range l.repo.workloads {
+		if err := l.startWorkload(w); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.members)) {
+		m := l.members[name]
+		if m.Sidecar || m.Gateway {
+			if err := l.waitReady(ctx, name+".envoy", m.ns, "127.0.0.1:15000", "/ready"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// tools finds or builds the programs and copies none: they must be readable for other users.
+func (l *Lab) tools(ctx context.Context) (err error) {
+	if l.spec.Envoy == "" {
+		if l.spec.Envoy, err = FindEnvoy(); err != nil {
+			return err
+		}
+	}
+	if l.spec.Meshc == "" && l.spec.Source != "" {
+		if l.spec.Meshc, err = Build(ctx, "cmd/meshc", l.dir); err != nil {
+			return err
+		}
+	}
+	if l.spec.Echo == "" {
+		l.spec.Echo, err = Build(ctx, "internal/lab/echo", l.dir)
+	}
+	return err
+}
+
+func (l *Lab) compile(ctx context.Context, source string) error {
+	args := append([]string{"compile", source, "-o", l.bundle}, l.spec.CompileFlags...)
+	if out, err := exec.CommandContext(ctx, l.spec.Meshc, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("lab: meshc %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// Apply compiles another state of the repository over the bundle that is served. Workloads stay as they are.
+func (l *Lab) Apply(ctx context.Context, source string) error { return l.compile(ctx, source) }
+
+func (l *Lab) startWorkload(w *Workload) error {
+	if _, twice := l.members[w.Name]; twice {
+		return fmt.Errorf("lab: two pods are called %s", w.Name)
+	}
+	ns, err := l.net.attach(w.Name, w.Addresses)
+	if err != nil {
+		return err
+	}
+	m := &member{Workload: w, ns: ns}
+	l.members[w.Name] = m
+	if !w.Gateway {
+		if err := l.startApp(m); err != nil {
+			return err
+		}
+	}
+	if !w.Sidecar && !w.Gateway {
+		return nil
+	}
+	if w.Sidecar {
+		err = intercept(ns)
+	} else {
+		err = allowLowPorts(ns)
+	}
+	if err != nil {
+		return err
+	}
+	ads, err := ns.listen(relayADS)
+	if err != nil {
+		return err
+	}
+	go l.relay.server.Serve(ads)
+	return l.startEnvoy(m)
+}
+
+func (l *Lab) startApp(m *member) error {
+	hosts := filepath.Join(l.dir, m.Name+".hosts")
+	var b strings.Builder
+	for name, ip := range l.repo.hosts(m.Namespace) {
+		fmt.Fprintln(&b, ip, name)
+	}
+	if err := os.WriteFile(hosts, []byte(b.String()), 0o644); err != nil {
+		return err
+	}
+	version := m.Labels["version"]
+	if version == "" {
+		version = "v1"
+	}
+	cmd := exec.Command(l.spec.Echo, "-name", m.App(), "-version", version, "-ip", m.Addresses[0].String(), "-hosts", hosts,
+		"-http", strings.Join(m.HTTP, ","), "-tcp", strings.Join(m.TCP, ","), "-tls", strings.Join(m.TLS, ","), "-calls", m.Calls)
+	if err := l.launch(m.ns, m.Name+".app", AppUID, cmd); err != nil {
+		return err
+	}
+	return l.waitListening(m)
+}
+
+// waitListening waits until the application has opened its ports, seen from inside its namespace.
+func (l *Lab) waitListening(m *member) error {
+	for _, p := range slices.Concat(m.HTTP, m.TCP, m.TLS) {
+		if err := poll(context.Background(), func() error {
+			c, err := m.ns.dial(context.Background(), "tcp", "127.0.0.1:"+p)
+			if err == nil {
+				c.Close()
+			}
+			return err
+		}); err != nil {
+			return fmt.Errorf("lab: application %s: %w: %s", m.Name, err, tail(filepath.Join(l.dir, m.Name+".app.log")))
+		}
+	}
+	return nil
+}
+
+func (l *Lab) startEnvoy(m *member) error {
+	region, rest, _ := strings.Cut(strings.ReplaceAll(m.Locality, ".", "/"), "/")
+	zone, sub, _ := strings.Cut(rest, "/")
+	b, err := bootstrap.New(bootstrap.Options{
+		Gateway: m.Gateway, Name: m.Name, Namespace: m.Namespace, Addresses: m.Addresses, Labels: m.Labels, ServiceAccount: m.ServiceAccount,
+		Region: region, Zone: zone, SubZone: sub, XDSAddress: relayADS, StateOfTheWorld: l.spec.StateOfTheWorld,
+	})
+	if err != nil {
+		return err
+	}
+	text, err := bootstrap.JSON(b)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(l.dir, m.Name+".envoy.json")
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		return err
+	}
+	cmd := exec.Command(l.spec.Envoy, "--config-path", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning", "--drain-time-s", "2")
+	return l.launch(m.ns, m.Name+".envoy", ProxyUID, cmd)
+}
+
+// launch starts a process in a namespace as a user, with its output in a log of the lab.
+func (l *Lab) launch(ns *namespace, name string, uid uint32, cmd *exec.Cmd) error {
+	p := &process{cmd: cmd, log: filepath.Join(l.dir, name+".log"), done: make(chan struct{})}
+	out, err := os.Create(p.log)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Dir = "/"
+	if uid != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	}
+	if err := ns.start(cmd); err != nil {
+		return fmt.Errorf("lab: start %s: %w", name, err)
+	}
+	go func() {
+		cmd.Wait()
+		close(p.done)
+	}()
+	l.processes = append(l.processes, p)
+	return nil
+}
+
+// poll tries until it works, at most half a minute.
+func poll(ctx context.Context, try func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (l *Lab) waitReady(ctx context.Context, name string, ns *namespace, address, path string) error {
+	log := filepath.Join(l.dir, name+".log")
+	client := clientIn(ns, nil)
+	defer client.CloseIdleConnections()
+	err := poll(ctx, func() error {
+		resp, err := client.Get("http://" + address + path)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != 200 {
+			return fmt.Errorf("%s answers %d %s", path, resp.StatusCode, body)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("lab: %s does not become ready: %w\n%s%s", name, err, tail(log), l.serverLog(name))
+	}
+	return nil
+}
+
+func (l *Lab) serverLog(of string) string {
+	if of == "server" {
+		return ""
+	}
+	return "\nserver:\n" + tail(filepath.Join(l.dir, "server.log"))
+}
+
+// Workloads lists what runs.
+func (l *Lab) Workloads() []*Workload { return l.repo.workloads }
+
+// Log returns the end of a process log: "server", "POD.envoy", "POD.app".
+func (l *Lab) Log(name string) string { return tail(filepath.Join(l.dir, name+".log")) }
+
+// Pushes lists the responses that the server has sent to the proxies since the lab began.
+func (l *Lab) Pushes() []Push {
+	l.relay.mu.Lock()
+	defer l.relay.mu.Unlock()
+	return slices.Clone(l.relay.pushes)
+}
+
+// Rejections lists the responses that proxies refused.
+func (l *Lab) Rejections() []Rejection {
+	l.relay.mu.Lock()
+	defer l.relay.mu.Unlock()
+	return slices.Clone(l.relay.rejections)
+}
+
+// Close stops everything. It can be called more than once.
+func (l *Lab) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	l.closed = true
+	for _, p := range l.processes {
+		p.cmd.Process.Kill()
+	}
+	for _, p := range l.processes {
+		<-p.done
+	}
+	if l.relay != nil {
+		l.relay.close()
+	}
+	for _, m := range l.members {
+		m.ns.close()
+	}
+	if l.net != nil {
+		l.net.hub.close()
+	}
+	if os.Getenv("MESHC_LAB_KEEP") != "" || l.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(l.dir)
+}
+
+func writeSysctl(name, value string) error {
+	return os.WriteFile("/proc/sys/"+name, []byte(value), 0o644)
+}
+
+// member finds a workload by pod name.
+func (l *Lab) member(name string) (*member, error) {
+	m, ok := l.members[name]
+	if !ok {
+		return nil, fmt.Errorf("lab: no pod is called %s; there are %s", name, strings.Join(slices.Sorted(maps.Keys(l.members)), ", "))
+	}
+	return m, nil
+}
+
+func (l *Lab) resolve(m *member, host string) string {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return host
+	}
+	if ip, ok := l.repo.hosts(m.Namespace)[host]; ok {
+		return ip
+	}
+	return ""
+}

@@ -1,0 +1,123 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Unavailable says why no lab can run here, nil if one can.
+func Unavailable() error {
+	if runtime.GOOS != "linux" {
+		return errors.New("network namespaces need Linux")
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("network namespaces need root")
+	}
+	for _, tool := range []string{"ip", "iptables-restore"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("%s is not installed", tool)
+		}
+	}
+	if _, err := FindEnvoy(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// FindEnvoy finds the proxy: the variable ENVOY, then the folder .cache of the project, then PATH.
+func FindEnvoy() (string, error) {
+	if e := os.Getenv("ENVOY"); e != "" {
+		if _, err := os.Stat(e); err != nil {
+			return "", fmt.Errorf("envoy: the variable ENVOY names a file that is not there: %w", err)
+		}
+		return e, nil
+	}
+	if root, err := moduleRoot(); err == nil {
+		for _, pattern := range []string{".cache/envoy", ".cache/*/envoy", ".cache/*/*/envoy", ".cache/*/*/*/envoy"} {
+			found, _ := filepath.Glob(filepath.Join(root, pattern))
+			for _, f := range found {
+				if i, err := os.Stat(f); err == nil && i.Mode().IsRegular() && i.Mode()&0o111 != 0 {
+					return f, nil
+				}
+			}
+		}
+	}
+	if e, err := exec.LookPath("envoy"); err == nil {
+		return e, nil
+	}
+	return "", errors.New("no envoy: not in the variable ENVOY, not in .cache (make tools fetches it), not in PATH")
+}
+
+// moduleRoot is the folder of go.mod, seen from the working directory.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return "", errors.New("no go.mod above the working directory")
+		}
+		dir = up
+	}
+}
+
+// Build builds a command of this module into a folder.
+func Build(ctx context.Context, pkg, into string) (string, error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return "", err
+	}
+	out := filepath.Join(into, filepath.Base(pkg))
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", out, "./"+pkg)
+	cmd.Dir = root
+	if b, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w: %s", pkg, err, b)
+	}
+	return out, nil
+}
+
+const statePrefix = "meshc-lab-"
+
+// stateDir makes the folder of one lab, named after the process that owns it, and removes those of dead processes.
+// Nothing else of a crashed lab is left: its namespaces and processes end with it.
+func stateDir() (string, error) {
+	old, _ := filepath.Glob(filepath.Join(os.TempDir(), statePrefix+"*"))
+	for _, d := range old {
+		owner, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(d), statePrefix), "-")
+		pid, err := strconv.Atoi(owner)
+		if err == nil && syscall.Kill(pid, 0) == syscall.ESRCH {
+			os.RemoveAll(d)
+		}
+	}
+	dir, err := os.MkdirTemp("", statePrefix+strconv.Itoa(os.Getpid())+"-")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o755) // proxies and applications run as other users
+}
+
+// tail returns the end of a log, for errors.
+func tail(file string) string {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err.Error()
+	}
+	const most = 3000
+	if len(b) > most {
+		b = b[len(b)-most:]
+	}
+	return string(b)
+}
