@@ -1,0 +1,308 @@
+package envoy
+
+import (
+	"strconv"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
+)
+
+type filterChainMatch = listenerv3.FilterChainMatch
+
+// wildcard is the address of listeners that serve all destinations of a port.
+const wildcard = "0.0.0.0"
+
+// unit is one service port as one outbound listener sees it.
+type unit struct {
+	svc             *mesh.Service
+	port            *mesh.Port
+	number          uint32        // of the listener
+	protocol        mesh.Protocol // of the listener: that of the Sidecar port where it has one
+	bind            string        // "" until settled
+	bindToPort      bool
+	locked          bool
+	egress          *mesh.EgressListener
+	virtualServices []*mesh.VirtualService // with a host that overlaps the service's
+}
+
+type entryKey struct {
+	bind string
+	port uint32
+}
+
+// outbound collects the outbound listeners of one scope.
+type outbound struct {
+	scope   *mesh.Scope
+	logs    *Logs
+	tcp     tcpSide
+	entries map[entryKey]*entry
+	order   []entryKey
+	keys    []RouteKey
+	seen    map[string]bool
+	diags   diag.List
+}
+
+// OutboundListeners lowers what the proxies of a scope may call to listeners: virtualOutbound, which takes every
+// connection and hands it to the listener of its original destination, and one listener per HTTP port, per address of
+// TCP and sniffed ports, and per Sidecar egress listener. It returns the route configurations that they refer to.
+func OutboundListeners(s *mesh.Scope) ([]*Resource, []RouteKey, diag.List) {
+	logs := outboundLogs(s)
+	o := &outbound{scope: s, logs: logs, tcp: tcpSide{scope: s, logs: logs}, entries: map[entryKey]*entry{}, seen: map[string]bool{}}
+	for _, el := range s.Listeners {
+		if el.Spec.GetPort() != nil {
+			o.portListener(el)
+		} else {
+			o.catchAll(el)
+		}
+	}
+	var out []*Resource
+	if v := o.virtualOutbound(); v != nil {
+		out = append(out, v)
+	}
+	for _, k := range o.order {
+		out = append(out, o.lower(o.entries[k]))
+	}
+	if p := o.httpProxy(); p != nil {
+		out = append(out, p)
+	}
+	return out, o.keys, o.diags
+}
+
+// none tells whether the proxies intercept nothing, so that listeners have to bind for real.
+func (o *outbound) none() bool { return interceptionNone(o.scope.Proxy) }
+
+// portListener adds the services of a Sidecar egress listener that has a port.
+func (o *outbound) portListener(el *mesh.EgressListener) {
+	real := o.none() || el.Spec.CaptureMode == networking.CaptureMode_NONE
+	bind := el.Spec.Bind
+	if bind == "" {
+		bind = wildcard
+		if real {
+			bind = "127.0.0.1"
+		}
+	}
+	for _, svc := range el.Services {
+		u := unit{
+			svc: svc, number: el.Spec.Port.Number, protocol: mesh.ParseProtocol(el.Spec.Port.Protocol), bind: bind,
+			bindToPort: real, locked: true, egress: el, virtualServices: virtualServicesOf(el, svc),
+		}
+		if u.port = portOf(svc, u.number); u.port == nil {
+			continue
+		}
+		o.add(u, nil)
+	}
+}
+
+// portOf is the port of a service behind a Sidecar listener: the one of the same number, else the only one it has.
+func portOf(svc *mesh.Service, number uint32) *mesh.Port {
+	for _, p := range svc.Ports {
+		if p.Number == number {
+			return p
+		}
+	}
+	if len(svc.Ports) > 0 {
+		return svc.Ports[0]
+	}
+	return nil
+}
+
+// catchAll adds every port of every service of a listener without port.
+func (o *outbound) catchAll(el *mesh.EgressListener) {
+	real := o.none() || el.Spec.GetCaptureMode() == networking.CaptureMode_NONE
+	bind := el.Spec.GetBind()
+	if real && bind == "" {
+		bind = "127.0.0.1"
+	}
+	for _, svc := range el.Services {
+		vss := virtualServicesOf(el, svc)
+		for _, p := range svc.Ports {
+			u := unit{svc: svc, port: p, number: p.Number, protocol: p.Protocol, bind: bind, bindToPort: real, egress: el, virtualServices: vss}
+			o.addPort(u)
+		}
+	}
+}
+
+// addPort adds one port of a service under each address it is called by.
+func (o *outbound) addPort(u unit) {
+	switch {
+	case u.protocol == mesh.UDP || u.svc.Resolution == mesh.Alias:
+		return // datagrams are not proxied; an alias has no address of its own
+	case u.bind != "" || u.protocol.IsHTTP():
+		o.add(u, nil)
+	case u.svc.Resolution == mesh.Passthrough && len(u.svc.Addresses) == 0:
+		o.addHeadless(u)
+	case len(u.svc.Addresses) == 0:
+		o.add(u, nil)
+	case u.svc.Kubernetes:
+		// The other addresses are those of a second IP family.
+		u.bind = u.svc.Addresses[0]
+		o.add(u, nil)
+	default:
+		for _, a := range u.svc.Addresses {
+			v := u
+			p, ok := mesh.Prefix(a)
+			switch {
+			case !ok:
+				continue
+			case p.Addr().IsUnspecified():
+				o.add(v, nil)
+			case p.IsSingleIP():
+				v.bind = p.Addr().String()
+				o.add(v, nil)
+			default:
+				v.bind = wildcard
+				o.add(v, []string{p.String()})
+			}
+		}
+	}
+}
+
+// addHeadless adds a listener per endpoint of a headless service, since clients call the endpoints by their addresses.
+// A ServiceEntry without any known endpoint is reached at whatever address the client has: the wildcard.
+func (o *outbound) addHeadless(u unit) {
+	if len(u.port.Endpoints) == 0 {
+		if !u.svc.Kubernetes && len(u.svc.Selector) == 0 {
+			o.add(u, nil)
+		}
+		return
+	}
+	for _, e := range u.port.Endpoints {
+		if isIP(e.Address) {
+			v := u
+			v.bind = e.Address
+			o.add(v, nil)
+		}
+	}
+}
+
+// add puts one service port on one listener.
+func (o *outbound) add(u unit, cidrs []string) {
+	if u.svc.Resolution == mesh.Alias {
+		return
+	}
+	if u.bind == "" {
+		u.bind = wildcard
+	}
+	k := entryKey{u.bind, u.number}
+	e := o.entries[k]
+	if e != nil && e.locked && !u.locked {
+		return
+	}
+	a := addition{family: familyOf(u.protocol), protocol: u.protocol, svc: u.svc, port: u.port}
+	if e == nil || a.family != httpFamily || e.family == tcpFamily {
+		a.chains = o.chains(u, a.family, cidrs)
+	}
+	if e != nil {
+		o.diags.Add(e.merge(a)...)
+		e.origins = append(e.origins, portPlace(u.svc, u.port)...)
+		return
+	}
+	if a.family == httpFamily && u.bind == wildcard {
+		a.family = autoFamily // other bytes may pass through, and TCP services may join
+	}
+	o.entries[k] = &entry{
+		bind: u.bind, port: u.number, protocol: u.protocol, family: a.family, bindToPort: u.bindToPort, locked: u.locked,
+		chains: a.chains, origins: portPlace(u.svc, u.port), object: u.svc.Object,
+	}
+	o.order = append(o.order, k)
+}
+
+// chains builds the chains of a service port.
+func (o *outbound) chains(u unit, f family, cidrs []string) []*chain {
+	var out []*chain
+	if f != httpFamily {
+		if u.protocol.IsTLS() {
+			out = o.tlsChains(u, cidrs)
+		} else {
+			out = o.tcpChains(u, cidrs)
+		}
+	}
+	if f != tcpFamily {
+		out = append(out, o.httpChain(u, f))
+	}
+	return out
+}
+
+// httpChain routes requests by the route configuration of the port; a sniffed service with an address has its own.
+func (o *outbound) httpChain(u unit, f family) *chain {
+	key := RouteKey{Name: strconv.Itoa(int(u.number)), Listener: u.egress, Port: u.number}
+	switch {
+	case u.number == 0:
+		key.Name = u.bind
+	case f == autoFamily && u.bind != wildcard && !u.bindToPort:
+		key.Name = u.svc.Hostname + ":" + key.Name
+		key.Host = u.svc.Hostname
+	}
+	o.route(key)
+	m := manager{
+		role: outboundRole, mesh: o.scope.Mesh, proxy: o.scope.Proxy, protocol: u.protocol, rds: key.Name,
+		stat: "outbound_" + u.bind + "_" + strconv.Itoa(int(u.number)), logs: o.logs, tracing: outboundTracing(o.scope),
+	}
+	c := &chain{name: "http|" + key.Name, filters: httpChainFilters(nil, m.build())}
+	if f == autoFamily || u.bind == wildcard {
+		c.match = &listenerv3.FilterChainMatch{ApplicationProtocols: plainHTTP(), TransportProtocol: "raw_buffer"}
+	}
+	return c
+}
+
+func (o *outbound) route(k RouteKey) {
+	if !o.seen[k.Name] {
+		o.seen[k.Name] = true
+		o.keys = append(o.keys, k)
+	}
+}
+
+// lower builds the listener of an entry. A chain that matches everything is the default one where there are others;
+// where there is none, connections that no chain takes are treated as on virtualOutbound.
+func (o *outbound) lower(e *entry) *Resource {
+	l := &listenerv3.Listener{
+		Name:                             e.listener(),
+		Address:                          address(e.bind, e.port),
+		TrafficDirection:                 corev3.TrafficDirection_OUTBOUND,
+		ContinueOnListenerFiltersTimeout: true,
+		ListenerFiltersTimeout:           o.scope.Mesh.Config.GetProtocolDetectionTimeout(),
+	}
+	if l.ListenerFiltersTimeout == nil {
+		l.ListenerFiltersTimeout = seconds(0)
+	}
+	if _, unix := unixPath(e.bind); unix {
+		l.Name = e.bind
+	} else if !e.bindToPort {
+		l.BindToPort = boolean(false)
+	}
+	if o.logs != nil {
+		l.AccessLog = o.logs.Listener
+	}
+	r := &Resource{Type: Listener, Name: l.Name, Message: l, Origins: e.origins}
+	hasAll := false
+	for _, c := range e.chains {
+		r.Origins = append(r.Origins, c.origins()...)
+		all := c.matchesAll()
+		hasAll = hasAll || all
+		if all && len(e.chains) > 1 {
+			l.DefaultFilterChain = c.lower()
+			continue
+		}
+		l.FilterChains = append(l.FilterChains, c.lower())
+	}
+	if !hasAll {
+		l.DefaultFilterChain = &listenerv3.FilterChain{Name: "PassthroughFilterChain", Filters: o.fallthroughFilters()}
+	}
+	l.ListenerFilters = outboundInspectors(l.FilterChains)
+	return r
+}
+
+// virtualServicesOf are the VirtualServices of a listener that may route connections to a service.
+func virtualServicesOf(el *mesh.EgressListener, svc *mesh.Service) []*mesh.VirtualService {
+	var out []*mesh.VirtualService
+	for _, vs := range el.VirtualServices {
+		if (len(vs.Spec.Tcp) > 0 || len(vs.Spec.Tls) > 0) && matchesHost(vs.Spec, svc.Hostname) {
+			out = append(out, vs)
+		}
+	}
+	return out
+}

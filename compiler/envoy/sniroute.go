@@ -1,0 +1,95 @@
+package envoy
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/mesh"
+)
+
+// tlsChains lowers VirtualService tls routes, and the default route of a service, for a port whose bytes are TLS. They
+// are chosen by server name, so the connection is never decrypted.
+func (o *outbound) tlsChains(u unit, cidrs []string) []*chain {
+	var out []*chain
+	seen := map[string]bool{}
+	for _, vs := range u.virtualServices {
+		for i, block := range vs.Spec.Tls {
+			for j, m := range block.Match {
+				if !l4Applies(o.scope, m.Gateways, m.SourceLabels, m.SourceNamespace, m.Port, u.number) {
+					continue
+				}
+				key := runtimeKey(m.SniHosts, m.DestinationSubnets)
+				if seen[key] {
+					continue // a match before it takes the same connections: only the static part differs
+				}
+				seen[key] = true
+				out = append(out, &chain{
+					name:    "tls|" + strconv.Itoa(int(u.number)) + "|" + vs.Object.Namespace + "/" + vs.Object.Name + "|" + key,
+					match:   chainMatch(m.SniHosts, m.DestinationSubnets),
+					filters: o.tcp.routes(block.Route, u.number, u.protocol),
+					from:    place(vs.Object, "spec", "tls", i, "match", j),
+					object:  vs.Object,
+				})
+			}
+		}
+	}
+	if len(out) > 0 {
+		return out
+	}
+	return []*chain{o.defaultChain(u, chainMatch(o.defaultServerNames(u, cidrs), cidrs))}
+}
+
+// defaultServerNames are the server names of a service without tls route: its host name, where the address does not
+// tell it from others. A listener on the address of the service needs none.
+func (o *outbound) defaultServerNames(u unit, cidrs []string) []string {
+	if len(cidrs) > 0 || (len(u.svc.Addresses) == 0 && u.bind == wildcard) {
+		return []string{u.svc.Hostname}
+	}
+	return nil
+}
+
+// runtimeKey identifies the part of a match that Envoy evaluates per connection.
+func runtimeKey(sni, subnets []string) string {
+	a, b := slices.Clone(sni), slices.Clone(subnets)
+	slices.Sort(a)
+	slices.Sort(b)
+	return strings.Join(append(a, b...), ",")
+}
+
+// l4Applies evaluates the part of a tcp or tls match that is known at compile time. Unlike in http matches, all of it
+// must hold.
+func l4Applies(s *mesh.Scope, gateways []string, labels map[string]string, namespace string, port, number uint32) bool {
+	if len(gateways) > 0 && !slices.Contains(gateways, "mesh") {
+		return false
+	}
+	for k, v := range labels {
+		if s.Labels[k] != v {
+			return false
+		}
+	}
+	return (port == 0 || port == number) && (namespace == "" || namespace == s.Namespace)
+}
+
+// matchesHost tells whether a VirtualService host and a service host overlap, either may be a wildcard.
+func matchesHost(vs *networking.VirtualService, host string) bool {
+	return slices.ContainsFunc(vs.Hosts, func(h string) bool { return hostsOverlap(h, host) })
+}
+
+// hostsOverlap tells whether some name matches both of two hosts, each a name, "*" or "*.suffix".
+func hostsOverlap(a, b string) bool {
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	wa, wb := strings.HasPrefix(a, "*"), strings.HasPrefix(b, "*")
+	switch {
+	case wa && wb:
+		return strings.HasSuffix(a[1:], b[1:]) || strings.HasSuffix(b[1:], a[1:])
+	case wa:
+		return strings.HasSuffix(b, a[1:])
+	case wb:
+		return strings.HasSuffix(a, b[1:])
+	default:
+		return a == b
+	}
+}

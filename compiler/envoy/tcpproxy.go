@@ -1,0 +1,111 @@
+package envoy
+
+import (
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/mesh"
+)
+
+// tcpSide lowers destinations to TCP proxies for one scope: sidecar outbound or gateway.
+type tcpSide struct {
+	scope *mesh.Scope
+	logs  *Logs
+}
+
+// routes lowers the route list of a VirtualService tcp or tls block, met on a port with the given number and protocol.
+// The DestinationRule of the first destination decides about timeouts, hashing and tunneling.
+func (t tcpSide) routes(routes []*networking.RouteDestination, port uint32, protocol mesh.Protocol) []*listenerv3.Filter {
+	if len(routes) == 0 {
+		return nil
+	}
+	first := routes[0].GetDestination()
+	svc, _ := t.scope.ServiceForDestination(first, port)
+	if len(routes) == 1 {
+		return t.single(t.destination(first, port), first.GetSubset(), svc, protocol)
+	}
+	p := t.proxy(svc, "")
+	weighted := &tcpv3.TcpProxy_WeightedCluster{}
+	for _, r := range routes {
+		if r.Weight > 0 {
+			weighted.Clusters = append(weighted.Clusters, &tcpv3.TcpProxy_WeightedCluster_ClusterWeight{
+				Name: t.destination(r.Destination, port), Weight: uint32(r.Weight),
+			})
+		}
+	}
+	if len(weighted.Clusters) == 0 {
+		// Weights of 0 everywhere: there is no destination, and Envoy refuses an empty list.
+		p.StatPrefix = BlackHoleCluster
+		p.ClusterSpecifier = &tcpv3.TcpProxy_Cluster{Cluster: BlackHoleCluster}
+		return tcpFilters(nil, protocol, p)
+	}
+	p.StatPrefix = weighted.Clusters[0].Name
+	p.ClusterSpecifier = &tcpv3.TcpProxy_WeightedClusters{WeightedClusters: weighted}
+	return tcpFilters(nil, protocol, p)
+}
+
+// single proxies to one cluster under the policy of a service, nil when it is unknown.
+func (t tcpSide) single(cluster, subset string, svc *mesh.Service, protocol mesh.Protocol) []*listenerv3.Filter {
+	p := t.proxy(svc, subset)
+	p.StatPrefix = cluster
+	p.ClusterSpecifier = &tcpv3.TcpProxy_Cluster{Cluster: cluster}
+	return tcpFilters(nil, protocol, p)
+}
+
+// destination names the cluster of a destination met on a listener port: a destination without port means the only
+// port of the service, else the port of the listener.
+func (t tcpSide) destination(d *networking.Destination, listenerPort uint32) string {
+	port := listenerPort
+	if n := d.GetPort().GetNumber(); n != 0 {
+		port = n
+	} else if svc := t.scope.Service(d.GetHost()); svc != nil && len(svc.Ports) == 1 {
+		port = svc.Ports[0].Number
+	}
+	return OutboundCluster(port, d.GetSubset(), d.GetHost())
+}
+
+// proxy starts a TCP proxy with what DestinationRule says about connections to the service. Idle timeout and maximum
+// connection duration come from the rule's own connection pool, as in Istio, never from a port or subset.
+func (t tcpSide) proxy(svc *mesh.Service, subset string) *tcpv3.TcpProxy {
+	p := &tcpv3.TcpProxy{IdleTimeout: metadataIdleTimeout(t.scope.Proxy)}
+	if t.logs != nil {
+		p.AccessLog = t.logs.TCP
+	}
+	var rule *networking.DestinationRule
+	if svc != nil {
+		if r := t.scope.DestinationRule(svc); r != nil {
+			rule = r.Spec
+		}
+	}
+	pool := rule.GetTrafficPolicy().GetConnectionPool()
+	if pool == nil && svc != nil {
+		pool = t.scope.Mesh.Config.GetDefaultTrafficPolicy().GetConnectionPool()
+	}
+	if v := pool.GetTcp().GetIdleTimeout(); v != nil {
+		p.IdleTimeout = v
+	}
+	if v := pool.GetTcp().GetMaxConnectionDuration(); v != nil {
+		p.MaxDownstreamConnectionDuration = v
+	}
+	if sourceHash(rule, subset) {
+		p.HashPolicy = []*typev3.HashPolicy{{PolicySpecifier: &typev3.HashPolicy_SourceIp_{SourceIp: &typev3.HashPolicy_SourceIp{}}}}
+	}
+	p.TunnelingConfig = tunneling(rule, subset)
+	return p
+}
+
+// sourceHash tells whether connections are balanced by the address of their source, the only hash of TCP.
+func sourceHash(rule *networking.DestinationRule, subset string) bool {
+	use := rule.GetTrafficPolicy().GetLoadBalancer().GetConsistentHash().GetUseSourceIp()
+	for _, s := range rule.GetSubsets() {
+		if subset != "" && s.Name == subset {
+			if lb := s.GetTrafficPolicy().GetLoadBalancer(); lb != nil {
+				use = lb.GetConsistentHash().GetUseSourceIp()
+			}
+			break
+		}
+	}
+	return use
+}

@@ -1,0 +1,111 @@
+package envoy
+
+import (
+	"strconv"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	meshconfig "istio.io/api/mesh/v1alpha1"
+
+	"github.com/meshc/meshc/compiler/mesh"
+)
+
+// virtualOutbound builds the listener that all outbound connections enter. It hands them to the listener of their
+// original destination, and treats those that have none by the outbound traffic policy. A connection to its own port
+// would loop, so it is closed. Proxies that intercept nothing have none.
+func (o *outbound) virtualOutbound() *Resource {
+	port := listenPort(o.scope.Mesh)
+	if o.none() || port == 0 {
+		return nil
+	}
+	l := &listenerv3.Listener{
+		Name:             VirtualOutbound,
+		Address:          address(wildcard, port),
+		UseOriginalDst:   boolean(true),
+		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
+		FilterChains: []*listenerv3.FilterChain{
+			{
+				Name:             "virtualOutbound-blackhole",
+				FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: u32(port)},
+				Filters:          blackHole(),
+			},
+			{Name: "virtualOutbound-catchall-tcp", Filters: o.fallthroughFilters()},
+		},
+	}
+	if o.scope.Proxy.GetInterceptionMode() == meshconfig.ProxyConfig_TPROXY {
+		l.Transparent = boolean(true)
+	}
+	if o.logs != nil {
+		l.AccessLog = o.logs.Listener
+	}
+	return &Resource{Type: Listener, Name: l.Name, Message: l, Origins: o.policyOrigin()}
+}
+
+func (o *outbound) policyOrigin() []Origin {
+	if sc := o.scope.Sidecar; sc != nil {
+		return place(sc.Object, "spec", "outboundTrafficPolicy")
+	}
+	return nil
+}
+
+// fallthroughCluster is where connections go that no service takes: outboundTrafficPolicy of Sidecar or MeshConfig.
+func (o *outbound) fallthroughCluster() string {
+	switch p := o.scope.Outbound; {
+	case p.RegistryOnly:
+		return BlackHoleCluster
+	case p.EgressProxy != nil:
+		return OutboundCluster(p.EgressProxy.GetPort().GetNumber(), p.EgressProxy.Subset, p.EgressProxy.Host)
+	default:
+		return PassthroughCluster
+	}
+}
+
+func (o *outbound) fallthroughFilters() []*listenerv3.Filter {
+	cluster := o.fallthroughCluster()
+	p := &tcpv3.TcpProxy{StatPrefix: cluster, ClusterSpecifier: &tcpv3.TcpProxy_Cluster{Cluster: cluster}, IdleTimeout: metadataIdleTimeout(o.scope.Proxy)}
+	if o.logs != nil {
+		p.AccessLog = o.logs.TCP
+	}
+	return tcpFilters(nil, mesh.TCP, p)
+}
+
+// blackHole closes every connection.
+func blackHole() []*listenerv3.Filter {
+	return tcpFilters(nil, mesh.TCP, &tcpv3.TcpProxy{StatPrefix: BlackHoleCluster, ClusterSpecifier: &tcpv3.TcpProxy_Cluster{Cluster: BlackHoleCluster}})
+}
+
+// httpProxy builds the forward proxy of MeshConfig.proxyHttpPort, on the loopback address.
+func (o *outbound) httpProxy() *Resource {
+	port := uint32(max(o.scope.Mesh.Config.GetProxyHttpPort(), 0))
+	if port == 0 || o.scope.Gateway {
+		return nil
+	}
+	const routes = "http_proxy"
+	var el *mesh.EgressListener
+	if n := len(o.scope.Listeners); n > 0 {
+		el = o.scope.Listeners[n-1]
+	}
+	o.route(RouteKey{Name: routes, Listener: el})
+	name := "127.0.0.1_" + strconv.Itoa(int(port))
+	m := manager{role: outboundRole, mesh: o.scope.Mesh, proxy: o.scope.Proxy, protocol: mesh.HTTPProxy, rds: routes,
+		stat: "outbound_" + name, logs: o.logs, tracing: outboundTracing(o.scope)}
+	h := m.build()
+	http1(h).AllowAbsoluteUrl = boolean(true)
+	return &Resource{Type: Listener, Name: name, Message: &listenerv3.Listener{
+		Name: name, Address: address("127.0.0.1", port), TrafficDirection: corev3.TrafficDirection_OUTBOUND,
+		FilterChains: []*listenerv3.FilterChain{{Filters: httpChainFilters(nil, h)}},
+	}}
+}
+
+// listenPort is MeshConfig.proxyListenPort; the Istio default holds where the mesh has no configuration.
+func listenPort(m *mesh.Mesh) uint32 {
+	if p := m.Config.GetProxyListenPort(); p > 0 {
+		return uint32(p)
+	}
+	return OutboundPort
+}
+
+func interceptionNone(p *meshconfig.ProxyConfig) bool {
+	return p.GetInterceptionMode() == meshconfig.ProxyConfig_NONE
+}
