@@ -1,0 +1,207 @@
+// Package bundle seals compiled xDS resources into one content-addressed artifact and reads it back.
+//
+// A bundle is a small tree of files whose digests stand in manifest.json; the digest of the bundle is the SHA-256 of
+// that manifest. Resources are marshaled xDS messages, stored once each, concatenated in resources.bin and described by
+// index.json. Classes (groups of proxies with the same configuration) do not list resources; they name sets, and sets
+// list resources, so that what a thousand classes share is stored and digested once:
+//
+//	digest          sha256 of manifest.json, to tell an altered manifest from another bundle
+//	manifest.json   format, compiler, source, selectors, classes with the digests of their sets, digests of the files
+//	index.json      type, name, digest, offset, length and endpoint selector of each resource
+//	resources.bin   the messages, one after another in the order of the index
+//	sets.json       the resources of each set, as ranges of positions in the index
+//	origins.json    file and line behind each resource: apart, so that moving a line changes no resource
+//	workloads.json  the workloads that the input declares
+//
+// The same input gives the same bytes: everything is sorted, nothing carries a time or a host name. Reading verifies
+// each digest before the bytes are parsed and refuses what is truncated, altered, too large, or of a newer format.
+package bundle
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
+// FormatVersion is the version of the file format that Seal writes. Read takes this one only.
+const FormatVersion = "1"
+
+// Type URLs of the xDS resources a bundle holds, in the order in which a proxy takes a change.
+const (
+	ClusterType            = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+	EndpointsType          = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+	ListenerType           = "type.googleapis.com/envoy.config.listener.v3.Listener"
+	RouteConfigurationType = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+	VirtualHostType        = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
+)
+
+// Types lists the type URLs a bundle may hold, in the order of a change: make before break.
+func Types() []string {
+	return []string{ClusterType, EndpointsType, ListenerType, RouteConfigurationType, VirtualHostType}
+}
+
+// Digest is a SHA-256.
+type Digest [sha256.Size]byte
+
+// String renders sha256:hex, as OCI does.
+func (d Digest) String() string { return "sha256:" + hex.EncodeToString(d[:]) }
+
+// Hex renders the digest without the algorithm.
+func (d Digest) Hex() string { return hex.EncodeToString(d[:]) }
+
+// ResourceDigest identifies a resource: the SHA-256 of type URL, name and bytes. It is the resource's xDS version.
+func ResourceDigest(typeURL, name string, b []byte) Digest {
+	var buf [512]byte
+	head := append(append(append(append(buf[:0], typeURL...), 0), name...), 0)
+	h := sha256.New()
+	h.Write(head)
+	h.Write(b)
+	var d Digest
+	h.Sum(d[:0])
+	return d
+}
+
+// Input is what the compiler hands to Seal.
+type Input struct {
+	Classes   []Class
+	Selectors []Selector
+	Workloads []Workload
+	Source    SourceInfo
+	Compiler  string // version of meshc
+	EnvoyMin  string // oldest Envoy minor that can read the resources, as 1.36
+}
+
+// SourceInfo says what was compiled.
+type SourceInfo struct {
+	Revision string `json:"revision,omitempty"` // commit, empty when the source is not under version control
+	Dirty    bool   `json:"dirty,omitempty"`    // the working tree differed from the revision
+}
+
+// Resource is one marshaled xDS resource. It is immutable once sealed.
+type Resource struct {
+	Type     string // type URL
+	Name     string
+	Bytes    []byte // deterministic encoding of the message
+	Digest   Digest // ResourceDigest; zero: Seal computes it
+	Origins  []Origin
+	Selector *EndpointSelector // clusters of discovery type EDS only
+
+	index int32 // position in Bundle.Resources
+}
+
+// Origin is one place in the input behind a resource or a part of it.
+type Origin struct {
+	At        string `json:"at,omitempty"` // "" all of it, "routes/3" the fourth route, "filter_chains/NAME" a chain
+	File      string `json:"file"`
+	Line      int    `json:"line"`
+	Column    int    `json:"column,omitempty"`
+	Kind      string `json:"kind,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
+	Field     string `json:"field,omitempty"` // path in the object, as spec.http[0]
+}
+
+// EndpointSelector names the endpoints of a cluster: those of a service port that carry the labels. A server that sees
+// live endpoints joins by it.
+type EndpointSelector struct {
+	Hostname  string            `json:"hostname"`
+	Namespace string            `json:"namespace"`
+	Port      uint32            `json:"port"`
+	PortName  string            `json:"portName,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+}
+
+// Set is a list of resources that classes share. Hand the same pointer to all of them.
+type Set struct {
+	Resources []*Resource
+	Digest    Digest // set by Seal and Read
+}
+
+// Class is a group of proxies that receive the same resources: those of all its sets.
+type Class struct {
+	ID              string
+	Gateway         bool // router; false: sidecar
+	Namespace       string
+	Selectors       []string // signature: ids of the selectors of the bundle that match its proxies, no others do
+	Workloads       []string // namespace/name, for people
+	ServiceAccounts []string // of the workloads; a server with authenticated proxies compares
+	Sets            []*Set
+}
+
+// Selector is a condition on a node that some configuration depends on. Exactly one of Labels, Address, Locality and
+// Network is set.
+type Selector struct {
+	ID        string            `json:"id"`
+	Namespace string            `json:"namespace,omitempty"` // "": any namespace
+	Labels    map[string]string `json:"labels,omitempty"`    // the node has all of them
+	Address   string            `json:"address,omitempty"`   // the node has this IP
+	Locality  string            `json:"locality,omitempty"`  // region, region/zone or region/zone/subzone: equal or a prefix of the node's
+	Network   string            `json:"network,omitempty"`   // equal to the node's
+}
+
+// Workload is a workload that the input declares and the class its proxies belong to.
+type Workload struct {
+	Kind           string            `json:"kind,omitempty"` // Deployment, Pod, WorkloadEntry …
+	Namespace      string            `json:"namespace"`
+	Name           string            `json:"name"`
+	ServiceAccount string            `json:"serviceAccount,omitempty"`
+	Labels         map[string]string `json:"labels,omitempty"`
+	Addresses      []string          `json:"addresses,omitempty"`
+	Locality       string            `json:"locality,omitempty"`
+	Network        string            `json:"network,omitempty"`
+	Class          string            `json:"class,omitempty"` // id of the class
+}
+
+// Bundle is a sealed bundle. It is immutable and safe for concurrent use.
+type Bundle struct {
+	Digest    Digest
+	Compiler  string
+	Source    SourceInfo
+	EnvoyMin  string
+	Selectors []Selector  // sorted by id
+	Classes   []*Class    // sorted by id
+	Sets      []*Set      // sorted by digest
+	Resources []*Resource // sorted by type in the order of Types, name, digest
+	Workloads []Workload
+
+	files   []file // what WriteDir and WriteTarGz write, sorted by name
+	matcher matcher
+}
+
+type file struct {
+	name string
+	data []byte
+}
+
+// Class returns the class with the id, or nil.
+func (b *Bundle) Class(id string) *Class { return b.matcher.byID[id] }
+
+// Resources returns the resources of the class, each once, sorted as Bundle.Resources. The slice is the caller's.
+func (c *Class) Resources() []*Resource { return union(c.Sets) }
+
+// union merges sorted sets.
+func union(sets []*Set) []*Resource {
+	var out []*Resource
+	for _, s := range sets {
+		out = mergeResources(out, s.Resources)
+	}
+	return out
+}
+
+func mergeResources(a, b []*Resource) []*Resource {
+	out := make([]*Resource, 0, len(a)+len(b))
+	i, j := 0, 0
+	for i < len(a) && j < len(b) {
+		switch {
+		case a[i].index < b[j].index:
+			out = append(out, a[i])
+			i++
+		case a[i].index > b[j].index:
+			out = append(out, b[j])
+			j++
+		default:
+			out = append(out, a[i])
+			i, j = i+1, j+1
+		}
+	}
+	return append(append(out, a[i:]...), b[j:]...)
+}

@@ -1,0 +1,325 @@
+package bundle
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/proto"
+)
+
+func resource(t testing.TB, url, name string, m proto.Message, line int) *Resource {
+	t.Helper()
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Resource{Type: url, Name: name, Bytes: b, Origins: []Origin{{File: "mesh.yaml", Line: line, Kind: "Service", Namespace: "default", Name: name}}}
+}
+
+func sample(t testing.TB, line int) Input {
+	shared := &Set{Resources: []*Resource{
+		resource(t, VirtualHostType, "80/b", &routev3.VirtualHost{Name: "b", Domains: []string{"b"}}, line),
+		resource(t, VirtualHostType, "80/a", &routev3.VirtualHost{Name: "a", Domains: []string{"a"}}, line),
+		resource(t, RouteConfigurationType, "80", &routev3.RouteConfiguration{Name: "80", Vhds: &routev3.Vhds{ConfigSource: &corev3.ConfigSource{}}, MaxDirectResponseBodySizeBytes: nil}, line),
+		resource(t, ClusterType, "outbound|80||a", &clusterv3.Cluster{Name: "outbound|80||a"}, line),
+	}}
+	own := &Set{Resources: []*Resource{resource(t, ClusterType, "inbound|80||", &clusterv3.Cluster{Name: "inbound|80||"}, line)}}
+	return Input{
+		Compiler: "test", EnvoyMin: "1.36", Source: SourceInfo{Revision: "abc", Dirty: true},
+		Selectors: []Selector{{ID: "s2", Namespace: "default", Labels: map[string]string{"app": "a", "version": "v1"}}, {ID: "s1", Labels: map[string]string{"app": "a"}},
+			{ID: "s3", Address: "10.0.0.9"}, {ID: "s4", Locality: "eu/1"}, {ID: "s5", Network: "n2"}},
+		Classes: []Class{
+			{ID: "b", Namespace: "default", Selectors: []string{"s1"}, Sets: []*Set{shared}},
+			{ID: "a", Namespace: "default", Selectors: []string{"s2", "s1"}, Workloads: []string{"default/a"}, Sets: []*Set{own, shared}},
+			{ID: "far", Namespace: "default", Selectors: []string{"s1", "s3", "s4", "s5"}, Sets: []*Set{shared}},
+			{ID: "gw", Gateway: true, Namespace: "default", Sets: []*Set{shared}},
+		},
+		Workloads: []Workload{{Namespace: "default", Name: "a", Class: "a"}},
+	}
+}
+
+func seal(t testing.TB, in Input) *Bundle {
+	t.Helper()
+	b, err := Seal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestRoundTrip(t *testing.T) {
+	b := seal(t, sample(t, 3))
+	dir := t.TempDir()
+	path, tgz := filepath.Join(dir, "b"), filepath.Join(dir, "b.tar.gz")
+	for range 2 { // the second time replaces
+		if err := b.WriteDir(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.WriteTarGz(tgz); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if es, _ := os.ReadDir(dir); len(es) != 2 {
+		t.Errorf("temporary files left: %v", es)
+	}
+	for _, p := range []string{path, tgz} {
+		r, err := Read(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Digest != b.Digest || len(r.Classes) != 4 || len(r.Sets) != 2 || !r.Source.Dirty || r.EnvoyMin != "1.36" {
+			t.Errorf("%s: read something else: %+v", p, r)
+		}
+		if o := r.Resources[0].Origins; len(o) != 1 || o[0].Line != 3 || o[0].Name != "inbound|80||" {
+			t.Errorf("origins %v", o)
+		}
+		var one, two bytes.Buffer
+		if b.Archive(&one) != nil || r.Archive(&two) != nil || !bytes.Equal(one.Bytes(), two.Bytes()) {
+			t.Error("what was read does not write the same bytes")
+		}
+	}
+}
+
+func TestSealIsCanonical(t *testing.T) {
+	a := seal(t, sample(t, 3))
+	in := sample(t, 3)
+	in.Classes[0], in.Classes[2] = in.Classes[2], in.Classes[0]
+	in.Selectors[0], in.Selectors[1] = in.Selectors[1], in.Selectors[0]
+	// The same resources, not shared by pointer.
+	in.Classes[1].Sets = []*Set{{Resources: sample(t, 3).Classes[0].Sets[0].Resources}, in.Classes[1].Sets[0]}
+	if b := seal(t, in); b.Digest != a.Digest {
+		t.Error("order and sharing change the digest")
+	}
+	moved := seal(t, sample(t, 4))
+	if moved.Digest == a.Digest {
+		t.Error("origins are not in the digest of the bundle")
+	}
+	for i := range a.Resources {
+		if a.Resources[i].Digest != moved.Resources[i].Digest {
+			t.Error("a moved line changes a resource")
+		}
+	}
+}
+
+func TestSealRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		code string
+		edit func(*Input)
+	}{
+		"key": {CodePrivateKey, func(in *Input) {
+			in.Classes[0].Sets[0].Resources[0].Bytes = []byte("-----BEGIN EC PRIVATE KEY-----\nMHc\n")
+		}},
+		"two of a name": {CodeConflict, func(in *Input) {
+			in.Classes[1].Sets = append(in.Classes[1].Sets, &Set{Resources: []*Resource{{Type: ClusterType, Name: "outbound|80||a", Bytes: []byte("x")}}})
+		}},
+		"two of a signature": {CodeConflict, func(in *Input) { in.Classes[0].Selectors = []string{"s1", "s2"} }},
+		"unknown selector":   {CodeMalformed, func(in *Input) { in.Classes[0].Selectors = []string{"s9"} }},
+		"empty selector":     {CodeMalformed, func(in *Input) { in.Selectors[0].Labels = nil }},
+	} {
+		in := sample(t, 1)
+		c.edit(&in)
+		_, err := Seal(in)
+		var e *Error
+		if !errors.As(err, &e) || e.Code != c.code {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestClassOf(t *testing.T) {
+	b := seal(t, sample(t, 1))
+	node := func(kind, labels, extra string) Node {
+		n, err := NodeFromJSON([]byte(fmt.Sprintf(`{"id":"%s~10.0.0.1~p.default~default.svc.cluster.local","metadata":{"NAMESPACE":"default","LABELS":{%s}%s},"unknown":1}`, kind, labels, extra)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	far := node("sidecar", `"app":"a"`, `,"INSTANCE_IPS":"10.0.0.1,10.0.0.9","NETWORK":"n2"`)
+	far.Locality = "eu/1/x"
+	for want, n := range map[string]Node{
+		"a": node("sidecar", `"app":"a","version":"v1"`, ""), "b": node("sidecar", `"app":"a","version":"v2"`, ""),
+		"gw": node("router", `"x":"y"`, ""), "far": far,
+	} {
+		if c, err := b.ClassOf(n); err != nil || c.ID != want {
+			t.Errorf("want %s: %v %v", want, c, err)
+		}
+	}
+	_, err := b.ClassOf(node("sidecar", `"x":"y"`, ""))
+	if err == nil || !strings.Contains(err.Error(), `nearest class is "b", which also needs labels app=a`) {
+		t.Errorf("%v", err)
+	}
+	for _, bad := range []string{`{`, `{"id":"x"}`, `{"id":"ztunnel~1~a.b~c"}`, `{"id":"sidecar~1~a.b~c","metadata":{"NAMESPACE":"other"}}`, `{"id":"sidecar~1~a~c"}`} {
+		if _, err := NodeFromJSON([]byte(bad)); err == nil {
+			t.Errorf("%s is taken for a node", bad)
+		}
+	}
+}
+
+func TestReadRefuses(t *testing.T) {
+	b := seal(t, sample(t, 1))
+	write := func() string {
+		p := filepath.Join(t.TempDir(), "b")
+		if err := b.WriteDir(p); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	for _, f := range b.files {
+		for what, edit := range map[string]func([]byte) []byte{
+			"altered":   func(d []byte) []byte { d[len(d)/2] ^= 1; return d },
+			"truncated": func(d []byte) []byte { return d[:len(d)/2] },
+		} {
+			p := write()
+			if err := os.WriteFile(filepath.Join(p, f.name), edit(bytes.Clone(f.data)), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Read(p)
+			name := f.name
+			if name == digestFile {
+				name = manifestFile
+			}
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s %s: %v", what, f.name, err)
+			}
+		}
+		p := write()
+		_ = os.Remove(filepath.Join(p, f.name))
+		if _, err := Read(p); err == nil || !strings.Contains(err.Error(), f.name) {
+			t.Errorf("without %s: %v", f.name, err)
+		}
+		p = write()
+		_ = os.Rename(filepath.Join(p, f.name), filepath.Join(filepath.Dir(p), "x"))
+		_ = os.Symlink(filepath.Join(filepath.Dir(p), "x"), filepath.Join(p, f.name))
+		if _, err := Read(p); err == nil || !strings.Contains(err.Error(), "symbolic link") {
+			t.Errorf("link %s: %v", f.name, err)
+		}
+	}
+	p := write()
+	_ = os.WriteFile(filepath.Join(p, manifestFile), []byte(`{"formatVersion":"2","new":true}`), 0o644)
+	if _, err := Read(p); err == nil || !strings.Contains(err.Error(), `format "2"`) {
+		t.Errorf("newer: %v", err)
+	}
+	if _, err := Read(filepath.Join(p, "nothing")); err == nil {
+		t.Error("nothing is read")
+	}
+	if err := b.WriteDir(t.TempDir()); err != nil {
+		t.Errorf("empty directory: %v", err)
+	}
+	full := t.TempDir()
+	_ = os.WriteFile(filepath.Join(full, "precious"), nil, 0o644)
+	if err := b.WriteDir(full); err == nil {
+		t.Error("a directory that is not a bundle was replaced")
+	}
+}
+
+func TestArchiveRefuses(t *testing.T) {
+	pack := func(hs ...tar.Header) []byte {
+		var buf bytes.Buffer
+		zw := gzip.NewWriter(&buf)
+		tw := tar.NewWriter(zw)
+		for _, h := range hs {
+			_ = tw.WriteHeader(&h)
+			_, _ = tw.Write(make([]byte, min(h.Size, 1<<10)))
+		}
+		_ = tw.Flush()
+		_ = zw.Close()
+		return buf.Bytes()
+	}
+	for name, data := range map[string][]byte{
+		"link":      pack(tar.Header{Name: manifestFile, Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}),
+		"traversal": pack(tar.Header{Name: "../x", Typeflag: tar.TypeReg}),
+		"huge":      pack(tar.Header{Name: manifestFile, Typeflag: tar.TypeReg, Size: MaxBytes + 1}),
+		"twice":     pack(tar.Header{Name: digestFile, Typeflag: tar.TypeReg}, tar.Header{Name: digestFile, Typeflag: tar.TypeReg}),
+		"empty":     nil, "not gzip": []byte("hello"),
+	} {
+		if _, err := ReadArchive(bytes.NewReader(data)); err == nil {
+			t.Errorf("%s is read", name)
+		}
+	}
+}
+
+func TestXDS(t *testing.T) {
+	b := seal(t, sample(t, 1))
+	j, err := b.XDS(b.Class("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(strings.Fields(string(j)), "")
+	if want := `{"listeners":[],"routes":[{"name":"80","virtualHosts":[{"name":"a","domains":["a"]},{"name":"b","domains":["b"]}]}],"clusters":[{"name":"inbound|80||"},{"name":"outbound|80||a"}],"endpoints":[]}`; got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+func FuzzReadArchive(f *testing.F) {
+	b := seal(f, sample(f, 1))
+	var buf bytes.Buffer
+	if err := b.Archive(&buf); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(buf.Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if b, err := ReadArchive(bytes.NewReader(data)); err == nil {
+			for _, c := range b.Classes {
+				c.Resources()
+			}
+		}
+	})
+}
+
+// FuzzParse takes the wrapping away: the fuzzer writes one file, digests are made to fit.
+func FuzzParse(f *testing.F) {
+	b := seal(f, sample(f, 1))
+	for i, x := range b.files {
+		f.Add(i, x.data)
+	}
+	f.Fuzz(func(t *testing.T, which int, data []byte) {
+		c := seal(t, sample(t, 1))
+		files := map[string][]byte{}
+		for i, x := range c.files {
+			files[x.name] = x.data
+			if i == which {
+				files[x.name] = data
+			}
+		}
+		kept := c.files
+		c.files = nil
+		for _, x := range kept {
+			if x.name != manifestFile && x.name != digestFile {
+				c.files = append(c.files, file{x.name, files[x.name]})
+			}
+		}
+		m, err := c.encodeManifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[manifestFile] = m
+		files[digestFile] = []byte(Digest(sha256.Sum256(m)).String())
+		if r, err := parse(files); err == nil {
+			for _, cl := range r.Classes {
+				_, _ = r.XDS(cl)
+			}
+		}
+	})
+}
+
+func FuzzNode(f *testing.F) {
+	f.Add([]byte(`{"id":"sidecar~10.0.0.1~p.default~default.svc.cluster.local","metadata":{"NAMESPACE":"default","LABELS":{"app":"a"}}}`))
+	b := seal(f, sample(f, 1))
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		if n, err := NodeFromJSON(data); err == nil {
+			_, _ = b.ClassOf(n)
+		}
+	})
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package bundle
+
+func exchange(tmp, path string) error { return twoRenames(tmp, path) }

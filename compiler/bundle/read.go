@@ -1,0 +1,299 @@
+package bundle
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Read reads a bundle from a directory or a tar.gz. Every digest is verified before the bytes are parsed. A refusal is
+// an *Error that names the file.
+func Read(path string) (*Bundle, error) {
+	fi, err := os.Stat(path)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, &Error{Code: CodeMissing, Bundle: path, Message: "there is no bundle here", Help: "compile one: meshc compile SOURCE -o " + path}
+		}
+		return nil, err
+	}
+	var files map[string][]byte
+	if fi.IsDir() {
+		files, err = readDir(path)
+	} else {
+		files, err = readTarGz(path)
+	}
+	if err != nil {
+		return nil, in(path, err)
+	}
+	b, err := parse(files)
+	return b, in(path, err)
+}
+
+// ReadArchive reads the tar.gz form from a stream.
+func ReadArchive(r io.Reader) (*Bundle, error) {
+	files, err := unpack(r)
+	if err != nil {
+		return nil, err
+	}
+	return parse(files)
+}
+
+func readDir(path string) (map[string][]byte, error) {
+	// The path itself may be a link, and a mounted ConfigMap has its files behind the link ..data: both are where an
+	// operator swaps one bundle for the next. Inside a bundle there are no links.
+	if real, err := filepath.EvalSymlinks(filepath.Join(path, "..data")); err == nil {
+		path = real
+	} else if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	files, total := map[string][]byte{}, 0
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue // .git, .sourceignore and the like
+		}
+		if !e.Type().IsRegular() {
+			return nil, refuse(CodeForeign, e.Name(), "", "is a %s; a bundle holds regular files only", kindOf(e.Type()))
+		}
+		if !known(e.Name()) {
+			return nil, refuse(CodeForeign, e.Name(), "", "is not a file of a bundle")
+		}
+		data, err := readRegular(filepath.Join(path, e.Name()), MaxBytes-total)
+		if err != nil {
+			return nil, err
+		}
+		total += len(data)
+		files[e.Name()] = data
+	}
+	return files, nil
+}
+
+func kindOf(m fs.FileMode) string {
+	switch {
+	case m&fs.ModeSymlink != 0:
+		return "symbolic link"
+	case m.IsDir():
+		return "directory"
+	default:
+		return "special file"
+	}
+}
+
+func readRegular(path string, left int) ([]byte, error) {
+	f, err := openNoFollow(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !fi.Mode().IsRegular() || fi.Size() > int64(left) {
+		return nil, tooLarge(filepath.Base(path))
+	}
+	buf := bytes.NewBuffer(make([]byte, 0, fi.Size()+1))
+	if _, err := io.Copy(buf, io.LimitReader(f, int64(left)+1)); err != nil {
+		return nil, err
+	}
+	if buf.Len() > left {
+		return nil, tooLarge(filepath.Base(path))
+	}
+	return buf.Bytes(), nil
+}
+
+func tooLarge(name string) error {
+	return refuse(CodeTooLarge, name, "", "makes the bundle larger than the %d MiB a bundle may have", MaxBytes>>20)
+}
+
+func readTarGz(path string) (map[string][]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return unpack(f)
+}
+
+// counter counts the packed bytes that were read.
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+func unpack(r io.Reader) (map[string][]byte, error) {
+	packed := &counter{r: r}
+	zr, err := gzip.NewReader(bufio.NewReaderSize(packed, 1<<16))
+	if err != nil {
+		return nil, refuse(CodeMalformed, "", "a bundle is a directory or a .tar.gz that meshc compile wrote", "not a gzip archive: %v", err)
+	}
+	tr := tar.NewReader(zr)
+	files, total := map[string][]byte{}, 0
+	for count := 0; ; count++ {
+		h, err := tr.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, refuse(CodeAltered, "", "fetch the bundle again", "the archive is truncated or altered: %v", err)
+		}
+		switch {
+		case count >= MaxFiles:
+			return nil, refuse(CodeTooLarge, h.Name, "", "the archive has more than %d entries", MaxFiles)
+		case h.Typeflag == tar.TypeDir && (h.Name == "./" || h.Name == "."):
+			continue
+		case h.Typeflag != tar.TypeReg:
+			return nil, refuse(CodeForeign, h.Name, "", "is not a regular file; a bundle holds no links and no folders")
+		}
+		name := strings.TrimPrefix(h.Name, "./")
+		if !known(name) {
+			return nil, refuse(CodeForeign, h.Name, "", "is not a file of a bundle")
+		}
+		if _, twice := files[name]; twice {
+			return nil, refuse(CodeForeign, h.Name, "", "is in the archive twice")
+		}
+		if h.Size < 0 || h.Size > int64(MaxBytes-total) {
+			return nil, tooLarge(h.Name)
+		}
+		var buf bytes.Buffer // grows with what is there, not with what the header promises
+		for left := h.Size; left > 0; {
+			n, err := io.CopyN(&buf, tr, min(left, 1<<20))
+			left -= n
+			total += int(n)
+			if err != nil {
+				return nil, refuse(CodeAltered, h.Name, "fetch the bundle again", "is truncated or altered: %v", err)
+			}
+			if total > ratioFree && int64(total) > maxRatio*packed.n {
+				return nil, refuse(CodeTooLarge, h.Name, "", "unpacks to more than %d times its packed size", maxRatio)
+			}
+		}
+		files[name] = buf.Bytes()
+	}
+	if _, err := io.Copy(io.Discard, io.LimitReader(zr, 1<<20)); err != nil {
+		return nil, refuse(CodeAltered, "", "fetch the bundle again", "the archive is truncated or altered: %v", err)
+	}
+	return files, nil
+}
+
+func known(name string) bool {
+	switch name {
+	case digestFile, manifestFile, indexFile, resourcesFile, setsFile, originsFile, workloadsFile:
+		return true
+	}
+	return false
+}
+
+// parse verifies and reads the files.
+func parse(files map[string][]byte) (*Bundle, error) {
+	m, err := readManifest(files)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{indexFile, resourcesFile, setsFile, originsFile, workloadsFile} {
+		want, listed := m.Files[name]
+		data, there := files[name]
+		switch {
+		case !listed:
+			return nil, refuse(CodeMalformed, manifestFile, "", "does not list %s", name)
+		case !there:
+			return nil, refuse(CodeMissing, name, "fetch the bundle again", "is missing")
+		case len(data) != want.Size:
+			return nil, refuse(CodeAltered, name, "fetch the bundle again", "has %d bytes, the manifest says %d: it is truncated or altered", len(data), want.Size)
+		case Digest(sha256.Sum256(data)).String() != want.Digest:
+			return nil, refuse(CodeAltered, name, "fetch the bundle again", "does not have the digest that the manifest says: it is altered")
+		}
+	}
+	b := &Bundle{Digest: sha256.Sum256(files[manifestFile]), Compiler: m.Compiler, Source: m.Source, EnvoyMin: m.EnvoyMin, Selectors: m.Selectors}
+	if err := b.readIndex(files[indexFile], files[resourcesFile]); err != nil {
+		return nil, err
+	}
+	if err := b.readOrigins(files[originsFile]); err != nil {
+		return nil, err
+	}
+	if err := b.readSets(files[setsFile], m.Classes); err != nil {
+		return nil, err
+	}
+	var w struct {
+		Workloads []Workload `json:"workloads"`
+	}
+	if err := strict(workloadsFile, files[workloadsFile], &w); err != nil {
+		return nil, err
+	}
+	b.Workloads = w.Workloads
+	if err := b.finish(); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{digestFile, indexFile, manifestFile, originsFile, resourcesFile, setsFile, workloadsFile} {
+		b.files = append(b.files, file{name, files[name]})
+	}
+	return b, nil
+}
+
+func readManifest(files map[string][]byte) (*manifest, error) {
+	data, ok := files[manifestFile]
+	if !ok {
+		return nil, refuse(CodeMissing, manifestFile, "a bundle is a directory or a .tar.gz that meshc compile wrote", "is missing")
+	}
+	// A newer format may lay out everything else in another way, so its version is looked at first.
+	var head struct {
+		FormatVersion string `json:"formatVersion"`
+	}
+	if json.Unmarshal(data, &head) == nil && head.FormatVersion != "" && head.FormatVersion != FormatVersion {
+		return nil, refuse(CodeFormat, manifestFile, "use the meshc that wrote it, or a newer one", "the bundle has format %q, this meshc reads format %q", head.FormatVersion, FormatVersion)
+	}
+	want, ok := files[digestFile]
+	if !ok {
+		return nil, refuse(CodeMissing, digestFile, "fetch the bundle again", "is missing")
+	}
+	if got := Digest(sha256.Sum256(data)).String(); strings.TrimSpace(string(want)) != got {
+		return nil, refuse(CodeAltered, manifestFile, "fetch the bundle again", "does not have the digest that the file digest says: it is truncated or altered")
+	}
+	m := &manifest{}
+	if err := strict(manifestFile, data, m); err != nil {
+		return nil, err
+	}
+	if m.FormatVersion != FormatVersion {
+		return nil, refuse(CodeMalformed, manifestFile, "", "does not say its formatVersion")
+	}
+	return m, nil
+}
+
+func strict(name string, data []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return refuse(CodeMalformed, name, "", "cannot be read: %v", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return refuse(CodeMalformed, name, "", "has something after its end")
+	}
+	return nil
+}
+
+func parseDigest(s string) (d Digest, ok bool) {
+	s = strings.TrimPrefix(s, "sha256:")
+	if len(s) != 2*len(d) {
+		return d, false
+	}
+	_, err := hex.Decode(d[:], []byte(s))
+	return d, err == nil
+}

@@ -1,0 +1,264 @@
+package bundle
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// manifest is manifest.json.
+type manifest struct {
+	FormatVersion string               `json:"formatVersion"`
+	Compiler      string               `json:"compiler"`
+	Source        SourceInfo           `json:"source"`
+	EnvoyMin      string               `json:"envoyMin"`
+	Files         map[string]fileEntry `json:"files"`
+	Selectors     []Selector           `json:"selectors"`
+	Classes       []classEntry         `json:"classes"`
+}
+
+type fileEntry struct {
+	Digest string `json:"digest"`
+	Size   int    `json:"size"`
+}
+
+type classEntry struct {
+	ID              string   `json:"id"`
+	Gateway         bool     `json:"gateway,omitempty"`
+	Namespace       string   `json:"namespace"`
+	Selectors       []string `json:"selectors,omitempty"`
+	Workloads       []string `json:"workloads,omitempty"`
+	ServiceAccounts []string `json:"serviceAccounts,omitempty"`
+	Sets            []string `json:"sets"`
+}
+
+// Names of the files of a bundle.
+const (
+	digestFile    = "digest"
+	manifestFile  = "manifest.json"
+	indexFile     = "index.json"
+	resourcesFile = "resources.bin"
+	setsFile      = "sets.json"
+	originsFile   = "origins.json"
+	workloadsFile = "workloads.json"
+)
+
+// Seal makes a bundle of compiled resources. It refuses private keys, two resources of one type and name in a class
+// that differ, and classes that no node could be told apart by. Input is not changed, but for the digests of resources
+// that came without one; resources and bytes are shared with the bundle.
+func Seal(in Input) (*Bundle, error) {
+	s := &sealer{sets: map[*Set]*Set{}, byDigest: map[Digest]*Set{}, canonical: map[*Resource]*Resource{}}
+	if err := s.collect(in.Classes); err != nil {
+		return nil, err
+	}
+	s.order()
+	b := &Bundle{Compiler: in.Compiler, Source: in.Source, EnvoyMin: in.EnvoyMin, Resources: s.resources}
+	b.Selectors = slices.Clone(in.Selectors)
+	slices.SortFunc(b.Selectors, func(a, c Selector) int { return cmp.Compare(a.ID, c.ID) })
+	b.Workloads = slices.Clone(in.Workloads)
+	slices.SortFunc(b.Workloads, func(a, c Workload) int {
+		return cmp.Or(cmp.Compare(a.Namespace, c.Namespace), cmp.Compare(a.Name, c.Name), cmp.Compare(a.Kind, c.Kind))
+	})
+	s.seal(b, in.Classes)
+	if err := b.finish(); err != nil {
+		return nil, err
+	}
+	if err := b.encode(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+type sealer struct {
+	resources []*Resource
+	sets      map[*Set]*Set // given to sealed
+	byDigest  map[Digest]*Set
+	canonical map[*Resource]*Resource // given to the one that stands for all equal ones
+}
+
+// collect gathers the distinct resources of all sets.
+func (s *sealer) collect(classes []Class) error {
+	for i := range classes {
+		for _, set := range classes[i].Sets {
+			if s.sets[set] != nil {
+				continue
+			}
+			s.sets[set] = &Set{}
+			for _, r := range set.Resources {
+				if s.canonical[r] != nil {
+					continue
+				}
+				s.canonical[r] = r
+				s.resources = append(s.resources, r)
+			}
+		}
+	}
+	for _, r := range s.resources {
+		if typeRank(r.Type) < 0 {
+			return &Error{Code: CodeMalformed, Message: "resource " + r.Name + " has the type " + r.Type + ", which a bundle cannot hold", Origins: r.Origins}
+		}
+		if err := refusePrivateKey(r); err != nil {
+			return err
+		}
+		if r.Digest == (Digest{}) {
+			r.Digest = ResourceDigest(r.Type, r.Name, r.Bytes)
+		}
+	}
+	return nil
+}
+
+// order sorts the resources, folds equal ones into one, and numbers them.
+func (s *sealer) order() {
+	slices.SortStableFunc(s.resources, compareResources)
+	out := make([]*Resource, 0, len(s.resources))
+	for _, r := range s.resources {
+		if n := len(out); n > 0 && compareResources(out[n-1], r) == 0 {
+			s.canonical[r] = out[n-1]
+			out[n-1].Origins = mergeOrigins(out[n-1].Origins, r.Origins)
+			continue
+		}
+		c := *r // numbers differ from bundle to bundle: a resource may be sealed into many
+		c.Origins = mergeOrigins(nil, r.Origins)
+		c.index = int32(len(out))
+		s.canonical[r] = &c
+		out = append(out, &c)
+	}
+	s.resources = out
+}
+
+// seal builds sets and classes.
+func (s *sealer) seal(b *Bundle, classes []Class) {
+	for given, sealed := range s.sets {
+		sealed.Resources = make([]*Resource, len(given.Resources))
+		for i, r := range given.Resources {
+			sealed.Resources[i] = s.canonical[r]
+		}
+		slices.SortFunc(sealed.Resources, func(a, c *Resource) int { return cmp.Compare(a.index, c.index) })
+		sealed.Resources = slices.Compact(sealed.Resources)
+		sealed.Digest = setDigest(sealed.Resources)
+	}
+	b.Classes = make([]*Class, len(classes))
+	for i := range classes {
+		c := classes[i]
+		c.Selectors = sortedCopy(c.Selectors)
+		c.Workloads = sortedCopy(c.Workloads)
+		c.ServiceAccounts = sortedCopy(c.ServiceAccounts)
+		sets := make([]*Set, 0, len(c.Sets))
+		for _, g := range c.Sets {
+			sealed := s.sets[g]
+			if one := s.byDigest[sealed.Digest]; one != nil {
+				sealed = one
+			} else {
+				s.byDigest[sealed.Digest] = sealed
+				b.Sets = append(b.Sets, sealed)
+			}
+			if len(sealed.Resources) > 0 && !slices.Contains(sets, sealed) {
+				sets = append(sets, sealed)
+			}
+		}
+		slices.SortFunc(sets, compareSets)
+		c.Sets = sets
+		b.Classes[i] = &c
+	}
+	b.Sets = slices.DeleteFunc(b.Sets, func(s *Set) bool { return len(s.Resources) == 0 })
+	slices.SortFunc(b.Sets, compareSets)
+	slices.SortFunc(b.Classes, func(a, c *Class) int { return cmp.Compare(a.ID, c.ID) })
+}
+
+func sortedCopy(in []string) []string {
+	if len(in) == 0 {
+		return nil
+	}
+	out := slices.Clone(in)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func compareSets(a, b *Set) int { return bytes.Compare(a.Digest[:], b.Digest[:]) }
+
+func setDigest(rs []*Resource) (d Digest) {
+	h := sha256.New()
+	for _, r := range rs {
+		h.Write(r.Digest[:])
+	}
+	h.Sum(d[:0])
+	return d
+}
+
+func typeRank(url string) int {
+	switch url {
+	case ClusterType:
+		return 0
+	case EndpointsType:
+		return 1
+	case ListenerType:
+		return 2
+	case RouteConfigurationType:
+		return 3
+	case VirtualHostType:
+		return 4
+	}
+	return -1
+}
+
+func compareResources(a, b *Resource) int {
+	if a == b {
+		return 0
+	}
+	if c := cmp.Or(cmp.Compare(typeRank(a.Type), typeRank(b.Type)), cmp.Compare(a.Name, b.Name), bytes.Compare(a.Digest[:], b.Digest[:])); c != 0 {
+		return c
+	}
+	if a.Selector == nil && b.Selector == nil {
+		return 0
+	}
+	return cmp.Compare(selectorKey(a.Selector), selectorKey(b.Selector))
+}
+
+func selectorKey(s *EndpointSelector) string {
+	if s == nil {
+		return ""
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic("bundle: endpoint selector: " + err.Error()) // strings and numbers only
+	}
+	return string(b)
+}
+
+func compareOrigins(a, b Origin) int {
+	return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
+		cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Field, b.Field))
+}
+
+// mergeOrigins joins two lists, without repeats. The order is that of At and place, so that it depends on no order of work.
+func mergeOrigins(a, b []Origin) []Origin {
+	if len(a)+len(b) == 0 {
+		return nil
+	}
+	out := append(slices.Clone(a), b...)
+	slices.SortFunc(out, compareOrigins)
+	return slices.Compact(out)
+}
+
+// keyMarks are what key material looks like: PEM, and PEM once more in base64, as Kubernetes writes it.
+func keyMarks() [][]byte {
+	return [][]byte{[]byte("PRIVATE KEY-----"), []byte("LS0tLS1CRUdJTiBQUklWQVRF"), []byte("LS0tLS1CRUdJTiBSU0EgUFJJVkFURS"), []byte("LS0tLS1CRUdJTiBFQyBQUklWQVRF")}
+}
+
+func refusePrivateKey(r *Resource) error {
+	for _, m := range keyMarks() {
+		if bytes.Contains(r.Bytes, m) {
+			return &Error{Code: CodePrivateKey, Origins: r.Origins,
+				Message: fmt.Sprintf("%s %s holds what looks like a private key, and a bundle is not a place for secrets", shortType(r.Type), strconv.Quote(r.Name)),
+				Help:    "name the secret (credentialName, or a file path on the proxy) and let the server hand it out by SDS"}
+		}
+	}
+	return nil
+}
+
+func shortType(url string) string { return url[strings.LastIndexByte(url, '.')+1:] }

@@ -1,0 +1,162 @@
+package bundle
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+)
+
+// Field numbers of envoy.config.route.v3.RouteConfiguration.
+const (
+	virtualHostsField = 2
+	vhdsField         = 9
+)
+
+// SplitVirtualHost splits the name of a virtual host resource, ROUTE CONFIGURATION/VIRTUAL HOST.
+func SplitVirtualHost(name string) (routeConfiguration, virtualHost string) {
+	i := strings.LastIndexByte(name, '/')
+	if i < 0 {
+		return "", name
+	}
+	return name[:i], name[i+1:]
+}
+
+// InlineVirtualHosts returns an encoded RouteConfiguration with the encoded virtual hosts in it and without vhds: what
+// a proxy without delta xDS gets. It works on the wire format; nothing is parsed deeper than the first level.
+func InlineVirtualHosts(rc []byte, vhs [][]byte) ([]byte, error) {
+	size := len(rc)
+	for _, v := range vhs {
+		size += len(v) + 6
+	}
+	out := make([]byte, 0, size)
+	for rest := rc; len(rest) > 0; {
+		num, typ, n := protowire.ConsumeTag(rest)
+		if n < 0 {
+			return nil, protowire.ParseError(n)
+		}
+		m := protowire.ConsumeFieldValue(num, typ, rest[n:])
+		if m < 0 {
+			return nil, protowire.ParseError(m)
+		}
+		if num != vhdsField {
+			out = append(out, rest[:n+m]...)
+		}
+		rest = rest[n+m:]
+	}
+	for _, v := range vhs {
+		out = protowire.AppendTag(out, virtualHostsField, protowire.BytesType)
+		out = protowire.AppendBytes(out, v)
+	}
+	return out, nil
+}
+
+// Inlined returns the resources of a class as state of the world: virtual hosts inside their route configurations.
+func Inlined(rs []*Resource) ([]*Resource, error) {
+	vhs := map[string][][]byte{}
+	for _, r := range rs {
+		if r.Type == VirtualHostType {
+			rc, _ := SplitVirtualHost(r.Name)
+			vhs[rc] = append(vhs[rc], r.Bytes)
+		}
+	}
+	out := make([]*Resource, 0, len(rs))
+	for _, r := range rs {
+		switch {
+		case r.Type == VirtualHostType:
+			continue
+		case r.Type == RouteConfigurationType:
+			b, err := InlineVirtualHosts(r.Bytes, vhs[r.Name])
+			if err != nil {
+				return nil, refuse(CodeMalformed, resourcesFile, "", "route configuration %q: %v", r.Name, err)
+			}
+			c := *r
+			c.Bytes, c.Digest = b, ResourceDigest(r.Type, r.Name, b)
+			out = append(out, &c)
+		default:
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// XDS renders the resources of a class as JSON, {"listeners":[],"routes":[],"clusters":[],"endpoints":[]}, virtual
+// hosts inlined. The same bundle gives the same bytes with every build of meshc.
+func (b *Bundle) XDS(c *Class) ([]byte, error) {
+	rs, err := Inlined(c.Resources())
+	if err != nil {
+		return nil, err
+	}
+	lists := map[string][]json.RawMessage{}
+	for _, r := range rs {
+		m, err := newMessage(r.Type)
+		if err != nil {
+			return nil, err
+		}
+		if err := proto.Unmarshal(r.Bytes, m); err != nil {
+			return nil, refuse(CodeMalformed, resourcesFile, "", "%s %q: %v", shortType(r.Type), r.Name, err)
+		}
+		j, err := protojson.Marshal(m)
+		if err != nil {
+			return nil, refuse(CodeMalformed, resourcesFile, "", "%s %q cannot be shown as JSON: %v", shortType(r.Type), r.Name, err)
+		}
+		lists[r.Type] = append(lists[r.Type], j)
+	}
+	out := bytes.NewBufferString("{\n")
+	for i, k := range []struct{ key, url string }{{"listeners", ListenerType}, {"routes", RouteConfigurationType}, {"clusters", ClusterType}, {"endpoints", EndpointsType}} {
+		if i > 0 {
+			out.WriteString(",\n")
+		}
+		if len(lists[k.url]) == 0 {
+			out.WriteString("  \"" + k.key + "\": []")
+			continue
+		}
+		out.WriteString("  \"" + k.key + "\": [\n")
+		for j, m := range lists[k.url] {
+			if j > 0 {
+				out.WriteString(",\n")
+			}
+			out.WriteString("    ")
+			if err := stable(out, m, "    "); err != nil {
+				return nil, err
+			}
+		}
+		out.WriteString("\n  ]")
+	}
+	out.WriteString("\n}\n")
+	return out.Bytes(), nil
+}
+
+func newMessage(url string) (proto.Message, error) {
+	mt, err := protoregistry.GlobalTypes.FindMessageByURL(url)
+	if err != nil {
+		return nil, refuse(CodeMalformed, indexFile, "", "type %s: %v", url, err)
+	}
+	return mt.New().Interface(), nil
+}
+
+// stable writes protojson's output with white space of our own: protojson varies its from build to build.
+func stable(out *bytes.Buffer, j []byte, prefix string) error {
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, j); err != nil {
+		return err
+	}
+	return json.Indent(out, compact.Bytes(), prefix, "  ")
+}
+
+// Message parses the resource.
+func (r *Resource) Message() (protoreflect.ProtoMessage, error) {
+	m, err := newMessage(r.Type)
+	if err != nil {
+		return nil, err
+	}
+	if err := proto.Unmarshal(r.Bytes, m); err != nil {
+		return nil, refuse(CodeMalformed, resourcesFile, "", "%s %q: %v", shortType(r.Type), r.Name, err)
+	}
+	return m, nil
+}
