@@ -70,22 +70,21 @@ type Service struct {
 	Ports        []*Port
 	Addresses    []string // virtual IPs or CIDRs, in the order of the object; empty when none
 	Resolution   Resolution
-	MeshExternal bool   // ServiceEntry location MESH_EXTERNAL, or ExternalName
-	Headless     bool   // Kubernetes clusterIP: None
-	ExternalName string // Kubernetes ExternalName target
+	MeshExternal bool       // ServiceEntry location MESH_EXTERNAL, or ExternalName
+	Headless     bool       // Kubernetes clusterIP: None
+	ExternalName string     // Kubernetes ExternalName target, lower case
+	Aliases      []*Service // ExternalName services that lead to this one: their names are domains of this service
 	Visibility   Visibility
 	Labels       map[string]string // of the object
 	Annotations  map[string]string
 	Selector     map[string]string // of the Kubernetes Service or ServiceEntry.workloadSelector
 
-	SubjectAltNames      []string // ServiceEntry.subjectAltNames
-	ServiceAccounts      []string // SPIFFE identities behind the endpoints, sorted, without aliases
-	TrafficDistribution  string   // "", "PreferClose" (zone and region), "PreferSameZone", "PreferSameNode"
-	InternalLocal        bool     // internalTrafficPolicy: Local
-	PublishNotReady      bool
-	DynamicDNSSource     bool // reserved for wildcard DYNAMIC_DNS hosts
-	ServiceEntryLocation networking.ServiceEntry_Location
-	Spec                 *networking.ServiceEntry // nil for Kubernetes
+	SubjectAltNames     []string // ServiceEntry.subjectAltNames
+	ServiceAccounts     []string // SPIFFE identities behind the endpoints, sorted, without aliases
+	TrafficDistribution string   // "", "PreferClose" (zone and region), "PreferSameZone", "PreferSameNode"
+	InternalLocal       bool     // internalTrafficPolicy: Local
+	PublishNotReady     bool
+	Spec                *networking.ServiceEntry // nil for Kubernetes
 }
 
 // Port is one port of a service.

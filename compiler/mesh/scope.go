@@ -1,11 +1,41 @@
 package mesh
 
 import (
+	"cmp"
+	"slices"
+	"strings"
+
+	meshconfig "istio.io/api/mesh/v1alpha1"
 	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/schema"
 )
 
-// index holds the look-up tables of link and scope.
-type index struct{}
+// index holds the look-up tables of link and scope. It is filled while linking and only read afterwards, except by the
+// single goroutine that builds classes.
+type index struct {
+	services        map[string][]*Service // by hostname, oldest first
+	pods            map[string]*pod       // by namespace/name
+	podsByNamespace map[string][]*pod
+	rules           map[string][]*DestinationRule // by namespace/host
+	ruleHosts       map[string][]string           // hosts with a rule, by namespace, most specific first
+	gateways        map[string]*Gateway           // by namespace/name
+	byGateway       map[string][]*VirtualService  // by gateway name, oldest first
+	visible         map[string][]*VirtualService  // memo of visibleVirtualServices
+	seen            map[string][]*Service         // memo of servicesVisibleTo
+	selecting       map[string][]*Service         // services with a selector, by namespace
+	addresses       map[string][]addressTarget    // by endpoint address
+	anyObject       map[string]*schema.Object     // one object of each namespace, to point at
+}
+
+func newIndex() *index {
+	return &index{
+		services: map[string][]*Service{}, pods: map[string]*pod{}, podsByNamespace: map[string][]*pod{},
+		rules: map[string][]*DestinationRule{}, ruleHosts: map[string][]string{}, gateways: map[string]*Gateway{},
+		byGateway: map[string][]*VirtualService{}, visible: map[string][]*VirtualService{}, seen: map[string][]*Service{}, selecting: map[string][]*Service{},
+		anyObject: map[string]*schema.Object{},
+	}
+}
 
 // Service returns the service of a host as this scope sees it, nil when it is not visible.
 func (s *Scope) Service(host string) *Service { return s.hosts[host] }
@@ -13,7 +43,8 @@ func (s *Scope) Service(host string) *Service { return s.hosts[host] }
 // DestinationRule returns the rule in effect for calls to a service, nil when there is none.
 func (s *Scope) DestinationRule(svc *Service) *DestinationRule { return s.rules[svc] }
 
-// ServiceForDestination resolves a route destination: its service and port, nil where undefined.
+// ServiceForDestination resolves a route destination: its service and port, nil where undefined. Without a port in the
+// destination a service with one port takes that one, any other the listener's.
 func (s *Scope) ServiceForDestination(d *networking.Destination, listenerPort uint32) (*Service, *Port) {
 	svc := s.Service(d.GetHost())
 	if svc == nil {
@@ -26,10 +57,286 @@ func (s *Scope) ServiceForDestination(d *networking.Destination, listenerPort ui
 		}
 		number = listenerPort
 	}
-	for _, p := range svc.Ports {
-		if p.Number == number {
-			return svc, p
+	return svc, svc.HasPort(number)
+}
+
+// servicesVisibleTo returns what a namespace sees: its private services, those exported to it, public ones; each oldest
+// first.
+func (m *Mesh) servicesVisibleTo(namespace string) []*Service {
+	if out, ok := m.index.seen[namespace]; ok {
+		return out
+	}
+	var ranked [3][]*Service
+	for _, s := range m.Services {
+		if r := s.Visibility.rank(s.Namespace, namespace); r >= 0 {
+			ranked[r] = append(ranked[r], s)
 		}
 	}
-	return svc, nil
+	out := slices.Concat(ranked[0], ranked[1], ranked[2])
+	m.index.seen[namespace] = out
+	return out
+}
+
+// oneService returns one service per hostname: a Kubernetes service before a ServiceEntry, else the first. Ports of
+// ServiceEntries of one namespace and resolution add up.
+func oneService(list []*Service) (out []*Service, hosts map[string]*Service) {
+	hosts = make(map[string]*Service, len(list))
+	at := make(map[string]int, len(list))
+	for _, s := range list {
+		have := hosts[s.Hostname]
+		switch {
+		case have == nil:
+			at[s.Hostname] = len(out)
+			out = append(out, s)
+			hosts[s.Hostname] = s
+		case s == have:
+		case s.Kubernetes && !have.Kubernetes:
+			hosts[s.Hostname], out[at[s.Hostname]] = s, s
+		case s.Kubernetes == have.Kubernetes && s.Namespace == have.Namespace && s.Resolution == have.Resolution:
+			merged := mergePorts(have, s)
+			hosts[s.Hostname], out[at[s.Hostname]] = merged, merged
+		}
+	}
+	return out, hosts
+}
+
+func mergePorts(a, b *Service) *Service {
+	var extra []*Port
+	for _, p := range b.Ports {
+		if a.HasPort(p.Number) == nil {
+			extra = append(extra, p)
+		}
+	}
+	if len(extra) == 0 {
+		return a
+	}
+	c := *a
+	c.Ports = append(slices.Clone(a.Ports), extra...)
+	return &c
+}
+
+// sidecarFor picks the Sidecar for a workload: the oldest whose selector matches, else the oldest without a selector in
+// the namespace, else the one of the root namespace; nil for the built-in default.
+func (m *Mesh) sidecarFor(namespace string, labels map[string]string) *Sidecar {
+	var ns, root *Sidecar
+	for _, s := range m.Sidecars {
+		selector := s.Spec.GetWorkloadSelector().GetLabels()
+		switch {
+		case len(selector) > 0:
+			if s.Object.Namespace == namespace && subset(selector, labels) {
+				return s
+			}
+		case s.Object.Namespace == namespace && ns == nil:
+			ns = s
+		case s.Object.Namespace == m.RootNamespace && root == nil:
+			root = s
+		}
+	}
+	if ns != nil {
+		return ns
+	}
+	return root
+}
+
+func (m *Mesh) linkSidecars(objects []*schema.Object) {
+	for _, o := range objects {
+		if s, ok := o.Spec.(*networking.Sidecar); ok {
+			m.Sidecars = append(m.Sidecars, &Sidecar{o, s})
+		}
+	}
+	sortByAge(m.Sidecars, func(s *Sidecar) *schema.Object { return s.Object })
+}
+
+// newScope settles what a workload sees on its outbound side.
+func (m *Mesh) newScope(w *Workload, gateway bool, sidecar *Sidecar) *Scope {
+	s := &Scope{
+		Mesh: m, Gateway: gateway, Namespace: w.Namespace, Sidecar: sidecar, Labels: w.Labels,
+		Network: w.Network, Locality: w.Locality, Cluster: w.Cluster, Proxy: w.ProxyConfig,
+	}
+	s.Outbound.RegistryOnly = m.Config.GetOutboundTrafficPolicy().GetMode() == meshconfig.MeshConfig_OutboundTrafficPolicy_REGISTRY_ONLY
+	if gateway || sidecar == nil || len(sidecar.Spec.Egress) == 0 {
+		list, _ := oneService(m.servicesVisibleTo(w.Namespace))
+		s.Listeners = []*EgressListener{{Index: -1, Services: list, VirtualServices: m.visibleVirtualServices(w.Namespace, "mesh")}}
+	} else {
+		for i, e := range sidecar.Spec.Egress {
+			s.Listeners = append(s.Listeners, m.egressListener(w.Namespace, i, e))
+		}
+	}
+	if !gateway && sidecar != nil {
+		m.sidecarOutbound(s, sidecar)
+	}
+	m.closeScope(s)
+	return s
+}
+
+func (m *Mesh) sidecarOutbound(s *Scope, sidecar *Sidecar) {
+	p := sidecar.Spec.OutboundTrafficPolicy
+	if p == nil {
+		return
+	}
+	s.Outbound.RegistryOnly = p.Mode == networking.OutboundTrafficPolicy_REGISTRY_ONLY
+	if p.EgressProxy != nil && !s.Outbound.RegistryOnly {
+		s.Outbound.EgressProxy = &networking.Destination{Host: m.qualify(p.EgressProxy.Host, sidecar.Object.Namespace), Subset: p.EgressProxy.Subset, Port: p.EgressProxy.Port}
+	}
+}
+
+// closeScope adds the services that only routes lead to, makes the look-up tables, and settles the DestinationRules.
+func (m *Mesh) closeScope(s *Scope) {
+	var all []*Service
+	for _, l := range s.Listeners {
+		all = append(all, l.Services...)
+	}
+	for _, l := range s.Listeners {
+		if l.Spec == nil {
+			continue
+		}
+		for _, v := range l.VirtualServices {
+			for _, host := range destinations(v.Spec) {
+				all = append(all, m.pulledIn(host, s.Namespace)...)
+			}
+		}
+		if p := s.Outbound.EgressProxy; p != nil {
+			all = append(all, m.pulledIn(p.Host, s.Namespace)...)
+		}
+	}
+	s.Services, s.hosts = oneService(all)
+	slices.SortStableFunc(s.Services, func(a, b *Service) int { return cmp.Compare(a.Hostname, b.Hostname) })
+	s.rules = make(map[*Service]*DestinationRule, len(s.Services))
+	for _, svc := range s.Services {
+		if r := m.ruleFor(s.Namespace, s.Labels, s.Gateway, svc); r != nil {
+			s.rules[svc] = r
+		}
+	}
+	for _, l := range s.Listeners { // services cut to one port share the rule of the whole
+		for _, svc := range l.Services {
+			if _, ok := s.rules[svc]; !ok {
+				if r := s.rules[s.hosts[svc.Hostname]]; r != nil {
+					s.rules[svc] = r
+				}
+			}
+		}
+	}
+}
+
+// pulledIn returns the service behind a route destination that a Sidecar does not list: own namespace first.
+func (m *Mesh) pulledIn(host, namespace string) []*Service {
+	var first *Service
+	for _, s := range m.index.services[host] {
+		if !s.Visibility.In(namespace) {
+			continue
+		}
+		if s.Namespace == namespace {
+			return []*Service{s}
+		}
+		if first == nil {
+			first = s
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	return []*Service{first}
+}
+
+// destinations returns every host that a VirtualService sends requests to, mirrors included.
+func destinations(v *networking.VirtualService) []string {
+	var out []string
+	add := func(d *networking.Destination) {
+		if d.GetHost() != "" {
+			out = append(out, d.GetHost())
+		}
+	}
+	for _, h := range v.Http {
+		for _, r := range h.Route {
+			add(r.Destination)
+		}
+		add(h.Mirror)
+		for _, x := range h.Mirrors {
+			add(x.Destination)
+		}
+	}
+	for _, t := range v.Tcp {
+		for _, r := range t.Route {
+			add(r.Destination)
+		}
+	}
+	for _, t := range v.Tls {
+		for _, r := range t.Route {
+			add(r.Destination)
+		}
+	}
+	return out
+}
+
+// imports is one egress hosts list: the host patterns by namespace.
+type imports struct {
+	include, exclude map[string][]string
+}
+
+func (m *Mesh) parseImports(hosts []string, namespace string) imports {
+	im := imports{include: map[string][]string{}, exclude: map[string][]string{}}
+	for _, h := range hosts {
+		ns, name := SplitHost(h)
+		into := im.include
+		if strings.HasPrefix(ns, "~") {
+			if ns == "~" {
+				continue // "~/*": imports nothing
+			}
+			into, ns = im.exclude, ns[1:]
+		}
+		if ns == "." {
+			ns = namespace
+		}
+		into[ns] = append(into[ns], strings.ToLower(name))
+	}
+	return im
+}
+
+func (im imports) has(namespace, host string) bool {
+	match := func(m map[string][]string) bool {
+		for _, key := range [2]string{namespace, "*"} {
+			for _, pattern := range m[key] {
+				if HostWithin(host, pattern) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	return match(im.include) && !match(im.exclude)
+}
+
+func (m *Mesh) egressListener(namespace string, index int, spec *networking.IstioEgressListener) *EgressListener {
+	l := &EgressListener{Index: index, Spec: spec}
+	im := m.parseImports(spec.Hosts, namespace)
+	for _, v := range m.visibleVirtualServices(namespace, "mesh") {
+		if slices.ContainsFunc(v.Spec.Hosts, func(h string) bool { return im.has(v.Object.Namespace, h) }) {
+			l.VirtualServices = append(l.VirtualServices, v)
+		}
+	}
+	var list []*Service
+	for _, s := range m.servicesVisibleTo(namespace) {
+		if !im.has(s.Namespace, s.Hostname) {
+			continue
+		}
+		if n := spec.GetPort().GetNumber(); n != 0 && ParseProtocol(spec.Port.Protocol) != HTTPProxy {
+			p := s.HasPort(n)
+			if p == nil {
+				continue
+			}
+			if len(s.Ports) > 1 {
+				cut := *s
+				cut.Ports = []*Port{p}
+				s = &cut
+			}
+		}
+		list = append(list, s)
+	}
+	owned := map[string]bool{}
+	for _, s := range list {
+		owned[s.Hostname] = owned[s.Hostname] || s.Namespace == namespace
+	}
+	list = slices.DeleteFunc(list, func(s *Service) bool { return owned[s.Hostname] && s.Namespace != namespace })
+	l.Services, _ = oneService(list)
+	return l
 }

@@ -1,0 +1,112 @@
+package mesh
+
+import (
+	networking "istio.io/api/networking/v1alpha3"
+	security "istio.io/api/security/v1beta1"
+
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/schema"
+)
+
+// attached is how every kind with a workload selector reaches workloads: an object of the root namespace reaches all
+// namespaces, any other its own; a selector narrows it to the workloads whose labels it matches.
+func (m *Mesh) attached(o *schema.Object, selector map[string]string, namespace string, labels map[string]string) bool {
+	return (o.Namespace == namespace || o.Namespace == m.RootNamespace) && subset(selector, labels)
+}
+
+// peerModes is the outcome of all PeerAuthentications for one workload.
+type peerModes struct {
+	mode    MTLSMode
+	ports   map[uint32]MTLSMode
+	origins []*schema.Object
+}
+
+// ModeFor returns the mode on a workload port.
+func (p *peerModes) ModeFor(port uint32) MTLSMode {
+	if m, ok := p.ports[port]; ok {
+		return m
+	}
+	return p.mode
+}
+
+func modeOf(t *security.PeerAuthentication_MutualTLS, inherited MTLSMode) MTLSMode {
+	switch t.GetMode() {
+	case security.PeerAuthentication_MutualTLS_STRICT:
+		return Strict
+	case security.PeerAuthentication_MutualTLS_PERMISSIVE:
+		return Permissive
+	case security.PeerAuthentication_MutualTLS_DISABLE:
+		return Disable
+	}
+	return inherited
+}
+
+// peerMode settles the mode of a workload: workload over namespace over mesh, the oldest object in each class, UNSET
+// inherits. Port modes come from the workload's object only.
+func (m *Mesh) peerMode(namespace string, labels map[string]string) *peerModes {
+	var mesh, ns, workload *PeerAuthentication
+	for _, p := range m.PeerAuthentications {
+		selector := p.Spec.GetSelector().GetMatchLabels()
+		switch {
+		case len(selector) == 0 && p.Object.Namespace == m.RootNamespace:
+			mesh = firstPA(mesh, p)
+		case len(selector) == 0 && p.Object.Namespace == namespace:
+			ns = firstPA(ns, p)
+		case len(selector) > 0 && p.Object.Namespace == namespace && namespace != m.RootNamespace && subset(selector, labels):
+			workload = firstPA(workload, p)
+		case len(selector) > 0 && p.Object.Namespace == namespace && subset(selector, labels):
+			workload = firstPA(workload, p)
+		}
+	}
+	out := &peerModes{mode: Permissive, ports: map[uint32]MTLSMode{}}
+	for _, p := range []*PeerAuthentication{mesh, ns, workload} {
+		if p != nil {
+			out.mode = modeOf(p.Spec.GetMtls(), out.mode)
+			out.origins = append(out.origins, p.Object)
+		}
+	}
+	for port, t := range workload.ports() {
+		out.ports[port] = modeOf(t, out.mode)
+	}
+	return out
+}
+
+func (p *PeerAuthentication) ports() map[uint32]*security.PeerAuthentication_MutualTLS {
+	if p == nil {
+		return nil
+	}
+	return p.Spec.GetPortLevelMtls()
+}
+
+func firstPA(have, next *PeerAuthentication) *PeerAuthentication {
+	if have != nil {
+		return have
+	}
+	return next
+}
+
+// linkPolicies sorts the objects that attach by selector into the mesh.
+func (m *Mesh) linkPolicies(objects []*schema.Object) diag.List {
+	var findings diag.List
+	for _, o := range objects {
+		switch s := o.Spec.(type) {
+		case *security.PeerAuthentication:
+			m.PeerAuthentications = append(m.PeerAuthentications, &PeerAuthentication{o, s})
+			if o.Namespace == m.RootNamespace && len(s.GetPortLevelMtls()) > 0 && len(s.GetSelector().GetMatchLabels()) == 0 {
+				findings.Add(o.Finding(diag.Error, "MESHC1220", "portLevelMtls needs a selector: without one it has no effect", "add a selector, or set mtls", "spec", "portLevelMtls"))
+			}
+		case *security.RequestAuthentication:
+			m.RequestAuthentications = append(m.RequestAuthentications, &RequestAuthentication{o, s})
+		case *security.AuthorizationPolicy:
+			m.AuthorizationPolicies = append(m.AuthorizationPolicies, &AuthorizationPolicy{o, s, o.Annotations["istio.io/dry-run"] == "true"})
+		case *networking.EnvoyFilter:
+			m.EnvoyFilters = append(m.EnvoyFilters, &EnvoyFilter{o, s})
+		}
+	}
+	m.linkTelemetry(objects)
+	sortByAge(m.PeerAuthentications, func(p *PeerAuthentication) *schema.Object { return p.Object })
+	sortByAge(m.RequestAuthentications, func(p *RequestAuthentication) *schema.Object { return p.Object })
+	sortByAge(m.AuthorizationPolicies, func(p *AuthorizationPolicy) *schema.Object { return p.Object })
+	sortByAge(m.EnvoyFilters, func(p *EnvoyFilter) *schema.Object { return p.Object })
+	return findings
+}

@@ -1,0 +1,162 @@
+package mesh
+
+import (
+	"fmt"
+	"slices"
+
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/schema"
+)
+
+// check reports every reference that leads nowhere.
+func (m *Mesh) check() diag.List {
+	var c checker
+	c.m = m
+	for _, v := range m.VirtualServices {
+		c.virtualService(v)
+	}
+	for _, r := range m.DestinationRules {
+		c.destinationRule(r)
+	}
+	for _, g := range m.Gateways {
+		c.gateway(g)
+	}
+	for _, p := range m.AuthorizationPolicies {
+		if len(p.Spec.GetTargetRefs()) > 0 || p.Spec.GetTargetRef() != nil {
+			c.findings.Add(p.Object.Finding(diag.Error, "MESHC1221", "targetRefs reach only waypoints and Gateway API gateways, which a bundle has none of: this policy protects nothing", "use a selector", "spec", "targetRefs"))
+		}
+	}
+	for _, p := range m.RequestAuthentications {
+		if len(p.Spec.GetTargetRefs()) > 0 || p.Spec.GetTargetRef() != nil {
+			c.findings.Add(p.Object.Finding(diag.Error, "MESHC1221", "targetRefs reach only waypoints and Gateway API gateways, which a bundle has none of: this policy checks nothing", "use a selector", "spec", "targetRefs"))
+		}
+	}
+	return c.findings
+}
+
+type checker struct {
+	m        *Mesh
+	findings diag.List
+}
+
+func (c *checker) virtualService(v *VirtualService) {
+	o := v.Object
+	raw, _ := o.Spec.(*networking.VirtualService)
+	for i, g := range v.Spec.Gateways {
+		if g != "mesh" && !c.m.gatewayExists(g) {
+			path := []any{"spec", "gateways", i}
+			if len(raw.GetGateways()) == 0 {
+				path = []any{"spec"}
+			}
+			c.findings.Add(o.Finding(diag.Error, "IST0101", "the Gateway "+g+" does not exist", "create it, or correct the name", path...))
+		}
+	}
+	for i, h := range v.Spec.Http {
+		at := v.HTTP[i]
+		for j, r := range h.Route {
+			c.destination(at.Object, v, r.Destination, "spec", "http", at.Index, "route", j, "destination")
+		}
+		if h.Mirror != nil {
+			c.destination(at.Object, v, h.Mirror, "spec", "http", at.Index, "mirror")
+		}
+		for j, x := range h.Mirrors {
+			c.destination(at.Object, v, x.Destination, "spec", "http", at.Index, "mirrors", j, "destination")
+		}
+		for j, x := range h.Match {
+			c.matchGateways(v, at.Object, x.Gateways, "spec", "http", at.Index, "match", j, "gateways")
+		}
+	}
+	for i, t := range v.Spec.Tcp {
+		for j, r := range t.Route {
+			c.destination(o, v, r.Destination, "spec", "tcp", i, "route", j, "destination")
+		}
+		for j, x := range t.Match {
+			c.matchGateways(v, o, x.Gateways, "spec", "tcp", i, "match", j, "gateways")
+		}
+	}
+	for i, t := range v.Spec.Tls {
+		for j, r := range t.Route {
+			c.destination(o, v, r.Destination, "spec", "tls", i, "route", j, "destination")
+		}
+		for j, x := range t.Match {
+			c.matchGateways(v, o, x.Gateways, "spec", "tls", i, "match", j, "gateways")
+		}
+	}
+}
+
+func (c *checker) matchGateways(v *VirtualService, o *schema.Object, names []string, path ...any) {
+	for i, g := range names {
+		if !slices.Contains(v.Spec.Gateways, g) {
+			c.findings.Add(o.Finding(diag.Error, "MESHC1234", "this match names gateway "+g+", to which the VirtualService is not bound: it can never hold", "add the gateway to spec.gateways", append(slices.Clone(path), i)...))
+		}
+	}
+}
+
+func (c *checker) destination(o *schema.Object, v *VirtualService, d *networking.Destination, path ...any) {
+	var svc *Service
+	hidden := false
+	for _, s := range c.m.index.services[d.GetHost()] {
+		if s.Visibility.In(v.Object.Namespace) {
+			svc = s
+			break
+		}
+		hidden = true
+	}
+	at := func(last string) []any { return append(slices.Clone(path), last) }
+	if svc == nil {
+		why := "no Service or ServiceEntry has the host " + d.GetHost()
+		if hidden {
+			why = "the service " + d.GetHost() + " is not exported to namespace " + v.Object.Namespace
+		}
+		c.findings.Add(o.Finding(diag.Error, "IST0101", why+": requests would get 503", "create it, or correct the host (a short name means a service of namespace "+o.Namespace+")", at("host")...))
+		return
+	}
+	if n := d.GetPort().GetNumber(); n != 0 && svc.HasPort(n) == nil {
+		c.findings.Add(o.Finding(diag.Error, "MESHC1210", fmt.Sprintf("service %s has no port %d: requests would get 503", d.Host, n), "use a port of the Service", append(at("port"), "number")...))
+	}
+	if d.GetPort().GetNumber() == 0 && len(svc.Ports) > 1 && !slices.Contains(v.Spec.Gateways, "mesh") {
+		c.findings.Add(o.Finding(diag.Warning, "IST0112", fmt.Sprintf("service %s has %d ports and the destination names none: the port of the gateway is used", d.Host, len(svc.Ports)), "add port.number", at("host")...))
+	}
+	if d.GetSubset() != "" && !c.subsetExists(svc, d.Subset) {
+		c.findings.Add(o.Finding(diag.Error, "IST0101", "no DestinationRule for "+d.Host+" defines the subset "+d.Subset+": requests would get 503", "define the subset, or correct its name", at("subset")...))
+	}
+}
+
+func (c *checker) subsetExists(svc *Service, name string) bool {
+	for _, r := range c.m.DestinationRules {
+		if HostWithin(svc.Hostname, r.Spec.Host) && slices.ContainsFunc(r.Spec.Subsets, func(s *networking.Subset) bool { return s.Name == name }) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *checker) destinationRule(r *DestinationRule) {
+	for _, s := range c.m.Services {
+		if HostWithin(s.Hostname, r.Spec.Host) {
+			return
+		}
+	}
+	for _, o := range r.Objects {
+		c.findings.Add(o.Finding(diag.Error, "IST0101", "no Service or ServiceEntry has the host "+r.Spec.Host+": this rule has no effect", "create the service, or correct the host (a short name means a service of namespace "+o.Namespace+")", "spec", "host"))
+	}
+}
+
+func (c *checker) gateway(g *Gateway) {
+	if len(g.Spec.Selector) == 0 {
+		return
+	}
+	for _, w := range c.m.Workloads {
+		if subset(g.Spec.Selector, w.Labels) {
+			return
+		}
+	}
+	for _, s := range c.m.Services {
+		if len(s.Selector) > 0 && subset(g.Spec.Selector, s.Selector) {
+			return
+		}
+	}
+	c.findings.Add(g.Object.Finding(diag.Warning, "IST0101", "no workload in the input has the labels this Gateway selects ("+labelKey(g.Spec.Selector)+")", "add the gateway's Deployment to the input, or correct the selector", "spec", "selector"))
+}

@@ -1,0 +1,134 @@
+package mesh
+
+import (
+	"strings"
+
+	"github.com/golang/protobuf/jsonpb"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+	meshconfig "istio.io/api/mesh/v1alpha1"
+	networking "istio.io/api/networking/v1alpha3"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/schema"
+)
+
+// defaultConfig returns MeshConfig as Istio starts from: see istio.io/docs/reference/config/istio.mesh.v1alpha1.
+func defaultConfig() *meshconfig.MeshConfig {
+	return &meshconfig.MeshConfig{
+		RootNamespace:                  "istio-system",
+		TrustDomain:                    "cluster.local",
+		EnableAutoMtls:                 wrapperspb.Bool(true),
+		ConnectTimeout:                 durationpb.New(10e9),
+		DnsRefreshRate:                 durationpb.New(60e9),
+		ProtocolDetectionTimeout:       durationpb.New(0),
+		AccessLogEncoding:              meshconfig.MeshConfig_TEXT,
+		EnableTracing:                  true,
+		OutboundTrafficPolicy:          &meshconfig.MeshConfig_OutboundTrafficPolicy{Mode: meshconfig.MeshConfig_OutboundTrafficPolicy_ALLOW_ANY},
+		LocalityLbSetting:              &networking.LocalityLoadBalancerSetting{Enabled: wrapperspb.Bool(true)},
+		IngressService:                 "istio-ingressgateway",
+		IngressClass:                   "istio",
+		IngressControllerMode:          meshconfig.MeshConfig_STRICT,
+		DefaultServiceExportTo:         []string{"*"},
+		DefaultVirtualServiceExportTo:  []string{"*"},
+		DefaultDestinationRuleExportTo: []string{"*"},
+		DefaultConfig: &meshconfig.ProxyConfig{
+			ConfigPath:             "./etc/istio/proxy",
+			ProxyAdminPort:         15000,
+			StatusPort:             15020,
+			ControlPlaneAuthPolicy: meshconfig.AuthenticationPolicy_MUTUAL_TLS,
+			DrainDuration:          durationpb.New(45e9),
+		},
+	}
+}
+
+// decodeStrict reads YAML into a message, refusing unknown fields and accepting the durations that Istio documents.
+func decodeStrict(text string, into proto.Message) error {
+	j, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		return err
+	}
+	return (&jsonpb.Unmarshaler{}).Unmarshal(strings.NewReader(string(j)), into.(interface {
+		Reset()
+		String() string
+		ProtoMessage()
+	}))
+}
+
+// linkConfig reads the ConfigMap named istio: key mesh over the defaults, key meshNetworks. A field that the map sets
+// replaces the default's whole sub-message, except defaultConfig, which is laid over field by field.
+func linkConfig(objects []*schema.Object) (*meshconfig.MeshConfig, *meshconfig.MeshNetworks, *schema.Object, diag.List) {
+	var findings diag.List
+	cfg, networks := defaultConfig(), &meshconfig.MeshNetworks{}
+	var from *schema.Object
+	for _, o := range objects {
+		cm, ok := o.Spec.(*corev1.ConfigMap)
+		if !ok || o.Name != "istio" {
+			continue
+		}
+		if from != nil {
+			d := o.Finding(diag.Error, "MESHC1201", "a second mesh configuration: only one ConfigMap named istio may be in the input", "keep one of them", "metadata", "name")
+			d.Related = []diag.Related{{Pos: from.Pos("metadata", "name"), Object: from.Ref(), Message: "the first one"}}
+			findings.Add(d)
+			continue
+		}
+		from = o
+		read := &meshconfig.MeshConfig{}
+		if text := cm.Data["mesh"]; text != "" {
+			if err := decodeStrict(text, read); err != nil {
+				findings.Add(o.Finding(diag.Error, "MESHC1202", "the mesh configuration cannot be read: "+err.Error(), "compare the field with the MeshConfig reference", "data", "mesh"))
+			} else {
+				overlayConfig(cfg, read)
+			}
+		}
+		if text := cm.Data["meshNetworks"]; text != "" {
+			if err := decodeStrict(text, networks); err != nil {
+				findings.Add(o.Finding(diag.Error, "MESHC1202", "meshNetworks cannot be read: "+err.Error(), "compare the field with the MeshNetworks reference", "data", "meshNetworks"))
+			}
+		}
+	}
+	return cfg, networks, from, findings
+}
+
+// overlayConfig replaces each top-level field that over sets; defaultConfig goes by mergeProxyConfig.
+func overlayConfig(base, over *meshconfig.MeshConfig) {
+	def := mergeProxyConfig(base.DefaultConfig, over.DefaultConfig)
+	b, o := base.ProtoReflect(), over.ProtoReflect()
+	fields := o.Descriptor().Fields()
+	for i := range fields.Len() {
+		if f := fields.Get(i); o.Has(f) {
+			b.Set(f, o.Get(f))
+		}
+	}
+	base.DefaultConfig = def
+}
+
+// mergeProxyConfig lays one ProxyConfig over another as Istio does: a field that is set replaces the whole field below,
+// except proxyMetadata, whose keys add up.
+func mergeProxyConfig(base, over *meshconfig.ProxyConfig) *meshconfig.ProxyConfig {
+	if over == nil {
+		return base
+	}
+	out := proto.Clone(base).(*meshconfig.ProxyConfig)
+	metadata := map[string]string{}
+	for k, v := range base.GetProxyMetadata() {
+		metadata[k] = v
+	}
+	for k, v := range over.GetProxyMetadata() {
+		metadata[k] = v
+	}
+	b, o := out.ProtoReflect(), over.ProtoReflect()
+	fields := o.Descriptor().Fields()
+	for i := range fields.Len() {
+		if f := fields.Get(i); o.Has(f) {
+			b.Set(f, o.Get(f))
+		}
+	}
+	if len(metadata) > 0 {
+		out.ProxyMetadata = metadata
+	}
+	return out
+}

@@ -1,0 +1,259 @@
+package mesh
+
+import (
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/internal/diag"
+)
+
+// mergeDelegates replaces each http block of root that delegates by the blocks of the delegate, each narrowed by the
+// root's match: the cross product of both match lists. A pair that cannot both hold is left out; a block of which no
+// pair is left disappears, and both are reported.
+func (m *Mesh) mergeDelegates(root *VirtualService, delegates map[string]*VirtualService, used map[*VirtualService]bool) diag.List {
+	var findings diag.List
+	var http []*networking.HTTPRoute
+	var origins []RouteOrigin
+	for i, h := range root.Spec.Http {
+		if h.Delegate == nil {
+			http, origins = append(http, h), append(origins, root.HTTP[i])
+			continue
+		}
+		ns := h.Delegate.Namespace
+		if ns == "" {
+			ns = root.Object.Namespace
+		}
+		at := []any{"spec", "http", i, "delegate"}
+		d := delegates[ns+"/"+h.Delegate.Name]
+		if d == nil {
+			findings.Add(root.Object.Finding(diag.Error, "IST0101", "the delegate VirtualService "+ns+"/"+h.Delegate.Name+" does not exist, or it has hosts of its own", "create it without hosts, or correct the name", at...))
+			continue
+		}
+		used[d] = true
+		if !d.Visibility.In(root.Object.Namespace) {
+			findings.Add(root.Object.Finding(diag.Error, "MESHC1231", "the delegate "+ns+"/"+h.Delegate.Name+" is not exported to namespace "+root.Object.Namespace, "add the namespace to the delegate's exportTo", at...))
+			continue
+		}
+		for j, leaf := range d.Spec.Http {
+			if leaf.Delegate != nil {
+				findings.Add(d.Object.Finding(diag.Error, "MESHC1232", "a delegate may not delegate again", "route here, or delegate from the root", "spec", "http", j, "delegate"))
+				continue
+			}
+			merged, match, dropped := mergeBlock(h, leaf)
+			for _, why := range dropped {
+				f := d.Object.Finding(diag.Error, "MESHC1233", "this match cannot hold together with the root's: "+why, "narrow the root's match, or give the delegate one inside it", "spec", "http", j)
+				f.Related = []diag.Related{{Pos: root.Object.Pos("spec", "http", i), Object: root.Object.Ref(), Message: "the root block"}}
+				findings.Add(f)
+			}
+			if merged != nil {
+				http = append(http, merged)
+				origins = append(origins, RouteOrigin{Object: d.Object, Index: j, Match: match})
+			}
+		}
+	}
+	root.Spec.Http, root.HTTP = http, origins
+	return findings
+}
+
+// mergeBlock merges one root block with one block of its delegate; nil when no match survives.
+func mergeBlock(root, leaf *networking.HTTPRoute) (*networking.HTTPRoute, []int, []string) {
+	matches, index, dropped := mergeMatches(root.Match, leaf.Match)
+	if len(matches) == 0 && len(root.Match)+len(leaf.Match) > 0 {
+		return nil, nil, dropped
+	}
+	out := proto.Clone(leaf).(*networking.HTTPRoute)
+	out.Match = matches
+	if out.Name == "" {
+		out.Name = root.Name
+	} else if root.Name != "" {
+		out.Name = root.Name + "-" + out.Name
+	}
+	inheritBlock(out, root)
+	return out, index, dropped
+}
+
+// inheritBlock gives the merged block what only the root sets; a redirect is never inherited.
+func inheritBlock(out, root *networking.HTTPRoute) {
+	if out.Rewrite == nil {
+		out.Rewrite = root.Rewrite
+	}
+	if out.DirectResponse == nil {
+		out.DirectResponse = root.DirectResponse
+	}
+	if out.Timeout == nil {
+		out.Timeout = root.Timeout
+	}
+	if out.Retries == nil {
+		out.Retries = root.Retries
+	}
+	if out.Fault == nil {
+		out.Fault = root.Fault
+	}
+	if out.Mirror == nil {
+		out.Mirror = root.Mirror
+	}
+	//nolint:staticcheck // the field is deprecated, and still in use
+	if out.MirrorPercent == nil {
+		out.MirrorPercent = root.MirrorPercent
+	}
+	if out.MirrorPercentage == nil {
+		out.MirrorPercentage = root.MirrorPercentage
+	}
+	if out.CorsPolicy == nil {
+		out.CorsPolicy = root.CorsPolicy
+	}
+	if out.Mirrors == nil {
+		out.Mirrors = root.Mirrors
+	}
+	if out.Headers == nil {
+		out.Headers = root.Headers
+	}
+}
+
+func mergeMatches(root, leaf []*networking.HTTPMatchRequest) (out []*networking.HTTPMatchRequest, index []int, dropped []string) {
+	if len(root) == 0 {
+		for i := range leaf {
+			index = append(index, i)
+		}
+		return leaf, index, nil
+	}
+	if len(leaf) == 0 {
+		for range root {
+			index = append(index, -1)
+		}
+		return root, index, nil
+	}
+	for _, r := range root {
+		for i, l := range leaf {
+			if why := conflict(r, l); why != "" {
+				dropped = append(dropped, why)
+				continue
+			}
+			out, index = append(out, mergeMatch(r, l)), append(index, i)
+		}
+	}
+	return out, index, dropped
+}
+
+func mergeMatch(root, leaf *networking.HTTPMatchRequest) *networking.HTTPMatchRequest {
+	out := proto.Clone(leaf).(*networking.HTTPMatchRequest)
+	switch {
+	case root.Name != "" && leaf.Name != "":
+		out.Name = root.Name + "-" + leaf.Name
+	case out.Name == "":
+		out.Name = root.Name
+	}
+	if out.Uri == nil {
+		out.Uri = root.Uri
+	}
+	if out.Scheme == nil {
+		out.Scheme = root.Scheme
+	}
+	if out.Method == nil {
+		out.Method = root.Method
+	}
+	if out.Authority == nil {
+		out.Authority = root.Authority
+	}
+	out.Headers = mergeMap(root.Headers, leaf.Headers)
+	out.WithoutHeaders = mergeMap(root.WithoutHeaders, leaf.WithoutHeaders)
+	out.QueryParams = mergeMap(root.QueryParams, leaf.QueryParams)
+	out.SourceLabels = mergeMap(root.SourceLabels, leaf.SourceLabels)
+	if out.Port == 0 {
+		out.Port = root.Port
+	}
+	if out.SourceNamespace == "" {
+		out.SourceNamespace = root.SourceNamespace
+	}
+	if len(out.Gateways) == 0 {
+		out.Gateways = root.Gateways
+	}
+	if len(out.StatPrefix) == 0 {
+		out.StatPrefix = root.StatPrefix
+	}
+	out.IgnoreUriCase = root.IgnoreUriCase || leaf.IgnoreUriCase
+	return out
+}
+
+func mergeMap[V any](root, leaf map[string]V) map[string]V {
+	if len(root)+len(leaf) == 0 {
+		return nil
+	}
+	out := map[string]V{}
+	for k, v := range root {
+		out[k] = v
+	}
+	for k, v := range leaf {
+		out[k] = v
+	}
+	return out
+}
+
+// conflict says why a request cannot match both, "" when it can as far as Istio's rules look.
+func conflict(root, leaf *networking.HTTPMatchRequest) string {
+	switch {
+	case root.IgnoreUriCase != leaf.IgnoreUriCase:
+		return "ignoreUriCase differs"
+	case stringConflict(root.Uri, leaf.Uri):
+		return "uri"
+	case stringConflict(root.Scheme, leaf.Scheme):
+		return "scheme"
+	case stringConflict(root.Method, leaf.Method):
+		return "method"
+	case stringConflict(root.Authority, leaf.Authority):
+		return "authority"
+	case root.Port > 0 && leaf.Port > 0 && root.Port != leaf.Port:
+		return "port"
+	case root.SourceNamespace != leaf.SourceNamespace:
+		return "sourceNamespace"
+	}
+	for _, pair := range [][2]map[string]*networking.StringMatch{{root.Headers, leaf.Headers}, {root.WithoutHeaders, leaf.WithoutHeaders}, {root.QueryParams, leaf.QueryParams}} {
+		for _, k := range sortedKeys(pair[1]) {
+			if r, ok := pair[0][k]; ok && stringConflict(r, pair[1][k]) {
+				return "header or parameter " + k
+			}
+		}
+	}
+	for k, v := range leaf.SourceLabels {
+		if r, ok := root.SourceLabels[k]; ok && r != v {
+			return "sourceLabels " + k
+		}
+	}
+	if len(root.Gateways) > 0 {
+		for _, g := range leaf.Gateways {
+			if !slices.Contains(root.Gateways, g) {
+				return "gateways"
+			}
+		}
+	}
+	return ""
+}
+
+func stringConflict(root, leaf *networking.StringMatch) bool {
+	if root == nil || leaf == nil {
+		return false
+	}
+	if root.MatchType == nil || leaf.MatchType == nil {
+		return true // presence on one side, a value on the other
+	}
+	if root.GetRegex() != "" || leaf.GetRegex() != "" {
+		return true
+	}
+	switch r := root.MatchType.(type) {
+	case *networking.StringMatch_Prefix:
+		switch l := leaf.MatchType.(type) {
+		case *networking.StringMatch_Prefix:
+			return !strings.HasPrefix(l.Prefix, r.Prefix)
+		case *networking.StringMatch_Exact:
+			return !strings.HasPrefix(l.Exact, r.Prefix)
+		}
+	case *networking.StringMatch_Exact:
+		if l, ok := leaf.MatchType.(*networking.StringMatch_Exact); ok {
+			return l.Exact != r.Exact
+		}
+	}
+	return true
+}

@@ -1,0 +1,125 @@
+package mesh
+
+import (
+	"slices"
+	"strings"
+
+	networking "istio.io/api/networking/v1alpha3"
+)
+
+// addressTarget is a service port that names a workload by its address, not by a selector.
+type addressTarget struct {
+	service *Service
+	port    *Port
+	number  uint32
+}
+
+// linkAddresses indexes the services that name their endpoints by address: ServiceEntries with a list of endpoints in
+// the mesh, and Kubernetes services without a selector.
+func (m *Mesh) linkAddresses() map[string][]addressTarget {
+	out := map[string][]addressTarget{}
+	for _, s := range m.Services {
+		if len(s.Selector) > 0 {
+			continue
+		}
+		for _, p := range s.Ports {
+			for _, e := range p.Endpoints {
+				if _, ok := Prefix(e.Address); ok && (s.Kubernetes || s.Resolution == Static || s.Resolution == Passthrough) {
+					out[e.Address] = append(out[e.Address], addressTarget{s, p, e.Port})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// targetsOf returns the workload ports that services send requests to, in the order of the services' age.
+func (m *Mesh) targetsOf(w *Workload) []*Target {
+	var out []*Target
+	for _, s := range m.index.selecting[w.Namespace] {
+		if !subset(s.Selector, w.Labels) {
+			continue
+		}
+		for _, p := range s.Ports {
+			if number := inboundPort(s, p, w); number != 0 && p.Protocol != UDP {
+				out = append(out, &Target{Service: s, Port: p, TargetPort: number})
+			}
+		}
+	}
+	for _, a := range w.Addresses {
+		for _, t := range m.index.addresses[a] {
+			if t.port.Protocol != UDP && (!t.service.Kubernetes || t.service.Namespace == w.Namespace) {
+				out = append(out, &Target{Service: t.service, Port: t.port, TargetPort: t.number})
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *Target) int { return byAge(a.Service.Object, b.Service.Object) })
+	return out
+}
+
+func inboundPort(s *Service, p *Port, w *Workload) uint32 {
+	_, entry := w.Object.Spec.(*networking.WorkloadEntry)
+	_, group := w.Object.Spec.(*networking.WorkloadGroup)
+	switch {
+	case entry || group:
+		return firstPort(w.Ports[p.Name], p.TargetPort, p.Number)
+	case s.Kubernetes:
+		if n := targetPort(p, w); n != 0 {
+			return n
+		}
+		return sliceTarget(p, w)
+	}
+	return firstPort(p.TargetPort, p.Number)
+}
+
+// sliceTarget finds the number of a named target port among the endpoints that have the workload's labels, for
+// workloads whose containers do not declare it.
+func sliceTarget(p *Port, w *Workload) uint32 {
+	for _, e := range p.Endpoints {
+		if subset(withoutHash(w.Labels), e.Labels) || slices.Contains(w.Addresses, e.Address) {
+			return e.Port
+		}
+	}
+	return 0
+}
+
+func withoutHash(labels map[string]string) map[string]string {
+	out := make(map[string]string, len(labels))
+	for k, v := range labels {
+		if !strings.HasSuffix(k, "-hash") && !strings.HasPrefix(k, "service.istio.io/") && !strings.HasPrefix(k, "statefulset.kubernetes.io/") && k != LabelTLSMode {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// inboundOf settles what a workload does with requests that arrive.
+func (m *Mesh) inboundOf(w *Workload, gateway bool, sidecar *Sidecar, targets []*Target) *Inbound {
+	modes := m.peerMode(w.Namespace, w.Labels)
+	in := &Inbound{
+		Mesh: m, Workload: w, Gateway: gateway, Targets: targets,
+		MTLS: modes.mode, PortMTLS: modes.ports, MTLSOrigins: modes.origins,
+		Telemetries: m.telemetriesFor(w.Namespace, w.Labels),
+	}
+	if !gateway {
+		in.Sidecar = sidecar
+	}
+	for _, root := range []bool{true, false} {
+		for _, p := range m.AuthorizationPolicies {
+			if (p.Object.Namespace == m.RootNamespace) == root && len(p.Spec.GetTargetRefs()) == 0 && p.Spec.GetTargetRef() == nil && m.attached(p.Object, p.Spec.GetSelector().GetMatchLabels(), w.Namespace, w.Labels) {
+				in.AuthorizationPolicies = append(in.AuthorizationPolicies, p)
+			}
+		}
+		for _, p := range m.RequestAuthentications {
+			if (p.Object.Namespace == m.RootNamespace) == root && len(p.Spec.GetTargetRefs()) == 0 && p.Spec.GetTargetRef() == nil && m.attached(p.Object, p.Spec.GetSelector().GetMatchLabels(), w.Namespace, w.Labels) {
+				in.RequestAuthentications = append(in.RequestAuthentications, p)
+			}
+		}
+		for _, f := range m.EnvoyFilters {
+			if (f.Object.Namespace == m.RootNamespace) == root && len(f.Spec.GetTargetRefs()) == 0 && m.attached(f.Object, f.Spec.GetWorkloadSelector().GetLabels(), w.Namespace, w.Labels) {
+				in.EnvoyFilters = append(in.EnvoyFilters, f)
+			}
+		}
+	}
+	return in
+}

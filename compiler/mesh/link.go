@@ -1,0 +1,79 @@
+// Package mesh links checked objects into one closed graph and settles, for every group of proxies, what that group sees.
+//
+// Link runs once over all objects: it reads the mesh configuration, names every service by its host, gives services
+// their endpoints, qualifies the host names inside Istio objects, merges delegates and DestinationRules, and sorts
+// everything by Istio's precedence (age, then name, then namespace). What refers to nothing is reported here. Classes
+// then groups workloads by the set of selectors that match them, so that proxies which would receive the same bytes are
+// one class, and builds a Scope (outbound side) and an Inbound side for each; a scope is made once for all classes
+// that share namespace, Sidecar and the few labels that routes and rules look at.
+//
+// The graph resolves and never restates: it holds who, where, which and in what order, and points at Istio's own
+// messages for everything that can be read off one object.
+package mesh
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/schema"
+)
+
+// Link builds the graph. Findings say what is undefined, conflicting or without effect.
+func Link(objects []*schema.Object) (*Mesh, diag.List) {
+	objects = slices.Clone(objects)
+	slices.SortStableFunc(objects, byAge)
+	m := &Mesh{Namespaces: map[string]*Namespace{}, index: newIndex(), Domain: "cluster.local"}
+	var findings diag.List
+	var f diag.List
+	m.Config, m.Networks, _, f = linkConfig(objects)
+	findings.Add(f...)
+	m.RootNamespace = firstOf(m.Config.RootNamespace, "istio-system")
+	m.TrustDomain = firstOf(m.Config.TrustDomain, "cluster.local")
+	m.linkNamespaces(objects)
+	m.linkGateways(objects)
+	m.linkSidecars(objects)
+	findings.Add(m.linkPolicies(objects)...)
+	m.linkServices(objects)
+	m.linkWorkloads(objects)
+	m.linkEndpoints(objects)
+	findings.Add(m.linkVirtualServices(objects)...)
+	findings.Add(m.linkDestinationRules(objects)...)
+	m.closeIndex()
+	findings.Add(m.check()...)
+	return m, findings
+}
+
+func (m *Mesh) linkNamespaces(objects []*schema.Object) {
+	for _, o := range objects {
+		if _, ok := o.Spec.(*corev1.Namespace); ok {
+			m.Namespaces[o.Name] = &Namespace{Name: o.Name, Labels: o.Labels, Annotations: o.Annotations, Network: o.Labels[labelNetwork], Object: o}
+		}
+	}
+	for _, o := range objects {
+		if o.Namespace == "" {
+			continue
+		}
+		if m.Namespaces[o.Namespace] == nil {
+			m.Namespaces[o.Namespace] = &Namespace{Name: o.Namespace}
+		}
+		if m.index.anyObject[o.Namespace] == nil {
+			m.index.anyObject[o.Namespace] = o
+		}
+	}
+}
+
+func (m *Mesh) closeIndex() {
+	for _, v := range m.VirtualServices {
+		for _, g := range v.Spec.Gateways {
+			m.index.byGateway[g] = append(m.index.byGateway[g], v)
+		}
+	}
+	for _, s := range m.Services {
+		if len(s.Selector) > 0 {
+			m.index.selecting[s.Namespace] = append(m.index.selecting[s.Namespace], s)
+		}
+	}
+	m.index.addresses = m.linkAddresses()
+}

@@ -1,0 +1,37 @@
+package mesh
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/meshc/meshc/schema"
+)
+
+// byAge orders objects as Istio breaks ties: metadata.creationTimestamp where the file has one, then name, then
+// namespace. Git has no creation times, so mostly name and namespace decide.
+func byAge(a, b *schema.Object) int {
+	return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind))
+}
+
+func sortByAge[T any](list []T, object func(T) *schema.Object) {
+	slices.SortStableFunc(list, func(a, b T) int { return byAge(object(a), object(b)) })
+}
+
+// subset tells whether every label of selector is in labels. An empty selector selects everything.
+func subset(selector, labels map[string]string) bool {
+	for k, v := range selector {
+		if w, ok := labels[k]; !ok || w != v {
+			return false
+		}
+	}
+	return true
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,223 @@
+package mesh
+
+import (
+	"strings"
+
+	meshconfig "istio.io/api/mesh/v1alpha1"
+	networking "istio.io/api/networking/v1alpha3"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/meshc/meshc/schema"
+)
+
+// Labels that decide how a workload takes part in the mesh.
+const (
+	LabelTLSMode           = "security.istio.io/tlsMode"
+	labelCanonicalName     = "service.istio.io/canonical-name"
+	labelCanonicalRevision = "service.istio.io/canonical-revision"
+	labelNetwork           = "topology.istio.io/network"
+	labelCluster           = "topology.istio.io/cluster"
+	labelLocality          = "istio-locality"
+	labelTopologyLocality  = "topology.istio.io/locality"
+	annotationProxyConfig  = "proxy.istio.io/config"
+)
+
+// podWorkload reads a workload from a pod or a pod template and stamps the labels that injection would.
+func (m *Mesh) podWorkload(o *schema.Object, name string, labels, annotations map[string]string, spec *corev1.PodSpec) *Workload {
+	w := &Workload{
+		Object: o, Namespace: o.Namespace, Name: name, ServiceAccount: spec.ServiceAccountName,
+		Labels: map[string]string{}, Annotations: annotations, Ports: map[string]uint32{},
+	}
+	for k, v := range labels {
+		w.Labels[k] = v
+	}
+	if w.ServiceAccount == "" {
+		w.ServiceAccount = "default"
+	}
+	hasProxy := false
+	for _, list := range [][]corev1.Container{spec.Containers, spec.InitContainers} {
+		for _, c := range list {
+			hasProxy = hasProxy || c.Name == "istio-proxy"
+			for _, p := range c.Ports {
+				if _, ok := w.Ports[p.Name]; !ok && p.Name != "" {
+					w.Ports[p.Name] = uint32(p.ContainerPort)
+				}
+			}
+		}
+	}
+	w.Injected = hasProxy || w.Labels[LabelTLSMode] != "" || m.injects(o.Namespace, labels, annotations, spec.HostNetwork)
+	if w.Injected {
+		setDefault(w.Labels, LabelTLSMode, "istio")
+		setDefault(w.Labels, labelCanonicalName, firstOf(labels["app.kubernetes.io/name"], labels["app"], name))
+		setDefault(w.Labels, labelCanonicalRevision, firstOf(labels["app.kubernetes.io/version"], labels["version"], "latest"))
+	}
+	m.placeWorkload(w)
+	return w
+}
+
+// placeWorkload settles network, cluster and locality from the labels of a workload.
+func (m *Mesh) placeWorkload(w *Workload) {
+	w.Network = w.Labels[labelNetwork]
+	if w.Network == "" {
+		if ns := m.Namespaces[m.RootNamespace]; ns != nil {
+			w.Network = ns.Network
+		}
+	}
+	w.Cluster = firstOf(w.Labels[labelCluster], "Kubernetes")
+	w.Locality = localityLabel(w.Labels)
+}
+
+// localityLabel reads the locality a pod is labelled with; dots stand for slashes where there is no slash.
+func localityLabel(labels map[string]string) string {
+	l := firstOf(labels[labelTopologyLocality], labels[labelLocality])
+	if !strings.Contains(l, "/") {
+		l = strings.ReplaceAll(l, ".", "/")
+	}
+	return l
+}
+
+func setDefault(m map[string]string, k, v string) {
+	if _, ok := m[k]; !ok {
+		m[k] = v
+	}
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// injects tells whether the sidecar injector would act on a pod: its own sidecar.istio.io/inject first (label before
+// annotation), then the label istio-injection or istio.io/rev of the namespace.
+func (m *Mesh) injects(namespace string, labels, annotations map[string]string, hostNetwork bool) bool {
+	if hostNetwork {
+		return false
+	}
+	switch firstOf(labels["sidecar.istio.io/inject"], annotations["sidecar.istio.io/inject"]) {
+	case "true":
+		return true
+	case "false":
+		return false
+	}
+	if labels["istio.io/rev"] != "" {
+		return true
+	}
+	ns := m.Namespaces[namespace]
+	if ns == nil || ns.Labels["istio-injection"] == "disabled" {
+		return false
+	}
+	return ns.Labels["istio-injection"] == "enabled" || ns.Labels["istio.io/rev"] != ""
+}
+
+// linkWorkloads collects pods, pod templates, WorkloadEntries and WorkloadGroups.
+func (m *Mesh) linkWorkloads(objects []*schema.Object) {
+	nodes := map[string]*corev1.Node{}
+	for _, o := range objects {
+		if n, ok := o.Spec.(*corev1.Node); ok {
+			nodes[o.Name] = n
+		}
+	}
+	for _, o := range objects {
+		switch k := o.Spec.(type) {
+		case *corev1.Pod:
+			w := m.podWorkload(o, podOwner(o.Name, k), o.Labels, o.Annotations, &k.Spec)
+			for _, ip := range k.Status.PodIPs {
+				w.Addresses = append(w.Addresses, ip.IP)
+			}
+			if len(w.Addresses) == 0 && k.Status.PodIP != "" {
+				w.Addresses = []string{k.Status.PodIP}
+			}
+			if n := nodes[k.Spec.NodeName]; n != nil && w.Locality == "" {
+				w.Locality = nodeLocality(n)
+			}
+			m.Workloads = append(m.Workloads, w)
+			m.index.pods[o.Namespace+"/"+o.Name] = &pod{object: o, spec: k, workload: w}
+			m.index.podsByNamespace[o.Namespace] = append(m.index.podsByNamespace[o.Namespace], m.index.pods[o.Namespace+"/"+o.Name])
+		case *appsv1.Deployment:
+			m.addTemplate(o, &k.Spec.Template)
+		case *appsv1.StatefulSet:
+			m.addTemplate(o, &k.Spec.Template)
+		case *appsv1.DaemonSet:
+			m.addTemplate(o, &k.Spec.Template)
+		case *networking.WorkloadEntry:
+			m.Workloads = append(m.Workloads, m.entryWorkload(o, k))
+		case *networking.WorkloadGroup:
+			w := m.entryWorkload(o, k.GetTemplate())
+			for key, v := range k.GetMetadata().GetLabels() {
+				setDefault(w.Labels, key, v)
+			}
+			w.Addresses = nil
+			m.Workloads = append(m.Workloads, w)
+		}
+	}
+	sortByAge(m.Workloads, func(w *Workload) *schema.Object { return w.Object })
+}
+
+func (m *Mesh) addTemplate(o *schema.Object, t *corev1.PodTemplateSpec) {
+	w := m.podWorkload(o, o.Name, t.Labels, t.Annotations, &t.Spec)
+	m.Workloads = append(m.Workloads, w)
+}
+
+// podOwner guesses the name of the workload behind a pod, for reading only.
+func podOwner(name string, p *corev1.Pod) string {
+	for _, r := range p.OwnerReferences {
+		if r.Kind == "ReplicaSet" {
+			if i := strings.LastIndexByte(r.Name, '-'); i > 0 {
+				return r.Name[:i]
+			}
+		}
+		return r.Name
+	}
+	return name
+}
+
+func nodeLocality(n *corev1.Node) string {
+	region := firstOf(n.Labels["topology.kubernetes.io/region"], n.Labels["failure-domain.beta.kubernetes.io/region"])
+	zone := firstOf(n.Labels["topology.kubernetes.io/zone"], n.Labels["failure-domain.beta.kubernetes.io/zone"])
+	l := region + "/" + zone + "/" + n.Labels["topology.istio.io/subzone"]
+	return strings.TrimRight(l, "/")
+}
+
+func (m *Mesh) entryWorkload(o *schema.Object, e *networking.WorkloadEntry) *Workload {
+	w := &Workload{
+		Object: o, Namespace: o.Namespace, Name: o.Name, Labels: map[string]string{}, Annotations: o.Annotations,
+		ServiceAccount: e.GetServiceAccount(), Ports: map[string]uint32{}, Injected: true,
+	}
+	for k, v := range e.GetLabels() {
+		w.Labels[k] = v
+	}
+	for k, v := range o.Labels {
+		w.Labels[k] = v
+	}
+	if e.GetAddress() != "" && !strings.HasPrefix(e.GetAddress(), "unix://") {
+		w.Addresses = []string{e.GetAddress()}
+	}
+	for name, p := range e.GetPorts() {
+		w.Ports[name] = p
+	}
+	m.placeWorkload(w)
+	w.Network = firstOf(e.GetNetwork(), w.Labels[labelNetwork], w.Network)
+	w.Locality = firstOf(e.GetLocality(), w.Locality)
+	return w
+}
+
+// proxyConfigOf merges the layers of ProxyConfig for a workload: mesh-wide defaultConfig, then the annotation
+// proxy.istio.io/config of the pod.
+func (m *Mesh) proxyConfigOf(w *Workload) error {
+	w.ProxyConfig = m.Config.DefaultConfig
+	text := w.Annotations[annotationProxyConfig]
+	if text == "" {
+		return nil
+	}
+	over := &meshconfig.ProxyConfig{}
+	if err := decodeStrict(text, over); err != nil {
+		return err
+	}
+	w.ProxyConfig = mergeProxyConfig(m.Config.DefaultConfig, over)
+	return nil
+}
