@@ -1,0 +1,278 @@
+package schema
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang/protobuf/jsonpb" //nolint:staticcheck // the only reader that takes Istio's durations and refuses unknown fields
+	protov1 "github.com/golang/protobuf/proto"
+	"google.golang.org/protobuf/proto"
+	extensions "istio.io/api/extensions/v1alpha1"
+	networking "istio.io/api/networking/v1alpha3"
+	networkingv1beta1 "istio.io/api/networking/v1beta1"
+	security "istio.io/api/security/v1beta1"
+	telemetry "istio.io/api/telemetry/v1alpha1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/source"
+)
+
+// istioMessage returns a new message for the spec of a kind of Istio.
+func istioMessage(kind string) proto.Message {
+	switch kind {
+	case "VirtualService":
+		return &networking.VirtualService{}
+	case "DestinationRule":
+		return &networking.DestinationRule{}
+	case "Gateway":
+		return &networking.Gateway{}
+	case "ServiceEntry":
+		return &networking.ServiceEntry{}
+	case "WorkloadEntry":
+		return &networking.WorkloadEntry{}
+	case "WorkloadGroup":
+		return &networking.WorkloadGroup{}
+	case "Sidecar":
+		return &networking.Sidecar{}
+	case "EnvoyFilter":
+		return &networking.EnvoyFilter{}
+	case "ProxyConfig":
+		return &networkingv1beta1.ProxyConfig{}
+	case "PeerAuthentication":
+		return &security.PeerAuthentication{}
+	case "AuthorizationPolicy":
+		return &security.AuthorizationPolicy{}
+	case "RequestAuthentication":
+		return &security.RequestAuthentication{}
+	case "Telemetry":
+		return &telemetry.Telemetry{}
+	case "WasmPlugin":
+		return &extensions.WasmPlugin{}
+	case "TrafficExtension":
+		return &extensions.TrafficExtension{}
+	}
+	return nil
+}
+
+// kubernetesObject returns a new object for a kind of Kubernetes.
+func kubernetesObject(kind string) any {
+	switch kind {
+	case "Namespace":
+		return &corev1.Namespace{}
+	case "Node":
+		return &corev1.Node{}
+	case "Pod":
+		return &corev1.Pod{}
+	case "Service":
+		return &corev1.Service{}
+	case "ServiceAccount":
+		return &corev1.ServiceAccount{}
+	case "ConfigMap":
+		return &corev1.ConfigMap{}
+	case "Deployment":
+		return &appsv1.Deployment{}
+	case "StatefulSet":
+		return &appsv1.StatefulSet{}
+	case "DaemonSet":
+		return &appsv1.DaemonSet{}
+	case "EndpointSlice":
+		return &discoveryv1.EndpointSlice{}
+	case "Ingress":
+		return &networkingv1.Ingress{}
+	}
+	return nil
+}
+
+// check checks and decodes one document; the object is nil if it cannot be used.
+func (c *checker) check(d *source.Document) (*Object, diag.List) {
+	o := &Object{APIVersion: d.APIVersion, Kind: d.Kind, Namespace: d.Namespace, Name: d.Name, Doc: d}
+	out := c.metadata(o)
+	value, _ := tidy(d.Value).(map[string]any)
+	if source.Classify(d.APIVersion, d.Kind) == source.Istio {
+		out.Add(c.istio(o, value)...)
+	} else {
+		out.Add(c.kubernetes(o, value)...)
+	}
+	if out.HasErrors() {
+		return nil, out
+	}
+	return o, out
+}
+
+func (c *checker) istio(o *Object, value map[string]any) diag.List {
+	var out diag.List
+	for _, k := range sortedKeys(value) {
+		if !slices.Contains([]string{"apiVersion", "kind", "metadata", "spec", "status"}, k) {
+			out.Add(o.Finding(diag.Error, "MESHC1100", fmt.Sprintf("%s has no field %q beside spec", o.Kind, k), "Fields of the object belong under spec; check the indentation.", k))
+		}
+	}
+	spec, present := value["spec"]
+	if !present {
+		spec = map[string]any{}
+	}
+	if m, ok := spec.(map[string]any); ok {
+		aliases(o.Kind, m)
+	}
+	t := &target{doc: o.Doc, ref: o.Ref(), prefix: []any{"spec"}, def: "#" + o.Kind, value: spec}
+	out.Add(c.validate(t)...)
+	if out.HasErrors() {
+		return out
+	}
+	msg := istioMessage(o.Kind)
+	if err := decodeMessage(spec, msg); err != nil {
+		out.Add(o.Finding(diag.Error, "MESHC1104", "the spec cannot be read: "+err.Error(), "Correct the value that the message names.", "spec"))
+		return out
+	}
+	o.Spec = msg
+	return out
+}
+
+func (c *checker) kubernetes(o *Object, value map[string]any) diag.List {
+	t := &target{doc: o.Doc, ref: o.Ref(), def: "#" + o.Kind, value: value}
+	out := c.validate(t)
+	if out.HasErrors() {
+		return out
+	}
+	obj := kubernetesObject(o.Kind)
+	b, err := json.Marshal(value)
+	if err == nil {
+		err = json.Unmarshal(b, obj)
+	}
+	if err != nil {
+		out.Add(undecodable(o, err))
+		return out
+	}
+	o.Spec = obj
+	if cm, ok := obj.(*corev1.ConfigMap); ok {
+		out.Add(c.meshConfigMap(o, cm)...)
+	}
+	return out
+}
+
+// undecodable places an error of encoding/json, which names the path of the field.
+func undecodable(o *Object, err error) diag.Diagnostic {
+	var path []any
+	if te, ok := err.(*json.UnmarshalTypeError); ok { //nolint:errorlint // encoding/json returns it bare
+		for _, p := range strings.Split(te.Field, ".") {
+			if p != "" {
+				path = append(path, p)
+			}
+		}
+		return o.Finding(diag.Error, "MESHC1101", fmt.Sprintf("%s cannot be a %s", te.Field, te.Value), "See the Kubernetes reference for "+o.Kind+".", path...)
+	}
+	return o.Finding(diag.Error, "MESHC1104", "the "+o.Kind+" cannot be read: "+err.Error(), "See the Kubernetes reference for "+o.Kind+".")
+}
+
+// decodeMessage reads plain data into a message, refusing fields that the message does not have.
+func decodeMessage(v any, into proto.Message) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return (&jsonpb.Unmarshaler{}).Unmarshal(bytes.NewReader(b), protov1.MessageV1(into))
+}
+
+// aliases renames the one field that Istio also accepts under an older spelling.
+func aliases(kind string, spec map[string]any) {
+	if kind != "RequestAuthentication" {
+		return
+	}
+	rules, _ := spec["jwtRules"].([]any)
+	for _, r := range rules {
+		if m, ok := r.(map[string]any); ok {
+			if v, ok := m["jwks_uri"]; ok && m["jwksUri"] == nil {
+				m["jwksUri"] = v
+				delete(m, "jwks_uri")
+			}
+		}
+	}
+}
+
+// tidy returns the data without nulls, which mean the same as absence, and with whole numbers as integers. It copies,
+// because the document keeps what the user wrote.
+func tidy(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			if e != nil {
+				out[k] = tidy(e)
+			}
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = tidy(e)
+		}
+		return out
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+			return int64(v)
+		}
+	}
+	return v
+}
+
+// metadata reads labels, annotations and age.
+func (c *checker) metadata(o *Object) diag.List {
+	var out diag.List
+	meta, _ := o.Doc.Value["metadata"].(map[string]any)
+	o.Labels = stringMap(o, meta, "labels", &out)
+	o.Annotations = stringMap(o, meta, "annotations", &out)
+	for _, k := range sortedStrings(o.Annotations) {
+		if strings.HasPrefix(k, "internal.istio.io/") {
+			out.Add(o.Finding(diag.Error, "MESHC1106", fmt.Sprintf("the annotation %s belongs to Istio's own control plane", k), "Remove it.", "metadata", "annotations", k))
+		}
+	}
+	if s, ok := meta["creationTimestamp"].(string); ok && s != "" {
+		ts, err := time.Parse(time.RFC3339, s)
+		if err != nil {
+			out.Add(o.Finding(diag.Error, "MESHC1107", fmt.Sprintf("creationTimestamp %q is not a time", s), "Write it as 2026-01-31T12:00:00Z, or remove it.", "metadata", "creationTimestamp"))
+		}
+		o.Created = ts
+	}
+	return out
+}
+
+func sortedStrings(m map[string]string) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func stringMap(o *Object, meta map[string]any, key string, out *diag.List) map[string]string {
+	v, present := meta[key]
+	if !present || v == nil {
+		return nil
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		out.Add(o.Finding(diag.Error, "MESHC1107", fmt.Sprintf("metadata.%s is %s, but must be a mapping of strings", key, show(v)), "Write one key and value per line below it.", "metadata", key))
+		return nil
+	}
+	r := make(map[string]string, len(m))
+	for _, k := range sortedKeys(m) {
+		switch v := m[k].(type) {
+		case string:
+			r[k] = v
+		case nil:
+			r[k] = ""
+		default:
+			out.Add(o.Finding(diag.Error, "MESHC1107", fmt.Sprintf("%s is %s, but must be a string", k, show(v)), "Quote the value.", "metadata", key, k))
+		}
+	}
+	return r
+}

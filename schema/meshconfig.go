@@ -1,0 +1,171 @@
+package schema
+
+import (
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	"google.golang.org/protobuf/proto"
+	mesh "istio.io/api/mesh/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/source"
+)
+
+// Keys of the ConfigMap istio that hold the settings of the mesh.
+const (
+	MeshKey     = "mesh"
+	NetworksKey = "meshNetworks"
+)
+
+// IsMeshConfigMap tells whether a ConfigMap holds the settings of a mesh: it is named istio, or istio-<revision>, and
+// has the key mesh or meshNetworks.
+func IsMeshConfigMap(o *Object) bool {
+	cm, ok := o.Spec.(*corev1.ConfigMap)
+	if !ok || (o.Name != "istio" && !strings.HasPrefix(o.Name, "istio-")) {
+		return false
+	}
+	return cm.Data[MeshKey] != "" || cm.Data[NetworksKey] != ""
+}
+
+// meshConfigMap checks the YAML inside the ConfigMap istio.
+func (c *checker) meshConfigMap(o *Object, cm *corev1.ConfigMap) diag.List {
+	var out diag.List
+	if !IsMeshConfigMap(o) {
+		return nil
+	}
+	for _, k := range [...]struct {
+		key, def string
+		into     proto.Message
+	}{{MeshKey, "#MeshConfig", &mesh.MeshConfig{}}, {NetworksKey, "#MeshNetworks", &mesh.MeshNetworks{}}} {
+		text := cm.Data[k.key]
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		doc, diags := innerDocument(o, k.key, text)
+		out.Add(diags...)
+		if doc == nil || diags.HasErrors() {
+			continue
+		}
+		value := c.camel(tidy(doc.Value), c.shapes[k.def])
+		t := &target{doc: doc, ref: o.Ref(), label: k.key + ": ", def: k.def, value: value}
+		found := c.validate(t)
+		if !found.HasErrors() {
+			if err := decodeMessage(value, k.into); err != nil {
+				found.Add(o.Finding(diag.Error, "MESHC1104", "the key "+k.key+" cannot be read: "+err.Error(), "Correct the value that the message names.", "data", k.key))
+			}
+		}
+		out.Add(found...)
+	}
+	return out
+}
+
+// innerDocument parses the YAML that a key of a ConfigMap holds, so that its lines are those of the file around it.
+func innerDocument(o *Object, key, text string) (*source.Document, diag.List) {
+	var n yaml.Node
+	at := o.Pos("data", key)
+	bad := func(msg, help string, line int) diag.List {
+		f := o.Finding(diag.Error, "MESHC1104", "the key "+key+" "+msg, help, "data", key)
+		f.Pos.Line += line
+		return diag.List{f}
+	}
+	if err := yaml.Unmarshal([]byte(text), &n); err != nil {
+		return nil, bad("does not hold YAML: "+strings.TrimPrefix(err.Error(), "yaml: "), "Check the indentation below the key.", 0)
+	}
+	if n.Kind != yaml.DocumentNode || len(n.Content) == 0 {
+		return nil, nil
+	}
+	doc := &source.Document{File: at.File, Node: n.Content[0], Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, LineOffset: blockStart(o.Doc.Node, key) - 1}
+	v, problems := source.NewReader(source.DefaultLimits()).Value(n.Content[0])
+	for _, p := range problems {
+		f := bad("holds a value that cannot be read: "+p.Message, p.Help, 0)
+		f[0].Pos.Line = p.Node.Line + doc.LineOffset
+		return nil, f
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return nil, bad("must hold a mapping", "Write the settings as YAML below the key.", 0)
+	}
+	doc.Value = m
+	return doc, nil
+}
+
+// blockStart is the line on which the text of a key under data begins.
+func blockStart(n *yaml.Node, key string) int {
+	if n == nil {
+		return 1
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value != "data" {
+			continue
+		}
+		d := n.Content[i+1]
+		for j := 0; j+1 < len(d.Content); j += 2 {
+			if v := d.Content[j+1]; d.Content[j].Value == key {
+				if v.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+					return v.Line + 1
+				}
+				return v.Line
+			}
+		}
+	}
+	return n.Line
+}
+
+// camel renames fields written in proto's snake case, which the mesh config accepts as well.
+func (c *checker) camel(v any, sh *shape) any {
+	switch v := v.(type) {
+	case []any:
+		for i, e := range v {
+			v[i] = c.camel(e, sh)
+		}
+	case map[string]any:
+		if sh == nil {
+			return v
+		}
+		for _, k := range sortedKeys(v) {
+			name := k
+			if sh.byName[k] == nil && strings.Contains(k, "_") {
+				if n := camelCase(k); sh.byName[n] != nil && v[n] == nil {
+					name = n
+				}
+			}
+			e := c.camel(v[k], c.shapes.of(sh.get(name)))
+			delete(v, k)
+			v[name] = e
+		}
+	}
+	return v
+}
+
+func camelCase(s string) string {
+	parts := strings.Split(s, "_")
+	for i := 1; i < len(parts); i++ {
+		if parts[i] != "" {
+			parts[i] = strings.ToUpper(parts[i][:1]) + parts[i][1:]
+		}
+	}
+	return strings.Join(parts, "")
+}
+
+// DecodeMesh reads the YAML of a mesh config or of mesh networks over what the message already holds, as Istio lays a
+// mesh config over its defaults: a field that is set replaces, a nested message is merged by Istio's own rules, which
+// are the caller's.
+func DecodeMesh(text string, into proto.Message) error {
+	var n yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &n); err != nil {
+		return err
+	}
+	if n.Kind != yaml.DocumentNode || len(n.Content) == 0 {
+		return nil
+	}
+	v, problems := source.NewReader(source.DefaultLimits()).Value(n.Content[0])
+	if len(problems) > 0 {
+		return &problemError{problems[0].Message}
+	}
+	return decodeMessage(tidy(v), into)
+}
+
+type problemError struct{ message string }
+
+func (e *problemError) Error() string { return e.message }

@@ -1,0 +1,162 @@
+// Package schema checks the shape of objects and decodes them.
+//
+// The schemas are CUE, one definition for the spec of each kind of Istio and one, open, for each kind of Kubernetes, in
+// a file named after the kind. Check looks the definition up by apiVersion and kind, encodes the document's plain data,
+// unifies the two and turns what CUE reports into findings at the line of the deepest part that exists. Beside CUE, a
+// table read from the same files (shape.go) holds what CUE has no cheap word for: @oneof(a,b) on a struct,
+// @unsupported("why") and @ignored("why") on a field; and validate_<kind>.go holds the rules that relate fields. What
+// passes is decoded into the messages of istio.io/api and k8s.io/api. Documents are checked in shards, each with a CUE
+// context of its own, because contexts are not safe for concurrent use and grow.
+//
+// Codes: 1100 unknown field, 1101 wrong value, 1102 missing field, 1103 several of a one-of, 1104 undecodable, 1105 unknown kind,
+// 1106 internal annotation, 1107 wrong metadata, 1108 rule between fields, 1110 unsupported field, 1111 field without effect,
+// 1150 kind not compiled, 1151 installation of Istio.
+package schema
+
+import (
+	"embed"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/source"
+)
+
+//go:embed *.cue
+var files embed.FS
+
+// Options says how strict to be.
+type Options struct {
+	Workers int  // goroutines; 0 for one per CPU
+	Lenient bool // what Istio tolerates is a warning
+}
+
+// Kind is a kind that meshc reads.
+type Kind struct {
+	Group      string // empty for the core group of Kubernetes
+	Name       string
+	Definition string // CUE definition: of the spec for a kind of Istio, of the object for one of Kubernetes
+	Istio      bool
+}
+
+// Kinds lists all kinds that meshc reads.
+func Kinds() []Kind {
+	var out []Kind
+	add := func(group string, istio bool, names ...string) {
+		for _, n := range names {
+			out = append(out, Kind{Group: group, Name: n, Definition: "#" + n, Istio: istio})
+		}
+	}
+	add("networking.istio.io", true, "VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "WorkloadEntry", "WorkloadGroup", "Sidecar", "EnvoyFilter", "ProxyConfig")
+	add("security.istio.io", true, "PeerAuthentication", "AuthorizationPolicy", "RequestAuthentication")
+	add("telemetry.istio.io", true, "Telemetry")
+	add("extensions.istio.io", true, "WasmPlugin", "TrafficExtension")
+	add("", false, "Namespace", "Node", "Pod", "Service", "ServiceAccount", "ConfigMap")
+	add("apps", false, "Deployment", "StatefulSet", "DaemonSet")
+	add("discovery.k8s.io", false, "EndpointSlice")
+	add("networking.k8s.io", false, "Ingress")
+	return out
+}
+
+// contextLife is how many objects one CUE context serves before it is replaced, because a context keeps what it saw.
+const contextLife = 4000
+
+// Check checks and decodes documents, keeping their order. The map counts documents of kinds that are not compiled.
+func Check(docs []*source.Document, opts Options) ([]*Object, map[string]int, diag.List) {
+	shapes, err := readShapes()
+	if err != nil {
+		panic("schema: the embedded definitions do not parse: " + err.Error()) // found by any test of this package
+	}
+	foreign := map[string]int{}
+	var diags diag.List
+	var ours []*source.Document
+	for _, d := range docs {
+		class := source.Classify(d.APIVersion, d.Kind)
+		if class == source.Kubernetes || class == source.Istio {
+			ours = append(ours, d)
+			continue
+		}
+		foreign[d.APIVersion+"/"+d.Kind]++
+		diags.Add(uncompiled(d, class, opts)...)
+	}
+	objects := make([]*Object, len(ours))
+	found := make([]diag.List, len(ours))
+	var wg sync.WaitGroup
+	for _, s := range shards(len(ours), opts.Workers) {
+		wg.Go(func() {
+			c := newChecker(shapes, opts)
+			for i := s[0]; i < s[1]; i++ {
+				if i > s[0] && (i-s[0])%contextLife == 0 {
+					c = newChecker(shapes, opts)
+				}
+				objects[i], found[i] = c.check(ours[i])
+			}
+		})
+	}
+	wg.Wait()
+	for _, f := range found {
+		diags.Add(f...)
+	}
+	diags.Sort()
+	return slices.DeleteFunc(objects, func(o *Object) bool { return o == nil }), foreign, diags
+}
+
+// shards splits n objects into ranges, none so small that compiling the schemas costs more than it saves.
+func shards(n, workers int) [][2]int {
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	workers = max(1, min(workers, n/32))
+	var out [][2]int
+	for i := range workers {
+		out = append(out, [2]int{n * i / workers, n * (i + 1) / workers})
+	}
+	return out
+}
+
+// uncompiled says what becomes of an object that meshc knows of and does not read.
+func uncompiled(d *source.Document, class source.Class, opts Options) diag.List {
+	f := diag.Diagnostic{Severity: diag.Warning, Pos: d.Pos("kind"), Object: d.Ref(), Field: "kind"}
+	switch class {
+	case source.GatewayAPI:
+		f.Code, f.Message = "MESHC1150", d.Kind+" of the Gateway API is not compiled; the traffic it describes is not part of the bundle"
+		f.Help = "Express it as a Gateway and VirtualService of networking.istio.io, or leave the object to the controller that serves it."
+	case source.Installer:
+		f.Code, f.Message = "MESHC1151", d.Kind+" describes the installation of Istio and is not read"
+		f.Help = "Put its meshConfig into the ConfigMap istio, key mesh."
+	case source.UnknownMesh:
+		f.Code, f.Message = "MESHC1105", d.APIVersion+" has no kind "+d.Kind+" that meshc knows"
+		f.Help = unknownKindHelp(d)
+		if !opts.Lenient {
+			f.Severity = diag.Error
+		}
+	default:
+		return nil
+	}
+	return diag.List{f}
+}
+
+func unknownKindHelp(d *source.Document) string {
+	group, version, _ := strings.Cut(d.APIVersion, "/")
+	var names []string
+	for _, k := range Kinds() {
+		if k.Name == d.Kind && k.Istio {
+			if k.Group == group {
+				return "The version " + version + " does not exist; write " + k.Group + "/v1."
+			}
+			return "This kind belongs to " + k.Group + "/v1."
+		}
+		if k.Istio && k.Group == group {
+			names = append(names, k.Name)
+		}
+	}
+	if n := nearest(d.Kind, names); n != "" {
+		return "Did you mean " + n + "?"
+	}
+	if len(names) == 0 {
+		return "Istio removed this API group; express it with the kinds of networking.istio.io and security.istio.io."
+	}
+	return "Kinds of " + group + " are " + strings.Join(names, ", ") + "."
+}
