@@ -34,6 +34,7 @@ const (
 	serverADS   = "127.0.0.1:18000" // in the hub's namespace
 	serverAdmin = "127.0.0.1:18001"
 	relayADS    = "127.0.0.1:15010" // in the namespace of each proxy
+	envoyAdmin  = "127.0.0.1:15000" // likewise
 )
 
 // Spec describes a lab.
@@ -44,7 +45,9 @@ type Spec struct {
 	Envoy           string   // the proxy; found by FindEnvoy when empty
 	StateOfTheWorld bool     // proxies ask with api_type GRPC
 	CompileFlags    []string // more flags for meshc compile
-	ServeFlags      []string // more flags for meshc serve
+	// Visitors are hosts outside the mesh to send requests from, by name, without an application or a proxy.
+	Visitors   map[string]netip.Addr
+	ServeFlags []string // more flags for meshc serve
 }
 
 // Lab is a running repository.
@@ -65,7 +68,8 @@ type Lab struct {
 // member is a workload that runs.
 type member struct {
 	*Workload
-	ns *namespace
+	ns    *namespace // nil: the host's
+	admin string     // address of Envoy's admin interface, seen from the namespace
 }
 
 type process struct {
@@ -103,15 +107,7 @@ func (l *Lab) start(ctx context.Context) (err error) {
 	if l.net, err = newNetwork(); err != nil {
 		return err
 	}
-	args := append([]string{"serve", l.bundle, "--watch", "--xds-address", serverADS, "--admin-address", serverAdmin}, l.spec.ServeFlags...)
-	if err := l.launch(l.net.hub, "server", 0, exec.Command(l.spec.Meshc, args...)); err != nil {
-		return err
-	}
-	if err := l.waitReady(ctx, "server", l.net.hub, serverAdmin, "/readyz"); err != nil {
-		return err
-	}
-	l.relay, err = newRelay(func(ctx context.Context, _ string) (net.Conn, error) { return l.net.hub.dial(ctx, "tcp", serverADS) })
-	if err != nil {
+	if err := l.serve(ctx, l.net.hub, serverADS, serverAdmin); err != nil {
 		return err
 	}
 	for _, w := range l.repo.workloads {
@@ -119,15 +115,33 @@ func (l *Lab) start(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(l.spec.Visitors)) {
+		if err := l.visit(name, l.spec.Visitors[name]); err != nil {
+			return err
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(l.members)) {
 		m := l.members[name]
 		if m.Sidecar || m.Gateway {
-			if err := l.waitReady(ctx, name+".envoy", m.ns, "127.0.0.1:15000", "/ready"); err != nil {
+			if err := l.waitReady(ctx, name+".envoy", m.ns, m.admin, "/ready"); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// serve starts the server in a namespace, and the relay.
+func (l *Lab) serve(ctx context.Context, ns *namespace, ads, admin string) (err error) {
+	args := append([]string{"serve", l.bundle, "--watch", "--xds-address", ads, "--admin-address", admin}, l.spec.ServeFlags...)
+	if err := l.launch(ns, "server", 0, exec.Command(l.spec.Meshc, args...)); err != nil {
+		return err
+	}
+	if err := l.waitReady(ctx, "server", ns, admin, "/readyz"); err != nil {
+		return err
+	}
+	l.relay, err = newRelay(func(ctx context.Context, _ string) (net.Conn, error) { return ns.dial(ctx, "tcp", ads) })
+	return err
 }
 
 // tools finds or builds the programs and copies none: they must be readable for other users.
@@ -167,10 +181,10 @@ func (l *Lab) startWorkload(w *Workload) error {
 	if err != nil {
 		return err
 	}
-	m := &member{Workload: w, ns: ns}
+	m := &member{Workload: w, ns: ns, admin: envoyAdmin}
 	l.members[w.Name] = m
 	if !w.Gateway {
-		if err := l.startApp(m); err != nil {
+		if err := l.startApp(m, AppUID, l.repo.hosts(m.Namespace), ""); err != nil {
 			return err
 		}
 	}
@@ -190,14 +204,24 @@ func (l *Lab) startWorkload(w *Workload) error {
 		return err
 	}
 	go l.relay.server.Serve(ads)
-	return l.startEnvoy(m)
+	return l.startEnvoy(m, ProxyUID, bootstrap.Options{XDSAddress: relayADS, AdminAddress: m.admin})
 }
 
-func (l *Lab) startApp(m *member) error {
+func (l *Lab) visit(name string, address netip.Addr) error {
+	w := &Workload{Name: name, Namespace: "outside", Addresses: []netip.Addr{address}}
+	ns, err := l.net.attach(name, w.Addresses)
+	if err == nil {
+		l.members[name] = &member{Workload: w, ns: ns}
+	}
+	return err
+}
+
+// startApp starts the application of a workload. Listen is the address it opens its ports at, empty for all.
+func (l *Lab) startApp(m *member, uid uint32, names map[string]string, listen string) error {
 	hosts := filepath.Join(l.dir, m.Name+".hosts")
 	var b strings.Builder
-	for name, ip := range l.repo.hosts(m.Namespace) {
-		fmt.Fprintln(&b, ip, name)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		fmt.Fprintln(&b, names[name], name)
 	}
 	if err := os.WriteFile(hosts, []byte(b.String()), 0o644); err != nil {
 		return err
@@ -206,19 +230,22 @@ func (l *Lab) startApp(m *member) error {
 	if version == "" {
 		version = "v1"
 	}
-	cmd := exec.Command(l.spec.Echo, "-name", m.App(), "-version", version, "-ip", m.Addresses[0].String(), "-hosts", hosts,
+	cmd := exec.Command(l.spec.Echo, "-name", m.App(), "-version", version, "-ip", m.Addresses[0].String(), "-hosts", hosts, "-listen", listen,
 		"-http", strings.Join(m.HTTP, ","), "-tcp", strings.Join(m.TCP, ","), "-tls", strings.Join(m.TLS, ","), "-calls", m.Calls)
-	if err := l.launch(m.ns, m.Name+".app", AppUID, cmd); err != nil {
+	if err := l.launch(m.ns, m.Name+".app", uid, cmd); err != nil {
 		return err
 	}
-	return l.waitListening(m)
+	if listen == "" {
+		listen = "127.0.0.1"
+	}
+	return l.waitListening(m, listen)
 }
 
 // waitListening waits until the application has opened its ports, seen from inside its namespace.
-func (l *Lab) waitListening(m *member) error {
+func (l *Lab) waitListening(m *member, host string) error {
 	for _, p := range slices.Concat(m.HTTP, m.TCP, m.TLS) {
 		if err := poll(context.Background(), func() error {
-			c, err := m.ns.dial(context.Background(), "tcp", "127.0.0.1:"+p)
+			c, err := m.ns.dial(context.Background(), "tcp", net.JoinHostPort(host, p))
 			if err == nil {
 				c.Close()
 			}
@@ -230,13 +257,14 @@ func (l *Lab) waitListening(m *member) error {
 	return nil
 }
 
-func (l *Lab) startEnvoy(m *member) error {
-	region, rest, _ := strings.Cut(strings.ReplaceAll(m.Locality, ".", "/"), "/")
-	zone, sub, _ := strings.Cut(rest, "/")
-	b, err := bootstrap.New(bootstrap.Options{
-		Gateway: m.Gateway, Name: m.Name, Namespace: m.Namespace, Addresses: m.Addresses, Labels: m.Labels, ServiceAccount: m.ServiceAccount,
-		Region: region, Zone: zone, SubZone: sub, XDSAddress: relayADS, StateOfTheWorld: l.spec.StateOfTheWorld,
-	})
+// startEnvoy starts the proxy of a workload; o says how it is reached.
+func (l *Lab) startEnvoy(m *member, uid uint32, o bootstrap.Options) error {
+	o.Gateway, o.Name, o.Namespace, o.Addresses, o.Labels, o.ServiceAccount = m.Gateway, m.Name, m.Namespace, m.Addresses, m.Labels, m.ServiceAccount
+	o.StateOfTheWorld = l.spec.StateOfTheWorld
+	var rest string
+	o.Region, rest, _ = strings.Cut(strings.ReplaceAll(m.Locality, ".", "/"), "/")
+	o.Zone, o.SubZone, _ = strings.Cut(rest, "/")
+	b, err := bootstrap.New(o)
 	if err != nil {
 		return err
 	}
@@ -249,7 +277,7 @@ func (l *Lab) startEnvoy(m *member) error {
 		return err
 	}
 	cmd := exec.Command(l.spec.Envoy, "--config-path", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning", "--drain-time-s", "2")
-	return l.launch(m.ns, m.Name+".envoy", ProxyUID, cmd)
+	return l.launch(m.ns, m.Name+".envoy", uid, cmd)
 }
 
 // launch starts a process in a namespace as a user, with its output in a log of the lab.

@@ -54,8 +54,12 @@ func newNamespace(name string) (*namespace, error) {
 	return n, n.run("ip", "link", "set", "lo", "up")
 }
 
-// do runs a function on the namespace's own thread; processes started by it live there.
+// do runs a function on the namespace's own thread; processes started by it live there. The nil namespace is the
+// host's.
 func (n *namespace) do(f func() error) error {
+	if n == nil {
+		return f()
+	}
 	result := make(chan error, 1)
 	select {
 	case n.calls <- func() { result <- f() }:
@@ -95,6 +99,9 @@ func (n *namespace) start(cmd *exec.Cmd) error {
 
 // within runs a function on a thread of its own that has entered the namespace, so that slow calls do not queue.
 func (n *namespace) within(f func() error) error {
+	if n == nil {
+		return f()
+	}
 	result := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
@@ -137,6 +144,9 @@ func (n *namespace) listen(address string) (l net.Listener, err error) {
 
 // close ends the thread and with it the namespace; sockets still open keep it alive until they are closed.
 func (n *namespace) close() {
+	if n == nil {
+		return
+	}
 	close(n.calls)
 	<-n.done
 	n.file.Close()

@@ -154,7 +154,7 @@ func (l *Lab) Admin(ctx context.Context, of, path string) (string, error) {
 	}
 	c := clientIn(m.ns, nil)
 	defer c.CloseIdleConnections()
-	r, err := Do(ctx, c, Request{URL: "http://127.0.0.1:15000" + path})
+	r, err := Do(ctx, c, Request{URL: "http://" + m.admin + path})
 	if err != nil {
 		return "", err
 	}

@@ -56,24 +56,25 @@ type call struct {
 }
 
 type app struct {
-	name, version, ip string
-	chain             []string // URLs called for each GET / request
-	client            *http.Client
-	count             atomic.Int64
-	recent            chan string // paths of the last requests, for /recent
+	name, version, ip, listen string
+	chain                     []string // URLs called for each GET / request
+	client                    *http.Client
+	count                     atomic.Int64
+	recent                    chan string // paths of the last requests, for /recent
 }
 
 func main() {
 	name := flag.String("name", "echo", "who this is")
 	version := flag.String("version", "v1", "its version")
-	ip := flag.String("ip", "", "its address, for answers; it listens on all")
+	ip := flag.String("ip", "", "its address, for answers; it need not be one to listen at")
+	listen := flag.String("listen", "", "address to open the ports at; empty: all")
 	httpPorts := flag.String("http", "", "ports for HTTP/1.1 and cleartext HTTP/2, separated by commas")
 	tcpPorts := flag.String("tcp", "", "ports that echo lines")
 	tlsPorts := flag.String("tls", "", "ports for HTTPS with a certificate made at start")
 	hosts := flag.String("hosts", "", "file of `IP NAME...` lines that /call looks names up in")
 	chain := flag.String("calls", "", "URLs that each request to / calls on, separated by commas")
 	flag.Parse()
-	a := &app{name: *name, version: *version, ip: *ip, recent: make(chan string, 256)}
+	a := &app{name: *name, version: *version, ip: *ip, listen: *listen, recent: make(chan string, 256)}
 	if *chain != "" {
 		a.chain = strings.Split(*chain, ",")
 	}
@@ -143,7 +144,7 @@ func (a *app) server() *http.Server {
 }
 
 func (a *app) serveHTTP(port string) error {
-	l, err := net.Listen("tcp", ":"+port)
+	l, err := net.Listen("tcp", net.JoinHostPort(a.listen, port))
 	if err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func (a *app) serveTLS(port string) error {
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", ":"+port)
+	l, err := net.Listen("tcp", net.JoinHostPort(a.listen, port))
 	if err != nil {
 		return err
 	}
@@ -166,7 +167,7 @@ func (a *app) serveTLS(port string) error {
 
 // serveTCP answers each line with its own name and version before it.
 func (a *app) serveTCP(port string) error {
-	l, err := net.Listen("tcp", ":"+port)
+	l, err := net.Listen("tcp", net.JoinHostPort(a.listen, port))
 	if err != nil {
 		return err
 	}
