@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/internal/diag"
+)
+
+func newCheck(a *app) *cobra.Command {
+	var in input
+	var output string
+	var failOnWarn bool
+	c := &cobra.Command{
+		Use:   "check SOURCE...",
+		Short: "Report what is wrong with the sources",
+		Long: `check runs all phases of the compiler and prints the findings. Nothing is written.
+
+SOURCE is a file, a directory, a kustomization, - for standard input, or PATH/.git#ref=REV,subdir=DIR.`,
+		Example: `  meshc check mesh/
+  meshc check mesh/ -o sarif > meshc.sarif
+  helm template shop | meshc check - -n shop`,
+		Args: sources,
+		RunE: func(c *cobra.Command, args []string) error {
+			if _, err := diag.Format(output); err != nil {
+				return err
+			}
+			batch()
+			o, l, err := in.options(a, args)
+			if err != nil {
+				return err
+			}
+			o.CheckOnly = true
+			if !l.HasErrors() {
+				_, found, err := compiler.Compile(c.Context(), args, o)
+				if err != nil {
+					return err
+				}
+				l.Add(found...)
+			}
+			l.Sort()
+			if err := a.print(a.stdout, output, l); err != nil {
+				return err
+			}
+			if l.HasErrors() || failOnWarn && l.Count(diag.Warning) > 0 {
+				return errFindings
+			}
+			return nil
+		},
+	}
+	in.flags(c)
+	c.Flags().StringVarP(&output, "output", "o", "text", "text, json, sarif, github, junit or gitlab")
+	c.Flags().BoolVar(&failOnWarn, "fail-on-warn", false, "warnings too end with exit code 1")
+	return c
+}
+
+// sources wants at least one source.
+func sources(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("no SOURCE: name a file, a directory, - for standard input, or PATH/.git#ref=REV")
+	}
+	return nil
+}

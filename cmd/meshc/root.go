@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/internal/diag"
+)
+
+// Exit codes of every verb.
+const (
+	exitClean    = 0
+	exitFindings = 1
+	exitFailure  = 2
+)
+
+// errFindings ends a verb whose findings are already printed.
+var errFindings = errors.New("findings")
+
+// app is what every verb shares: the streams and the flags of the root command.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	quiet          bool
+}
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return exitClean
+	case errors.Is(err, errFindings):
+		return exitFindings
+	default:
+		fmt.Fprintf(stderr, "meshc: %s\n", strings.TrimSpace(err.Error()))
+		return exitFailure
+	}
+}
+
+func (a *app) root() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "meshc",
+		Short: "Compile mesh configuration in Git to sealed bundles of Envoy configuration",
+		Long: `meshc reads Istio's API and Kubernetes manifests, reports what is wrong with them by file and line, and compiles
+them to configuration for stock Envoy. The result is a bundle that a small server streams.
+
+Exit codes of all verbs: 0 clean, 1 findings, 2 misuse or failure.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.PersistentFlags().BoolVar(&a.quiet, "quiet", false, "print findings and results only")
+	c.CompletionOptions.HiddenDefaultCmd = false
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w\nSee 'meshc %s --help'", err, strings.TrimPrefix(c.CommandPath(), "meshc "))
+	})
+	c.AddCommand(newCompile(a), newCheck(a), newVersion(a))
+	return c
+}
+
+// note tells the user something that is no result.
+func (a *app) note(format string, args ...any) {
+	if !a.quiet {
+		fmt.Fprintf(a.stderr, format+"\n", args...)
+	}
+}
+
+// print writes findings to w in a format.
+func (a *app) print(w io.Writer, format string, l diag.List) error {
+	return diag.Print(w, format, l, diag.Options{Color: colorful(w), Quiet: a.quiet, Version: version(), Source: sourceText})
+}
+
+// colorful tells whether w is a terminal whose user wants colour.
+func colorful(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
+}
+
+// sourceText reads an input file again, to show the line of a finding.
+func sourceText(file string) (string, bool) {
+	const limit = 4 << 20
+	st, err := os.Stat(file)
+	if err != nil || !st.Mode().IsRegular() || st.Size() > limit {
+		return "", false
+	}
+	b, err := os.ReadFile(file)
+	return string(b), err == nil
+}
+
+// batch sets the garbage collector for a process that ends soon: a compile allocates much and keeps most of it. What the
+// environment says wins.
+func batch() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(768 << 20) // soft: a larger mesh collects more often, it does not fail
+	}
+}

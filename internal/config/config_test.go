@@ -1,0 +1,51 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestParse(t *testing.T) {
+	c, l := Parse("meshc.yaml", []byte("severity:\n  IST0101: warning\n  MESHC-P001: off\nlenient: true\npolicies: [rules]\n"))
+	if len(l) != 0 || c.Severity["IST0101"] != "warning" || c.Severity["MESHC-P001"] != "off" || !c.Lenient || len(c.Policies) != 1 {
+		t.Errorf("%+v %v", c, l)
+	}
+	for text, line := range map[string]int{
+		"lenint: true\n":                1,
+		"lenient: true\nseverity: [a]":  2,
+		"severity:\n  A: error\n  B: x": 3,
+		"policies: folder\n":            1,
+		"lenient: maybe\n":              1,
+		"- a\n":                         1,
+		"a: [\n":                        1,
+	} {
+		if _, l := Parse("meshc.yaml", []byte(text)); len(l) != 1 || l[0].Pos.Line != line || l[0].Help == "" {
+			t.Errorf("%q: %+v", text, l)
+		}
+	}
+	if _, l := Parse("meshc.yaml", nil); len(l) != 0 {
+		t.Errorf("an empty file has findings: %v", l)
+	}
+}
+
+func TestFind(t *testing.T) {
+	root := t.TempDir()
+	sub := filepath.Join(root, "mesh", "prod")
+	if err := os.MkdirAll(sub, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(root, FileName)
+	if err := os.WriteFile(file, []byte("lenient: true\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := Find(sub); got != "" {
+		t.Errorf("outside a Git repository a folder above must not count: %s", got)
+	}
+	if err := os.Mkdir(filepath.Join(root, ".git"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := Find(sub); got != file {
+		t.Errorf("Find(%s) = %q", sub, got)
+	}
+}

@@ -1,0 +1,163 @@
+package diag
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+)
+
+const (
+	ansiReset  = "\x1b[0m"
+	ansiBold   = "\x1b[1m"
+	ansiRed    = "\x1b[31m"
+	ansiYellow = "\x1b[33m"
+	ansiBlue   = "\x1b[34m"
+)
+
+type textPrinter struct {
+	*bufio.Writer
+	o     Options
+	lines map[string][]string // text of the files shown so far, by line
+}
+
+// printText writes findings as compilers do: a line with the place, then what there is to see and to do.
+func printText(w io.Writer, l List, o Options) error {
+	p := &textPrinter{Writer: bufio.NewWriter(w), o: o, lines: map[string][]string{}}
+	for _, d := range l {
+		p.one(d)
+	}
+	if !o.Quiet && len(l) > 0 {
+		fmt.Fprintln(p, Summary(l))
+	}
+	return p.Flush()
+}
+
+// Summary counts findings in words: "2 errors, 1 warning".
+func Summary(l List) string {
+	var parts []string
+	for _, s := range []Severity{Error, Warning, Info} {
+		switch n := l.Count(s); {
+		case n == 1:
+			parts = append(parts, "1 "+s.String())
+		case n > 1 && s == Info:
+			parts = append(parts, fmt.Sprintf("%d notes", n))
+		case n > 1:
+			parts = append(parts, fmt.Sprintf("%d %ss", n, s))
+		}
+	}
+	if len(parts) == 0 {
+		return "no findings"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (p *textPrinter) one(d Diagnostic) {
+	where := printable(d.Pos.String())
+	if where != "" {
+		where += ": "
+	}
+	fmt.Fprintf(p, "%s%s: %s [%s]\n", p.paint(ansiBold, where), p.paint(severityColor(d.Severity), d.Severity.String()), printable(d.Message), d.Code)
+	if p.o.Quiet {
+		return
+	}
+	p.snippet(d.Pos)
+	if d.Object.Name != "" || d.Field != "" {
+		fmt.Fprintf(p, "  in %s\n", printable(subject(d)))
+	}
+	for _, r := range d.Related {
+		fmt.Fprintf(p, "  also %s: %s\n", printable(r.Pos.String()), printable(strings.TrimSpace(r.Object.String()+" "+r.Message)))
+	}
+	if d.Help != "" {
+		fmt.Fprintf(p, "  help: %s\n", printable(d.Help))
+	}
+}
+
+func subject(d Diagnostic) string {
+	switch {
+	case d.Object.Name == "":
+		return d.Field
+	case d.Field == "":
+		return d.Object.String()
+	default:
+		return d.Object.String() + ", " + d.Field
+	}
+}
+
+func severityColor(s Severity) string {
+	switch s {
+	case Error:
+		return ansiRed
+	case Warning:
+		return ansiYellow
+	default:
+		return ansiBlue
+	}
+}
+
+func (p *textPrinter) paint(color, s string) string {
+	if !p.o.Color || s == "" {
+		return s
+	}
+	return color + s + ansiReset
+}
+
+// snippet shows the line of the finding with a caret under its column.
+func (p *textPrinter) snippet(at Pos) {
+	line, ok := p.line(at)
+	if !ok {
+		return
+	}
+	const limit = 160 // a minified document would otherwise fill the screen
+	runes := []rune(line)
+	if len(runes) > limit {
+		runes = runes[:limit]
+	}
+	fmt.Fprintf(p, "  %5d | %s\n", at.Line, printable(string(runes)))
+	if at.Column < 1 || at.Column > len(runes) {
+		return
+	}
+	var pad strings.Builder
+	for _, r := range runes[:at.Column-1] {
+		if r == '\t' {
+			pad.WriteByte('\t')
+		} else {
+			pad.WriteByte(' ')
+		}
+	}
+	width := 1
+	if at.EndLine == at.Line && at.EndColumn > at.Column {
+		width = min(at.EndColumn, len(runes)+1) - at.Column
+	}
+	fmt.Fprintf(p, "        | %s%s\n", pad.String(), p.paint(ansiRed, strings.Repeat("^", max(width, 1))))
+}
+
+func (p *textPrinter) line(at Pos) (string, bool) {
+	if p.o.Source == nil || at.File == "" || at.Line < 1 {
+		return "", false
+	}
+	lines, known := p.lines[at.File]
+	if !known {
+		if text, ok := p.o.Source(at.File); ok {
+			lines = strings.Split(text, "\n")
+		}
+		p.lines[at.File] = lines
+	}
+	if at.Line > len(lines) {
+		return "", false
+	}
+	return strings.TrimRight(lines[at.Line-1], "\r"), true
+}
+
+// printable replaces control characters, so that a hostile manifest cannot steer the reader's terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return r
+		}
+		if r < ' ' || (r >= 0x7f && r < 0xa0) {
+			return '\uFFFD'
+		}
+		return r
+	}, strings.ReplaceAll(s, "\n", " "))
+}
