@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/compiler/bundle"
+)
+
+func newBundle(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "bundle",
+		Short: "Look into a bundle",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(newBundleXDS(a), newBundleInspect(a))
+	return c
+}
+
+func newBundleXDS(a *app) *cobra.Command {
+	var node string
+	c := &cobra.Command{
+		Use:   "xds BUNDLE --node NODE.json",
+		Short: "Print what one proxy gets, as JSON",
+		Long: `xds finds the class of a node and prints its resources as the server would send them, virtual hosts inlined:
+{"listeners":[],"routes":[],"clusters":[],"endpoints":[]}. NODE.json is the node of an Envoy bootstrap, - is standard input.`,
+		Args: oneBundle,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if node == "" {
+				return fmt.Errorf("no node: say --node NODE.json")
+			}
+			b, err := bundle.Read(args[0])
+			if err != nil {
+				return err
+			}
+			text, err := a.readFile(node)
+			if err != nil {
+				return err
+			}
+			n, err := bundle.NodeFromJSON(text)
+			if err != nil {
+				return fmt.Errorf("%s: %w", node, err)
+			}
+			class, err := b.ClassOf(n)
+			if err != nil {
+				return err
+			}
+			out, err := b.XDS(class)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(a.stdout, "%s\n", out)
+			return err
+		},
+	}
+	c.Flags().StringVar(&node, "node", "", "file with the node")
+	return c
+}
+
+func newBundleInspect(a *app) *cobra.Command {
+	var output string
+	c := &cobra.Command{
+		Use:   "inspect BUNDLE",
+		Short: "Print what a bundle holds: classes, resources, sizes, origins",
+		Args:  oneBundle,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if output != "text" && output != "json" {
+				return fmt.Errorf("unknown output format %q: use text or json", output)
+			}
+			b, err := bundle.Read(args[0])
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				return b.InspectJSON(a.stdout)
+			}
+			return b.Inspect(a.stdout)
+		},
+	}
+	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	return c
+}
+
+// oneBundle wants the path of a bundle.
+func oneBundle(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("name one BUNDLE, a directory or a .tar.gz file; there are %d arguments", len(args))
+	}
+	return nil
+}
+
+func (a *app) readFile(name string) ([]byte, error) {
+	const limit = 4 << 20
+	r := a.stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close() //nolint:errcheck // read only
+		r = f
+	}
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && len(b) > limit {
+		err = fmt.Errorf("%s is larger than %d bytes", name, limit)
+	}
+	return b, err
+}

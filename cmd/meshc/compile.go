@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/internal/diag"
+)
+
+func newCompile(a *app) *cobra.Command {
+	var in input
+	var output string
+	c := &cobra.Command{
+		Use:   "compile SOURCE... -o BUNDLE",
+		Short: "Compile the sources to a bundle",
+		Long: `compile runs all phases of the compiler. If no finding is an error it writes the bundle, in one step, and prints its
+digest; else nothing is written and an older bundle of that name stays as it is.
+
+SOURCE is a file, a directory, a kustomization, - for standard input, or PATH/.git#ref=REV,subdir=DIR.
+BUNDLE is a directory, or an archive if it ends in .tar.gz or .tgz.`,
+		Example: `  meshc compile mesh/ -o mesh.bundle
+  meshc compile .git#ref=v1.4,subdir=mesh -o mesh.tar.gz`,
+		Args: sources,
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := bundlePath(output); err != nil {
+				return err
+			}
+			batch()
+			o, l, err := in.options(a, args)
+			if err != nil {
+				return err
+			}
+			res := &compiler.Result{}
+			if !l.HasErrors() {
+				var found diag.List
+				res, found, err = compiler.Compile(c.Context(), args, o)
+				if refused := (*bundle.Error)(nil); errors.As(err, &refused) {
+					found.Add(refused.Diagnostic())
+				} else if err != nil {
+					return err
+				}
+				l.Add(found...)
+			}
+			l.Sort()
+			if err := a.print(a.stderr, "text", l); err != nil {
+				return err
+			}
+			a.foreign(res)
+			if l.HasErrors() || res == nil || res.Bundle == nil {
+				a.note("no bundle was written")
+				return errFindings
+			}
+			if err := write(res.Bundle, output); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(a.stdout, "%s  %s\n", res.Bundle.Digest, output)
+			return err
+		},
+	}
+	in.flags(c)
+	c.Flags().StringVarP(&output, "output", "o", "", "the bundle to write")
+	return c
+}
+
+// foreign lists the objects that are none of the compiler's business, so that nobody wonders where they went.
+func (a *app) foreign(res *compiler.Result) {
+	if res == nil || len(res.Foreign) == 0 {
+		return
+	}
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(res.Foreign)) {
+		parts = append(parts, fmt.Sprintf("%d %s", res.Foreign[k], k))
+	}
+	a.note("left alone: %s", strings.Join(parts, ", "))
+}
+
+func bundlePath(p string) error {
+	switch {
+	case p == "":
+		return errors.New("no bundle to write: say -o DIRECTORY or -o FILE.tar.gz")
+	case strings.Contains(p, "://"):
+		return fmt.Errorf("-o %s: a bundle is a directory or a .tar.gz file", p)
+	}
+	return nil
+}
+
+func write(b *bundle.Bundle, path string) error {
+	if strings.HasSuffix(path, ".tar.gz") || strings.HasSuffix(path, ".tgz") {
+		return b.WriteTarGz(path)
+	}
+	return b.WriteDir(path)
+}
