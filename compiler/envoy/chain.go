@@ -14,12 +14,14 @@ import (
 	"github.com/meshc/meshc/schema"
 )
 
+type tlsContext = tlsv3.DownstreamTlsContext
+
 // chain is a filter chain on its way into a listener.
 type chain struct {
 	name    string
 	match   *listenerv3.FilterChainMatch // nil: every connection
 	filters []*listenerv3.Filter
-	tls     *tlsv3.DownstreamTlsContext
+	tls     *tlsContext
 	patient bool     // the TLS handshake has 15 s, as on gateways
 	from    []Origin // places behind it, At unset; the first one is reported when the chain is dropped
 	object  *schema.Object

@@ -9,3 +9,7 @@ import (
 func outboundLogs(*mesh.Scope) *Logs { return nil }
 
 func outboundTracing(*mesh.Scope) *hcmv3.HttpConnectionManager_Tracing { return nil }
+
+func inboundLogs(*mesh.Inbound) *Logs { return nil }
+
+func inboundTracing(*mesh.Inbound) *hcmv3.HttpConnectionManager_Tracing { return nil }

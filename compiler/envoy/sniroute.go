@@ -46,7 +46,11 @@ func (o *outbound) tlsChains(u unit, cidrs []string) []*chain {
 // tell it from others. A listener on the address of the service needs none.
 func (o *outbound) defaultServerNames(u unit, cidrs []string) []string {
 	if len(cidrs) > 0 || (len(u.svc.Addresses) == 0 && u.bind == wildcard) {
-		return []string{u.svc.Hostname}
+		names := []string{u.svc.Hostname}
+		for _, a := range u.svc.Aliases {
+			names = append(names, a.Hostname)
+		}
+		return names
 	}
 	return nil
 }
@@ -75,21 +79,5 @@ func l4Applies(s *mesh.Scope, gateways []string, labels map[string]string, names
 
 // matchesHost tells whether a VirtualService host and a service host overlap, either may be a wildcard.
 func matchesHost(vs *networking.VirtualService, host string) bool {
-	return slices.ContainsFunc(vs.Hosts, func(h string) bool { return hostsOverlap(h, host) })
-}
-
-// hostsOverlap tells whether some name matches both of two hosts, each a name, "*" or "*.suffix".
-func hostsOverlap(a, b string) bool {
-	a, b = strings.ToLower(a), strings.ToLower(b)
-	wa, wb := strings.HasPrefix(a, "*"), strings.HasPrefix(b, "*")
-	switch {
-	case wa && wb:
-		return strings.HasSuffix(a[1:], b[1:]) || strings.HasSuffix(b[1:], a[1:])
-	case wa:
-		return strings.HasSuffix(b, a[1:])
-	case wb:
-		return strings.HasSuffix(a, b[1:])
-	default:
-		return a == b
-	}
+	return slices.ContainsFunc(vs.Hosts, func(h string) bool { return mesh.HostMatches(h, host) })
 }

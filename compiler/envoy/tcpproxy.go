@@ -55,15 +55,19 @@ func (t tcpSide) single(cluster, subset string, svc *mesh.Service, protocol mesh
 }
 
 // destination names the cluster of a destination met on a listener port: a destination without port means the only
-// port of the service, else the port of the listener.
+// port of the service, else the port of the listener. An ExternalName service stands for the host that it names.
 func (t tcpSide) destination(d *networking.Destination, listenerPort uint32) string {
-	port := listenerPort
+	port, host := listenerPort, d.GetHost()
+	svc := t.scope.Service(host)
 	if n := d.GetPort().GetNumber(); n != 0 {
 		port = n
-	} else if svc := t.scope.Service(d.GetHost()); svc != nil && len(svc.Ports) == 1 {
+	} else if svc != nil && len(svc.Ports) == 1 {
 		port = svc.Ports[0].Number
 	}
-	return OutboundCluster(port, d.GetSubset(), d.GetHost())
+	if svc != nil && svc.Resolution == mesh.Alias {
+		host = svc.ExternalName
+	}
+	return OutboundCluster(port, d.GetSubset(), host)
 }
 
 // proxy starts a TCP proxy with what DestinationRule says about connections to the service. Idle timeout and maximum

@@ -1,0 +1,220 @@
+package envoy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	meshconfig "istio.io/api/mesh/v1alpha1"
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
+)
+
+// caSuffix ends the name of the Secret that holds the roots for client certificates of a credential.
+const caSuffix = "-cacert"
+
+// serverTLS lowers Gateway servers[].tls and Sidecar ingress[].tls, in a mode that ends TLS, to envoy
+// DownstreamTlsContext.
+func serverTLS(m *mesh.Mesh, s *networking.ServerTLSSettings) *tlsv3.DownstreamTlsContext {
+	common := &tlsv3.CommonTlsContext{AlpnProtocols: []string{"h2", "http/1.1"}}
+	out := &tlsv3.DownstreamTlsContext{CommonTlsContext: common}
+	validate := true
+	switch s.Mode {
+	case networking.ServerTLSSettings_MUTUAL, networking.ServerTLSSettings_ISTIO_MUTUAL:
+		out.RequireClientCertificate = boolean(true)
+	case networking.ServerTLSSettings_OPTIONAL_MUTUAL:
+		out.RequireClientCertificate = boolean(false)
+	default:
+		validate = false
+	}
+	credentials := credentialNames(s)
+	switch {
+	case s.Mode == networking.ServerTLSSettings_ISTIO_MUTUAL:
+		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{SDSSecret("default")}
+		validation(common, "ROOTCA", &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: exactSANs(s.SubjectAltNames), Crl: crl(s)})
+		return out // TLS versions and ciphers are those of the mesh
+	case len(credentials) > 0:
+		for _, c := range credentials {
+			common.TlsCertificateSdsSecretConfigs = append(common.TlsCertificateSdsSecretConfigs, SDSSecret(secretName(c)))
+		}
+		credentialValidation(common, s, credentials[0], validate)
+	default:
+		for _, c := range certificateFiles(s) {
+			common.TlsCertificateSdsSecretConfigs = append(common.TlsCertificateSdsSecretConfigs, SDSSecret(c))
+		}
+		if validate {
+			v := &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: exactSANs(s.SubjectAltNames), Crl: crl(s)}
+			acceptUntrusted(v, s)
+			validation(common, "file-root:"+s.CaCertificates, v)
+		}
+	}
+	common.TlsParams = serverTLSParams(m, s)
+	return out
+}
+
+// credentialValidation sets how client certificates are verified when the server has credentials in Secrets. Names to
+// match are kept for SIMPLE too, where they concern clients that show a certificate unasked.
+func credentialValidation(common *tlsv3.CommonTlsContext, s *networking.ServerTLSSettings, credential string, validate bool) {
+	v := &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: exactSANs(s.SubjectAltNames)}
+	if !validate {
+		if len(s.SubjectAltNames) > 0 {
+			common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: v}
+		}
+		return
+	}
+	v.VerifyCertificateSpki = s.VerifyCertificateSpki
+	v.VerifyCertificateHash = s.VerifyCertificateHash
+	acceptUntrusted(v, s)
+	ca := secretName(credential) + caSuffix
+	if s.CaCertCredentialName != "" {
+		ca = secretName(s.CaCertCredentialName)
+	}
+	validation(common, ca, v)
+}
+
+func validation(common *tlsv3.CommonTlsContext, roots string, v *tlsv3.CertificateValidationContext) {
+	common.ValidationContextType = &tlsv3.CommonTlsContext_CombinedValidationContext{
+		CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
+			DefaultValidationContext:         v,
+			ValidationContextSdsSecretConfig: SDSSecret(roots),
+		},
+	}
+}
+
+func acceptUntrusted(v *tlsv3.CertificateValidationContext, s *networking.ServerTLSSettings) {
+	if s.GetInsecureSkipVerify().GetValue() {
+		v.TrustChainVerification = tlsv3.CertificateValidationContext_ACCEPT_UNTRUSTED
+	}
+}
+
+func credentialNames(s *networking.ServerTLSSettings) []string {
+	if s.CredentialName != "" {
+		return []string{s.CredentialName}
+	}
+	return s.CredentialNames
+}
+
+// secretName is the SDS name of a credential: a Secret of the proxy's own namespace, unless the name says otherwise.
+func secretName(credential string) string {
+	if strings.Contains(credential, "://") {
+		return credential
+	}
+	return "kubernetes://" + credential
+}
+
+// certificateFiles are the SDS names of certificates on the proxy's own disk.
+func certificateFiles(s *networking.ServerTLSSettings) []string {
+	var out []string
+	for _, c := range s.TlsCertificates {
+		out = append(out, "file-cert:"+c.ServerCertificate+"~"+c.PrivateKey)
+	}
+	if len(out) == 0 {
+		out = append(out, "file-cert:"+s.ServerCertificate+"~"+s.PrivateKey)
+	}
+	return out
+}
+
+func crl(s *networking.ServerTLSSettings) *corev3.DataSource {
+	if s.CaCrl == "" {
+		return nil
+	}
+	return &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: s.CaCrl}}
+}
+
+// exactSANs matches names of client certificates. Envoy wants to know the kind of a name, which its form tells.
+func exactSANs(names []string) []*tlsv3.SubjectAltNameMatcher {
+	var out []*tlsv3.SubjectAltNameMatcher
+	for _, n := range names {
+		kind := tlsv3.SubjectAltNameMatcher_DNS
+		if _, err := netip.ParseAddr(n); err == nil {
+			kind = tlsv3.SubjectAltNameMatcher_IP_ADDRESS
+		} else if strings.Contains(n, "://") {
+			kind = tlsv3.SubjectAltNameMatcher_URI
+		} else if strings.Contains(n, "@") {
+			kind = tlsv3.SubjectAltNameMatcher_EMAIL
+		}
+		out = append(out, &tlsv3.SubjectAltNameMatcher{
+			SanType: kind, Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: n}},
+		})
+	}
+	return out
+}
+
+// serverTLSParams settles versions, ciphers and curves: the server's own, else MeshConfig.tlsDefaults, else Envoy's.
+func serverTLSParams(m *mesh.Mesh, s *networking.ServerTLSSettings) *tlsv3.TlsParameters {
+	def := m.Config.GetTlsDefaults()
+	p := &tlsv3.TlsParameters{
+		TlsMinimumProtocolVersion: tlsVersion(s.MinProtocolVersion),
+		TlsMaximumProtocolVersion: tlsVersion(s.MaxProtocolVersion),
+		CipherSuites:              dedupe(s.CipherSuites),
+		EcdhCurves:                dedupe(def.GetEcdhCurves()),
+	}
+	if p.TlsMinimumProtocolVersion == tlsv3.TlsParameters_TLS_AUTO {
+		switch def.GetMinProtocolVersion() {
+		case meshconfig.MeshConfig_TLSConfig_TLSV1_2:
+			p.TlsMinimumProtocolVersion = tlsv3.TlsParameters_TLSv1_2
+		case meshconfig.MeshConfig_TLSConfig_TLSV1_3:
+			p.TlsMinimumProtocolVersion = tlsv3.TlsParameters_TLSv1_3
+		}
+	}
+	if len(p.CipherSuites) == 0 {
+		p.CipherSuites = dedupe(def.GetCipherSuites())
+	}
+	if p.TlsMinimumProtocolVersion == 0 && p.TlsMaximumProtocolVersion == 0 && len(p.CipherSuites) == 0 && len(p.EcdhCurves) == 0 {
+		return nil
+	}
+	return p
+}
+
+func tlsVersion(v networking.ServerTLSSettings_TLSProtocol) tlsv3.TlsParameters_TlsProtocol {
+	switch v {
+	case networking.ServerTLSSettings_TLSV1_0:
+		return tlsv3.TlsParameters_TLSv1_0
+	case networking.ServerTLSSettings_TLSV1_1:
+		return tlsv3.TlsParameters_TLSv1_1
+	case networking.ServerTLSSettings_TLSV1_2:
+		return tlsv3.TlsParameters_TLSv1_2
+	case networking.ServerTLSSettings_TLSV1_3:
+		return tlsv3.TlsParameters_TLSv1_3
+	default:
+		return tlsv3.TlsParameters_TLS_AUTO
+	}
+}
+
+func dedupe(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// checkServerTLS reports settings that Envoy would refuse the listener for.
+func (g *gateway) checkServerTLS(s *mesh.GatewayServer) {
+	t := s.Spec.Tls
+	known := envoyCiphers()
+	for i, c := range t.CipherSuites {
+		if !slices.Contains(known, c) {
+			g.diags.Add(s.Gateway.Object.Finding(diag.Error, CodeUnknownCipher,
+				fmt.Sprintf("%s is not a cipher suite that Envoy knows", c), "use one of "+strings.Join(known, ", "),
+				"spec", "servers", s.Index, "tls", "cipherSuites", i))
+		}
+	}
+}
+
+// envoyCiphers are the TLS 1.2 cipher suites of Envoy.
+func envoyCiphers() []string {
+	return []string{
+		"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
+		"ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305", "ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA",
+		"ECDHE-ECDSA-AES256-SHA", "ECDHE-RSA-AES256-SHA", "AES128-GCM-SHA256", "AES256-GCM-SHA384", "AES128-SHA", "AES256-SHA", "DES-CBC3-SHA",
+	}
+}

@@ -1,0 +1,44 @@
+package envoy
+
+import (
+	"strconv"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/meshc/meshc/compiler/mesh"
+)
+
+// inboundRoutes builds the inline route configuration of an inbound port: every request goes to the workload itself,
+// without time limit, since the client has decided about that. A request that was reset before any byte of it was sent
+// is tried again, which is safe for every method; gRPC clients do so themselves.
+func inboundRoutes(p *inboundPort) *routev3.RouteConfiguration {
+	action := &routev3.RouteAction{
+		ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: p.cluster},
+		Timeout:          seconds(0),
+		MaxStreamDuration: &routev3.RouteAction_MaxStreamDuration{
+			MaxStreamDuration:    seconds(0),
+			GrpcTimeoutHeaderMax: seconds(0),
+		},
+	}
+	if p.protocol != mesh.GRPC && p.protocol != mesh.GRPCWeb {
+		action.RetryPolicy = &routev3.RetryPolicy{RetryOn: "reset-before-request", NumRetries: u32(2)}
+	}
+	host := ""
+	if p.service != nil {
+		host = p.service.Hostname
+	}
+	return &routev3.RouteConfiguration{
+		Name:             p.cluster,
+		ValidateClusters: boolean(false),
+		VirtualHosts: []*routev3.VirtualHost{{
+			Name:    "inbound|http|" + strconv.Itoa(int(p.servicePort)),
+			Domains: []string{"*"},
+			Routes: []*routev3.Route{{
+				Name:      "default",
+				Match:     &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+				Action:    &routev3.Route_Route{Route: action},
+				Decorator: &routev3.Decorator{Operation: host + ":" + strconv.Itoa(int(p.servicePort)) + "/*"},
+			}},
+		}},
+	}
+}
