@@ -172,3 +172,9 @@ func (m *Mesh) ruleIn(namespace, host string, labels map[string]string, gateway 
 	}
 	return nil, false
 }
+
+// InboundRule finds the DestinationRule for a service as its own namespace sees it, which says how its servers are
+// called locally. Rules with a workloadSelector are for clients and do not count.
+func (m *Mesh) InboundRule(svc *Service) *DestinationRule {
+	return m.ruleFor(svc.Namespace, nil, true, svc)
+}

@@ -12,8 +12,14 @@ import (
 // defaultTrafficPolicy fills connectionPool and outlierDetection where no layer has them. The result is never nil and
 // must not be changed.
 func (s *Scope) Policy(svc *Service, port *Port, subset string) *networking.TrafficPolicy {
+	return s.Mesh.PolicyOf(s.DestinationRule(svc), port, subset)
+}
+
+// PolicyOf is Policy for a rule that is already chosen; nil: no rule. It depends on nothing else, so that what is
+// lowered from it can be shared between scopes.
+func (m *Mesh) PolicyOf(r *DestinationRule, port *Port, subset string) *networking.TrafficPolicy {
 	var out *networking.TrafficPolicy
-	if r := s.DestinationRule(svc); r != nil {
+	if r != nil {
 		out = applyPort(r.Spec.GetTrafficPolicy(), port)
 		for _, ss := range r.Spec.GetSubsets() {
 			if subset != "" && ss.Name == subset {
@@ -22,7 +28,7 @@ func (s *Scope) Policy(svc *Service, port *Port, subset string) *networking.Traf
 			}
 		}
 	}
-	return withDefaults(out, s.Mesh.Config.GetDefaultTrafficPolicy())
+	return withDefaults(out, m.Config.GetDefaultTrafficPolicy())
 }
 
 func portPolicy(p *networking.TrafficPolicy, port *Port) *networking.TrafficPolicy_PortTrafficPolicy {

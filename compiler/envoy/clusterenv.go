@@ -1,0 +1,292 @@
+package envoy
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	meshconfig "istio.io/api/mesh/v1alpha1"
+	security "istio.io/api/security/v1beta1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
+)
+
+// ClusterEnv holds the facts of a mesh that clusters share, worked out once per compile. It is immutable.
+type ClusterEnv struct {
+	Mesh      *mesh.Mesh
+	autoMTLS  bool
+	plaintext map[string]bool // namespaces whose PeerAuthentication, or the mesh's, is DISABLE
+	gateways  map[string][]networkGateway
+	cidrs     []networkPrefix
+	family    clusterv3.Cluster_DnsLookupFamily
+	hosts     map[string]bool
+}
+
+type networkGateway struct {
+	address string
+	port    uint32
+}
+
+type networkPrefix struct {
+	prefix  netip.Prefix
+	network string
+}
+
+// defaultGatewayPort is where a network gateway takes mutual TLS by SNI unless it says otherwise.
+const defaultGatewayPort = 15443
+
+// NewClusterEnv works out the shared facts. Findings are about network gateways that cannot be used.
+func NewClusterEnv(m *mesh.Mesh) (*ClusterEnv, diag.List) {
+	e := &ClusterEnv{
+		Mesh:      m,
+		autoMTLS:  m.Config.GetEnableAutoMtls() == nil || m.Config.GetEnableAutoMtls().Value,
+		plaintext: plaintextNamespaces(m),
+		gateways:  map[string][]networkGateway{},
+		hosts:     make(map[string]bool, len(m.Services)),
+		family:    clusterv3.Cluster_V4_ONLY,
+	}
+	v4, v6 := false, false
+	for _, svc := range m.Services {
+		e.hosts[svc.Hostname] = true
+		for _, a := range svc.Addresses {
+			if p, ok := mesh.Prefix(a); ok && svc.Kubernetes {
+				v4, v6 = v4 || p.Addr().Is4(), v6 || p.Addr().Is6()
+			}
+		}
+	}
+	switch {
+	case v4 && v6:
+		e.family = clusterv3.Cluster_ALL
+	case v6:
+		e.family = clusterv3.Cluster_V6_ONLY
+	}
+	return e, e.readNetworks()
+}
+
+// plaintextNamespaces finds the namespaces whose servers are declared not to speak mutual TLS, by their own
+// selector-less PeerAuthentication or else the root namespace's; "" stands for all others.
+func plaintextNamespaces(m *mesh.Mesh) map[string]bool {
+	mode := map[string]security.PeerAuthentication_MutualTLS_Mode{}
+	for _, p := range m.PeerAuthentications {
+		ns := p.Object.Namespace
+		if len(p.Spec.GetSelector().GetMatchLabels()) > 0 {
+			continue
+		}
+		if _, ok := mode[ns]; !ok { // oldest first
+			mode[ns] = p.Spec.GetMtls().GetMode()
+		}
+	}
+	root := mode[m.RootNamespace] == security.PeerAuthentication_MutualTLS_DISABLE
+	out := map[string]bool{}
+	add := func(ns string) {
+		switch mode[ns] {
+		case security.PeerAuthentication_MutualTLS_DISABLE:
+			out[ns] = true
+		case security.PeerAuthentication_MutualTLS_UNSET:
+			out[ns] = root
+		}
+	}
+	for ns := range mode {
+		add(ns)
+	}
+	for _, svc := range m.Services {
+		add(svc.Namespace)
+	}
+	return out
+}
+
+// readNetworks collects the gateways of every network: MeshNetworks, and Services labelled with a network.
+func (e *ClusterEnv) readNetworks() diag.List {
+	var ds diag.List
+	networks := e.Mesh.Networks.GetNetworks()
+	for _, name := range slices.Sorted(maps.Keys(networks)) {
+		for _, ep := range networks[name].GetEndpoints() {
+			if p, err := netip.ParsePrefix(ep.GetFromCidr()); err == nil {
+				e.cidrs = append(e.cidrs, networkPrefix{p.Masked(), name})
+			}
+		}
+		for _, gw := range networks[name].GetGateways() {
+			switch a := gw.GetAddress(); {
+			case isIP(a):
+				e.addGateway(name, networkGateway{a, gw.GetPort()})
+			case a != "":
+				ds.Add(diag.Diagnostic{Code: codeGatewayAddress, Severity: diag.Warning,
+					Message: "gateway " + a + " of network " + name + " is a host name, which cannot be resolved when compiling; endpoints of that network stay unreachable through it",
+					Help:    "Write the IP address of the gateway in MeshNetworks."})
+			default:
+				e.addServiceGateway(name, gw)
+			}
+		}
+	}
+	for _, svc := range e.Mesh.Services {
+		if n := svc.Labels[labelNetwork]; n != "" {
+			e.addLabelledGateway(n, svc)
+		}
+	}
+	for _, gws := range e.gateways {
+		slices.SortFunc(gws, func(a, b networkGateway) int {
+			return cmp.Or(cmp.Compare(a.address, b.address), cmp.Compare(a.port, b.port))
+		})
+	}
+	return ds
+}
+
+func (e *ClusterEnv) addGateway(network string, g networkGateway) {
+	if !slices.Contains(e.gateways[network], g) {
+		e.gateways[network] = append(e.gateways[network], g)
+	}
+}
+
+func (e *ClusterEnv) addServiceGateway(network string, gw *meshconfig.Network_IstioNetworkGateway) {
+	for _, svc := range e.Mesh.Services {
+		if svc.Hostname == gw.GetRegistryServiceName() {
+			for _, a := range externalAddresses(svc) {
+				e.addGateway(network, networkGateway{a, gw.GetPort()})
+			}
+		}
+	}
+}
+
+func (e *ClusterEnv) addLabelledGateway(network string, svc *mesh.Service) {
+	port := uint32(defaultGatewayPort)
+	if s := svc.Labels["networking.istio.io/gatewayPort"]; s != "" {
+		if n, ok := parsePort(s); ok {
+			port = n
+		}
+	}
+	for _, a := range externalAddresses(svc) {
+		e.addGateway(network, networkGateway{a, port})
+	}
+}
+
+func parsePort(s string) (uint32, bool) {
+	var n uint32
+	for _, c := range s {
+		if c < '0' || c > '9' || n > 65535 {
+			return 0, false
+		}
+		n = n*10 + uint32(c-'0')
+	}
+	return n, s != "" && n > 0 && n <= 65535
+}
+
+// externalAddresses are the IPs under which a Kubernetes Service is reached from outside its cluster.
+func externalAddresses(svc *mesh.Service) []string {
+	if svc.Object == nil {
+		return nil
+	}
+	k, ok := svc.Object.Spec.(*corev1.Service)
+	if !ok || k == nil {
+		return nil
+	}
+	out := slices.DeleteFunc(slices.Clone(k.Spec.ExternalIPs), func(a string) bool { return !isIP(a) })
+	for _, in := range k.Status.LoadBalancer.Ingress {
+		if isIP(in.IP) {
+			out = append(out, in.IP)
+		}
+	}
+	return out
+}
+
+// networkOf is the network an endpoint is in: its own word, else the MeshNetworks CIDR it falls into.
+func (e *ClusterEnv) networkOf(ep *mesh.Endpoint) string {
+	if ep.Network != "" {
+		return ep.Network
+	}
+	a, err := netip.ParseAddr(ep.Address)
+	if err != nil {
+		return ""
+	}
+	for _, c := range e.cidrs {
+		if c.prefix.Contains(a) {
+			return c.network
+		}
+	}
+	return ""
+}
+
+// splitHorizon replaces the members of other networks by the gateways of those networks, which carry their weight and
+// forward by SNI, so only members that accept mutual TLS can be reached there. A network without gateways is reached
+// directly.
+func (e *ClusterEnv) splitHorizon(ms []member, client string) []member {
+	if len(e.gateways) == 0 || client == "" {
+		return ms
+	}
+	scale := uint32(1)
+	for _, gws := range e.gateways {
+		scale = lcm(scale, uint32(len(gws)))
+	}
+	var out []member
+	weights := map[networkGateway]uint32{}
+	for _, m := range ms {
+		n := m.labels[labelNetwork]
+		gws := e.gateways[n]
+		if n == "" || n == client || len(gws) == 0 {
+			m.weight *= scale
+			m.explicit = m.explicit || scale > 1
+			out = append(out, m)
+			continue
+		}
+		if !m.mtls || m.health != 0 {
+			continue
+		}
+		for _, g := range gws {
+			weights[g] += m.weight * scale / uint32(len(gws))
+		}
+	}
+	keys := slices.SortedFunc(maps.Keys(weights), func(a, b networkGateway) int {
+		return cmp.Or(cmp.Compare(a.address, b.address), cmp.Compare(a.port, b.port))
+	})
+	for _, g := range keys {
+		out = append(out, member{address: g.address, port: g.port, weight: weights[g], explicit: true, mtls: true})
+	}
+	return out
+}
+
+func lcm(a, b uint32) uint32 {
+	x, y := a, b
+	for y != 0 {
+		x, y = y, x%y
+	}
+	return a / max(1, x) * b
+}
+
+// clusterLocal tells whether MeshConfig.serviceSettings, or Istio's defaults, keep calls to a host inside the caller's
+// cluster. The longest matching host decides.
+func (e *ClusterEnv) clusterLocal(host string) bool {
+	best, local := -1, false
+	for _, s := range e.Mesh.Config.GetServiceSettings() {
+		for _, h := range s.GetHosts() {
+			if hostMatches(h, host) && len(h) > best {
+				best, local = len(h), s.GetSettings().GetClusterLocal()
+			}
+		}
+	}
+	if best >= 0 {
+		return local
+	}
+	d := e.Mesh.Domain
+	return host == "kubernetes.default.svc."+d || strings.HasSuffix(host, ".kube-system.svc."+d)
+}
+
+func hostMatches(pattern, host string) bool {
+	if suffix, ok := strings.CutPrefix(pattern, "*"); ok {
+		return strings.HasSuffix(host, suffix)
+	}
+	return pattern == host
+}
+
+// outboundStatName is MeshConfig.outboundClusterStatName for a cluster, else its name. The ";" marks where the name ends
+// for whoever takes statistics apart.
+func (e *ClusterEnv) outboundStatName(name string, b *clusterBuild) string {
+	pattern := e.Mesh.Config.GetOutboundClusterStatName()
+	if pattern == "" || b.in.SNI {
+		return name + ";"
+	}
+	return expandStatName(pattern, b.in.Service, b.port, b.name) + ";"
+}

@@ -1,0 +1,231 @@
+package envoy
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	meshconfig "istio.io/api/mesh/v1alpha1"
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
+)
+
+// Source addresses of connections from a sidecar to its application. Interception lets them through, so that the
+// connection does not come back to the sidecar.
+const (
+	inboundBindIPv4 = "127.0.0.6"
+	inboundBindIPv6 = "::6"
+)
+
+// InboundClusters returns the clusters by which a sidecar reaches its own application: one per workload port, named
+// inbound|PORT||, and InboundPassthroughCluster for ports nobody declared. Ingress listeners of a Sidecar replace those
+// derived from services. Gateways have none.
+func InboundClusters(in *mesh.Inbound) ([]*Resource, diag.List) {
+	if in.Gateway {
+		return nil, nil
+	}
+	last := passthrough(InboundPassthroughCluster, in.Mesh)
+	last.UpstreamBindConfig = inboundBind(in.Workload)
+	out := []*Resource{{Type: Cluster, Name: last.Name, Message: last}}
+	if ls := ingressListeners(in.Sidecar); len(ls) > 0 {
+		rs, ds := ingressClusters(in, ls)
+		return append(out, rs...), ds
+	}
+	seen := map[uint32]bool{}
+	for _, t := range in.Targets {
+		if t.Port.Protocol == mesh.UDP || seen[t.TargetPort] {
+			continue
+		}
+		seen[t.TargetPort] = true
+		out = append(out, inboundTarget(in, t))
+	}
+	return out, nil
+}
+
+func ingressListeners(s *mesh.Sidecar) []*networking.IstioIngressListener {
+	if s == nil {
+		return nil
+	}
+	return s.Spec.GetIngress()
+}
+
+// inboundTarget is the cluster of a service's target port.
+func inboundTarget(in *mesh.Inbound, t *mesh.Target) *Resource {
+	pool, origins := inboundPool(in, t.Service, t.Port)
+	c := newInboundCluster(in, t.TargetPort, t.Port.Protocol, pool)
+	if p := in.Mesh.Config.GetInboundClusterStatName(); p != "" {
+		c.AltStatName = expandStatName(p, t.Service, t.Port, "") + ";"
+	}
+	if in.Mesh.Config.GetInboundTrafficPolicy().GetMode() == meshconfig.MeshConfig_InboundTrafficPolicy_LOCALHOST {
+		staticEndpoint(c, loopback(in.Workload), t.TargetPort)
+	}
+	if o := t.Service.Object; o != nil {
+		origins = append([]Origin{clusterOrigin(o, "spec", "ports", t.Port.Index)}, origins...)
+	}
+	return &Resource{Type: Cluster, Name: c.Name, Message: c, Origins: origins}
+}
+
+// newInboundCluster forwards to the address the connection was made to, from an address interception lets through.
+func newInboundCluster(in *mesh.Inbound, port uint32, protocol mesh.Protocol, pool *networking.ConnectionPoolSettings) *clusterv3.Cluster {
+	c := &clusterv3.Cluster{
+		Name:                 InboundCluster(port),
+		AltStatName:          InboundCluster(port) + ";",
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST},
+		LbPolicy:             clusterv3.Cluster_CLUSTER_PROVIDED,
+		ConnectTimeout:       connectTimeout(in.Mesh),
+		UpstreamBindConfig:   inboundBind(in.Workload),
+	}
+	h := upstreamHTTP{kind: portProtocol(protocol, false)}
+	if pool.GetHttp().GetUseClientProtocol() {
+		h.kind = upstreamDownstream
+	}
+	applyPool(c, &h, pool, in.Mesh)
+	c.UpstreamConnectionOptions = nil // the application is on the same host
+	if k := pool.GetTcp().GetTcpKeepalive(); k != nil {
+		c.UpstreamConnectionOptions = &clusterv3.UpstreamConnectionOptions{TcpKeepalive: keepalive(in.Mesh.Config.GetTcpKeepalive(), k)}
+	}
+	applyHTTP2(&h, pool.GetHttp())
+	h.attach(c)
+	return c
+}
+
+// inboundPool is the connection pool towards the application: the Sidecar's, else the DestinationRule's of the service
+// as its own namespace sees it, else the mesh's.
+func inboundPool(in *mesh.Inbound, svc *mesh.Service, port *mesh.Port) (*networking.ConnectionPoolSettings, []Origin) {
+	if p := in.Sidecar; p != nil && p.Spec.GetInboundConnectionPool() != nil {
+		return p.Spec.InboundConnectionPool, []Origin{clusterOrigin(p.Object, "spec", "inboundConnectionPool")}
+	}
+	var rule *mesh.DestinationRule
+	if svc != nil {
+		rule = in.Mesh.InboundRule(svc)
+	}
+	policy := in.Mesh.PolicyOf(rule, port, "")
+	if rule != nil && rule.Spec.GetTrafficPolicy() != nil && rule.Object != nil {
+		return policy.GetConnectionPool(), []Origin{clusterOrigin(rule.Object, "spec", "trafficPolicy")}
+	}
+	return policy.GetConnectionPool(), nil
+}
+
+// ingressClusters lowers Sidecar.ingress: the listener's port gives the name, defaultEndpoint the destination.
+func ingressClusters(in *mesh.Inbound, ls []*networking.IstioIngressListener) ([]*Resource, diag.List) {
+	var out []*Resource
+	var ds diag.List
+	seen := map[uint32]bool{}
+	for i, l := range ls {
+		port := l.GetPort().GetNumber()
+		if seen[port] {
+			continue
+		}
+		seen[port] = true
+		svc, sp := ingressService(in, port)
+		pool, origins := inboundPool(in, svc, sp)
+		if l.ConnectionPool != nil {
+			pool, origins = l.ConnectionPool, nil
+		}
+		c := newInboundCluster(in, port, mesh.ParseProtocol(l.GetPort().GetProtocol()), pool)
+		if msg := ingressEndpoint(in, c, port, l.GetDefaultEndpoint()); msg != "" {
+			ds.Add(in.Sidecar.Object.Finding(diag.Error, codeIngressEndpoint, msg,
+				"Write 127.0.0.1:PORT, 0.0.0.0:PORT, their IPv6 forms, or unix:///PATH.", "spec", "ingress", i, "defaultEndpoint"))
+			continue
+		}
+		origins = append([]Origin{clusterOrigin(in.Sidecar.Object, "spec", "ingress", i)}, origins...)
+		out = append(out, &Resource{Type: Cluster, Name: c.Name, Message: c, Origins: origins})
+	}
+	return out, ds
+}
+
+// ingressService finds the service whose requests arrive at an ingress listener.
+func ingressService(in *mesh.Inbound, port uint32) (*mesh.Service, *mesh.Port) {
+	for _, t := range in.Targets {
+		if t.TargetPort == port {
+			return t.Service, t.Port
+		}
+	}
+	return nil, nil
+}
+
+// ingressEndpoint points the cluster at a defaultEndpoint. The result says what is wrong with it.
+func ingressEndpoint(in *mesh.Inbound, c *clusterv3.Cluster, port uint32, endpoint string) string {
+	if endpoint == "" {
+		return ""
+	}
+	if _, ok := pipePath(endpoint); ok {
+		staticEndpoint(c, endpoint, 0)
+		return ""
+	}
+	host, p, err := net.SplitHostPort(endpoint)
+	n, perr := strconv.ParseUint(p, 10, 16)
+	addr, aerr := netip.ParseAddr(host)
+	if err != nil || perr != nil || n == 0 || aerr != nil {
+		return "defaultEndpoint " + strconv.Quote(endpoint) + " of the ingress listener on port " + strconv.Itoa(int(port)) + " is neither IP:PORT nor a unix domain socket"
+	}
+	switch {
+	case addr.IsLoopback():
+		staticEndpoint(c, host, uint32(n))
+	case addr.IsUnspecified():
+		instanceEndpoint(in, c, port, uint32(n))
+	default:
+		return "defaultEndpoint " + strconv.Quote(endpoint) + " leads away from the workload; only its own addresses are allowed"
+	}
+	return ""
+}
+
+// instanceEndpoint reaches a port on the workload's own address. Where several instances share the configuration the
+// original destination is that address, and only the port is replaced.
+func instanceEndpoint(in *mesh.Inbound, c *clusterv3.Cluster, port, target uint32) {
+	if a := in.Workload.Addresses; len(a) == 1 {
+		staticEndpoint(c, a[0], target)
+		return
+	}
+	if port != target {
+		c.LbConfig = &clusterv3.Cluster_OriginalDstLbConfig_{OriginalDstLbConfig: &clusterv3.Cluster_OriginalDstLbConfig{UpstreamPortOverride: u32(target)}}
+	}
+}
+
+func staticEndpoint(c *clusterv3.Cluster, address string, port uint32) {
+	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+	c.LbPolicy = clusterv3.Cluster_ROUND_ROBIN
+	c.UpstreamBindConfig = nil
+	c.LoadAssignment = &endpointv3.ClusterLoadAssignment{ClusterName: c.Name, Endpoints: []*endpointv3.LocalityLbEndpoints{{
+		LbEndpoints: []*endpointv3.LbEndpoint{{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: socketAddress(address, port)}}}},
+	}}}
+}
+
+// families tells which IP families a workload has; IPv4 where its addresses are not known.
+func families(w *mesh.Workload) (v4, v6 bool) {
+	if w != nil {
+		for _, a := range w.Addresses {
+			if ip, err := netip.ParseAddr(a); err == nil {
+				v4, v6 = v4 || ip.Is4(), v6 || ip.Is6()
+			}
+		}
+	}
+	return v4 || !v6, v6
+}
+
+func loopback(w *mesh.Workload) string {
+	if v4, _ := families(w); v4 {
+		return "127.0.0.1"
+	}
+	return "::1"
+}
+
+func inboundBind(w *mesh.Workload) *corev3.BindConfig {
+	v4, v6 := families(w)
+	source := func(a string) *corev3.SocketAddress {
+		return &corev3.SocketAddress{Address: a, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: 0}}
+	}
+	if !v4 {
+		return &corev3.BindConfig{SourceAddress: source(inboundBindIPv6)}
+	}
+	out := &corev3.BindConfig{SourceAddress: source(inboundBindIPv4)}
+	if v6 {
+		out.ExtraSourceAddresses = []*corev3.ExtraSourceAddress{{Address: source(inboundBindIPv6)}}
+	}
+	return out
+}

@@ -1,0 +1,201 @@
+package envoy
+
+import (
+	"strconv"
+
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/schema"
+)
+
+// Codes of findings about clusters.
+const (
+	codePolicyNoEffect  = "MESHC1440" // a traffic policy field has no effect beside another, or on this port
+	codePolicyDropped   = "MESHC1441" // a traffic policy field that nothing reads
+	codeCredential      = "MESHC1442" // credentialName where it cannot be used: TLS is not applied
+	codeIngressEndpoint = "MESHC1443" // Sidecar ingress defaultEndpoint that cannot be reached
+	codeGatewayAddress  = "MESHC1444" // network gateway without a usable address
+	codeExternalAlias   = "MESHC1445" // ExternalName that leads out of the mesh
+	codeNodeLocal       = "MESHC1446" // internalTrafficPolicy: Local is not applied per node
+	codeRuleIncomplete  = "MESHC1447" // a setting lacks its other half
+)
+
+// ruleCheck reports what a DestinationRule says to no effect, for one service it applies to.
+type ruleCheck struct {
+	in ClusterInputs
+	ds diag.List
+}
+
+// policyLayer is one place in a rule that the four blocks of a policy are written at.
+type policyLayer struct {
+	object *schema.Object
+	path   []any
+	ports  []*mesh.Port // of the service that it applies to
+	pool   *networking.ConnectionPoolSettings
+	lb     *networking.LoadBalancerSettings
+	od     *networking.OutlierDetection
+	tls    *networking.ClientTLSSettings
+	// outlier tells whether outlierDetection is in effect at this layer, its own or inherited.
+	outlier bool
+}
+
+// ruleFindings walks all layers of the rule of a service.
+func ruleFindings(in ClusterInputs) diag.List {
+	c := &ruleCheck{in: in}
+	c.service()
+	r := in.Rule
+	if r == nil || r.Object == nil {
+		return c.ds
+	}
+	c.policy(r.Object, r.Spec.GetTrafficPolicy(), false, "spec", "trafficPolicy")
+	for i, ss := range r.Spec.GetSubsets() {
+		o, n := r.Object, i
+		if i < len(r.Subsets) && r.Subsets[i].Object != nil {
+			o, n = r.Subsets[i].Object, r.Subsets[i].Index
+		}
+		c.policy(o, ss.GetTrafficPolicy(), r.Spec.GetTrafficPolicy().GetOutlierDetection() != nil, "spec", "subsets", n, "trafficPolicy")
+	}
+	return c.ds
+}
+
+func (c *ruleCheck) service() {
+	svc := c.in.Service
+	if svc.InternalLocal && svc.Object != nil {
+		c.ds.Add(svc.Object.Finding(diag.Warning, codeNodeLocal,
+			"internalTrafficPolicy: Local keeps calls on the caller's node, which is not known when compiling; all endpoints of "+svc.Hostname+" are used",
+			"Use trafficDistribution: PreferSameNode, or remove internalTrafficPolicy.", "spec", "internalTrafficPolicy"))
+	}
+}
+
+// policy checks one TrafficPolicy and its port entries.
+func (c *ruleCheck) policy(o *schema.Object, p *networking.TrafficPolicy, outlier bool, path ...any) {
+	if p == nil {
+		return
+	}
+	has := map[uint32]*mesh.Port{}
+	var rest []*mesh.Port
+	for _, port := range c.in.Service.Ports {
+		has[port.Number] = port
+	}
+	covered := map[uint32]bool{}
+	for i, pp := range p.GetPortLevelSettings() {
+		at := append(append([]any{}, path...), "portLevelSettings", i)
+		n := pp.GetPort().GetNumber()
+		port := has[n]
+		if port == nil {
+			if c.in.Rule.Spec.GetHost() == c.in.Service.Hostname {
+				c.finding(o, codePolicyNoEffect, "service "+c.in.Service.Hostname+" has no port "+strconv.Itoa(int(n))+", so these port settings apply to nothing",
+					"Use a port number of the service, or remove the entry.", append(at, "port")...)
+			}
+			continue
+		}
+		if covered[n] {
+			c.finding(o, codePolicyNoEffect, "an earlier entry already has the settings of port "+strconv.Itoa(int(n))+"; this one is not read",
+				"Merge the two entries.", append(at, "port")...)
+			continue
+		}
+		covered[n] = true
+		c.layer(policyLayer{o, at, []*mesh.Port{port}, pp.ConnectionPool, pp.LoadBalancer, pp.OutlierDetection, pp.Tls, pp.OutlierDetection != nil})
+	}
+	for _, port := range c.in.Service.Ports {
+		if !covered[port.Number] {
+			rest = append(rest, port)
+		}
+	}
+	c.layer(policyLayer{o, path, rest, p.ConnectionPool, p.LoadBalancer, p.OutlierDetection, p.Tls, p.OutlierDetection != nil || outlier})
+	if p.Tls != nil || p.LoadBalancer != nil || p.ConnectionPool != nil || p.OutlierDetection != nil {
+		if len(rest) == 0 && len(c.in.Service.Ports) > 0 && c.in.Rule.Spec.GetHost() == c.in.Service.Hostname {
+			c.finding(o, codePolicyNoEffect, "portLevelSettings cover every port of "+c.in.Service.Hostname+" and replace connectionPool, loadBalancer, outlierDetection and tls of this policy whole",
+				"Move what should hold into the port entries; they inherit nothing.", path...)
+		}
+	}
+}
+
+func (c *ruleCheck) finding(o *schema.Object, code, message, help string, path ...any) {
+	c.ds.Add(o.Finding(diag.Warning, code, message, help, path...))
+}
+
+// noEffect reports fields below a layer.
+func (c *ruleCheck) noEffect(l policyLayer, why, help string, field ...any) {
+	at := append(append([]any{}, l.path...), field...)
+	c.finding(l.object, codePolicyNoEffect, schema.FieldPath(field...)+" has no effect: "+why, help, at...)
+}
+
+func (c *ruleCheck) layer(l policyLayer) {
+	c.poolFindings(l)
+	c.lbFindings(l)
+	c.outlierFindings(l)
+	c.tlsFindings(l)
+}
+
+func (c *ruleCheck) poolFindings(l policyLayer) {
+	http := l.pool.GetHttp()
+	if http == nil {
+		return
+	}
+	if http.UseClientProtocol && http.H2UpgradePolicy != networking.ConnectionPoolSettings_HTTPSettings_DEFAULT {
+		c.noEffect(l, "useClientProtocol decides the protocol", "Remove one of the two.", "connectionPool", "http", "h2UpgradePolicy")
+	}
+	if http.IdleTimeout != nil && l.pool.GetTcp().GetIdleTimeout() != nil && allHTTP(l.ports) {
+		c.noEffect(l, "http.idleTimeout takes its place on HTTP ports", "Remove one of the two.", "connectionPool", "tcp", "idleTimeout")
+	}
+	if k := http.Http2KeepAlive; k != nil && (k.Interval == nil || k.Timeout == nil) {
+		at := append(append([]any{}, l.path...), "connectionPool", "http", "http2KeepAlive")
+		c.finding(l.object, codeRuleIncomplete, "http2KeepAlive needs both interval and timeout; it is not applied", "Set both.", at...)
+	}
+	if c.anyHTTP2(l, http) {
+		return
+	}
+	why := "no port it applies to speaks HTTP/2 by declaration"
+	help := "Name the port http2-… or grpc-…, or set h2UpgradePolicy: UPGRADE."
+	if http.UseClientProtocol {
+		why, help = "useClientProtocol leaves the limits of HTTP/2 at Envoy's defaults", "Remove useClientProtocol or this field."
+	}
+	if http.MaxConcurrentStreams != 0 {
+		c.noEffect(l, why, help, "connectionPool", "http", "maxConcurrentStreams")
+	}
+	if http.Http2KeepAlive != nil {
+		c.noEffect(l, why, help, "connectionPool", "http", "http2KeepAlive")
+	}
+}
+
+func (c *ruleCheck) anyHTTP2(l policyLayer, http *networking.ConnectionPoolSettings_HTTPSettings) bool {
+	if http.UseClientProtocol {
+		return false
+	}
+	for _, p := range l.ports {
+		if p.Protocol.IsHTTP2() || upgrades(p.Protocol, http.H2UpgradePolicy, c.in.Env.Mesh.Config.GetH2UpgradePolicy()) {
+			return true
+		}
+	}
+	return false
+}
+
+func allHTTP(ports []*mesh.Port) bool {
+	for _, p := range ports {
+		if !p.Protocol.IsHTTP() {
+			return false
+		}
+	}
+	return len(ports) > 0
+}
+
+func (c *ruleCheck) outlierFindings(l policyLayer) {
+	o := l.od
+	if o == nil {
+		return
+	}
+	if o.ConsecutiveErrors != 0 { //nolint:staticcheck // a removed field that inputs still carry
+		c.finding(l.object, codePolicyDropped, "outlierDetection.consecutiveErrors was removed from the API and is not read",
+			"Use consecutive5xxErrors or consecutiveGatewayErrors.", append(append([]any{}, l.path...), "outlierDetection", "consecutiveErrors")...)
+	}
+	if o.ConsecutiveLocalOriginFailures != nil && !o.SplitExternalLocalOriginErrors {
+		c.noEffect(l, "local failures are only counted apart with splitExternalLocalOriginErrors", "Set splitExternalLocalOriginErrors: true.",
+			"outlierDetection", "consecutiveLocalOriginFailures")
+	}
+	if o.MaxEjectionPercent < 0 {
+		c.noEffect(l, "it is negative", "Write 0 to 100.", "outlierDetection", "maxEjectionPercent")
+	}
+}
