@@ -25,6 +25,7 @@ import (
 
 	_ "github.com/meshc/meshc/compiler/envoy" // registers the messages that the lowering uses
 
+	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/internal/lab"
 )
 
@@ -161,6 +162,24 @@ func Validate(t testing.TB, name string, r Resources) {
 	}
 	if err := Run(envoy, t.TempDir(), b); err != nil {
 		t.Errorf("%s: %v", name, err)
+	}
+}
+
+// Bundle validates what each class of a bundle gets.
+func Bundle(t testing.TB, b *bundle.Bundle) {
+	t.Helper()
+	for _, c := range b.Classes {
+		text, err := b.XDS(c)
+		if err != nil {
+			t.Errorf("%s: %v", c.ID, err)
+			continue
+		}
+		r, err := Parse(text)
+		if err != nil {
+			t.Errorf("%s: %v", c.ID, err)
+			continue
+		}
+		Validate(t, c.ID, r)
 	}
 }
 
