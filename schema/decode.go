@@ -231,7 +231,7 @@ func (c *checker) metadata(o *Object) diag.List {
 	o.Annotations = stringMap(o, meta, "annotations", &out)
 	for _, k := range sortedStrings(o.Annotations) {
 		if strings.HasPrefix(k, "internal.istio.io/") {
-			out.Add(o.Finding(diag.Error, "MESHC1106", fmt.Sprintf("the annotation %s belongs to Istio's own control plane", k), "Remove it.", "metadata", "annotations", k))
+			out.Add(o.Finding(c.lenient(), "MESHC1106", fmt.Sprintf("the annotation %s belongs to Istio's own control plane", k), "Remove it.", "metadata", "annotations", k))
 		}
 	}
 	if s, ok := meta["creationTimestamp"].(string); ok && s != "" {

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -112,7 +113,8 @@ func blockStart(n *yaml.Node, key string) int {
 	return n.Line
 }
 
-// camel renames fields written in proto's snake case, which the mesh config accepts as well.
+// camel renames fields written in proto's snake case and reads quoted numbers, both of which Istio accepts in a mesh
+// config, where no API server stands in between.
 func (c *checker) camel(v any, sh *shape) any {
 	switch v := v.(type) {
 	case []any:
@@ -130,10 +132,23 @@ func (c *checker) camel(v any, sh *shape) any {
 					name = n
 				}
 			}
-			e := c.camel(v[k], c.shapes.of(sh.get(name)))
+			f := sh.get(name)
+			e := c.camel(unquote(v[k], f), c.shapes.of(f))
 			delete(v, k)
 			v[name] = e
 		}
+	}
+	return v
+}
+
+// unquote reads a quoted number where the field takes one.
+func unquote(v any, f *field) any {
+	s, ok := v.(string)
+	if !ok || f == nil || !(strings.HasPrefix(f.want, "int") || strings.HasPrefix(f.want, "uint") || strings.HasPrefix(f.want, "#PortNumber")) {
+		return v
+	}
+	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return i
 	}
 	return v
 }

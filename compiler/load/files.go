@@ -47,10 +47,16 @@ func readPath(ctx context.Context, s string) *batch {
 		b.fail(display(s), 1, "MESHC1002", reason(err), "Check the path and its permissions.")
 	case info.IsDir():
 		readDir(ctx, b, s)
+	case isArchive(s):
+		readTar(ctx, b, s)
+		return b
 	case !info.Mode().IsRegular():
 		b.fail(display(s), 1, "MESHC1002", s+" is neither a file nor a directory", "Use - to read standard input.")
 	default:
 		readOne(b, s, info.Size())
+	}
+	if !b.diags.HasErrors() {
+		b.revision, b.dirty = worktree(s, append(b.files[:len(b.files):len(b.files)], b.inputs...))
 	}
 	return b
 }
@@ -78,6 +84,10 @@ func reason(err error) string {
 }
 
 func readDir(ctx context.Context, b *batch, dir string) {
+	if kustomizationIn(os.DirFS(dir), ".") != "" {
+		readKustomization(ctx, b, dir)
+		return
+	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		b.fail(display(dir), 1, "MESHC1002", reason(err), "Check the permissions.")

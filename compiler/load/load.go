@@ -35,6 +35,7 @@ const (
 type Options struct {
 	Namespace string    // given to namespaced objects without one; "default" if empty
 	Stdin     io.Reader // what the source "-" reads
+	Lenient   bool      // two objects of one name are a warning, and the later one counts, as when both are applied
 }
 
 // Result is what the sources hold.
@@ -56,6 +57,8 @@ type file struct {
 	stream bool // standard input or an archive's text: the limit of one file does not hold
 }
 
+func inputFile(name string, data []byte) file { return file{name: name, data: data} }
+
 // batch is what one source yields.
 type batch struct {
 	files    []file
@@ -63,7 +66,8 @@ type batch struct {
 	foreign  map[string]int
 	revision string
 	dirty    bool
-	count    int // files read, where files does not say
+	inputs   []file // files behind docs
+	count    int    // files read, where files does not say
 	diags    diag.List
 }
 
@@ -104,7 +108,7 @@ func Load(ctx context.Context, sources []string, opts Options) (*Result, diag.Li
 		diags.Add(parsed.diags...)
 		res.add(b, opts.Namespace, len(files))
 	}
-	diags.Add(duplicates(res.Documents)...)
+	diags.Add(res.unique(opts.Lenient)...)
 	if len(res.Documents) == 0 && !diags.HasErrors() {
 		diags.Add(nothing(sources, res))
 	}
@@ -164,10 +168,14 @@ func nothing(sources []string, res *Result) diag.Diagnostic {
 
 // read dispatches on the form of a source.
 func read(ctx context.Context, s string, opts Options) *batch {
-	if s == "-" {
+	switch repo, rev, ok := cutRevision(s); {
+	case s == "-":
 		return readStdin(opts.Stdin)
+	case ok:
+		return readGit(ctx, s, repo, rev)
+	default:
+		return readPath(ctx, s)
 	}
-	return readPath(ctx, s)
 }
 
 // parseAll parses files in parallel.
@@ -198,33 +206,54 @@ func parseAll(ctx context.Context, files []file) (*batch, error) {
 	return all, nil
 }
 
-// duplicates reports the second and later of objects that are the same to Kubernetes.
-func duplicates(docs []*source.Document) diag.List {
+// unique reports the second and later of objects that are the same to Kubernetes, and keeps one. A repeat of the same
+// content is harmless.
+func (r *Result) unique(lenient bool) diag.List {
 	type key struct{ group, kind, namespace, name string }
-	first := make(map[key]*source.Document, len(docs))
+	first := make(map[key]int, len(r.Documents))
 	var out diag.List
-	for _, d := range docs {
+	kept := r.Documents[:0]
+	for _, d := range r.Documents {
+		if d.Name == "" {
+			kept = append(kept, d)
+			continue
+		}
 		group, _, ok := strings.Cut(d.APIVersion, "/")
 		if !ok {
 			group = ""
 		}
 		k := key{group, d.Kind, d.Namespace, d.Name}
-		before := first[k]
-		if before == nil {
-			first[k] = d
+		i, repeated := first[k]
+		if !repeated {
+			first[k] = len(kept)
+			kept = append(kept, d)
 			continue
 		}
-		same := ""
-		if before.Digest == d.Digest {
-			same = ", with the same content"
+		out.Add(repeat(kept[i], d, lenient))
+		if kept[i].Digest != d.Digest {
+			kept[i] = d
 		}
-		f := finding(d.Pos("metadata", "name"), "MESHC1010", d.Ref().String()+" is already defined at "+before.Pos("metadata", "name").String()+same,
-			"Remove or rename one of the two; in a cluster the one applied last would replace the other.")
-		f.Object, f.Field = d.Ref(), "metadata.name"
-		f.Related = []diag.Related{{Pos: before.Pos("metadata", "name"), Object: before.Ref(), Message: "first defined here"}}
-		out.Add(f)
 	}
+	r.Documents = kept
 	return out
+}
+
+func repeat(before, d *source.Document, lenient bool) diag.Diagnostic {
+	at := before.Pos("metadata", "name")
+	f := finding(d.Pos("metadata", "name"), "MESHC1010", d.Ref().String()+" is already defined at "+at.String(),
+		"Remove or rename one of the two; in a cluster the one applied last would replace the other.")
+	switch {
+	case before.Digest == d.Digest:
+		f.Severity = diag.Warning
+		f.Message += ", with the same content"
+		f.Help = "Remove one of the two."
+	case lenient:
+		f.Severity = diag.Warning
+		f.Message += ", with other content; the later one counts"
+	}
+	f.Object, f.Field = d.Ref(), "metadata.name"
+	f.Related = []diag.Related{{Pos: at, Object: before.Ref(), Message: "first defined here"}}
+	return f
 }
 
 func digest(v map[string]any) ([32]byte, error) {

@@ -41,7 +41,7 @@ func load(t testing.TB, sources ...string) (*Result, diag.List) {
 	return res, diags
 }
 
-func object(kind, name string) string {
+func objectText(kind, name string) string {
 	return fmt.Sprintf("apiVersion: networking.istio.io/v1\nkind: %s\nmetadata:\n  name: %s\n", kind, name)
 }
 
@@ -56,15 +56,15 @@ func TestBadInput(t *testing.T) {
 		{"tab", "apiVersion: v1\nkind: Service\nmetadata:\n\tname: x\n", "MESHC1003", "f.yaml:4"},
 		{"helm", "apiVersion: v1\nkind: Service\nmetadata:\n  name: {{ .Values.name }}\n", "MESHC1004", "f.yaml:4"},
 		{"helm control", "{{- if .Values.x }}\napiVersion: v1\n{{- end }}\n", "MESHC1004", "f.yaml:1"},
-		{"envsubst", object("VirtualService", "${NAME}"), "MESHC1004", "f.yaml:4"},
-		{"bomb", object("VirtualService", "x") + bomb, "MESHC1005", "f.yaml:"},
-		{"deep", object("VirtualService", "x") + "spec: " + deep, "MESHC1005", "f.yaml:5"},
-		{"twice", object("VirtualService", "x") + "spec:\n  hosts: [a]\n  hosts: [b]\n", "MESHC1007", "f.yaml:7"},
-		{"tag", object("VirtualService", "x") + "spec: !mine {}\n", "MESHC1008", "f.yaml:5"},
-		{"inf", object("VirtualService", "x") + "spec: .inf\n", "MESHC1008", "f.yaml:5"},
+		{"envsubst", objectText("VirtualService", "${NAME}"), "MESHC1004", "f.yaml:4"},
+		{"bomb", objectText("VirtualService", "x") + bomb, "MESHC1005", "f.yaml:"},
+		{"deep", objectText("VirtualService", "x") + "spec: " + deep, "MESHC1005", "f.yaml:5"},
+		{"twice", objectText("VirtualService", "x") + "spec:\n  hosts: [a]\n  hosts: [b]\n", "MESHC1007", "f.yaml:7"},
+		{"tag", objectText("VirtualService", "x") + "spec: !mine {}\n", "MESHC1008", "f.yaml:5"},
+		{"inf", objectText("VirtualService", "x") + "spec: .inf\n", "MESHC1008", "f.yaml:5"},
 		{"no name", "apiVersion: v1\nkind: Service\nmetadata: {}\n", "MESHC1009", "f.yaml:3"},
-		{"number name", object("Sidecar", "12"), "MESHC1008", "f.yaml:4"},
-		{"same twice", object("Sidecar", "a") + "---\n" + object("Sidecar", "a"), "MESHC1010", "f.yaml:9"},
+		{"number name", objectText("Sidecar", "12"), "MESHC1008", "f.yaml:4"},
+		{"same twice", objectText("Sidecar", "a") + "---\n" + objectText("Sidecar", "a"), "MESHC1010", "f.yaml:9"},
 		{"only foreign", "apiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\n", "MESHC1001", ":1"},
 		{"empty", "", "MESHC1001", ":1"},
 	} {
@@ -85,8 +85,8 @@ func TestSourceThatIsNotThere(t *testing.T) {
 }
 
 func TestSymlinks(t *testing.T) {
-	outside := write(t, "secret.yaml", object("Sidecar", "out"))
-	dir := write(t, "real.yaml", object("Sidecar", "in"))
+	outside := write(t, "secret.yaml", objectText("Sidecar", "out"))
+	dir := write(t, "real.yaml", objectText("Sidecar", "in"))
 	for link, target := range map[string]string{"out.yaml": filepath.Join(outside, "secret.yaml"), "dangling.yaml": "nothing"} {
 		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
 			t.Skip(err)
@@ -99,7 +99,7 @@ func TestSymlinks(t *testing.T) {
 }
 
 func TestListsAndNamespaces(t *testing.T) {
-	dir := write(t, "a/list.yaml", "apiVersion: v1\nkind: List\nitems:\n- "+strings.ReplaceAll(object("Sidecar", "a"), "\n", "\n  ")+"\n- apiVersion: v1\n  kind: Namespace\n  metadata: {name: ns}\n",
+	dir := write(t, "a/list.yaml", "apiVersion: v1\nkind: List\nitems:\n- "+strings.ReplaceAll(objectText("Sidecar", "a"), "\n", "\n  ")+"\n- apiVersion: v1\n  kind: Namespace\n  metadata: {name: ns}\n",
 		"b.json", `{"apiVersion":"networking.istio.io/v1","kind":"SidecarList","items":[{"metadata":{"name":"b","namespace":"other"}}]}`,
 		"values.yaml", "replicas: 3\n", ".hidden/x.yaml", "]", "kustomize/kustomization.yaml", "resources: []\n", "readme.md", "]")
 	res, diags := load(t, dir)
@@ -119,7 +119,7 @@ func TestListsAndNamespaces(t *testing.T) {
 }
 
 func TestStdin(t *testing.T) {
-	res, diags, err := Load(context.Background(), []string{"-"}, Options{Namespace: "shop", Stdin: strings.NewReader(object("Sidecar", "a"))})
+	res, diags, err := Load(context.Background(), []string{"-"}, Options{Namespace: "shop", Stdin: strings.NewReader(objectText("Sidecar", "a"))})
 	if err != nil || len(diags) != 0 || res.Documents[0].Namespace != "shop" || res.Documents[0].File != stdinName {
 		t.Fatal(err, diags, res)
 	}

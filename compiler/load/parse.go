@@ -211,7 +211,7 @@ func (p *parser) object(n *yaml.Node, apiVersion, kind string) {
 	}
 	d.Value = v.(map[string]any)
 	d.Value["apiVersion"], d.Value["kind"] = apiVersion, kind
-	if !p.named(d) {
+	if source.Classify(apiVersion, kind) != source.Installer && !p.named(d) {
 		return
 	}
 	sum, err := digest(d.Value)

@@ -1,0 +1,304 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
+)
+
+// revision is the part of a source behind '#': which commit, and which directory of it.
+type revision struct {
+	ref, subdir string
+	unknown     string // a setting that does not exist
+}
+
+// cutRevision splits PATH#ref=REV,subdir=DIR. A source without such a suffix is not a Git source.
+func cutRevision(s string) (repo string, rev revision, ok bool) {
+	repo, rest, ok := strings.Cut(s, "#")
+	if !ok || !(strings.HasPrefix(rest, "ref=") || strings.HasPrefix(rest, "subdir=")) {
+		return "", revision{}, false
+	}
+	rev.ref, rev.subdir = "HEAD", "."
+	for _, kv := range strings.Split(rest, ",") {
+		k, v, _ := strings.Cut(kv, "=")
+		switch k {
+		case "ref":
+			rev.ref = v
+		case "subdir":
+			rev.subdir = v
+		default:
+			rev.unknown = k
+		}
+	}
+	return repo, rev, true
+}
+
+var refForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/^~+-]*$`)
+
+func validRef(s string) bool {
+	return refForm.MatchString(s) && len(s) <= 255 && !strings.Contains(s, "..") && !strings.Contains(s, "//") && !strings.HasSuffix(s, ".lock") && !strings.HasSuffix(s, "/")
+}
+
+// readGit reads the tree of a revision as objects, without a checkout.
+func readGit(ctx context.Context, s, repo string, rev revision) (b *batch) {
+	b = &batch{}
+	name := display(strings.TrimSuffix(strings.TrimSuffix(filepath.ToSlash(repo), "/"), "/.git"))
+	defer func() {
+		if r := recover(); r != nil {
+			b.fail(name, 1, "MESHC1013", fmt.Sprintf("the Git repository cannot be read: %v", r), "Check it with: git fsck")
+		}
+	}()
+	fail := func(msg, help string) *batch {
+		b.fail(name, 1, "MESHC1013", msg, help)
+		return b
+	}
+	sub := path.Clean(filepath.ToSlash(rev.subdir))
+	switch {
+	case rev.unknown != "":
+		return fail(fmt.Sprintf("%q in %s is neither ref nor subdir", rev.unknown, s), "Write PATH#ref=REV,subdir=DIR.")
+	case strings.Contains(repo, "://") || strings.HasPrefix(repo, "git@"):
+		return fail("remote repositories are not read", "Clone "+repo+" first, then name the clone as PATH#ref=REV.")
+	case !validRef(rev.ref):
+		return fail(fmt.Sprintf("%q is not a name of a Git revision", rev.ref), "Name a branch, tag or commit.")
+	case !fs.ValidPath(sub):
+		return fail(fmt.Sprintf("the subdir %q leads out of the repository", rev.subdir), "Name a directory inside the repository, without a leading slash or ..")
+	}
+	r, err := openRepository(repo)
+	if err != nil {
+		return fail("there is no readable Git repository at "+repo+": "+err.Error(), "Name the directory that holds .git, or a bare repository.")
+	}
+	hash, err := r.ResolveRevision(plumbing.Revision(rev.ref))
+	if err != nil {
+		return fail("the repository has no revision "+rev.ref, "Fetch it, or check the name with: git branch -a; git tag")
+	}
+	commit, err := r.CommitObject(*hash)
+	if err != nil {
+		return fail("the commit "+hash.String()+" cannot be read: "+err.Error(), "A shallow or partial clone lacks objects; fetch them.")
+	}
+	root, err := commit.Tree()
+	if err != nil {
+		return fail("the tree of "+hash.String()+" cannot be read: "+err.Error(), "Check it with: git fsck")
+	}
+	b.revision = hash.String()
+	fsys := gitFS{root}
+	if info, err := fs.Stat(fsys, sub); err != nil || !info.IsDir() {
+		return fail("the revision "+rev.ref+" has no directory "+rev.subdir, "Check the path with: git ls-tree "+rev.ref)
+	}
+	readTree(ctx, b, tree{fsys: fsys, prefix: name, dir: sub})
+	return b
+}
+
+// openRepository opens a working tree, a linked working tree, or a bare repository.
+func openRepository(p string) (*git.Repository, error) {
+	opts := &git.PlainOpenOptions{EnableDotGitCommonDir: true}
+	if filepath.Base(p) == git.GitDirName {
+		if r, err := git.PlainOpenWithOptions(filepath.Dir(p), opts); err == nil {
+			return r, nil
+		}
+	}
+	return git.PlainOpenWithOptions(p, opts)
+}
+
+// gitFS shows the tree of a commit as files. Symbolic links and submodules appear with their type and cannot be opened.
+type gitFS struct{ root *object.Tree }
+
+var errGitMode = errors.New("is a symbolic link or submodule of the repository")
+
+func (g gitFS) find(name string) (*object.TreeEntry, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+	}
+	e, err := g.root.FindEntry(name)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return e, nil
+}
+
+func gitMode(m filemode.FileMode) fs.FileMode {
+	switch m {
+	case filemode.Dir:
+		return fs.ModeDir
+	case filemode.Symlink:
+		return fs.ModeSymlink
+	case filemode.Submodule:
+		return fs.ModeIrregular
+	}
+	return 0
+}
+
+// Stat implements fs.StatFS.
+func (g gitFS) Stat(name string) (fs.FileInfo, error) {
+	if name == "." {
+		return entry{name: ".", mode: fs.ModeDir}, nil
+	}
+	e, err := g.find(name)
+	if err != nil {
+		return nil, err
+	}
+	mode := gitMode(e.Mode)
+	if mode != 0 && mode != fs.ModeDir {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errGitMode}
+	}
+	var size int64
+	if mode == 0 {
+		if size, err = g.root.Size(name); err != nil {
+			return nil, &fs.PathError{Op: "stat", Path: name, Err: err}
+		}
+	}
+	return entry{name: path.Base(name), size: size, mode: mode}, nil
+}
+
+// Lstat implements fs.ReadLinkFS.
+func (g gitFS) Lstat(name string) (fs.FileInfo, error) {
+	if e, err := g.find(name); err == nil && e.Mode == filemode.Symlink {
+		return entry{name: path.Base(name), mode: fs.ModeSymlink}, nil
+	}
+	return g.Stat(name)
+}
+
+// ReadLink implements fs.ReadLinkFS; links in Git trees are never followed.
+func (g gitFS) ReadLink(name string) (string, error) {
+	return "", &fs.PathError{Op: "readlink", Path: name, Err: errGitMode}
+}
+
+// Open implements fs.FS.
+func (g gitFS) Open(name string) (fs.File, error) {
+	info, err := g.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	f := &memFile{entry: info.(entry), Reader: strings.NewReader("")}
+	if !info.IsDir() {
+		b, err := g.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		f.Reader = strings.NewReader(string(b))
+	}
+	return f, nil
+}
+
+// ReadFile implements fs.ReadFileFS.
+func (g gitFS) ReadFile(name string) ([]byte, error) {
+	if _, err := g.Stat(name); err != nil {
+		return nil, err
+	}
+	f, err := g.root.File(name)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	s, err := f.Contents()
+	return []byte(s), err
+}
+
+// ReadDir implements fs.ReadDirFS.
+func (g gitFS) ReadDir(name string) ([]fs.DirEntry, error) {
+	t := g.root
+	if name != "." {
+		var err error
+		if t, err = g.root.Tree(name); err != nil {
+			return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrNotExist}
+		}
+	}
+	out := make([]fs.DirEntry, 0, len(t.Entries))
+	for _, e := range t.Entries {
+		out = append(out, entry{name: e.Name, mode: gitMode(e.Mode)})
+	}
+	return out, nil
+}
+
+// worktree finds the commit that is checked out where a source lies, and whether the files read differ from it. It is
+// an aid for the bundle's provenance: what cannot be told is left out.
+func worktree(source string, files []file) (rev string, dirty bool) {
+	defer func() {
+		if recover() != nil {
+			rev, dirty = "", false
+		}
+	}()
+	abs, err := filepath.Abs(source)
+	if err != nil {
+		return "", false
+	}
+	top := abs
+	for ; ; top = filepath.Dir(top) {
+		if _, err := os.Lstat(filepath.Join(top, git.GitDirName)); err == nil {
+			break
+		}
+		if filepath.Dir(top) == top {
+			return "", false
+		}
+	}
+	r, err := openRepository(top)
+	if err != nil {
+		return "", false
+	}
+	head, err := r.Head()
+	if err != nil {
+		return "", false
+	}
+	commit, err := r.CommitObject(head.Hash())
+	if err != nil {
+		return "", false
+	}
+	root, err := commit.Tree()
+	if err != nil {
+		return "", false
+	}
+	rel, err := filepath.Rel(top, abs)
+	if err != nil {
+		return head.Hash().String(), false
+	}
+	return head.Hash().String(), differs(root, filepath.ToSlash(rel), display(source), files)
+}
+
+// differs compares the files read with the blobs of a tree, and looks for manifests that the tree has and the
+// directory has not.
+func differs(root *object.Tree, rel, prefix string, files []file) bool {
+	read := make(map[string]bool, len(files))
+	for _, f := range files {
+		p := rel
+		if f.name != prefix {
+			tail := f.name
+			if prefix != "." {
+				tail = strings.TrimPrefix(f.name, prefix+"/")
+			}
+			p = path.Join(rel, tail)
+		}
+		read[p] = true
+		e, err := root.FindEntry(p)
+		if err != nil || e.Hash != plumbing.ComputeHash(plumbing.BlobObject, f.data) {
+			return true
+		}
+	}
+	missing := false
+	if len(files) > 0 && len(files[0].name) > len(prefix) {
+		_ = fs.WalkDir(gitFS{root}, rel, func(p string, e fs.DirEntry, err error) error {
+			if err != nil || missing {
+				return fs.SkipAll
+			}
+			if p != rel && strings.HasPrefix(e.Name(), ".") {
+				if e.IsDir() {
+					return fs.SkipDir
+				}
+				return nil
+			}
+			if e.Type() == 0 && isManifest(e.Name()) && !isKustomization(e.Name()) && !read[p] {
+				missing = true
+			}
+			return nil
+		})
+	}
+	return missing
+}

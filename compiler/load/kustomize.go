@@ -1,0 +1,477 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/resource"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/source"
+)
+
+const originAnnotation = "config.kubernetes.io/origin"
+
+// memRoot is where the copy of the tree lies in kustomize's file system.
+const memRoot = "/src"
+
+// tree is a directory inside a file system; prefix is how the user would name the file system's root.
+type tree struct {
+	fsys   fs.FS
+	prefix string
+	dir    string
+}
+
+func (t tree) name(p string) string { return path.Clean(join(t.prefix, p)) }
+
+// readTree reads a directory: as a kustomization if it is one, else all manifests below it.
+func readTree(ctx context.Context, b *batch, t tree) {
+	if kustomizationIn(t.fsys, t.dir) == "" {
+		walk(ctx, b, t.fsys, t.dir, t.name(t.dir))
+		return
+	}
+	k := &kustomization{tree: t, b: b}
+	k.scan(t.dir, nil)
+	k.build(ctx)
+}
+
+// readKustomization reads a kustomization from the disk, through a root that is only as wide as its bases need.
+func readKustomization(ctx context.Context, b *batch, dir string) {
+	abs, err := filepath.Abs(dir)
+	if err == nil {
+		abs, err = filepath.EvalSymlinks(abs)
+	}
+	if err != nil {
+		b.fail(display(dir), 1, "MESHC1002", reason(err), "Check the path.")
+		return
+	}
+	at, prefix, top := ".", display(dir), abs
+	for {
+		root, err := os.OpenRoot(top)
+		if err != nil {
+			b.fail(display(dir), 1, "MESHC1002", reason(err), "Check the permissions.")
+			return
+		}
+		k := &kustomization{tree: tree{fsys: root.FS(), prefix: prefix, dir: at}, b: &batch{}}
+		k.scan(at, nil)
+		if !k.escapes || filepath.Dir(top) == top {
+			k.build(ctx)
+			root.Close()
+			b.docs, b.foreign, b.count, b.inputs = k.b.docs, k.b.foreign, k.b.count, k.b.inputs
+			b.diags.Add(k.b.diags...)
+			return
+		}
+		root.Close()
+		at = path.Join(filepath.Base(top), at)
+		top, prefix = filepath.Dir(top), path.Join(prefix, "..")
+	}
+}
+
+// kustomization is one build: the kustomization files it reaches, and what is wrong with them.
+type kustomization struct {
+	tree
+	b       *batch
+	dirs    []string
+	places  []place
+	escapes bool // a base lies outside of the file system
+}
+
+// place is a path that a kustomization file names.
+type place struct {
+	file string
+	line int
+	text string
+}
+
+func (k *kustomization) fail(file string, line int, code, msg, help string) {
+	k.b.fail(k.name(file), line, code, msg, help)
+}
+
+// scan reads a kustomization file and those it builds on, and refuses what would leave the tree or run a program.
+func (k *kustomization) scan(dir string, from *place) {
+	if slices.Contains(k.dirs, dir) {
+		return
+	}
+	file := kustomizationIn(k.fsys, dir)
+	if file == "" {
+		if from != nil {
+			k.fail(from.file, from.line, "MESHC1012", fmt.Sprintf("%s is a directory without a kustomization file", from.text), "Add one there, or name the files in it.")
+		}
+		return
+	}
+	k.dirs = append(k.dirs, dir)
+	data, ok := readEntry(k.b, k.fsys, file, k.name(file))
+	if !ok {
+		return
+	}
+	var n yaml.Node
+	if err := yaml.Unmarshal(data, &n); err != nil {
+		p := &parser{file: inputFile(k.name(file), data), out: k.b}
+		p.syntax(err)
+		return
+	}
+	if n.Kind != yaml.DocumentNode || len(n.Content) != 1 || n.Content[0].Kind != yaml.MappingNode {
+		return
+	}
+	top := n.Content[0]
+	for i := 0; i+1 < len(top.Content); i += 2 {
+		k.entry(dir, file, top.Content[i], top.Content[i+1])
+	}
+}
+
+// entry looks at one field of a kustomization file.
+func (k *kustomization) entry(dir, file string, key, value *yaml.Node) {
+	switch key.Value {
+	case "helmCharts", "helmChartInflationGenerator", "helmGlobals":
+		k.fail(file, key.Line, "MESHC1011", "kustomize would run helm here, and a compile starts no programs", "Render the chart in a step of its own (helm template) and add its output as a resource.")
+	case "resources", "bases", "components":
+		for _, s := range scalars(value, 0) {
+			k.resource(dir, file, s)
+		}
+	case "generators", "transformers", "validators", "configurations", "crds", "openapi", "patches", "patchesStrategicMerge", "patchesJson6902", "replacements", "configMapGenerator", "secretGenerator":
+		for _, s := range scalars(value, 0) {
+			if !strings.Contains(s.Value, "\n") {
+				k.note(file, s)
+				k.local(file, s)
+			}
+		}
+		k.plugins(dir, file, key.Value, value)
+	}
+}
+
+// plugins looks into the files that configure generators and transformers, which may name paths of their own.
+func (k *kustomization) plugins(dir, file, key string, value *yaml.Node) {
+	if key != "generators" && key != "transformers" && key != "validators" && key != "replacements" {
+		return
+	}
+	for _, s := range scalars(value, 0) {
+		data := []byte(s.Value)
+		name, line := file, s.Line
+		if !strings.Contains(s.Value, "\n") {
+			p := path.Join(dir, s.Value)
+			if !fs.ValidPath(p) {
+				continue
+			}
+			if info, err := fs.Stat(k.fsys, p); err != nil || info.IsDir() || info.Size() > MaxFileSize {
+				continue
+			}
+			data, _ = fs.ReadFile(k.fsys, p)
+			name, line = p, 0
+		}
+		dec := yaml.NewDecoder(bytes.NewReader(data))
+		for {
+			var n yaml.Node
+			if dec.Decode(&n) != nil {
+				break
+			}
+			for _, x := range scalars(&n, 0) {
+				x.Line += line
+				if strings.HasPrefix(x.Value, "HelmChartInflation") {
+					k.fail(name, x.Line, "MESHC1011", "kustomize would run helm here, and a compile starts no programs", "Render the chart in a step of its own (helm template).")
+				}
+				k.local(name, x)
+			}
+		}
+	}
+}
+
+func (k *kustomization) note(file string, s *yaml.Node) {
+	k.places = append(k.places, place{file, s.Line, s.Value})
+}
+
+var remoteForm = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://|git@|git::|ssh::|gh:|github\.com[/:]|gitlab\.com[/:]|bitbucket\.org[/:])|\?(ref|version)=|\.git(//|\?|$)`)
+
+// local refuses a path that kustomize would fetch.
+func (k *kustomization) local(file string, s *yaml.Node) bool {
+	v := s.Value
+	if _, after, ok := strings.Cut(v, "="); ok && remoteForm.MatchString(after) {
+		v = after // a file of a generator: key=path
+	}
+	if !remoteForm.MatchString(v) {
+		return true
+	}
+	k.fail(file, s.Line, "MESHC1011", fmt.Sprintf("%s is fetched from the network, which a compile never does", s.Value), "Vendor it: copy it into the repository and name the copy, so that the input is reviewed and the same every time.")
+	return false
+}
+
+// resource checks an entry that is a file or another kustomization.
+func (k *kustomization) resource(dir, file string, s *yaml.Node) {
+	if strings.Contains(s.Value, "\n") || !k.local(file, s) {
+		return
+	}
+	k.note(file, s)
+	at := place{file, s.Line, s.Value}
+	p := path.Join(dir, s.Value)
+	if path.IsAbs(s.Value) {
+		k.fail(file, s.Line, "MESHC1011", s.Value+" is an absolute path", "Name it relative to the kustomization file.")
+		return
+	}
+	if !fs.ValidPath(p) {
+		k.escapes = true
+		return
+	}
+	info, err := fs.Stat(k.fsys, p)
+	switch {
+	case err != nil && errors.Is(err, fs.ErrNotExist):
+		k.fail(file, s.Line, "MESHC1012", fmt.Sprintf("%s does not exist", s.Value), "Correct the path; it is relative to this file.")
+	case err != nil:
+		k.fail(file, s.Line, "MESHC1006", fmt.Sprintf("%s leads out of the tree through a symbolic link, or cannot be read", s.Value), "Replace the link by the directory or file itself.")
+	case info.IsDir():
+		k.scan(p, &at)
+	}
+}
+
+// scalars lists the strings in a tree.
+func scalars(n *yaml.Node, depth int) []*yaml.Node {
+	if n.Kind == yaml.ScalarNode {
+		return []*yaml.Node{n}
+	}
+	if depth > 20 || n.Kind == yaml.AliasNode {
+		return nil
+	}
+	var out []*yaml.Node
+	for i, c := range n.Content {
+		if n.Kind != yaml.MappingNode || i%2 == 1 {
+			out = append(out, scalars(c, depth+1)...)
+		}
+	}
+	return out
+}
+
+// build runs kustomize over a copy in memory, so that it never sees the disk.
+func (k *kustomization) build(ctx context.Context) {
+	if k.b.diags.HasErrors() {
+		return
+	}
+	mem := filesys.MakeFsInMemory()
+	for _, d := range k.dirs {
+		if !k.copyDir(ctx, mem, d) {
+			return
+		}
+	}
+	top := kustomizationIn(k.fsys, k.dir)
+	keep, err := k.switchOrigins(mem, top)
+	if err == nil {
+		err = k.run(mem, keep)
+	}
+	if err != nil {
+		k.failed(top, err)
+	}
+}
+
+func (k *kustomization) copyDir(ctx context.Context, mem filesys.FileSystem, dir string) bool {
+	total := 0
+	err := fs.WalkDir(k.fsys, dir, func(p string, e fs.DirEntry, err error) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil || (p != dir && e.IsDir() && strings.HasPrefix(e.Name(), ".")) {
+			return fs.SkipDir
+		}
+		if e.IsDir() || mem.Exists(path.Join(memRoot, p)) {
+			return nil
+		}
+		info, err := fs.Stat(k.fsys, p)
+		if err != nil || !info.Mode().IsRegular() || info.Size() > MaxFileSize {
+			return nil // kustomize names it if it is needed
+		}
+		data, err := fs.ReadFile(k.fsys, p)
+		if err != nil {
+			return nil
+		}
+		total += len(data)
+		if k.b.count++; k.b.count > MaxFiles || total > MaxSourceSize {
+			k.fail(p, 1, "MESHC1005", fmt.Sprintf("the kustomization lies in a directory with more than %d files or %d bytes", MaxFiles, MaxSourceSize), "Move it into a directory of its own.")
+			return fs.SkipAll
+		}
+		if isManifest(p) || isKustomization(path.Base(p)) {
+			k.b.inputs = append(k.b.inputs, file{name: k.name(p), data: data})
+		}
+		return mem.WriteFile(path.Join(memRoot, p), data)
+	})
+	if err != nil {
+		k.fail(dir, 1, "MESHC1012", "the kustomization cannot be copied: "+err.Error(), "Check the permissions.")
+	}
+	return err == nil && !k.b.diags.HasErrors()
+}
+
+// switchOrigins makes kustomize say where each object comes from. It tells whether the user asked for that too.
+func (k *kustomization) switchOrigins(mem filesys.FileSystem, top string) (bool, error) {
+	data, err := mem.ReadFile(path.Join(memRoot, top))
+	if err != nil {
+		return false, err
+	}
+	var n yaml.Node
+	if err := yaml.Unmarshal(data, &n); err != nil {
+		return false, err
+	}
+	if len(n.Content) != 1 || n.Content[0].Kind != yaml.MappingNode {
+		return false, errors.New("the kustomization file is empty")
+	}
+	m := n.Content[0]
+	if v := child(m, "buildMetadata"); v != nil && v.Kind == yaml.SequenceNode {
+		for _, c := range v.Content {
+			if c.Value == "originAnnotations" {
+				return true, nil
+			}
+		}
+		v.Content = append(v.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: "originAnnotations"})
+	} else {
+		m.Content = append(m.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: "buildMetadata"},
+			&yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: "originAnnotations"}}})
+	}
+	if data, err = yaml.Marshal(&n); err != nil {
+		return false, err
+	}
+	return false, mem.WriteFile(path.Join(memRoot, top), data)
+}
+
+func (k *kustomization) run(mem filesys.FileSystem, keep bool) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("kustomize gave up: %v", r)
+		}
+	}()
+	m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(mem, path.Join(memRoot, k.dir))
+	if err != nil {
+		return err
+	}
+	k.b.foreign = map[string]int{}
+	origins := map[string][]*yaml.Node{}
+	for _, r := range m.Resources() {
+		if err := k.document(r, keep, origins); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// document turns one object of the result into a document whose positions are those of the file it came from.
+func (k *kustomization) document(r *resource.Resource, keep bool, origins map[string][]*yaml.Node) error {
+	apiVersion, kind := r.GetApiVersion(), r.GetKind()
+	if source.Classify(apiVersion, kind) == source.Foreign {
+		k.b.foreign[apiVersion+"/"+kind]++
+		return nil
+	}
+	at := kustomizationIn(k.fsys, k.dir)
+	if o, err := r.GetOrigin(); err == nil && o != nil {
+		switch {
+		case o.Path != "":
+			at = path.Join(k.dir, o.Path)
+		case o.ConfiguredIn != "":
+			at = path.Join(k.dir, o.ConfiguredIn)
+		}
+	}
+	if !keep {
+		a := r.GetAnnotations()
+		delete(a, originAnnotation)
+		if err := r.SetAnnotations(a); err != nil {
+			return err
+		}
+	}
+	text, err := r.AsYAML()
+	if err != nil {
+		return err
+	}
+	p := &parser{file: inputFile(k.name(at), text), out: &batch{foreign: map[string]int{}}, reader: source.NewReader(source.DefaultLimits())}
+	p.run()
+	node := k.original(at, kind, r.GetName(), origins)
+	for _, d := range p.out.diags {
+		d.Pos = (&source.Document{File: k.name(at), Node: node}).Pos("metadata")
+		d.Related = nil
+		k.b.diags.Add(d)
+	}
+	for _, d := range p.out.docs {
+		d.Node = node
+		k.b.docs = append(k.b.docs, d)
+	}
+	return nil
+}
+
+// original finds an object in the file it came from; a prefix or suffix may have been added to its name.
+func (k *kustomization) original(file, kind, name string, cache map[string][]*yaml.Node) *yaml.Node {
+	nodes, ok := cache[file]
+	if !ok {
+		data, err := fs.ReadFile(k.fsys, file)
+		if err == nil {
+			nodes = objectNodes(data)
+		}
+		cache[file] = nodes
+	}
+	var best *yaml.Node
+	longest, same := -1, 0
+	for _, n := range nodes {
+		if v := child(n, "kind"); v == nil || v.Value != kind {
+			continue
+		}
+		same++
+		was := ""
+		if m := child(n, "metadata"); m != nil {
+			if v := child(m, "name"); v != nil {
+				was = v.Value
+			}
+		}
+		if strings.Contains(name, was) && len(was) > longest {
+			best, longest = n, len(was)
+		}
+	}
+	return best
+}
+
+func objectNodes(data []byte) []*yaml.Node {
+	var out []*yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var n yaml.Node
+		if err := dec.Decode(&n); err != nil {
+			return out
+		}
+		if n.Kind != yaml.DocumentNode || len(n.Content) == 0 || n.Content[0].Kind != yaml.MappingNode {
+			continue
+		}
+		if items := child(n.Content[0], "items"); items != nil && items.Kind == yaml.SequenceNode {
+			out = append(out, items.Content...)
+			continue
+		}
+		out = append(out, n.Content[0])
+	}
+}
+
+// failed reports an error of kustomize: at the fault in a file if our own reader finds one, else where the path that
+// the error names is written.
+func (k *kustomization) failed(top string, err error) {
+	for _, f := range k.b.inputs {
+		if isKustomization(path.Base(f.name)) {
+			continue
+		}
+		for _, d := range parseFile(f).diags {
+			if strings.Contains(err.Error(), path.Base(f.name)) && (d.Code == "MESHC1003" || d.Code == "MESHC1004" || d.Code == "MESHC1007") {
+				k.b.diags.Add(d)
+			}
+		}
+	}
+	if k.b.diags.HasErrors() {
+		return
+	}
+	at := place{file: top, line: 1}
+	for _, p := range k.places {
+		if len(p.text) > max(len(at.text), 3) && strings.Contains(err.Error(), strings.TrimPrefix(p.text, "./")) {
+			at = p
+		}
+	}
+	k.b.diags.Add(finding(diag.Pos{File: k.name(at.file), Line: at.line, Column: 1}, "MESHC1012", "kustomize cannot build this: "+oneLine(err.Error()), "Try: kustomize build "+k.name(k.dir)))
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

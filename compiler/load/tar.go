@@ -1,0 +1,91 @@
+package load
+
+import (
+	"archive/tar"
+	"bufio"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+)
+
+// maxRatio bounds how much larger than its archive a content may be.
+const maxRatio = 100
+
+func isArchive(name string) bool {
+	for _, ext := range []string{".tar", ".tar.gz", ".tgz"} {
+		if strings.HasSuffix(name, ext) {
+			return true
+		}
+	}
+	return false
+}
+
+// readTar reads a tar archive, compressed with gzip or not, as if it were a directory.
+func readTar(ctx context.Context, b *batch, name string) {
+	f, err := os.Open(name)
+	if err != nil {
+		b.fail(display(name), 1, "MESHC1002", reason(err), "Check the permissions.")
+		return
+	}
+	defer f.Close()
+	limit := int64(MaxSourceSize)
+	if info, err := f.Stat(); err == nil {
+		limit = min(limit, max(info.Size()*maxRatio, 1<<20))
+	}
+	var r io.Reader = bufio.NewReader(f)
+	if !strings.HasSuffix(name, ".tar") {
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			b.fail(display(name), 1, "MESHC1014", "the archive is not compressed with gzip: "+err.Error(), "Name it .tar, or pack it again.")
+			return
+		}
+		r = z
+	}
+	files := map[string][]byte{}
+	if readEntries(ctx, b, tar.NewReader(io.LimitReader(r, limit+1)), display(name), limit, files) {
+		readTree(ctx, b, tree{fsys: newMemFS(files), prefix: display(name), dir: "."})
+	}
+}
+
+func readEntries(ctx context.Context, b *batch, r *tar.Reader, name string, limit int64, files map[string][]byte) bool {
+	total := int64(0)
+	for ctx.Err() == nil {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return true
+		}
+		if err != nil {
+			b.fail(name, 1, "MESHC1014", "the archive is damaged or cut short: "+err.Error(), "Pack or download it again.")
+			return false
+		}
+		inside, ok := cleanName(h.Name)
+		if !ok && h.Typeflag != tar.TypeDir {
+			b.fail(name, 1, "MESHC1014", fmt.Sprintf("the archive holds the name %q, which leads out of it", h.Name), "Pack it again with relative names.")
+			return false
+		}
+		if (h.Typeflag == tar.TypeSymlink || h.Typeflag == tar.TypeLink) && isManifest(inside) {
+			b.fail(path.Join(name, inside), 1, "MESHC1006", "links in an archive are not followed", "Pack the file itself.")
+			continue
+		}
+		if h.Typeflag != tar.TypeReg || (!isManifest(inside) && !isKustomization(path.Base(inside))) && h.Size > MaxFileSize {
+			continue
+		}
+		total += h.Size
+		if total > limit || len(files) >= MaxFiles {
+			b.fail(name, 1, "MESHC1005", fmt.Sprintf("the archive unpacks to more than %d bytes or %d files", limit, MaxFiles), "Pack only the manifests.")
+			return false
+		}
+		data, err := io.ReadAll(io.LimitReader(r, MaxFileSize+1))
+		if err != nil {
+			b.fail(path.Join(name, inside), 1, "MESHC1014", "the archive is damaged or cut short: "+err.Error(), "Pack or download it again.")
+			return false
+		}
+		files[inside] = data
+	}
+	return false
+}
