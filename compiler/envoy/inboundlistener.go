@@ -33,6 +33,7 @@ func InboundListener(in *mesh.Inbound) ([]*Resource, diag.List) {
 	b.diags.Add(d...)
 	b.tcpChain, d = TCPAuthFilters(in)
 	b.diags.Add(d...)
+	b.diags.Add(TelemetryFindings(in)...)
 
 	var out []*Resource
 	var shared []*inboundPort

@@ -4,12 +4,48 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
 )
 
-func outboundLogs(*mesh.Scope) *Logs { return nil }
+// Telemetry settles once per side of a call: all outbound listeners and gateways are clients, the inbound listener is the
+// server. Findings come from TelemetryFindings, so that they are reported once for a proxy and not once per listener.
 
-func outboundTracing(*mesh.Scope) *hcmv3.HttpConnectionManager_Tracing { return nil }
+func outboundLogs(s *mesh.Scope) *Logs {
+	logs, _ := accessLogs(s.Mesh, s.Telemetries, clientSide)
+	return logs
+}
 
-func inboundLogs(*mesh.Inbound) *Logs { return nil }
+func outboundTracing(s *mesh.Scope) *hcmv3.HttpConnectionManager_Tracing {
+	t, _ := tracing(s.Mesh, s.Proxy, s.Telemetries, clientSide)
+	return t
+}
 
-func inboundTracing(*mesh.Inbound) *hcmv3.HttpConnectionManager_Tracing { return nil }
+func inboundLogs(in *mesh.Inbound) *Logs {
+	logs, _ := accessLogs(in.Mesh, in.Telemetries, inboundSide(in))
+	return logs
+}
+
+func inboundTracing(in *mesh.Inbound) *hcmv3.HttpConnectionManager_Tracing {
+	t, _ := tracing(in.Mesh, in.Workload.ProxyConfig, in.Telemetries, inboundSide(in))
+	return t
+}
+
+// inboundSide: a gateway acts for its clients, also where requests enter it.
+func inboundSide(in *mesh.Inbound) side {
+	if in.Gateway {
+		return clientSide
+	}
+	return serverSide
+}
+
+// TelemetryFindings reports what is wrong with access logging and tracing of a proxy, on both sides.
+func TelemetryFindings(in *mesh.Inbound) diag.List {
+	var out diag.List
+	for _, of := range []side{clientSide, serverSide} {
+		_, logs := accessLogs(in.Mesh, in.Telemetries, of)
+		_, traces := tracing(in.Mesh, in.Workload.ProxyConfig, in.Telemetries, of)
+		out.Add(logs...)
+		out.Add(traces...)
+	}
+	return out
+}

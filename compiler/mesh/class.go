@@ -446,11 +446,16 @@ func (t *scopeTable) get(w *Workload, gateway bool, sidecar *Sidecar) *Scope {
 	for _, k := range t.failover {
 		b.WriteString("|" + w.Labels[k])
 	}
+	telemetries := t.mesh.telemetriesFor(w.Namespace, w.Labels)
+	for _, x := range telemetries {
+		b.WriteString("|" + x.Object.Namespace + "/" + x.Object.Name)
+	}
 	key := b.String()
 	if s := t.scopes[key]; s != nil {
 		return s
 	}
 	s := t.mesh.newScope(w, gateway, sidecar)
+	s.Telemetries = telemetries
 	t.scopes[key] = s
 	return s
 }

@@ -269,6 +269,8 @@ type Scope struct {
 	Services  []*Service        // union over Listeners, one per hostname, sorted by hostname: these get clusters
 	Outbound  OutboundPolicy
 
+	Telemetries []*Telemetry // mesh, namespace, workload, in this order
+
 	hosts map[string]*Service
 	rules map[*Service]*DestinationRule
 }

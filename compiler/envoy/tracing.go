@@ -1,0 +1,272 @@
+package envoy
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tracev3 "github.com/envoyproxy/go-control-plane/envoy/config/trace/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	resourcev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/tracers/opentelemetry/resource_detectors/v3"
+	tracingv3 "github.com/envoyproxy/go-control-plane/envoy/type/tracing/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	meshconfig "istio.io/api/mesh/v1alpha1"
+	telemetry "istio.io/api/telemetry/v1alpha1"
+
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
+)
+
+// defaultSampling is the share of requests traced where nobody says otherwise, in percent.
+const defaultSampling = 1.0
+
+// tracingSpec is what the layers of Telemetry.tracing settle for one side of a call.
+type tracingSpec struct {
+	provider string
+	sampling *float64
+	tags     map[string]*telemetry.Tracing_CustomTag
+	disabled bool
+	owner    *mesh.Telemetry // that named the provider
+	index    int
+}
+
+// tracing lowers Telemetry.tracing of all layers, or without any MeshConfig.enableTracing and ProxyConfig.tracing, to the
+// tracing of a connection manager. nil: no tracing.
+func tracing(m *mesh.Mesh, proxy *meshconfig.ProxyConfig, layers []*mesh.Telemetry, of side) (*hcmv3.HttpConnectionManager_Tracing, diag.List) {
+	var found diag.List
+	spec, decided := settleTracing(m.Config, layers, of)
+	out := &hcmv3.HttpConnectionManager_Tracing{
+		ClientSampling: percent(100), OverallSampling: percent(100), RandomSampling: percent(proxySampling(proxy)),
+	}
+	if n := proxy.GetTracing().GetMaxPathTagLength(); n > 0 {
+		out.MaxPathTagLength = u32(n)
+	}
+	if !decided {
+		if !m.Config.GetEnableTracing() {
+			return nil, nil
+		}
+		out.CustomTags = proxyTags(proxy)
+		return out, nil
+	}
+	if spec.disabled || spec.provider == "" {
+		return nil, nil
+	}
+	p := extensionProvider(m.Config, spec.provider)
+	err := fmt.Errorf("it is not defined")
+	if p != nil {
+		var length uint32
+		if out.Provider, length, err = traceProvider(m, p); length > 0 {
+			out.MaxPathTagLength = u32(length)
+		}
+	}
+	if err != nil {
+		d := diag.Diagnostic{Code: "MESHC1565", Severity: diag.Error, Field: "defaultProviders.tracing"}
+		if spec.owner != nil {
+			d = spec.owner.Object.Finding(diag.Error, "MESHC1565", "", "", "spec", "tracing", spec.index, "providers", 0, "name")
+		}
+		d.Message = fmt.Sprintf("tracing provider %q cannot be used: %v", spec.provider, err)
+		d.Help = "define it under MeshConfig.extensionProviders as zipkin, opentelemetry, datadog or skywalking"
+		found.Add(d)
+		return nil, found
+	}
+	if spec.sampling != nil {
+		out.RandomSampling = percent(*spec.sampling)
+	}
+	if out.CustomTags = telemetryTags(spec.tags); spec.tags == nil {
+		out.CustomTags = proxyTags(proxy)
+	}
+	return out, found
+}
+
+// settleTracing merges the layers: the last one that says something about a field wins; customTags replace each other
+// as a whole. decided is false when neither Telemetry nor the default providers speak about tracing.
+func settleTracing(c *meshconfig.MeshConfig, layers []*mesh.Telemetry, of side) (s tracingSpec, decided bool) {
+	if d := c.GetDefaultProviders().GetTracing(); len(d) > 0 {
+		s.provider, decided = d[0], true
+	}
+	for _, t := range layers {
+		for i, e := range t.Spec.GetTracing() {
+			decided = true
+			if !matchesSide(e.GetMatch().GetMode(), of) {
+				continue
+			}
+			if len(e.GetProviders()) > 0 {
+				s.provider, s.owner, s.index = e.GetProviders()[0].GetName(), t, i
+			}
+			if e.GetDisableSpanReporting() != nil {
+				s.disabled = e.GetDisableSpanReporting().GetValue()
+			}
+			if e.GetRandomSamplingPercentage() != nil {
+				v := e.GetRandomSamplingPercentage().GetValue()
+				s.sampling = &v
+			}
+			if len(e.GetCustomTags()) > 0 {
+				s.tags = e.GetCustomTags()
+			}
+		}
+	}
+	return s, decided
+}
+
+func percent(v float64) *typev3.Percent { return &typev3.Percent{Value: v} }
+
+// proxySampling is ProxyConfig.tracing.sampling; 0 and what is no percentage count as unset.
+func proxySampling(p *meshconfig.ProxyConfig) float64 {
+	if s := p.GetTracing().GetSampling(); s > 0 && s <= 100 {
+		return s
+	}
+	return defaultSampling
+}
+
+// proxyTags lowers ProxyConfig.tracing.customTags.
+func proxyTags(p *meshconfig.ProxyConfig) []*tracingv3.CustomTag {
+	tags := p.GetTracing().GetCustomTags()
+	var out []*tracingv3.CustomTag
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		switch t := tags[name].GetType().(type) {
+		case *meshconfig.Tracing_CustomTag_Literal:
+			out = append(out, literalTag(name, t.Literal.GetValue()))
+		case *meshconfig.Tracing_CustomTag_Environment:
+			out = append(out, environmentTag(name, t.Environment.GetName(), t.Environment.GetDefaultValue()))
+		case *meshconfig.Tracing_CustomTag_Header:
+			out = append(out, headerTag(name, t.Header.GetName(), t.Header.GetDefaultValue()))
+		}
+	}
+	return out
+}
+
+// telemetryTags lowers Telemetry.tracing[].customTags.
+func telemetryTags(tags map[string]*telemetry.Tracing_CustomTag) []*tracingv3.CustomTag {
+	var out []*tracingv3.CustomTag
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		switch t := tags[name].GetType().(type) {
+		case *telemetry.Tracing_CustomTag_Literal:
+			out = append(out, literalTag(name, t.Literal.GetValue()))
+		case *telemetry.Tracing_CustomTag_Environment:
+			out = append(out, environmentTag(name, t.Environment.GetName(), t.Environment.GetDefaultValue()))
+		case *telemetry.Tracing_CustomTag_Header:
+			out = append(out, headerTag(name, t.Header.GetName(), t.Header.GetDefaultValue()))
+		case *telemetry.Tracing_CustomTag_Formatter:
+			out = append(out, &tracingv3.CustomTag{Tag: name, Type: &tracingv3.CustomTag_Value{Value: t.Formatter.GetValue()}})
+		}
+	}
+	return out
+}
+
+func literalTag(name, v string) *tracingv3.CustomTag {
+	return &tracingv3.CustomTag{Tag: name, Type: &tracingv3.CustomTag_Literal_{Literal: &tracingv3.CustomTag_Literal{Value: v}}}
+}
+
+func environmentTag(name, variable, otherwise string) *tracingv3.CustomTag {
+	return &tracingv3.CustomTag{Tag: name, Type: &tracingv3.CustomTag_Environment_{Environment: &tracingv3.CustomTag_Environment{Name: variable, DefaultValue: otherwise}}}
+}
+
+func headerTag(name, header, otherwise string) *tracingv3.CustomTag {
+	return &tracingv3.CustomTag{Tag: name, Type: &tracingv3.CustomTag_RequestHeader{RequestHeader: &tracingv3.CustomTag_Header{Name: header, DefaultValue: otherwise}}}
+}
+
+// traceProvider lowers a tracing provider of MeshConfig.extensionProviders, with its limit for the path tag.
+func traceProvider(m *mesh.Mesh, p *meshconfig.MeshConfig_ExtensionProvider) (*tracev3.Tracing_Http, uint32, error) {
+	switch {
+	case p.GetZipkin() != nil:
+		z := p.GetZipkin()
+		c, err := zipkinConfig(m, z)
+		return tracer("envoy.tracers.zipkin", c), z.GetMaxTagLength(), err
+	case p.GetDatadog() != nil:
+		d := p.GetDatadog()
+		host, cluster, err := providerCluster(m, d.GetService(), d.GetPort())
+		return tracer("envoy.tracers.datadog", &tracev3.DatadogConfig{CollectorCluster: cluster, CollectorHostname: host, ServiceName: "envoy"}), d.GetMaxTagLength(), err
+	case p.GetSkywalking() != nil:
+		s := p.GetSkywalking()
+		_, cluster, err := providerCluster(m, s.GetService(), s.GetPort())
+		if s.GetAccessToken() != "" {
+			err = errors.New("accessToken is a secret, and secrets never go into a bundle")
+		}
+		return tracer("envoy.tracers.skywalking", &tracev3.SkyWalkingConfig{GrpcService: grpcService(cluster)}), 0, err
+	case p.GetOpentelemetry() != nil:
+		c, err := otelTracer(m, p.GetOpentelemetry())
+		return tracer("envoy.tracers.opentelemetry", c), p.GetOpentelemetry().GetMaxTagLength(), err
+	}
+	return nil, 0, errors.New("stock Envoy has no tracer of this kind")
+}
+
+func tracer(name string, config proto.Message) *tracev3.Tracing_Http {
+	return &tracev3.Tracing_Http{Name: name, ConfigType: &tracev3.Tracing_Http_TypedConfig{TypedConfig: Any(config)}}
+}
+
+func zipkinConfig(m *mesh.Mesh, z *meshconfig.MeshConfig_ExtensionProvider_ZipkinTracingProvider) (*tracev3.ZipkinConfig, error) {
+	host, cluster, err := providerCluster(m, z.GetService(), z.GetPort())
+	if err != nil {
+		return nil, err
+	}
+	path := or(z.GetPath(), "/api/v2/spans")
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	headers, err := providerHeaders(z.GetHeaders())
+	out := &tracev3.ZipkinConfig{
+		CollectorEndpointVersion: tracev3.ZipkinConfig_HTTP_JSON, TraceId_128Bit: !z.GetEnable_64BitTraceId(), SharedSpanContext: boolean(false),
+		CollectorService: httpService(host, path, cluster, z.GetTimeout(), headers),
+	}
+	if z.GetTraceContextOption() == meshconfig.MeshConfig_ExtensionProvider_ZipkinTracingProvider_USE_B3_WITH_W3C_PROPAGATION {
+		out.TraceContextOption = tracev3.ZipkinConfig_USE_B3_WITH_W3C_PROPAGATION
+	}
+	return out, err
+}
+
+func otelTracer(m *mesh.Mesh, o *meshconfig.MeshConfig_ExtensionProvider_OpenTelemetryTracingProvider) (*tracev3.OpenTelemetryConfig, error) {
+	host, cluster, err := providerCluster(m, o.GetService(), o.GetPort())
+	if err != nil {
+		return nil, err
+	}
+	if o.GetDynatraceSampler() != nil {
+		return nil, errors.New("dynatraceSampler is not supported; sample with Telemetry randomSamplingPercentage")
+	}
+	// One configuration serves many workloads, so each proxy takes service.name from OTEL_RESOURCE_ATTRIBUTES.
+	out := &tracev3.OpenTelemetryConfig{ResourceDetectors: []*corev3.TypedExtensionConfig{{
+		Name: "envoy.tracers.opentelemetry.resource_detectors.environment", TypedConfig: Any(&resourcev3.EnvironmentResourceDetectorConfig{})}}}
+	if o.GetResourceDetectors().GetDynatrace() != nil {
+		out.ResourceDetectors = append(out.ResourceDetectors, &corev3.TypedExtensionConfig{
+			Name: "envoy.tracers.opentelemetry.resource_detectors.dynatrace", TypedConfig: Any(&resourcev3.DynatraceResourceDetectorConfig{})})
+	}
+	if h := o.GetHttp(); h != nil {
+		headers, err := providerHeaders(h.GetHeaders())
+		path := "/" + strings.TrimPrefix(h.GetPath(), "/")
+		out.HttpService = httpService(host, path, cluster, h.GetTimeout(), headers)
+		return out, err
+	}
+	out.GrpcService = grpcService(cluster)
+	out.GrpcService.Timeout = o.GetGrpc().GetTimeout()
+	metadata, err := providerHeaders(o.GetGrpc().GetInitialMetadata())
+	for _, h := range metadata {
+		out.GrpcService.InitialMetadata = append(out.GrpcService.InitialMetadata, h.GetHeader())
+	}
+	return out, err
+}
+
+func httpService(host, path, cluster string, timeout *durationpb.Duration, headers []*corev3.HeaderValueOption) *corev3.HttpService {
+	if timeout.AsDuration() <= 0 {
+		timeout = seconds(5)
+	}
+	return &corev3.HttpService{RequestHeadersToAdd: headers, HttpUri: &corev3.HttpUri{
+		Uri: "http://" + host + path, Timeout: timeout, HttpUpstreamType: &corev3.HttpUri_Cluster{Cluster: cluster}}}
+}
+
+// providerHeaders lowers headers of a provider. Values out of the environment of a control plane are refused: a compiler
+// has none, and they are secrets as a rule.
+func providerHeaders(hs []*meshconfig.MeshConfig_ExtensionProvider_HttpHeader) ([]*corev3.HeaderValueOption, error) {
+	var out []*corev3.HeaderValueOption
+	for _, h := range hs {
+		if h.GetEnvName() != "" {
+			return nil, fmt.Errorf("header %q takes its value from environment variable %s of a control plane, which a compiler has not; write value", h.GetName(), h.GetEnvName())
+		}
+		out = append(out, &corev3.HeaderValueOption{AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+			Header: &corev3.HeaderValue{Key: h.GetName(), Value: h.GetValue()}})
+	}
+	return out, nil
+}
