@@ -1,0 +1,337 @@
+package envoy
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/schema"
+)
+
+// OutboundRoutes lowers the route configurations that the outbound listeners of a scope ask for. Each is a shell; its
+// virtual hosts are resources of their own.
+func OutboundRoutes(s *mesh.Scope, keys []RouteKey) ([]*Resource, diag.List) {
+	return new(Memo).OutboundRoutes(s, keys)
+}
+
+// OutboundRoutes is the function of this name with a memo that scopes share.
+func (m *Memo) OutboundRoutes(s *mesh.Scope, keys []RouteKey) ([]*Resource, diag.List) {
+	var out []*Resource
+	var diags diag.List
+	indexes := map[*mesh.EgressListener]*hostIndex{}
+	for _, k := range keys {
+		if k.Listener == nil {
+			continue
+		}
+		x := indexes[k.Listener]
+		if x == nil {
+			x = newHostIndex(k.Listener)
+			indexes[k.Listener] = x
+		}
+		o := &outboundConfig{memo: m, scope: s, key: k, index: x, diags: &diags}
+		out = append(out, o.resources()...)
+	}
+	return out, diags
+}
+
+// hostIndex finds the VirtualServices that may speak for a service.
+type hostIndex struct {
+	listener *mesh.EgressListener
+	exact    map[string][]*mesh.VirtualService // in precedence order
+	wildcard map[string]*mesh.VirtualService   // "*.example.com": the first of them
+	aliases  map[string][]string               // host -> ExternalName services that stand for it
+}
+
+func newHostIndex(l *mesh.EgressListener) *hostIndex {
+	x := &hostIndex{listener: l, exact: map[string][]*mesh.VirtualService{}, wildcard: map[string]*mesh.VirtualService{}, aliases: map[string][]string{}}
+	for _, vs := range l.VirtualServices {
+		for _, h := range vs.Spec.GetHosts() {
+			if !strings.HasPrefix(h, "*") {
+				x.exact[h] = append(x.exact[h], vs)
+			} else if x.wildcard[h] == nil {
+				x.wildcard[h] = vs
+			}
+		}
+	}
+	target := map[string]string{}
+	for _, svc := range l.Services {
+		if svc.ExternalName != "" {
+			target[svc.Hostname] = svc.ExternalName
+		}
+	}
+	for _, host := range slices.Sorted(maps.Keys(target)) {
+		end := target[host]
+		for range target { // an alias of an alias; a circle ends with the count
+			next, ok := target[end]
+			if !ok {
+				break
+			}
+			end = next
+		}
+		x.aliases[end] = append(x.aliases[end], host)
+	}
+	return x
+}
+
+// owner returns the VirtualService whose host is the most specific for a service: its name, or the longest wildcard.
+func (x *hostIndex) owner(host string) *mesh.VirtualService {
+	if vs := x.exact[host]; len(vs) > 0 {
+		return vs[0]
+	}
+	return wildcardFor(host, x.wildcard)
+}
+
+// wildcardFor finds the longest pattern above a host. A wildcard host has itself as the longest.
+func wildcardFor[T any](host string, patterns map[string]T) (found T) {
+	if len(patterns) == 0 {
+		return
+	}
+	rest := strings.TrimPrefix(host, "*")
+	if v, ok := patterns["*"+rest]; ok && rest != host {
+		return v
+	}
+	for {
+		rest = strings.TrimPrefix(rest, ".")
+		dot := strings.IndexByte(rest, '.')
+		if dot < 0 {
+			return patterns["*"]
+		}
+		rest = rest[dot:]
+		if v, ok := patterns["*"+rest]; ok {
+			return v
+		}
+	}
+}
+
+// outboundConfig builds one route configuration.
+type outboundConfig struct {
+	memo  *Memo
+	scope *mesh.Scope
+	key   RouteKey
+	index *hostIndex
+	diags *diag.List
+
+	services map[string]*mesh.Service // that have the port, by host
+	plans    []hostPlan
+	done     map[string]bool // names of planned virtual hosts
+}
+
+// hostPlan is a virtual host before its domains are known.
+type hostPlan struct {
+	host   string
+	svc    *mesh.Service // nil: only a VirtualService knows the host
+	port   uint32
+	object *schema.Object
+	routes *routeSet
+}
+
+func (p hostPlan) name() string { return bracket(p.host) + ":" + strconv.Itoa(int(p.port)) }
+
+func (o *outboundConfig) resources() []*Resource {
+	o.collect()
+	o.done = map[string]bool{}
+	vss := o.index.listener.VirtualServices
+	if o.key.Host != "" {
+		vss = o.candidates(o.key.Host)
+	}
+	for _, vs := range vss {
+		o.planVirtualService(vs)
+	}
+	for _, host := range slices.Sorted(maps.Keys(o.services)) {
+		svc := o.services[host]
+		if svc.Resolution == mesh.Alias {
+			continue // its name belongs to what it stands for
+		}
+		for _, p := range o.httpPorts(svc) {
+			o.plan(hostPlan{host: host, svc: svc, port: p.Number, object: svc.Object, routes: nil})
+		}
+	}
+	return o.build()
+}
+
+// collect finds the services on the port.
+func (o *outboundConfig) collect() {
+	o.services = map[string]*mesh.Service{}
+	for _, svc := range o.key.Listener.Services {
+		if o.key.Host != "" && svc.Hostname != o.key.Host {
+			continue
+		}
+		if o.key.Port == 0 || slices.ContainsFunc(svc.Ports, func(p *mesh.Port) bool { return p.Number == o.key.Port }) {
+			o.services[svc.Hostname] = svc
+		}
+	}
+}
+
+// candidates are the VirtualServices that may take over one service, the winner first.
+func (o *outboundConfig) candidates(host string) []*mesh.VirtualService {
+	if vs := o.index.exact[host]; len(vs) > 0 {
+		return vs
+	}
+	if vs := o.index.owner(host); vs != nil {
+		return []*mesh.VirtualService{vs}
+	}
+	return nil
+}
+
+// httpPorts are the ports of a service whose requests this configuration routes.
+func (o *outboundConfig) httpPorts(svc *mesh.Service) []*mesh.Port {
+	var out []*mesh.Port
+	for _, p := range svc.Ports {
+		if (p.Protocol.IsHTTP() || p.Protocol.IsAuto()) && (o.key.Port == 0 || p.Number == o.key.Port) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// planVirtualService plans the hosts that a VirtualService takes over, port by port. Hosts without a service ride
+// along on the ports of those with one; a VirtualService that knows no service at all lives on port 80.
+func (o *outboundConfig) planVirtualService(vs *mesh.VirtualService) {
+	services, hosts := o.split(vs)
+	byPort := map[uint32][]*mesh.Service{}
+	for _, svc := range services {
+		for _, p := range o.httpPorts(svc) {
+			byPort[p.Number] = append(byPort[p.Number], svc)
+		}
+	}
+	if len(byPort) == 0 && o.key.Port == 80 {
+		byPort[80] = nil
+	}
+	for _, port := range slices.Sorted(maps.Keys(byPort)) {
+		rs := &routeScope{scope: o.scope, port: port, gateways: []string{meshGateway}}
+		set := o.memo.virtualServiceRoutes(rs, vs, o.diags)
+		if len(set.routes) == 0 {
+			continue
+		}
+		if o.key.Host == "" {
+			for _, h := range hosts {
+				o.plan(hostPlan{host: h, port: port, object: vs.Object, routes: set})
+			}
+		}
+		for _, svc := range byPort[port] {
+			o.plan(hostPlan{host: svc.Hostname, svc: svc, port: port, object: vs.Object, routes: set})
+		}
+	}
+}
+
+// split sorts the hosts of a VirtualService into services on the port and the rest. A wildcard stands for all services
+// below it which no VirtualService names more precisely.
+func (o *outboundConfig) split(vs *mesh.VirtualService) (services []*mesh.Service, hosts []string) {
+	for _, h := range vs.Spec.GetHosts() {
+		if svc := o.services[h]; svc != nil {
+			services = append(services, svc)
+			continue
+		}
+		found := false
+		if strings.HasPrefix(h, "*") {
+			for _, host := range slices.Sorted(maps.Keys(o.services)) {
+				if strings.HasSuffix(host, h[1:]) && o.index.owner(host) == vs {
+					services, found = append(services, o.services[host]), true
+				}
+			}
+		}
+		if !found {
+			hosts = append(hosts, h)
+		}
+	}
+	return services, hosts
+}
+
+// plan adds a virtual host unless its name is taken: the first VirtualService for a host wins.
+func (o *outboundConfig) plan(p hostPlan) {
+	if n := p.name(); !o.done[n] {
+		o.done[n] = true
+		o.plans = append(o.plans, p)
+	}
+}
+
+// build settles the domains of all planned hosts and makes the resources.
+func (o *outboundConfig) build() []*Resource {
+	out := []*Resource{o.memo.shell(shellKey{name: o.key.Name, ignorePort: o.key.Port != 0})}
+	names := &domainSet{taken: map[string]bool{}, fqdns: map[string]bool{}}
+	for _, p := range o.plans {
+		if p.svc != nil {
+			names.fqdns[p.host] = true
+		}
+	}
+	if o.key.Port == 0 {
+		// The plain names belong to port 80; the others are told apart by their port.
+		slices.SortStableFunc(o.plans, func(a, b hostPlan) int { return cmp.Compare(b2i(a.port != 80), b2i(b.port != 80)) })
+	}
+	for _, p := range o.plans {
+		domains := o.domains(p, names)
+		if len(domains) == 0 {
+			o.reportShadowed(p)
+			continue
+		}
+		if p.routes == nil {
+			p.routes = o.memo.serviceRoutes(o.scope, p.svc, plannedPort(p.svc, p.port))
+		}
+		out = append(out, o.host(p.name(), domains, p.routes))
+	}
+	if o.key.Host == "" {
+		out = append(out, o.catchAll())
+	}
+	slices.SortStableFunc(out[1:], func(a, b *Resource) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func plannedPort(svc *mesh.Service, number uint32) *mesh.Port {
+	i := slices.IndexFunc(svc.Ports, func(p *mesh.Port) bool { return p.Number == number })
+	return svc.Ports[i] // planned ports come from the service
+}
+
+func (o *outboundConfig) domains(p hostPlan, names *domainSet) []string {
+	if o.key.Host != "" {
+		return []string{"*"} // the listener has one service: whoever comes means it
+	}
+	domains, short := []string{bracket(p.host)}, []string(nil)
+	if p.svc != nil {
+		domains, short = serviceDomains(p.svc, o.index.aliases[p.host], o.scope.Namespace, o.scope.Mesh.Domain)
+	}
+	if o.key.Port == 0 {
+		domains = withPort(domains, p.port)
+	}
+	return names.take(domains, short)
+}
+
+func (o *outboundConfig) host(name string, domains []string, set *routeSet) *Resource {
+	attempts := !o.scope.Proxy.GetProxyHeaders().GetAttemptCount().GetDisabled().GetValue()
+	key := hostKey{config: o.key.Name, name: name, routes: set, domains: strings.Join(domains, " "), attempts: attempts}
+	return o.memo.host(key, func() *Resource { return virtualHost(o.key.Name, name, domains, set, attempts) })
+}
+
+// catchAll answers for every other host. A Sidecar that chose the policy is its origin.
+func (o *outboundConfig) catchAll() *Resource {
+	name, r := catchAllHost(&routeScope{scope: o.scope, port: 0})
+	key := routesKey{context: "catch-all " + name + " " + r.GetRoute().GetCluster()}
+	if sc := o.scope.Sidecar; sc != nil && sc.Spec.GetOutboundTrafficPolicy() != nil {
+		key.object = sc.Object
+	}
+	set, _ := o.memo.routeSet(key, func(*diag.List) *routeSet {
+		return &routeSet{routes: []*routev3.Route{r}, objects: []*schema.Object{key.object}}
+	})
+	return o.host(name, []string{"*"}, set)
+}
+
+// reportShadowed reports a host all of whose names another virtual host has.
+func (o *outboundConfig) reportShadowed(p hostPlan) {
+	if p.object == nil {
+		return
+	}
+	o.diags.Add(p.object.Finding(diag.Warning, codeShadowedHost, "requests to "+p.name()+" never reach this object: other hosts on the port have all of its names",
+		"rename one of them, or narrow exportTo or a Sidecar so that callers see only one", "metadata", "name"))
+}

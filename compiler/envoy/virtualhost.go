@@ -1,0 +1,164 @@
+package envoy
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/schema"
+)
+
+// Findings of route lowering.
+const (
+	codeNoEffect      = "MESHC1420" // a field has no effect beside another
+	codeUnsupported   = "MESHC1421" // Envoy has no such thing
+	codeNoDestination = "MESHC1422" // a route without a destination
+	codeClaimInMesh   = "MESHC1423" // a token claim is matched on a sidecar
+	codeRounded       = "MESHC1424" // a value loses precision
+	codeShadowedHost  = "MESHC1425" // another virtual host has all domains
+)
+
+// routeConfiguration is a route configuration whose virtual hosts come by VHDS.
+func routeConfiguration(key shellKey) *Resource {
+	return &Resource{Type: RouteConfiguration, Name: key.name, Message: &routev3.RouteConfiguration{
+		Name:                           key.name,
+		Vhds:                           &routev3.Vhds{ConfigSource: ADS()},
+		ValidateClusters:               boolean(false),
+		MaxDirectResponseBodySizeBytes: u32(maxDirectResponseBody),
+		IgnorePortInHostMatching:       key.ignorePort,
+	}}
+}
+
+// virtualHost packs routes and domains of one host. name is unique in the route configuration.
+func virtualHost(config, name string, domains []string, set *routeSet, attempts bool) *Resource {
+	vh := &routev3.VirtualHost{Name: name, Domains: domains, Routes: set.routes, IncludeRequestAttemptCount: attempts}
+	r := &Resource{Type: VirtualHost, Name: config + "/" + name, Message: vh}
+	seen := map[*schema.Object]bool{nil: true}
+	for _, o := range set.objects {
+		if !seen[o] {
+			seen[o] = true
+			r.Origins = append(r.Origins, objectOrigin(o))
+		}
+	}
+	for i, o := range set.origins {
+		if o.Field != "" {
+			o.At = "routes/" + strconv.Itoa(i)
+			r.Origins = append(r.Origins, o)
+		}
+	}
+	return r
+}
+
+// hostNames returns the names under which a host can be called: itself, with the trailing dot of an absolute name, and
+// the short forms that the resolver of a pod in the namespace would complete. short are the latter.
+func hostNames(host, namespace, domain string) (names, short []string) {
+	names = []string{bracket(host)}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return names, nil
+	}
+	svc := strings.Index(host, ".svc.")
+	if svc > 0 && host[svc+len(".svc."):] == domain {
+		if dot := strings.IndexByte(host, '.'); dot+1 <= svc {
+			if host[dot+1:svc] == namespace {
+				short = append(short, host[:dot])
+			}
+			short = append(short, host[:svc]+".svc", host[:svc])
+		}
+	}
+	names = append(names, host+".")
+	return append(names, short...), short
+}
+
+// bracket writes an IPv6 address as an authority does.
+func bracket(host string) string {
+	if a, err := netip.ParseAddr(host); err == nil && a.Is6() {
+		return "[" + host + "]"
+	}
+	return host
+}
+
+// serviceDomains returns the domains of a service and which of them are short forms. aliases are the names of
+// ExternalName services that point to it.
+func serviceDomains(svc *mesh.Service, aliases []string, namespace, domain string) (domains, short []string) {
+	for _, h := range append([]string{svc.Hostname}, aliases...) {
+		n, s := hostNames(h, namespace, domain)
+		domains, short = append(domains, n...), append(short, s...)
+	}
+	if svc.Headless {
+		for _, d := range domains[:len(domains):len(domains)] {
+			domains = append(domains, "*."+d) // pods of a StatefulSet
+		}
+	}
+	for _, a := range svc.Addresses {
+		if a == "0.0.0.0" || a == "::" {
+			continue
+		}
+		if _, err := netip.ParseAddr(a); err == nil {
+			domains = append(domains, bracket(a))
+		}
+	}
+	return domains, short
+}
+
+// withPort adds the port to each domain, for listeners that many ports share.
+func withPort(domains []string, port uint32) []string {
+	suffix := ":" + strconv.Itoa(int(port))
+	out := make([]string, 0, 2*len(domains))
+	for _, d := range domains {
+		if port == 80 {
+			out = append(out, d)
+		}
+		out = append(out, d+suffix)
+	}
+	return out
+}
+
+// domainSet hands out domains of one route configuration: Envoy refuses a domain that two virtual hosts have.
+type domainSet struct {
+	taken map[string]bool
+	fqdns map[string]bool // full names of services; nobody's short form may be one
+}
+
+// take returns the domains that are still free. short are generated short forms.
+func (d *domainSet) take(domains, short []string) []string {
+	skip := func(name string) bool {
+		if !d.fqdns[name] {
+			return false
+		}
+		for _, s := range short {
+			if s == name {
+				return true
+			}
+		}
+		return false
+	}
+	out := make([]string, 0, len(domains))
+	for _, name := range domains {
+		key := strings.ToLower(name)
+		if d.taken[key] || skip(name) {
+			continue
+		}
+		d.taken[key] = true
+		out = append(out, name)
+	}
+	return out
+}
+
+// catchAllHost answers for every host that no virtual host knows: outboundTrafficPolicy.
+func catchAllHost(rs *routeScope) (string, *routev3.Route) {
+	p := rs.scope.Outbound
+	if p.RegistryOnly {
+		return "block_all", &routev3.Route{Name: "block_all", Match: everything(),
+			Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: 502}}}
+	}
+	cluster := PassthroughCluster
+	if p.EgressProxy != nil {
+		cluster = rs.cluster(p.EgressProxy)
+	}
+	a := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}}
+	setTimeout(a, nil)
+	return "allow_any", &routev3.Route{Name: "allow_any", Match: everything(), Action: &routev3.Route_Route{Route: a}}
+}

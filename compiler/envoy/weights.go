@@ -1,0 +1,92 @@
+package envoy
+
+import (
+	"strconv"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/internal/diag"
+)
+
+// cluster names the cluster of a destination. An unknown service or port still names one: whether that is a fault is
+// for the reference check to say.
+func (rs *routeScope) cluster(d *networking.Destination) string {
+	svc, port := rs.scope.ServiceForDestination(d, rs.port)
+	host, number := d.GetHost(), d.GetPort().GetNumber()
+	if svc != nil && svc.ExternalName != "" {
+		host = svc.ExternalName
+	}
+	if number == 0 {
+		number = rs.port
+		if port != nil {
+			number = port.Number
+		}
+	}
+	return OutboundCluster(number, d.GetSubset(), host)
+}
+
+// destinations lowers HTTPRoute.route: one destination is a plain cluster whatever its weight, several are weighted
+// clusters, where weight 0 means none.
+func (b *httpBlock) destinations(r *routev3.Route, a *routev3.RouteAction) {
+	in := b.in.GetRoute()
+	if len(in) == 1 {
+		b.single(r, a, in[0])
+		return
+	}
+	var out []*routev3.WeightedCluster_ClusterWeight
+	for i, d := range in {
+		if d.GetWeight() <= 0 {
+			continue
+		}
+		c := &routev3.WeightedCluster_ClusterWeight{Name: b.cluster(d.GetDestination()), Weight: u32(uint32(d.GetWeight()))}
+		ops := b.headerOps(d.GetHeaders(), "route", i, "headers")
+		c.RequestHeadersToAdd, c.RequestHeadersToRemove = ops.requestAdd, ops.requestRemove
+		c.ResponseHeadersToAdd, c.ResponseHeadersToRemove = ops.responseAdd, ops.responseRemove
+		if ops.authority != "" {
+			if a.HostRewriteSpecifier == nil {
+				c.HostRewriteSpecifier = &routev3.WeightedCluster_ClusterWeight_HostRewriteLiteral{HostRewriteLiteral: ops.authority}
+			} else {
+				b.reportHost(i)
+			}
+		}
+		b.addHash(a, d)
+		out = append(out, c)
+	}
+	if len(out) == 0 {
+		b.report(diag.Error, codeNoDestination, "the route forwards to nothing: no destination has a weight above 0", "give at least one destination a weight", "route")
+		a.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: BlackHoleCluster}
+		return
+	}
+	a.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: &routev3.WeightedCluster{Clusters: out}}
+}
+
+func (b *httpBlock) single(r *routev3.Route, a *routev3.RouteAction, d *networking.HTTPRouteDestination) {
+	a.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: b.cluster(d.GetDestination())}
+	b.addHash(a, d)
+	ops := b.headerOps(d.GetHeaders(), "route", 0, "headers")
+	ops.addTo(r)
+	if ops.authority != "" {
+		if a.HostRewriteSpecifier == nil {
+			a.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: ops.authority}
+		} else {
+			b.reportHost(0)
+		}
+	}
+	if w := d.GetWeight(); w != 0 && w != 100 {
+		b.report(diag.Info, codeNoEffect, "weight "+strconv.Itoa(int(w))+" has no effect: a single destination gets every request", "remove it, or add the other destinations",
+			"route", 0, "weight")
+	}
+}
+
+func (b *httpBlock) reportHost(i int) {
+	b.report(diag.Warning, codeNoEffect, "the host set in headers.request of the destination has no effect: the route already rewrites the host",
+		"set the host in one place", "route", i, "headers", "request")
+}
+
+// addHash puts the hash policy of a destination on the route, once for each distinct policy.
+func (b *httpBlock) addHash(a *routev3.RouteAction, d *networking.HTTPRouteDestination) {
+	if h := b.hash(d.GetDestination()); h != nil {
+		a.HashPolicy = append(a.HashPolicy, hashPolicy(h))
+	}
+}
