@@ -85,7 +85,7 @@ func (c *ruleCheck) policy(o *schema.Object, p *networking.TrafficPolicy, outlie
 		n := pp.GetPort().GetNumber()
 		port := has[n]
 		if port == nil {
-			if c.in.Rule.Spec.GetHost() == c.in.Service.Hostname {
+			if c.exact() {
 				c.finding(o, codePolicyNoEffect, "service "+c.in.Service.Hostname+" has no port "+strconv.Itoa(int(n))+", so these port settings apply to nothing",
 					"Use a port number of the service, or remove the entry.", append(at, "port")...)
 			}
@@ -106,7 +106,7 @@ func (c *ruleCheck) policy(o *schema.Object, p *networking.TrafficPolicy, outlie
 	}
 	c.layer(policyLayer{o, path, rest, p.ConnectionPool, p.LoadBalancer, p.OutlierDetection, p.Tls, p.OutlierDetection != nil || outlier})
 	if p.Tls != nil || p.LoadBalancer != nil || p.ConnectionPool != nil || p.OutlierDetection != nil {
-		if len(rest) == 0 && len(c.in.Service.Ports) > 0 && c.in.Rule.Spec.GetHost() == c.in.Service.Hostname {
+		if len(rest) == 0 && len(c.in.Service.Ports) > 0 && c.exact() {
 			c.finding(o, codePolicyNoEffect, "portLevelSettings cover every port of "+c.in.Service.Hostname+" and replace connectionPool, loadBalancer, outlierDetection and tls of this policy whole",
 				"Move what should hold into the port entries; they inherit nothing.", path...)
 		}
@@ -145,7 +145,7 @@ func (c *ruleCheck) poolFindings(l policyLayer) {
 		at := append(append([]any{}, l.path...), "connectionPool", "http", "http2KeepAlive")
 		c.finding(l.object, codeRuleIncomplete, "http2KeepAlive needs both interval and timeout; it is not applied", "Set both.", at...)
 	}
-	if c.anyHTTP2(l, http) {
+	if !c.exact() || c.anyHTTP2(l, http) {
 		return
 	}
 	why := "no port it applies to speaks HTTP/2 by declaration"
@@ -160,6 +160,9 @@ func (c *ruleCheck) poolFindings(l policyLayer) {
 		c.noEffect(l, why, help, "connectionPool", "http", "http2KeepAlive")
 	}
 }
+
+// exact tells whether the rule is for this service alone. What a rule for many hosts says may have an effect on another.
+func (c *ruleCheck) exact() bool { return c.in.Rule.Spec.GetHost() == c.in.Service.Hostname }
 
 func (c *ruleCheck) anyHTTP2(l policyLayer, http *networking.ConnectionPoolSettings_HTTPSettings) bool {
 	if http.UseClientProtocol {

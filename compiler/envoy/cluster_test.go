@@ -1,0 +1,262 @@
+package envoy
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	meshconfig "istio.io/api/mesh/v1alpha1"
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/source"
+	"github.com/meshc/meshc/schema"
+)
+
+func testObject(kind, name string) *schema.Object {
+	return &schema.Object{Kind: kind, Namespace: "default", Name: name, Doc: &source.Document{File: "mesh.yaml", Kind: kind, Namespace: "default", Name: name}}
+}
+
+// testService is reviews with an HTTP, a gRPC and a TCP port and endpoints in three regions, all of the mesh but one.
+func testService() *mesh.Service {
+	svc := &mesh.Service{
+		Object: testObject("Service", "reviews"), Hostname: "reviews.default.svc.cluster.local", Namespace: "default", Name: "reviews",
+		Kubernetes: true, Addresses: []string{"10.96.0.10"}, ServiceAccounts: []string{"spiffe://cluster.local/ns/default/sa/reviews"},
+	}
+	for i, p := range []mesh.Port{{Number: 80, Name: "http", Protocol: mesh.HTTP}, {Number: 9090, Name: "grpc", Protocol: mesh.GRPC}, {Number: 9000, Name: "tcp", Protocol: mesh.TCP}} {
+		p.Index = i
+		for j, l := range []string{"r1/z1/s1", "r1/z1/s2", "r1/z2/s1", "r2/z1/s1", "r3/z1/s1"} {
+			p.Endpoints = append(p.Endpoints, &mesh.Endpoint{
+				Address: fmt.Sprintf("10.44.0.%d", j+1), Port: 8080 + uint32(i), Locality: l, Ready: true, MTLS: j > 0,
+				Labels: map[string]string{"app": "reviews", "version": fmt.Sprintf("v%d", j%2+1)}, Namespace: "default",
+			})
+		}
+		svc.Ports = append(svc.Ports, &p)
+	}
+	return svc
+}
+
+func testRule(t *testing.T, spec string) *mesh.DestinationRule {
+	t.Helper()
+	r := &mesh.DestinationRule{Object: testObject("DestinationRule", "reviews"), Spec: &networking.DestinationRule{}}
+	if err := protojson.Unmarshal([]byte(spec), r.Spec); err != nil {
+		t.Fatalf("%v in %s", err, spec)
+	}
+	for i := range r.Spec.Subsets {
+		r.Subsets = append(r.Subsets, mesh.SubsetOrigin{Object: r.Object, Index: i})
+	}
+	return r
+}
+
+func testInputs(svc *mesh.Service, rule *mesh.DestinationRule, config *meshconfig.MeshConfig) ClusterInputs {
+	m := &mesh.Mesh{Config: config, RootNamespace: "istio-system", Domain: "cluster.local", TrustDomain: "cluster.local", Services: []*mesh.Service{svc}}
+	env, _ := NewClusterEnv(m)
+	return ClusterInputs{Env: env, Service: svc, Rule: rule, Locality: "r1/z1/s1", Labels: "app=client,topology.kubernetes.io/region=r1,version=v1"}
+}
+
+func clusterNamed(t *testing.T, rs []*Resource, name string) (*clusterv3.Cluster, *endpointv3.ClusterLoadAssignment) {
+	t.Helper()
+	var c *clusterv3.Cluster
+	var e *endpointv3.ClusterLoadAssignment
+	for _, r := range rs {
+		if r.Name == name {
+			switch m := r.Message.(type) {
+			case *clusterv3.Cluster:
+				c = m
+			case *endpointv3.ClusterLoadAssignment:
+				e = m
+			}
+		}
+	}
+	if c == nil {
+		t.Fatalf("no cluster %s", name)
+	}
+	return c, e
+}
+
+// render makes one text of resources and findings, for comparison.
+func render(t *testing.T, rs []*Resource, ds diag.List) string {
+	t.Helper()
+	var b bytes.Buffer
+	for _, r := range rs {
+		m, ok := r.Message.(interface{ ValidateAll() error })
+		if ok {
+			if err := m.ValidateAll(); err != nil {
+				t.Errorf("%s: %v", r.Name, err)
+			}
+		}
+		raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(r.Message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "%d %s %x %v\n", r.Type, r.Name, raw, r.Selector)
+	}
+	ds.Sort()
+	for _, d := range ds {
+		fmt.Fprintf(&b, "%s %s %s %s\n", d.Code, d.Severity, d.Field, d.Message)
+	}
+	return b.String()
+}
+
+func TestOutboundClusterNamesAndKinds(t *testing.T) {
+	svc := testService()
+	svc.Ports = append(svc.Ports, &mesh.Port{Number: 53, Name: "udp-dns", Protocol: mesh.UDP})
+	rs, ds := OutboundClustersFor(testInputs(svc, testRule(t, `{"host":"reviews.default.svc.cluster.local","subsets":[{"name":"v1","labels":{"version":"v1"}},{"name":"v1"}]}`), nil))
+	if len(ds) > 0 {
+		t.Errorf("findings: %v", ds)
+	}
+	if len(rs) != 12 { // three ports, service and subset, cluster and endpoints
+		t.Errorf("%d resources, want 12", len(rs))
+	}
+	c, e := clusterNamed(t, rs, "outbound|80|v1|reviews.default.svc.cluster.local")
+	if c.GetType() != clusterv3.Cluster_EDS || c.EdsClusterConfig.ServiceName != c.Name || len(e.Endpoints) != 3 {
+		t.Errorf("subset: %v %v", c.GetType(), e)
+	}
+	for _, test := range []struct {
+		res     mesh.Resolution
+		gateway bool
+		want    string
+	}{
+		{mesh.Passthrough, false, "ORIGINAL_DST"}, {mesh.Passthrough, true, "EDS"}, {mesh.DNS, false, "STRICT_DNS"},
+		{mesh.DNSRoundRobin, true, "LOGICAL_DNS"}, {mesh.DynamicDNS, true, "envoy.clusters.dynamic_forward_proxy"}, {mesh.Alias, false, ""},
+	} {
+		svc := testService()
+		svc.Resolution = test.res
+		in := testInputs(svc, nil, nil)
+		in.Gateway = test.gateway
+		rs, _ := OutboundClustersFor(in)
+		render(t, rs, nil)
+		if test.want == "" {
+			if len(rs) != 0 {
+				t.Errorf("ExternalName has clusters of its own")
+			}
+			continue
+		}
+		c, _ := clusterNamed(t, rs, "outbound|80||reviews.default.svc.cluster.local")
+		if got := c.GetType().String(); got != test.want && c.GetClusterType().GetName() != test.want {
+			t.Errorf("resolution %d: %s, want %s", test.res, got, test.want)
+		}
+	}
+}
+
+func TestNothingToResolveIsNoCluster(t *testing.T) {
+	svc := testService()
+	svc.Resolution, svc.Kubernetes, svc.Hostname = mesh.DNS, false, "*.example.com"
+	for _, p := range svc.Ports {
+		p.Endpoints = nil
+	}
+	if rs, _ := OutboundClustersFor(testInputs(svc, nil, nil)); len(rs) != 0 {
+		t.Errorf("got %d resources", len(rs))
+	}
+}
+
+func TestAutoMTLS(t *testing.T) {
+	on := func(c *clusterv3.Cluster) string {
+		switch {
+		case len(c.TransportSocketMatches) == 2:
+			return "match"
+		case c.TransportSocket != nil:
+			return "always"
+		}
+		return "none"
+	}
+	for _, test := range []struct {
+		name string
+		edit func(*mesh.Service, *meshconfig.MeshConfig)
+		want string
+	}{
+		{"mesh service", func(*mesh.Service, *meshconfig.MeshConfig) {}, "match"},
+		{"external", func(s *mesh.Service, _ *meshconfig.MeshConfig) { s.MeshExternal = true }, "none"},
+		{"off", func(_ *mesh.Service, c *meshconfig.MeshConfig) {
+			if err := protojson.Unmarshal([]byte(`{"enableAutoMtls":false}`), c); err != nil {
+				t.Fatal(err)
+			}
+		}, "none"},
+		{"headless, one endpoint plain", func(s *mesh.Service, _ *meshconfig.MeshConfig) { s.Resolution = mesh.Passthrough }, "none"},
+		{"headless, all mutual", func(s *mesh.Service, _ *meshconfig.MeshConfig) {
+			s.Resolution = mesh.Passthrough
+			s.Ports[0].Endpoints[0].MTLS = true
+		}, "always"},
+	} {
+		svc, config := testService(), &meshconfig.MeshConfig{}
+		test.edit(svc, config)
+		for _, p := range svc.Ports[1:] {
+			p.Endpoints = svc.Ports[0].Endpoints
+		}
+		rs, _ := OutboundClustersFor(testInputs(svc, nil, config))
+		c, _ := clusterNamed(t, rs, "outbound|80||"+svc.Hostname)
+		if got := on(c); got != test.want {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
+func TestLocalityOfClient(t *testing.T) {
+	layout := func(spec string) string {
+		rs, _ := OutboundClustersFor(testInputs(testService(), testRule(t, spec), nil))
+		_, e := clusterNamed(t, rs, "outbound|80||reviews.default.svc.cluster.local")
+		var out []string
+		for _, g := range e.Endpoints {
+			out = append(out, fmt.Sprintf("%s/%s/%s p%d w%d n%d", g.Locality.Region, g.Locality.Zone, g.Locality.SubZone, g.Priority, g.LoadBalancingWeight.GetValue(), len(g.LbEndpoints)))
+		}
+		return strings.Join(out, ", ")
+	}
+	for _, test := range []struct{ spec, want string }{
+		{`{}`, "r1/z1/s1 p0 w1 n1, r1/z1/s2 p0 w1 n1, r1/z2/s1 p0 w1 n1, r2/z1/s1 p0 w1 n1, r3/z1/s1 p0 w1 n1"},
+		{`{"trafficPolicy":{"outlierDetection":{}}}`, "r1/z1/s1 p0 w1 n1, r1/z1/s2 p1 w1 n1, r1/z2/s1 p2 w1 n1, r2/z1/s1 p3 w1 n1, r3/z1/s1 p3 w1 n1"},
+		{`{"trafficPolicy":{"outlierDetection":{},"loadBalancer":{"localityLbSetting":{"failover":[{"from":"r1","to":"r3"}]}}}}`,
+			"r1/z1/s1 p0 w1 n1, r1/z1/s2 p1 w1 n1, r1/z2/s1 p2 w1 n1, r3/z1/s1 p3 w1 n1, r2/z1/s1 p4 w1 n1"},
+		{`{"trafficPolicy":{"loadBalancer":{"localityLbSetting":{"distribute":[{"from":"r1/*","to":{"r1/z1/*":60,"r2/*":40}}]}}}}`,
+			"r1/z1/s1 p0 w30 n1, r1/z1/s2 p0 w30 n1, r2/z1/s1 p0 w40 n1"},
+		{`{"trafficPolicy":{"outlierDetection":{},"loadBalancer":{"localityLbSetting":{"failoverPriority":["version=v2","topology.kubernetes.io/region"]}}}}`,
+			"r1/z1/s2 p0 w1 n1, r2/z1/s1 p1 w1 n1, r1/z1/s1 p2 w1 n1, r1/z2/s1 p2 w1 n1, r3/z1/s1 p2 w1 n1"},
+	} {
+		if got := layout(test.spec); got != test.want {
+			t.Errorf("%s:\n got %s\nwant %s", test.spec, got, test.want)
+		}
+	}
+}
+
+func TestSplitHorizon(t *testing.T) {
+	svc := testService()
+	in := testInputs(svc, nil, nil)
+	in.Env.gateways = map[string][]networkGateway{"net-2": {{"2.2.2.2", 15443}}}
+	in.Network = "net-1"
+	for i, e := range svc.Ports[0].Endpoints {
+		e.Network, e.Locality = "net-1", ""
+		if i < 3 {
+			e.Network = "net-2" // the first takes no mutual TLS, so it cannot be reached through a gateway
+		}
+	}
+	rs, _ := OutboundClustersFor(in)
+	_, cla := clusterNamed(t, rs, "outbound|80||"+svc.Hostname)
+	var got []string
+	for _, e := range cla.Endpoints[0].LbEndpoints {
+		a := e.GetEndpoint().Address.GetSocketAddress()
+		got = append(got, fmt.Sprintf("%s:%d w%d", a.Address, a.GetPortValue(), e.LoadBalancingWeight.GetValue()))
+	}
+	if want := "10.44.0.4:8080 w0, 10.44.0.5:8080 w0, 2.2.2.2:15443 w2"; strings.Join(got, ", ") != want {
+		t.Errorf("got %s, want %s", strings.Join(got, ", "), want)
+	}
+}
+
+func TestKeyIsReduced(t *testing.T) {
+	svc := testService()
+	env := testInputs(svc, nil, nil).Env
+	key := func(locality string) ClusterInputs {
+		return ClusterInputsFor(env, &mesh.Scope{Mesh: env.Mesh, Namespace: "a", Locality: locality, Network: "n", Labels: map[string]string{"a": locality}}, svc)
+	}
+	if key("r1") != key("r2") {
+		t.Error("clients in different places need different keys although no policy looks at places")
+	}
+	svc.TrafficDistribution = "PreferClose"
+	if key("r1") == key("r2") {
+		t.Error("clients in different places share a key although trafficDistribution looks at places")
+	}
+}
