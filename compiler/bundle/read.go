@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -194,13 +195,12 @@ func unpack(r io.Reader) (map[string][]byte, error) {
 	return files, nil
 }
 
-func known(name string) bool {
-	switch name {
-	case digestFile, manifestFile, indexFile, resourcesFile, setsFile, originsFile, workloadsFile:
-		return true
-	}
-	return false
+// Files lists the names of the files of a bundle, sorted.
+func Files() []string {
+	return []string{digestFile, indexFile, manifestFile, originsFile, resourcesFile, setsFile, workloadsFile}
 }
+
+func known(name string) bool { return slices.Contains(Files(), name) }
 
 // parse verifies and reads the files.
 func parse(files map[string][]byte) (*Bundle, error) {
@@ -242,7 +242,7 @@ func parse(files map[string][]byte) (*Bundle, error) {
 	if err := b.finish(); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{digestFile, indexFile, manifestFile, originsFile, resourcesFile, setsFile, workloadsFile} {
+	for _, name := range Files() {
 		b.files = append(b.files, file{name, files[name]})
 	}
 	return b, nil

@@ -1,0 +1,90 @@
+package server
+
+import (
+	"time"
+
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
+)
+
+// Bounds of what is kept and logged of a refusal.
+const (
+	maxNACKs   = 8
+	maxOrigins = 5
+	maxNames   = 20
+	maxError   = 2000
+)
+
+// acknowledge takes an ACK or NACK in. A version that was refused counts as held, so that it is not sent again before
+// it changes. Call with mu held.
+func (s *stream) acknowledge(k kind, nonce string, refusal *rpcstatus.Status) {
+	sub := &s.subs[k]
+	at := -1
+	for i := range sub.sent {
+		if sub.sent[i].nonce == nonce {
+			at = i
+		}
+	}
+	if at < 0 {
+		return // of an earlier connection, or made up
+	}
+	answered := sub.sent[at]
+	ids := answered.ids
+	sub.sent = append(sub.sent[:at], sub.sent[at+1:]...)
+	if len(sub.sent) == 0 {
+		sub.sent = nil
+	}
+	if refusal == nil {
+		s.srv.metrics.acks.WithLabelValues(k.String()).Inc()
+		if len(ids) > 0 {
+			s.clearNACKs(k, ids)
+		}
+		return
+	}
+	s.srv.metrics.nacks.WithLabelValues(k.String()).Inc()
+	msg := refusal.GetMessage()
+	if len(msg) > maxError {
+		msg = msg[:maxError] + "…"
+	}
+	n := nackStatus{Type: k.String(), Error: msg, Time: time.Now().UTC(), Resources: []string{}, Origins: []string{}}
+	list := s.reg.list(k)
+	for _, id := range ids {
+		e := list[id]
+		if len(n.Resources) < maxNames {
+			n.Resources = append(n.Resources, e.name)
+			n.Origins = append(n.Origins, origins(e.from, maxOrigins)...)
+		}
+	}
+	if len(s.nacks) == maxNACKs {
+		s.nacks = s.nacks[1:]
+	}
+	s.nacks = append(s.nacks, n)
+	sub.refused = append(sub.refused, answered)
+	if k < listeners && s.settled {
+		s.blocked = true
+	}
+	s.srv.log.Error("proxy refused configuration", "node", s.node.ID, "type", k.String(), "bundle", s.view.gen.bundle.Digest.String(),
+		"error", msg, "resources", n.Resources, "origins", n.Origins)
+}
+
+// clearNACKs forgets refusals of resources that came again and were taken.
+func (s *stream) clearNACKs(k kind, ids []int32) {
+	if len(s.nacks) == 0 {
+		return
+	}
+	list := s.reg.list(k)
+	taken := map[string]bool{}
+	for _, id := range ids {
+		taken[list[id].name] = true
+	}
+	kept := s.nacks[:0]
+	for _, n := range s.nacks {
+		again := n.Type == k.String() && len(n.Resources) > 0
+		for _, r := range n.Resources {
+			again = again && taken[r]
+		}
+		if !again {
+			kept = append(kept, n)
+		}
+	}
+	s.nacks = kept
+}

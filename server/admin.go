@@ -1,0 +1,131 @@
+package server
+
+import (
+	"cmp"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Status is what /status shows.
+type Status struct {
+	Bundle   string          `json:"bundle"` // digest in service
+	Revision string          `json:"revision,omitempty"`
+	Warning  string          `json:"warning,omitempty"` // why a newer bundle is not in service
+	Nodes    []NodeStatus    `json:"nodes"`
+	Refused  []RefusedStatus `json:"refused"` // the latest
+}
+
+// NodeStatus is one connected proxy.
+type NodeStatus struct {
+	ID     string       `json:"id"`
+	Class  string       `json:"class"`
+	Bundle string       `json:"bundle"` // digest it is being led to
+	Mode   string       `json:"mode"`   // delta or sotw
+	Synced bool         `json:"synced"` // all of the bundle was sent and acknowledged
+	Since  time.Time    `json:"since"`
+	NACKs  []nackStatus `json:"nacks"`
+	Kept   string       `json:"kept,omitempty"` // why it keeps an older bundle's configuration
+}
+
+// RefusedStatus is a proxy that was not let in.
+type RefusedStatus struct {
+	ID     string    `json:"id"`
+	Why    string    `json:"why"`
+	Reason string    `json:"reason"`
+	Time   time.Time `json:"time"`
+}
+
+// refusalLog keeps the latest refusals.
+type refusalLog struct {
+	mu   sync.Mutex
+	list []RefusedStatus
+}
+
+func (l *refusalLog) add(id, why, reason string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.list) == 100 {
+		l.list = slices.Delete(l.list, 0, 1)
+	}
+	if len(id) > 300 {
+		id = id[:300]
+	}
+	l.list = append(l.list, RefusedStatus{ID: id, Why: why, Reason: reason, Time: time.Now().UTC()})
+}
+
+func (srv *Server) snapshot() []*stream {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	out := make([]*stream, 0, len(srv.streams))
+	for s := range srv.streams {
+		out = append(out, s)
+	}
+	return out
+}
+
+// Status tells what is in service and what each proxy has of it.
+func (srv *Server) Status() Status {
+	b := srv.gen.Load().bundle
+	st := Status{Bundle: b.Digest.String(), Revision: b.Source.Revision, Warning: srv.warning(), Nodes: []NodeStatus{}}
+	for _, s := range srv.snapshot() {
+		st.Nodes = append(st.Nodes, s.status())
+	}
+	slices.SortFunc(st.Nodes, func(a, b NodeStatus) int { return cmp.Or(cmp.Compare(a.ID, b.ID), a.Since.Compare(b.Since)) })
+	srv.refusals.mu.Lock()
+	st.Refused = append([]RefusedStatus{}, srv.refusals.list...)
+	srv.refusals.mu.Unlock()
+	return st
+}
+
+func (s *stream) status() NodeStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := NodeStatus{ID: s.node.ID, Class: s.view.class.ID, Bundle: s.view.gen.bundle.Digest.String(), Mode: "sotw", Since: s.since.UTC(),
+		NACKs: append([]nackStatus{}, s.nacks...), Kept: s.lost}
+	if s.delta {
+		n.Mode = "delta"
+	}
+	n.Synced = s.subs[listeners].asked && s.quiet() && !s.blocked && !s.sending && s.lost == "" && len(s.nacks) == 0
+	for _, k := range s.order() {
+		n.Synced = n.Synced && (!s.subs[k].asked || s.diff(k) == nil)
+	}
+	return n
+}
+
+// Admin serves health, metrics and status. It shows no configuration.
+func (srv *Server) Admin() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		srv.mu.Lock()
+		draining, why := srv.draining, srv.badWhy
+		srv.mu.Unlock()
+		switch {
+		case draining:
+			reply(w, http.StatusServiceUnavailable, "draining\n")
+		case why != "":
+			reply(w, http.StatusOK, "ok\nwarning: the newest bundle is not in service: "+why+"\n")
+		default:
+			reply(w, http.StatusOK, "ok\n")
+		}
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(srv.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		_ = e.Encode(srv.Status()) // the reader went away
+	})
+	return mux
+}
+
+func reply(w http.ResponseWriter, code int, body string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = w.Write([]byte(body)) // the reader went away
+}

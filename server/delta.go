@@ -1,0 +1,241 @@
+package server
+
+import (
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/meshc/meshc/compiler/bundle"
+)
+
+// serveDelta is DeltaAggregatedResources.
+func (srv *Server) serveDelta(_ any, g grpc.ServerStream) error {
+	first := &discoveryv3.DeltaDiscoveryRequest{}
+	if err := g.RecvMsg(first); err != nil {
+		return err
+	}
+	s, err := srv.open(g, first.GetNode(), true)
+	if err != nil {
+		return err
+	}
+	defer srv.leave(s)
+	req := first
+	for {
+		if err := s.deltaRequest(req); err != nil {
+			return err
+		}
+		req = &discoveryv3.DeltaDiscoveryRequest{}
+		if err := g.RecvMsg(req); err != nil {
+			return ended(err)
+		}
+	}
+}
+
+// deltaRequest takes a request in and lets the pump answer it.
+func (s *stream) deltaRequest(req *discoveryv3.DeltaDiscoveryRequest) error {
+	k, ok := kindOf(req.GetTypeUrl(), true)
+	if !ok {
+		return status.Errorf(codes.InvalidArgument, "type %q is not served; this server has clusters, endpoints, listeners, routes, virtual hosts and secrets", req.GetTypeUrl())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed != nil {
+		return s.failed
+	}
+	sub := &s.subs[k]
+	if req.GetResponseNonce() != "" {
+		s.acknowledge(k, req.GetResponseNonce(), req.GetErrorDetail())
+	}
+	firstOfKind := !sub.asked
+	sub.asked = true
+	if firstOfKind {
+		s.resume(k, req.GetInitialResourceVersions())
+		if len(req.GetResourceNamesSubscribe()) == 0 {
+			sub.wildcard = true
+			sub.answer = len(req.GetInitialResourceVersions()) == 0
+		}
+	}
+	s.subscribe(k, req.GetResourceNamesSubscribe(), req.GetInitialResourceVersions())
+	s.unsubscribe(k, req.GetResourceNamesUnsubscribe())
+	s.kick()
+	return nil
+}
+
+// resume takes in what the proxy holds from an earlier connection.
+func (s *stream) resume(k kind, held map[string]string) {
+	sub := &s.subs[k]
+	for name, ver := range held {
+		if id, ok := s.reg.find(k, name, ver); ok {
+			sub.held.set(id)
+			continue
+		}
+		if sub.stale == nil {
+			sub.stale = map[string]struct{}{}
+		}
+		sub.stale[name] = struct{}{}
+	}
+	if len(held) > 0 && (k == clusters || k == listeners) {
+		s.settled = true // it serves requests by what it holds: changes are updates
+	}
+}
+
+// subscribe adds names. A name that the proxy asks for again is sent again, unless it says that it holds this version.
+func (s *stream) subscribe(k kind, names []string, initial map[string]string) {
+	if len(names) == 0 {
+		return
+	}
+	sub := &s.subs[k]
+	var again bitset
+	for _, name := range names {
+		if name == "*" {
+			sub.wildcard = true
+			sub.answer = sub.answer || len(initial) == 0
+			continue
+		}
+		_, held := initial[name]
+		id, known := s.reg.nameID(k, name)
+		if known {
+			sub.names.set(id)
+			if !held {
+				again.set(id)
+			}
+		}
+		switch {
+		case k == virtualHosts && s.virtualHosts(sub, name):
+			sub.answer = sub.answer || len(initial) == 0
+		case known && s.hasName(k, id):
+		default:
+			if !known {
+				sub.other(name)
+			}
+			sub.missing = append(sub.missing, name)
+			delete(sub.stale, name)
+		}
+	}
+	if list := s.reg.list(k); len(again) > 0 {
+		var drop []int32
+		sub.held.each(func(id int32) {
+			if again.has(list[id].nameID) {
+				drop = append(drop, id)
+			}
+		})
+		for _, id := range drop {
+			sub.held.clear(id)
+		}
+	}
+}
+
+// virtualHosts subscribes to all virtual hosts of a route configuration, if the name is that of one.
+func (s *stream) virtualHosts(sub *subscription, name string) bool {
+	id, ok := s.reg.nameID(routes, name)
+	if !ok || !s.hasName(routes, id) {
+		return false
+	}
+	sub.other(name)
+	return true
+}
+
+// hasName tells whether the proxy's class has a resource of the name.
+func (s *stream) hasName(k kind, nameID int32) bool {
+	list := s.reg.list(k)
+	has := false
+	s.view.target[k].each(func(id int32) { has = has || list[id].nameID == nameID })
+	return has
+}
+
+func (s *stream) unsubscribe(k kind, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	sub := &s.subs[k]
+	var gone bitset
+	groups := map[string]bool{}
+	for _, name := range names {
+		if name == "*" {
+			sub.wildcard = false
+			continue
+		}
+		if id, ok := s.reg.nameID(k, name); ok {
+			sub.names.clear(id)
+			gone.set(id)
+		}
+		delete(sub.others, name)
+		delete(sub.stale, name)
+		groups[name] = k == virtualHosts
+	}
+	if sub.wildcard {
+		return
+	}
+	list := s.reg.list(k)
+	var drop []int32
+	sub.held.each(func(id int32) {
+		if e := list[id]; gone.has(e.nameID) || groups[e.group] {
+			drop = append(drop, id)
+		}
+	})
+	for _, id := range drop {
+		sub.held.clear(id)
+	}
+	if k == routes {
+		s.forgetHosts(names)
+	}
+}
+
+// forgetHosts notes that the proxy drops the virtual hosts of route configurations together with them.
+func (s *stream) forgetHosts(names []string) {
+	sub, list := &s.subs[virtualHosts], s.reg.list(virtualHosts)
+	gone := map[string]bool{}
+	for _, n := range names {
+		gone[n] = true
+	}
+	var drop []int32
+	sub.held.each(func(id int32) {
+		if gone[list[id].group] {
+			drop = append(drop, id)
+		}
+	})
+	for _, id := range drop {
+		sub.held.clear(id)
+	}
+}
+
+// renderDelta encodes a DeltaDiscoveryResponse around the shared bytes of its resources.
+func (s *stream) renderDelta(p *plan, list []*entry, nonce string) *raw {
+	out := &raw{}
+	b := appendText(nil, deltaSystemVersion, s.view.gen.bundle.Digest.String())
+	b = appendText(b, deltaTypeURL, p.kind.url())
+	b = appendText(b, deltaNonce, nonce)
+	for _, id := range p.removes {
+		b = appendText(b, deltaRemoved, list[id].name)
+	}
+	for _, n := range p.names {
+		b = appendText(b, deltaRemoved, n)
+	}
+	out.add(b)
+	for _, id := range p.adds {
+		e := list[id]
+		out.add(e.head)
+		if len(e.value) > 0 {
+			out.add(e.value)
+		}
+		if len(e.tail) > 0 {
+			out.add(e.tail)
+		}
+	}
+	return out
+}
+
+// origins names the places behind resources: FILE:LINE.
+func origins(r *bundle.Resource, max int) (out []string) {
+	if r == nil {
+		return nil
+	}
+	for _, o := range r.Origins {
+		if len(out) == max {
+			break
+		}
+		out = append(out, o.Place())
+	}
+	return out
+}

@@ -1,0 +1,204 @@
+package server
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"github.com/meshc/meshc/compiler/bundle"
+)
+
+// open admits a proxy: its node, who it is, which class it belongs to. The first request decides all three; what later
+// requests say about the node is not read.
+func (srv *Server) open(g grpc.ServerStream, m *corev3.Node, delta bool) (*stream, error) {
+	n, err := bundle.NodeFromProto(m)
+	if err != nil {
+		return nil, srv.refuse(n, "node", codes.InvalidArgument, err)
+	}
+	if err := srv.identity(g, n); err != nil {
+		return nil, srv.refuse(n, "identity", codes.PermissionDenied, err)
+	}
+	for {
+		gen := srv.gen.Load()
+		if err := supported(gen.bundle, n); err != nil {
+			return nil, srv.refuse(n, "version", codes.FailedPrecondition, err)
+		}
+		c, err := gen.bundle.ClassOf(n)
+		if err != nil {
+			return nil, srv.refuse(n, "class", codes.NotFound, err)
+		}
+		if err := srv.mayHave(g, c, n); err != nil {
+			return nil, srv.refuse(n, "identity", codes.PermissionDenied, err)
+		}
+		s := &stream{srv: srv, node: n, delta: delta, done: g.Context().Done(), since: time.Now(), send: func(r *raw) error { return g.SendMsg(r) }}
+		if err := s.aim(gen.view(c)); err != nil {
+			return nil, status.Error(codes.Internal, err.Error())
+		}
+		if srv.join(s, gen) {
+			srv.log.Info("proxy connected", "node", n.ID, "class", c.ID, "bundle", gen.bundle.Digest.String())
+			return s, nil
+		}
+	}
+}
+
+func (srv *Server) refuse(n bundle.Node, why string, code codes.Code, err error) error {
+	srv.metrics.refused.WithLabelValues(why).Inc()
+	srv.refusals.add(n.ID, why, err.Error())
+	srv.log.Warn("proxy refused", "node", n.ID, "why", why, "reason", err.Error())
+	return status.Error(code, err.Error())
+}
+
+// ended tells apart a proxy that went away from a fault.
+func ended(err error) error {
+	if errors.Is(err, io.EOF) || status.Code(err) == codes.Canceled {
+		return nil
+	}
+	return err
+}
+
+// supported compares the oldest Envoy that the bundle is for with the node's. A node that does not say is let in.
+func supported(b *bundle.Bundle, n bundle.Node) error {
+	var major, minor uint32
+	if _, err := fmt.Sscanf(b.EnvoyMin, "%d.%d", &major, &minor); err != nil || n.EnvoyVersion == [3]uint32{} {
+		return nil
+	}
+	if v := n.EnvoyVersion; v[0] < major || v[0] == major && v[1] < minor {
+		return fmt.Errorf("the bundle %s is for Envoy %s or newer, and node %q runs %d.%d.%d: upgrade the proxy", b.Digest, b.EnvoyMin, n.ID, v[0], v[1], v[2])
+	}
+	return nil
+}
+
+// spiffe is the identity of the other end of a TLS connection.
+func spiffe(g grpc.ServerStream) (trustDomain, namespace, account string, err error) {
+	p, ok := peer.FromContext(g.Context())
+	if !ok {
+		return "", "", "", errors.New("the connection has no peer")
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok || len(info.State.PeerCertificates) == 0 {
+		return "", "", "", errors.New("the connection has no client certificate")
+	}
+	uris := info.State.PeerCertificates[0].URIs
+	if len(uris) != 1 || uris[0].Scheme != "spiffe" {
+		return "", "", "", fmt.Errorf("the client certificate has %d URI names; it needs exactly one SPIFFE ID", len(uris))
+	}
+	parts := strings.Split(uris[0].Path, "/")
+	if len(parts) != 5 || parts[1] != "ns" || parts[3] != "sa" || parts[2] == "" || parts[4] == "" {
+		return "", "", "", fmt.Errorf("the SPIFFE ID %s has not the form spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT", uris[0])
+	}
+	return uris[0].Host, parts[2], parts[4], nil
+}
+
+// identity holds what the node says against its certificate.
+func (srv *Server) identity(g grpc.ServerStream, n bundle.Node) error {
+	if srv.opts.TLSCert == "" {
+		return nil
+	}
+	td, ns, sa, err := spiffe(g)
+	switch {
+	case err != nil:
+		return err
+	case srv.opts.TrustDomain != "" && td != srv.opts.TrustDomain:
+		return fmt.Errorf("trust domain %q is not the one of this server, %q", td, srv.opts.TrustDomain)
+	case ns != n.Namespace:
+		return fmt.Errorf("the certificate is for namespace %q, node %q says %q", ns, n.ID, n.Namespace)
+	case n.ServiceAccount != "" && sa != n.ServiceAccount:
+		return fmt.Errorf("the certificate is for service account %q, node %q says %q", sa, n.ID, n.ServiceAccount)
+	}
+	return nil
+}
+
+// mayHave tells whether an authenticated proxy may have the configuration of the class: labels are only a claim.
+func (srv *Server) mayHave(g grpc.ServerStream, c *bundle.Class, n bundle.Node) error {
+	if srv.opts.TLSCert == "" || len(c.ServiceAccounts) == 0 {
+		return nil
+	}
+	_, _, sa, err := spiffe(g)
+	if err != nil {
+		return err
+	}
+	for _, a := range c.ServiceAccounts {
+		if a == sa {
+			return nil
+		}
+	}
+	return fmt.Errorf("node %q has the labels of class %q, whose workloads run as %s; its certificate is for %q", n.ID, c.ID, strings.Join(c.ServiceAccounts, ", "), sa)
+}
+
+// listen opens the ADS address: plaintext on loopback only, unless told otherwise in so many words.
+func listen(o Options) (net.Listener, error) {
+	if o.TLSCert == "" && !o.InsecurePlaintextOnAnyAddress {
+		host, _, err := net.SplitHostPort(o.XDSAddress)
+		if err != nil {
+			return nil, fmt.Errorf("xds address %q: %w", o.XDSAddress, err)
+		}
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return nil, fmt.Errorf("xds address %q is not loopback, and configuration is served without TLS there only: give --tls-cert, --tls-key and --tls-ca, or --insecure-plaintext-on-any-address if the network itself is trusted", o.XDSAddress)
+		}
+	}
+	return net.Listen("tcp", o.XDSAddress)
+}
+
+// identityFiles are the server's certificate, key and CA. They are read again when they change, both at once.
+type identityFiles struct {
+	opts Options
+
+	mu    sync.Mutex
+	stamp string
+	next  time.Time
+	conf  *tls.Config
+}
+
+func (f *identityFiles) config() (*tls.Config, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now := time.Now(); f.conf == nil || now.After(f.next) {
+		f.next = now.Add(time.Second)
+		stamp := ""
+		for _, p := range []string{f.opts.TLSCert, f.opts.TLSKey, f.opts.TLSCA} {
+			if fi, err := os.Stat(p); err == nil {
+				stamp += fmt.Sprint(fi.ModTime().UnixNano(), fi.Size(), ";")
+			}
+		}
+		if stamp != f.stamp || f.conf == nil {
+			conf, err := f.load()
+			if err != nil && f.conf == nil {
+				return nil, err
+			}
+			if err == nil { // else: half a rotation; the old files stay in use
+				f.conf, f.stamp = conf, stamp
+			}
+		}
+	}
+	return f.conf, nil
+}
+
+func (f *identityFiles) load() (*tls.Config, error) {
+	cert, err := tls.LoadX509KeyPair(f.opts.TLSCert, f.opts.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("server certificate: %w", err)
+	}
+	pem, err := os.ReadFile(f.opts.TLSCA)
+	if err != nil {
+		return nil, fmt.Errorf("client CA: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("client CA: %s holds no certificate", f.opts.TLSCA)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{cert}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}}, nil
+}

@@ -1,0 +1,83 @@
+package server
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// metrics are the server's own; all names start with meshc_.
+type metrics struct {
+	registry *prometheus.Registry
+
+	pushes, resources, bytes, acks, nacks *prometheus.CounterVec // by type
+	refused                               *prometheus.CounterVec // by reason
+	bundles                               *prometheus.CounterVec // by result
+}
+
+func newMetrics(srv *Server) *metrics {
+	m := &metrics{registry: prometheus.NewRegistry()}
+	vec := func(name, help, label string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
+		m.registry.MustRegister(v)
+		return v
+	}
+	m.pushes = vec("meshc_pushes_total", "Responses sent to proxies.", "type")
+	m.resources = vec("meshc_resources_sent_total", "Resources sent to proxies.", "type")
+	m.bytes = vec("meshc_sent_bytes_total", "Encoded bytes of responses sent to proxies.", "type")
+	m.acks = vec("meshc_acks_total", "Responses that proxies took.", "type")
+	m.nacks = vec("meshc_nacks_total", "Responses that proxies refused.", "type")
+	m.refused = vec("meshc_refused_nodes_total", "Proxies that got no configuration, by reason: node, identity, version, class, update.", "reason")
+	m.bundles = vec("meshc_bundle_loads_total", "Bundles that were read from the path while serving, by result.", "result")
+	m.registry.MustRegister(&live{srv: srv,
+		nodes:  prometheus.NewDesc("meshc_connected_nodes", "Proxies connected, by class.", []string{"class"}, nil),
+		info:   prometheus.NewDesc("meshc_bundle_info", "The bundle in service; always 1.", []string{"digest", "revision", "compiler"}, nil),
+		bad:    prometheus.NewDesc("meshc_bundle_rejected", "1 while the newest bundle at the path cannot be taken into service.", nil, nil),
+		nacked: prometheus.NewDesc("meshc_nodes_nacked", "Proxies that refused something and have not taken it since.", nil, nil),
+	}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) sent(k kind, resources, size int) {
+	l := k.String()
+	m.pushes.WithLabelValues(l).Inc()
+	m.resources.WithLabelValues(l).Add(float64(resources))
+	m.bytes.WithLabelValues(l).Add(float64(size))
+}
+
+// live reads the gauges when they are asked for.
+type live struct {
+	srv                      *Server
+	nodes, info, bad, nacked *prometheus.Desc
+}
+
+// Describe implements prometheus.Collector.
+func (l *live) Describe(c chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{l.nodes, l.info, l.bad, l.nacked} {
+		c <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (l *live) Collect(c chan<- prometheus.Metric) {
+	count := map[string]int{}
+	nacked := 0
+	for _, s := range l.srv.snapshot() {
+		s.mu.Lock()
+		count[s.view.class.ID]++
+		if len(s.nacks) > 0 {
+			nacked++
+		}
+		s.mu.Unlock()
+	}
+	for class, n := range count {
+		c <- prometheus.MustNewConstMetric(l.nodes, prometheus.GaugeValue, float64(n), class)
+	}
+	b := l.srv.gen.Load().bundle
+	c <- prometheus.MustNewConstMetric(l.info, prometheus.GaugeValue, 1, b.Digest.String(), b.Source.Revision, b.Compiler)
+	bad := 0.0
+	if l.srv.warning() != "" {
+		bad = 1
+	}
+	c <- prometheus.MustNewConstMetric(l.bad, prometheus.GaugeValue, bad)
+	c <- prometheus.MustNewConstMetric(l.nacked, prometheus.GaugeValue, float64(nacked))
+}

@@ -1,0 +1,274 @@
+// Package server streams a sealed bundle to Envoy proxies over ADS, delta or state of the world. It knows nothing about
+// meshes: a proxy's node leads to a class of the bundle, the class to resources, and their bytes go out as they lie in
+// the bundle.
+//
+// What a proxy holds is kept as bitsets over numbered resources, so a change of bundle costs each proxy a few word
+// operations, and sends exactly what differs. A bundle that cannot be read never replaces one that can.
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"crypto/tls"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/meshc/meshc/compiler/bundle"
+)
+
+// Options say what to serve and where.
+type Options struct {
+	BundlePath   string // directory or tar.gz
+	XDSAddress   string // host:port of ADS; default 127.0.0.1:18000
+	AdminAddress string // host:port of health, metrics and status; default 127.0.0.1:18001; "-": none
+	Watch        bool   // take a new bundle at the path into service
+
+	TLSCert, TLSKey, TLSCA        string // files of the server's certificate and key, and of the CA of the proxies
+	TrustDomain                   string // of the proxies; "": whatever the CA signs
+	InsecurePlaintextOnAnyAddress bool   // serve configuration without TLS beyond loopback
+
+	Grace      time.Duration // how long a cluster that is gone stays; default 5 s; negative: none
+	AckTimeout time.Duration // how long dependent changes wait for an acknowledgement; default 15 s
+	Poll       time.Duration // how often the path is looked at besides notifications; default 2 s
+	Drain      time.Duration // how long connections may go on after the end; default 2 s
+
+	Log *slog.Logger // default: none
+
+	// Ready is called with the addresses once both are open.
+	Ready func(xds, admin net.Addr)
+}
+
+func (o *Options) defaults() {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&o.Grace, 5*time.Second)
+	set(&o.AckTimeout, 15*time.Second)
+	set(&o.Poll, 2*time.Second)
+	set(&o.Drain, 2*time.Second)
+	if o.XDSAddress == "" {
+		o.XDSAddress = "127.0.0.1:18000"
+	}
+	if o.AdminAddress == "" {
+		o.AdminAddress = "127.0.0.1:18001"
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Server is a running server.
+type Server struct {
+	opts     Options
+	log      *slog.Logger
+	metrics  *metrics
+	gen      atomic.Pointer[generation]
+	refusals refusalLog
+
+	mu       sync.Mutex
+	streams  map[*stream]struct{}
+	draining bool
+	badWhy   string // why the newest bundle at the path is not in service
+}
+
+// Run serves until the context ends, then drains.
+func Run(ctx context.Context, o Options) error {
+	b, err := bundle.Read(o.BundlePath)
+	if err != nil {
+		return err
+	}
+	srv := New(b, o)
+	lis, err := listen(srv.opts)
+	if err != nil {
+		return err
+	}
+	g, err := srv.GRPC()
+	if err != nil {
+		_ = lis.Close()
+		return err
+	}
+	var admin net.Listener
+	web := &http.Server{Handler: srv.Admin(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 1 << 16}
+	if srv.opts.AdminAddress != "-" {
+		if admin, err = net.Listen("tcp", srv.opts.AdminAddress); err != nil {
+			_ = lis.Close()
+			return err
+		}
+		go func() { _ = web.Serve(admin) }()
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if o.Watch {
+		go srv.watch(ctx)
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- g.Serve(lis) }()
+	srv.log.Info("serving", "bundle", b.Digest.String(), "xds", lis.Addr().String(), "classes", len(b.Classes), "resources", len(b.Resources))
+	if srv.opts.Ready != nil {
+		var a net.Addr
+		if admin != nil {
+			a = admin.Addr()
+		}
+		srv.opts.Ready(lis.Addr(), a)
+	}
+	select {
+	case err := <-failed:
+		_ = web.Close()
+		return err
+	case <-ctx.Done():
+	}
+	srv.drain(g, web)
+	return nil
+}
+
+// drain tells proxies to go elsewhere, lets them for a while, and ends.
+func (srv *Server) drain(g *grpc.Server, web *http.Server) {
+	srv.mu.Lock()
+	srv.draining = true
+	n := len(srv.streams)
+	srv.mu.Unlock()
+	srv.log.Info("draining", "proxies", n)
+	stopped := make(chan struct{})
+	go func() { g.GracefulStop(); close(stopped) }()
+	select {
+	case <-stopped:
+	case <-time.After(srv.opts.Drain):
+		g.Stop()
+	}
+	_ = web.Close()
+}
+
+// New makes a server for a bundle. Run does all else; tests use it alone.
+func New(b *bundle.Bundle, o Options) *Server {
+	o.defaults()
+	srv := &Server{opts: o, log: o.Log, streams: map[*stream]struct{}{}}
+	srv.gen.Store(newGeneration(b, nil))
+	srv.metrics = newMetrics(srv)
+	return srv
+}
+
+// GRPC returns the gRPC server with the aggregated discovery service, and nothing else.
+func (srv *Server) GRPC() (*grpc.Server, error) {
+	opts := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
+		grpc.MaxConcurrentStreams(64), // of one connection; a proxy needs one
+		grpc.MaxRecvMsgSize(16 << 20), // a reconnect of the largest proxies lists some ten thousand names and versions
+		grpc.ReadBufferSize(4 << 10), grpc.WriteBufferSize(32 << 10), grpc.SharedWriteBuffer(true),
+		grpc.MaxHeaderListSize(16 << 10), grpc.ConnectionTimeout(10 * time.Second),
+	}
+	if srv.opts.TLSCert != "" {
+		files := &identityFiles{opts: srv.opts}
+		if _, err := files.config(); err != nil {
+			return nil, err
+		}
+		opts = append(opts, grpc.Creds(credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"},
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return files.config() }})))
+	}
+	g := grpc.NewServer(opts...)
+	g.RegisterService(&grpc.ServiceDesc{ServiceName: "envoy.service.discovery.v3.AggregatedDiscoveryService", HandlerType: (*any)(nil),
+		Streams: []grpc.StreamDesc{
+			{StreamName: "DeltaAggregatedResources", Handler: srv.serveDelta, ServerStreams: true, ClientStreams: true},
+			{StreamName: "StreamAggregatedResources", Handler: srv.serveSotW, ServerStreams: true, ClientStreams: true},
+		}}, srv)
+	return g, nil
+}
+
+// join files the stream, unless the bundle has changed since the stream looked at it.
+func (srv *Server) join(s *stream, gen *generation) bool {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if srv.gen.Load() != gen {
+		return false
+	}
+	srv.streams[s] = struct{}{}
+	return true
+}
+
+func (srv *Server) leave(s *stream) {
+	srv.mu.Lock()
+	delete(srv.streams, s)
+	srv.mu.Unlock()
+	s.mu.Lock()
+	if s.failed == nil {
+		s.failed = errors.New("stream ended")
+	}
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.mu.Unlock()
+	srv.log.Info("proxy gone", "node", s.node.ID)
+}
+
+// Switch takes a bundle into service and pushes what differs. Proxies for which it has no class keep what they have.
+func (srv *Server) Switch(b *bundle.Bundle) {
+	before := srv.gen.Load()
+	if before.bundle.Digest == b.Digest {
+		return
+	}
+	gen := newGeneration(b, before)
+	srv.mu.Lock()
+	srv.gen.Store(gen)
+	streams := make([]*stream, 0, len(srv.streams))
+	for s := range srv.streams {
+		streams = append(streams, s)
+	}
+	srv.mu.Unlock()
+	srv.log.Info("bundle in service", "bundle", b.Digest.String(), "before", before.bundle.Digest.String(), "proxies", len(streams))
+	work := make(chan *stream)
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for s := range work {
+				srv.move(s, gen)
+			}
+		})
+	}
+	for _, s := range streams {
+		work <- s
+	}
+	close(work)
+	wg.Wait()
+}
+
+func (srv *Server) move(s *stream, gen *generation) {
+	c, err := gen.bundle.ClassOf(s.node)
+	if err == nil {
+		err = supported(gen.bundle, s.node)
+	}
+	if err == nil {
+		err = s.retarget(gen.view(c))
+	}
+	if err != nil {
+		srv.metrics.refused.WithLabelValues("update").Inc()
+		srv.log.Warn("proxy keeps its last configuration: the new bundle has none for it", "node", s.node.ID, "reason", err.Error())
+		s.mu.Lock()
+		s.lost = err.Error()
+		s.mu.Unlock()
+	}
+}
+
+// warn notes a bundle that could not be taken into service; "" clears it.
+func (srv *Server) warn(why string) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	srv.badWhy = why
+}
+
+func (srv *Server) warning() string {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	return srv.badWhy
+}
