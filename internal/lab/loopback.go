@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,20 +85,6 @@ func (l *Lab) direct() map[string]string {
 		}
 	}
 	return names
-}
-
-// FreePorts returns ports of the loopback interface that nobody listens on.
-func FreePorts(n int) ([]string, error) {
-	var ports []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close() // held until all are found, so that they differ
-		ports = append(ports, netip.MustParseAddrPort(l.Addr().String()).String()[len("127.0.0.1:"):])
-	}
-	return ports, nil
 }
 
 // Rewrite replaces texts in all manifests of a folder: pairs of old and new.
