@@ -1,0 +1,316 @@
+package policies
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/schema"
+)
+
+const (
+	enginePackage = "meshc_engine"
+	otherKinds    = "*" // the query for objects of a kind that no rule names
+	wholeSet      = ""  // the query of packages that look at the set only
+)
+
+// A rule that reports. Rules of one name in one package are one rule.
+type rule struct {
+	id       string // package.name, as main.deny_latest
+	ref      string // data.main.deny_latest
+	name     string
+	pkg      string
+	kinds    map[string]bool // nil: every kind
+	set      bool            // its package never looks at input
+	builtin  bool
+	code     string
+	help     string
+	severity diag.Severity
+	file     string
+	line     int
+}
+
+type engine struct {
+	rules    map[string]*rule
+	packages map[string][]*rule
+	excepts  map[string]bool // packages with conftest's exception rule
+	compiler *ast.Compiler
+	queries  map[string]rego.PreparedEvalQuery // by kind
+	store    map[string]any
+}
+
+var reporting = regexp.MustCompile(`^(deny|violation|warn)(_[a-zA-Z0-9]+)*$`)
+
+// newEngine compiles the modules and prepares one query per kind that occurs.
+func newEngine(ctx context.Context, l *loader, objs []*schema.Object) (*engine, diag.List, error) {
+	e := &engine{rules: map[string]*rule{}, packages: map[string][]*rule{}, excepts: map[string]bool{}, queries: map[string]rego.PreparedEvalQuery{}}
+	found := e.collect(l)
+	if found.HasErrors() {
+		return e, found, nil
+	}
+	kinds := map[string]bool{otherKinds: true}
+	for _, o := range objs {
+		kinds[o.Kind] = true
+	}
+	found.Add(e.neverMet(kinds)...)
+	kinds[wholeSet] = true
+	modules := maps.Clone(l.modules)
+	generated, err := ast.ParseModuleWithOpts("meshc/engine.rego", e.generate(kinds), ast.ParserOptions{RegoVersion: ast.RegoV1})
+	if err != nil {
+		return e, nil, fmt.Errorf("policies: generated query: %w", err)
+	}
+	modules["meshc/engine.rego"] = generated
+	e.compiler = ast.NewCompiler().WithCapabilities(capabilities()).WithDefaultRegoVersion(ast.RegoV1)
+	if e.compiler.Compile(modules); e.compiler.Failed() {
+		found.Add(regoErrors(e.compiler.Errors, "policies")...)
+		return e, found, nil
+	}
+	e.store = facts(objs, usesSet(l))
+	store := inmem.NewFromObjectWithOpts(e.store, inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))
+	for k := range kinds {
+		q, err := rego.New(rego.Compiler(e.compiler), rego.Store(store), rego.Query("x = data."+enginePackage+"."+resultsOf(k))).PrepareForEval(ctx)
+		if err != nil {
+			return e, nil, fmt.Errorf("policies: %w", err)
+		}
+		e.queries[k] = q
+	}
+	return e, found, nil
+}
+
+// capabilities are OPA's without what makes an answer depend on anything but the input.
+func capabilities() *ast.Capabilities {
+	c := ast.CapabilitiesForThisVersion()
+	banned := map[string]bool{"http.send": true, "net.lookup_ip_addr": true, "opa.runtime": true, "rand.intn": true, "time.now_ns": true, "uuid.rfc4122": true, "json.match_schema": true, "json.verify_schema": true}
+	c.Builtins = slices.DeleteFunc(c.Builtins, func(b *ast.Builtin) bool {
+		return b.Nondeterministic || banned[b.Name] || strings.HasPrefix(b.Name, "io.jwt.encode_sign") || b.Name == "io.jwt.decode_verify"
+	})
+	c.AllowNet = []string{}
+	return c
+}
+
+// collect finds the rules that report, in all modules.
+func (e *engine) collect(l *loader) diag.List {
+	var found diag.List
+	looksAtInput := map[string]bool{}
+	where := map[string]*ast.Package{}
+	user := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(l.modules)) {
+		m := l.modules[name]
+		pkg := strings.TrimPrefix(m.Package.Path.String(), "data.")
+		where[pkg] = cmp.Or(where[pkg], m.Package)
+		user[pkg] = user[pkg] || !l.builtin[name]
+		ast.WalkRefs(m, func(r ast.Ref) bool {
+			looksAtInput[pkg] = looksAtInput[pkg] || r.HasPrefix(ast.InputRootRef)
+			return false
+		})
+		for _, r := range m.Rules {
+			e.add(pkg, name, r, m, l.builtin[name])
+		}
+	}
+	imported := importedPackages(l.modules)
+	for _, pkg := range slices.Sorted(maps.Keys(where)) {
+		for _, r := range e.packages[pkg] {
+			r.set = !looksAtInput[pkg]
+		}
+		if len(e.packages[pkg]) == 0 && user[pkg] && !imported[pkg] {
+			at := where[pkg].Location
+			found.Add(regoFinding(CodeNoRule, at.File, at.Row, at.Col, "package "+pkg+" has no deny, violation or warn rule, so it can never find anything", "Name a rule deny, deny_NAME, warn or warn_NAME; a library is fine once another package imports it."))
+		}
+	}
+	return found
+}
+
+func importedPackages(modules map[string]*ast.Module) map[string]bool {
+	out := map[string]bool{}
+	for _, m := range modules {
+		own := m.Package.Path.String()
+		ast.WalkRefs(m, func(r ast.Ref) bool {
+			if r.HasPrefix(ast.DefaultRootRef) && r.ConstantPrefix().String() != own {
+				for p := r.ConstantPrefix(); len(p) > 1; p = p[:len(p)-1] {
+					out[strings.TrimPrefix(p.String(), "data.")] = true
+				}
+			}
+			return false
+		})
+	}
+	return out
+}
+
+func (e *engine) add(pkg, file string, r *ast.Rule, m *ast.Module, builtin bool) {
+	name := ruleName(r)
+	if name == "exception" {
+		e.excepts[pkg] = true
+	}
+	if !reporting.MatchString(name) {
+		return
+	}
+	id := pkg + "." + name
+	known := e.rules[id]
+	kinds := kindsOf(r.Body)
+	if known != nil {
+		if known.kinds != nil && kinds != nil {
+			maps.Copy(known.kinds, kinds)
+		} else {
+			known.kinds = nil
+		}
+		return
+	}
+	n := &rule{id: id, ref: "data." + id, name: name, pkg: pkg, kinds: kinds, builtin: builtin, code: id, severity: diag.Error, file: file, line: r.Location.Row}
+	if strings.HasPrefix(name, "warn") {
+		n.severity = diag.Warning
+	}
+	for _, a := range m.Annotations {
+		if a.Scope == "package" {
+			n.annotate(a)
+		}
+	}
+	for _, a := range r.Annotations {
+		n.annotate(a)
+	}
+	e.rules[id] = n
+	e.packages[pkg] = append(e.packages[pkg], n)
+}
+
+func ruleName(r *ast.Rule) string {
+	if len(r.Head.Reference) > 0 {
+		if v, ok := r.Head.Reference[0].Value.(ast.Var); ok {
+			return string(v)
+		}
+	}
+	return string(r.Head.Name)
+}
+
+// annotate takes code, severity and help from METADATA.
+func (r *rule) annotate(a *ast.Annotations) {
+	if s, ok := a.Custom["code"].(string); ok && s != "" && a.Scope != "package" {
+		r.code = s
+	}
+	if s, ok := a.Custom["severity"].(string); ok {
+		r.severity = severity(s, r.severity)
+	}
+	if s, ok := a.Custom["help"].(string); ok {
+		r.help = s
+	}
+	for _, link := range a.RelatedResources {
+		r.help = strings.TrimSpace(r.help + " See " + link.Ref.String())
+	}
+}
+
+func severity(s string, otherwise diag.Severity) diag.Severity {
+	switch strings.ToLower(s) {
+	case "error", "high", "critical":
+		return diag.Error
+	case "warning", "warn", "medium":
+		return diag.Warning
+	case "info", "low":
+		return diag.Info
+	}
+	return otherwise
+}
+
+// kindsOf reads input.kind == "X" and input.kind in {"X", "Y"} off a body; nil means that it names none.
+func kindsOf(body ast.Body) map[string]bool {
+	for _, x := range body {
+		if x.Negated || !x.IsCall() || len(x.Operands()) != 2 {
+			continue
+		}
+		a, b := x.Operand(0), x.Operand(1)
+		switch x.Operator().String() {
+		case "equal", "eq", "assign":
+			if isKind(b) {
+				a, b = b, a
+			}
+			if s, ok := b.Value.(ast.String); ok && isKind(a) {
+				return map[string]bool{string(s): true}
+			}
+		case "internal.member_2":
+			if kinds := stringsOf(b.Value); kinds != nil && isKind(a) {
+				return kinds
+			}
+		}
+	}
+	return nil
+}
+
+func isKind(t *ast.Term) bool {
+	r, ok := t.Value.(ast.Ref)
+	return ok && r.String() == "input.kind"
+}
+
+func stringsOf(v ast.Value) map[string]bool {
+	out := map[string]bool{}
+	ok := true
+	take := func(t *ast.Term) {
+		s, is := t.Value.(ast.String)
+		out[string(s)] = true
+		ok = ok && is
+	}
+	switch v := v.(type) {
+	case ast.Set:
+		v.Foreach(take)
+	case *ast.Array:
+		v.Foreach(take)
+	default:
+		return nil
+	}
+	if !ok {
+		return nil
+	}
+	return out
+}
+
+// neverMet reports the user's packages whose rules all look for kinds that do not occur.
+func (e *engine) neverMet(kinds map[string]bool) diag.List {
+	var l diag.List
+	for _, pkg := range slices.Sorted(maps.Keys(e.packages)) {
+		rules := e.packages[pkg]
+		wanted := map[string]bool{}
+		met := false
+		for _, r := range rules {
+			met = met || r.builtin || r.set || r.kinds == nil
+			for k := range r.kinds {
+				wanted[k] = true
+				met = met || kinds[k]
+			}
+		}
+		if !met {
+			l.Add(regoFinding(CodeNeverMet, rules[0].file, rules[0].line, 1,
+				fmt.Sprintf("no rule of package %s met a document: the rules look for %s, and there is none", pkg, strings.Join(slices.Sorted(maps.Keys(wanted)), ", ")),
+				"Correct the kind, or take the policy out; "+CodeNeverMet+": warning in meshc.yaml lets it pass."))
+		}
+	}
+	return l
+}
+
+func resultsOf(kind string) string { return "results_" + fmt.Sprintf("%x", kind) }
+
+// generate writes the package that collects results: a partial object, so that an undefined rule is merely absent.
+func (e *engine) generate(kinds map[string]bool) string {
+	var b strings.Builder
+	b.WriteString("package " + enginePackage + "\n")
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		name := resultsOf(kind)
+		b.WriteString(name + "[\"\"] := 0\n")
+		for _, id := range slices.Sorted(maps.Keys(e.rules)) {
+			r := e.rules[id]
+			if r.set != (kind == wholeSet) || kind != wholeSet && r.kinds != nil && !r.kinds[kind] {
+				continue
+			}
+			fmt.Fprintf(&b, "%s[%s] := %s\n", name, strconv.Quote(id), r.ref)
+		}
+		for _, pkg := range slices.Sorted(maps.Keys(e.excepts)) {
+			fmt.Fprintf(&b, "%s[%s] := data.%s.exception\n", name, strconv.Quote(pkg+".exception"), pkg)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,229 @@
+package policies
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/tester"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/source"
+	"github.com/meshc/meshc/schema"
+)
+
+// TestPack runs the *_test.rego of the built-in pack.
+func TestPack(t *testing.T) {
+	names, _ := fs.Glob(pack, "*.rego")
+	modules := map[string]*ast.Module{}
+	for _, n := range names {
+		text, _ := pack.ReadFile(n)
+		m, err := parse(n, string(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		modules[n] = m
+	}
+	ctx := context.Background()
+	store := inmem.NewFromObject(map[string]any{"meshc": map[string]any{"external": map[string]any{}, "pathNormalization": "BASE"}})
+	err := storage.Txn(ctx, store, storage.TransactionParams{}, func(txn storage.Transaction) error {
+		ch, err := tester.NewRunner().SetCompiler(ast.NewCompiler().WithCapabilities(capabilities())).SetStore(store).SetModules(modules).RunTests(ctx, txn)
+		if err != nil {
+			return err
+		}
+		ran := 0
+		for r := range ch {
+			ran++
+			if !r.Pass() {
+				t.Errorf("%s.%s: %v", r.Package, r.Name, r)
+			}
+		}
+		if ran < 15 {
+			t.Errorf("only %d tests ran", ran)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPackMetadata holds every built-in rule to a code of its own, a title, a description, help and a test.
+func TestPackMetadata(t *testing.T) {
+	codes := map[string]string{}
+	names, _ := fs.Glob(pack, "*.rego")
+	for _, n := range names {
+		if strings.HasSuffix(n, "_test.rego") {
+			continue
+		}
+		text, _ := pack.ReadFile(n)
+		tests, err := pack.ReadFile(strings.TrimSuffix(n, ".rego") + "_test.rego")
+		if err != nil {
+			t.Error(err)
+		}
+		m, err := parse(n, string(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range m.Rules {
+			name := ruleName(r)
+			if !reporting.MatchString(name) {
+				continue
+			}
+			if len(r.Annotations) == 0 || r.Annotations[0].Title == "" || r.Annotations[0].Description == "" || r.Annotations[0].Custom["help"] == nil {
+				t.Errorf("%s: %s lacks METADATA", n, name)
+				continue
+			}
+			code, _ := r.Annotations[0].Custom["code"].(string)
+			if !strings.HasPrefix(code, "MESHC-P") || codes[code] != "" {
+				t.Errorf("%s: %s has code %q, used by %q", n, name, code, codes[code])
+			}
+			codes[code] = name
+			if !strings.Contains(string(tests), "."+name) {
+				t.Errorf("%s: %s has no test", n, name)
+			}
+			if kindsOf(r.Body) == nil {
+				t.Errorf("%s: %s does not say its kind first", n, name)
+			}
+		}
+	}
+	if len(codes) < 10 {
+		t.Errorf("%d rules", len(codes))
+	}
+}
+
+func objects(t testing.TB, text string) []*schema.Object {
+	t.Helper()
+	var out []*schema.Object
+	dec := yaml.NewDecoder(strings.NewReader(text))
+	for {
+		var n yaml.Node
+		if dec.Decode(&n) != nil {
+			return out
+		}
+		v := map[string]any{}
+		if err := n.Decode(&v); err != nil {
+			t.Fatal(err)
+		}
+		meta := v["metadata"].(map[string]any)
+		o := &schema.Object{Kind: v["kind"].(string), Name: meta["name"].(string), Namespace: "default"}
+		o.Doc = &source.Document{File: "in.yaml", Node: n.Content[0], Value: v, Kind: o.Kind, Name: o.Name, Namespace: o.Namespace}
+		out = append(out, o)
+	}
+}
+
+const mesh = `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: a}
+spec:
+  hosts: [a]
+  http:
+  - route:
+    - destination: {host: api.example.com}
+    retries: {attempts: 9}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: ext}
+spec: {hosts: [api.example.com], ports: [{number: 443, name: tls, protocol: TLS}], resolution: DNS}
+`
+
+func evaluate(t *testing.T, rego string, deadline time.Duration) diag.List {
+	t.Helper()
+	var dirs []string
+	if rego != "" {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "p.rego"), []byte(rego), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		dirs = []string{dir}
+	}
+	l, _, err := Eval(context.Background(), objects(t, mesh), Options{Dirs: dirs, Deadline: deadline, Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestBuiltinPlaces(t *testing.T) {
+	l := evaluate(t, "", 0)
+	if len(l) != 2 || l[0].Code != "MESHC-P001" || l[0].Pos.Line != 7 || l[1].Code != "MESHC-P003" || l[1].Pos.Line != 9 {
+		t.Fatalf("%+v", l)
+	}
+	if l[0].Severity != diag.Warning || l[0].Help == "" || l[0].Object.Name != "a" || l[0].Field != "spec.http[0]" {
+		t.Errorf("%+v", l[0])
+	}
+}
+
+func TestUserPolicies(t *testing.T) {
+	for name, c := range map[string]struct {
+		rego, code string
+		line       int
+		severity   diag.Severity
+	}{
+		"string":    {"package main\ndeny contains \"no\" if input.kind == \"VirtualService\"", "main.deny", 1, diag.Error},
+		"object":    {"package main\nwarn_x contains {\"msg\": \"no\", \"field\": \"spec.hosts\"} if input.kind == \"VirtualService\"", "main.warn_x", 5, diag.Warning},
+		"rego v0":   {"package main\ndeny[msg] { input.kind == \"VirtualService\"; msg := \"no\" }", "main.deny", 1, diag.Error},
+		"_loc":      {"package main\ndeny contains {\"msg\": \"no\", \"_loc\": {\"file\": \"x\", \"line\": 44}} if input.kind == \"VirtualService\"", "main.deny", 44, diag.Error},
+		"metadata":  {"package main\n# METADATA\n# custom:\n#   code: ACME1\n#   severity: warning\ndeny contains \"no\" if input.kind == \"VirtualService\"", "ACME1", 1, diag.Warning},
+		"set":       {"package main\ndeny contains {\"msg\": \"two\", \"object\": {\"kind\": \"ServiceEntry\", \"namespace\": \"default\", \"name\": \"ext\"}} if count(data.meshc.objects.ServiceEntry) == 1", "main.deny", 11, diag.Error},
+		"not Rego":  {"package main\ndeny contains", CodeRego, 2, diag.Error},
+		"network":   {"package main\ndeny contains \"no\" if http.send({\"method\": \"get\", \"url\": \"http://x\"})", CodeRego, 2, diag.Error},
+		"clock":     {"package main\ndeny contains \"no\" if time.now_ns() > 1", CodeRego, 2, diag.Error},
+		"schema":    {"package main\ndeny contains \"no\" if json.match_schema({}, {})", CodeRego, 2, diag.Error},
+		"no rule":   {"package main\nallow if true", CodeNoRule, 1, diag.Error},
+		"never met": {"package main\ndeny contains \"no\" if input.kind == \"VirtualServce\"", CodeNeverMet, 2, diag.Error},
+		"conflict":  {"package main\ndeny contains f(1) if input.kind\nf(x) := 1\nf(x) := 2", CodeFailed, 4, diag.Error},
+		"number":    {"package main\ndeny contains 7 if input.kind == \"VirtualService\"", CodeBadResult, 2, diag.Error},
+		"reserved":  {"package meshc.policies.routing\ndeny contains 7 if input", CodeReserved, 1, diag.Error},
+		"slow":      {"package main\ndeny contains \"no\" if { some x in numbers.range(1, 100000); some y in numbers.range(1, 100000); x * y == -1 }", CodeSlow, 2, diag.Error},
+	} {
+		t.Run(name, func(t *testing.T) {
+			deadline := time.Duration(0)
+			if name == "slow" {
+				deadline = 100 * time.Millisecond
+			}
+			l := evaluate(t, c.rego, deadline)
+			for _, d := range l {
+				if d.Code == c.code && d.Pos.Line == c.line && d.Severity == c.severity && d.Pos.File != "" {
+					return
+				}
+			}
+			t.Errorf("want %s at line %d, have %+v", c.code, c.line, l)
+		})
+	}
+}
+
+func TestException(t *testing.T) {
+	l := evaluate(t, "package main\ndeny_x contains \"no\" if input.kind == \"VirtualService\"\nexception contains [\"x\"] if input.metadata.name == \"a\"", 0)
+	for _, d := range l {
+		if d.Code == "main.deny_x" {
+			t.Errorf("the exception was not heard: %+v", d)
+		}
+	}
+}
+
+func TestParsePath(t *testing.T) {
+	got := parsePath(`spec.http[0].headers["x.y/z"]`)
+	if len(got) != 5 || got[2] != 0 || got[4] != "x.y/z" {
+		t.Errorf("%#v", got)
+	}
+}
+
+func BenchmarkEval(b *testing.B) {
+	objs := objects(b, strings.Repeat("---\n"+mesh, 250))
+	for b.Loop() {
+		if _, _, err := Eval(context.Background(), objs, Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*len(objs)), "µs/object")
+}
