@@ -219,7 +219,7 @@ func TestParsePath(t *testing.T) {
 }
 
 func BenchmarkEval(b *testing.B) {
-	objs := objects(b, strings.Repeat("---\n"+mesh, 250))
+	objs := objects(b, strings.Repeat("---\n"+mesh, 2500))
 	for b.Loop() {
 		if _, _, err := Eval(context.Background(), objs, Options{}); err != nil {
 			b.Fatal(err)
