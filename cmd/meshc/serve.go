@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/server"
+)
+
+func newServe(a *app) *cobra.Command {
+	o := server.Options{}
+	c := &cobra.Command{
+		Use:   "serve BUNDLE",
+		Short: "Stream a bundle to proxies over ADS",
+		Long: `serve answers proxies over ADS, delta and state of the world, with the resources of a bundle, and takes a new bundle
+into service when one is put in its place. A bundle that cannot be read never replaces one that can.
+
+Beyond loopback the server wants TLS: --tls-cert, --tls-key and the CA of the proxies, --tls-ca.`,
+		Args: oneBundle,
+		RunE: func(c *cobra.Command, args []string) error {
+			o.BundlePath = args[0]
+			level := slog.LevelInfo
+			if a.quiet {
+				level = slog.LevelWarn
+			}
+			o.Log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+			o.Ready = func(xds, admin net.Addr) {
+				_, _ = fmt.Fprintf(a.stdout, "xds %s\n", xds)
+				if admin != nil {
+					_, _ = fmt.Fprintf(a.stdout, "admin %s\n", admin)
+				}
+			}
+			return server.Run(c.Context(), o)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.XDSAddress, "xds-address", "127.0.0.1:18000", "address of ADS")
+	f.StringVar(&o.AdminAddress, "admin-address", "127.0.0.1:18001", "address of /healthz, /readyz, /metrics and the page; - for none")
+	f.BoolVar(&o.Watch, "watch", true, "take a new bundle at the path into service")
+	f.StringVar(&o.TLSCert, "tls-cert", "", "certificate of the server, read again when it changes")
+	f.StringVar(&o.TLSKey, "tls-key", "", "key of the server")
+	f.StringVar(&o.TLSCA, "tls-ca", "", "CA that signs the proxies' certificates")
+	f.StringVar(&o.TrustDomain, "trust-domain", "", "trust domain of the proxies (default: whatever the CA signs)")
+	f.BoolVar(&o.InsecurePlaintextOnAnyAddress, "insecure-plaintext-on-any-address", false, "serve the mesh's configuration to anybody who can connect")
+	f.DurationVar(&o.Grace, "grace", 0, "how long a cluster that is gone stays with the proxies (default 5s)")
+	f.DurationVar(&o.Drain, "drain", 0, "how long connections may go on after the end (default 2s)")
+	return c
+}
