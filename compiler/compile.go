@@ -1,16 +1,27 @@
 // Package compiler turns mesh intent into a sealed bundle of Envoy configuration.
+//
+// The phases are functions between values, run in the order they stand in Compile: load reads documents, schema checks
+// their shape and decodes them, policies judges them, mesh links them and groups the proxies, envoy lowers each scope
+// and class once, and bundle seals the result. A phase that reports an error ends the run after it has reported all it
+// can; then no bundle is made.
 package compiler
 
 import (
 	"context"
 	"io"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/envoy"
 	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
+
+// EnvoyMin is the oldest Envoy minor that reads what the compiler writes.
+const EnvoyMin = "1.36"
 
 // Options says how to compile.
 type Options struct {
@@ -32,13 +43,95 @@ type Result struct {
 	Objects int
 }
 
-// Compile runs all phases.
+// Compile runs all phases. The error is a fault of meshc or of the machine; what is wrong with the input is a finding.
 func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag.List, error) {
-	read, l, err := load.Load(ctx, sources, load.Options{Namespace: opts.Namespace, Stdin: opts.Stdin})
-	if err != nil || l.HasErrors() {
-		return nil, l, err
+	read, findings, err := load.Load(ctx, sources, load.Options{Namespace: opts.Namespace, Stdin: opts.Stdin})
+	if err != nil {
+		return nil, nil, err
 	}
-	_, _, f := schema.Check(read.Documents, schema.Options{Workers: opts.Workers, Lenient: opts.Lenient})
-	l.Add(f...)
-	return &Result{}, l, nil
+	res := &Result{Foreign: map[string]int{}}
+	if read != nil {
+		addCounts(res.Foreign, read.Foreign)
+	}
+	if stop := settle(&findings, opts, false); stop || read == nil {
+		return res, findings, nil
+	}
+	objects, foreign, f := schema.Check(read.Documents, schema.Options{Workers: opts.Workers, Lenient: opts.Lenient})
+	addCounts(res.Foreign, foreign)
+	res.Objects = len(objects)
+	findings.Add(f...)
+	broken := settle(&findings, opts, false)
+	m, f := mesh.Link(objects)
+	res.Mesh = m
+	classes, selectors, g := mesh.Classes(m)
+	linked := append(f, g...)
+	stop := settle(&linked, opts, opts.Lenient)
+	findings.Add(linked...)
+	if broken || stop {
+		findings.Sort()
+		return res, findings, nil
+	}
+	sets, lowered, err := lower(ctx, m, classes, opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	stop = settle(&lowered, opts, opts.Lenient)
+	findings.Add(lowered...)
+	findings.Sort()
+	if stop || opts.CheckOnly {
+		return res, findings, nil
+	}
+	res.Bundle, err = seal(classes, selectors, m, sets, read, opts)
+	return res, findings, err
+}
+
+// lowered is what lower made of the scopes and the classes.
+type loweredSets struct {
+	scopes  map[*mesh.Scope][]*envoy.Resource
+	classes map[*mesh.Class][]*envoy.Resource
+}
+
+// lower lowers each scope and each class once, side by side. Findings come in the order of the classes.
+func lower(ctx context.Context, m *mesh.Mesh, classes []*mesh.Class, opts Options) (*loweredSets, diag.List, error) {
+	low, findings := envoy.NewLowering(m)
+	var scopes []*mesh.Scope
+	seen := map[*mesh.Scope]bool{}
+	for _, c := range classes {
+		if !seen[c.Scope] {
+			seen[c.Scope] = true
+			scopes = append(scopes, c.Scope)
+		}
+	}
+	type part struct {
+		resources []*envoy.Resource
+		findings  diag.List
+	}
+	scopeParts, classParts := make([]part, len(scopes)), make([]part, len(classes))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(workers(opts))
+	for i, s := range scopes {
+		group.Go(func() error {
+			scopeParts[i].resources, scopeParts[i].findings = low.Scope(s)
+			return ctx.Err()
+		})
+	}
+	for i, c := range classes {
+		group.Go(func() error {
+			classParts[i].resources, classParts[i].findings = low.Class(c)
+			return ctx.Err()
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, nil, err
+	}
+	out := &loweredSets{scopes: make(map[*mesh.Scope][]*envoy.Resource, len(scopes)), classes: make(map[*mesh.Class][]*envoy.Resource, len(classes))}
+	for i, s := range scopes {
+		out.scopes[s] = scopeParts[i].resources
+		findings.Add(scopeParts[i].findings...)
+	}
+	for i, c := range classes {
+		out.classes[c] = classParts[i].resources
+		findings.Add(classParts[i].findings...)
+	}
+	return out, findings, nil
 }

@@ -1,0 +1,101 @@
+package envoy
+
+import (
+	"sync"
+
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
+)
+
+// Lowering lowers the scopes and classes of one mesh. What several of them share is lowered once: clusters are kept by
+// everything they depend on, virtual hosts likewise. It is safe for concurrent use.
+type Lowering struct {
+	env    *ClusterEnv
+	routes *Memo
+
+	mu       sync.Mutex
+	clusters map[ClusterInputs]*clusterEntry
+	system   map[bool][]*Resource
+}
+
+type clusterEntry struct {
+	once      sync.Once
+	resources []*Resource
+	findings  diag.List
+}
+
+// NewLowering prepares the lowering of a mesh; the findings are about settings that all scopes share.
+func NewLowering(m *mesh.Mesh) (*Lowering, diag.List) {
+	env, findings := NewClusterEnv(m)
+	l := &Lowering{env: env, routes: new(Memo), clusters: map[ClusterInputs]*clusterEntry{}}
+	l.system = map[bool][]*Resource{true: SystemClusters(m, true), false: SystemClusters(m, false)}
+	return l, findings
+}
+
+func (l *Lowering) cluster(in ClusterInputs) ([]*Resource, diag.List) {
+	l.mu.Lock()
+	e := l.clusters[in]
+	if e == nil {
+		e = &clusterEntry{}
+		l.clusters[in] = e
+	}
+	l.mu.Unlock()
+	e.once.Do(func() { e.resources, e.findings = OutboundClustersFor(in) })
+	return e.resources, e.findings
+}
+
+// Scope lowers what all classes of a scope share: clusters and their endpoints, and for sidecars the outbound listeners
+// and routes.
+func (l *Lowering) Scope(s *mesh.Scope) ([]*Resource, diag.List) {
+	out := append([]*Resource(nil), l.system[s.Gateway]...)
+	var findings diag.List
+	for _, svc := range s.Services {
+		rs, f := l.cluster(ClusterInputsFor(l.env, s, svc))
+		out = append(out, rs...)
+		findings.Add(f...)
+	}
+	if s.Gateway {
+		return out, findings
+	}
+	listeners, keys, f := OutboundListeners(s)
+	out = append(out, listeners...)
+	findings.Add(f...)
+	routes, f := l.routes.OutboundRoutes(s, keys)
+	findings.Add(f...)
+	return append(out, routes...), findings
+}
+
+// Class lowers what one class has to itself: the inbound side of a sidecar, or the servers of a gateway.
+func (l *Lowering) Class(c *mesh.Class) ([]*Resource, diag.List) {
+	if !c.Gateway {
+		clusters, findings := InboundClusters(c.Inbound)
+		listener, f := InboundListener(c.Inbound)
+		findings.Add(f...)
+		return append(clusters, listener...), findings
+	}
+	out, findings := GatewayListeners(c)
+	routes, f := l.routes.GatewayRoutes(c)
+	findings.Add(f...)
+	out = append(out, routes...)
+	if autoPassthrough(c) {
+		for _, svc := range c.Scope.Services {
+			rs, f := l.cluster(SNIClusterInputsFor(l.env, c.Scope, svc))
+			out = append(out, rs...)
+			findings.Add(f...)
+		}
+	}
+	return out, findings
+}
+
+func autoPassthrough(c *mesh.Class) bool {
+	for _, ms := range c.Servers {
+		for _, s := range ms.Servers {
+			if s.Spec.GetTls().GetMode() == networking.ServerTLSSettings_AUTO_PASSTHROUGH {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,114 @@
+package compiler
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/envoy"
+	"github.com/meshc/meshc/compiler/load"
+	"github.com/meshc/meshc/compiler/mesh"
+)
+
+// seal marshals each resource once and hands classes, with the sets they share, to the bundle.
+func seal(classes []*mesh.Class, selectors []*mesh.Selector, m *mesh.Mesh, low *loweredSets, read *load.Result, opts Options) (*bundle.Bundle, error) {
+	conv := &converter{resources: map[*envoy.Resource]*bundle.Resource{}, sets: map[*mesh.Scope]*bundle.Set{}, low: low}
+	in := bundle.Input{Compiler: opts.Version, EnvoyMin: EnvoyMin, Source: bundle.SourceInfo{Revision: read.Revision, Dirty: read.Dirty}}
+	for _, s := range selectors {
+		in.Selectors = append(in.Selectors, bundle.Selector{ID: s.ID, Namespace: s.Namespace, Labels: s.Labels, Address: s.Address, Locality: s.Locality, Network: s.Network})
+	}
+	for _, c := range classes {
+		bc, err := conv.class(c)
+		if err != nil {
+			return nil, err
+		}
+		in.Classes = append(in.Classes, bc)
+		for _, w := range c.Workloads {
+			if w.Implied {
+				continue
+			}
+			in.Workloads = append(in.Workloads, bundle.Workload{
+				Kind: w.Object.Kind, Namespace: w.Namespace, Name: w.Name, ServiceAccount: w.ServiceAccount, Labels: w.Labels,
+				Addresses: w.Addresses, Locality: w.Locality, Network: w.Network, Class: bc.ID,
+			})
+		}
+	}
+	return bundle.Seal(in)
+}
+
+type converter struct {
+	resources map[*envoy.Resource]*bundle.Resource
+	sets      map[*mesh.Scope]*bundle.Set
+	low       *loweredSets
+}
+
+func (c *converter) class(k *mesh.Class) (bundle.Class, error) {
+	out := bundle.Class{ID: k.ID, Gateway: k.Gateway, Namespace: k.Workload().Namespace, Selectors: k.Selectors}
+	for _, w := range k.Workloads {
+		if name := w.Namespace + "/" + w.Name; !slices.Contains(out.Workloads, name) {
+			out.Workloads = append(out.Workloads, name)
+		}
+		if w.ServiceAccount != "" && !slices.Contains(out.ServiceAccounts, w.ServiceAccount) {
+			out.ServiceAccounts = append(out.ServiceAccounts, w.ServiceAccount)
+		}
+	}
+	shared := c.sets[k.Scope]
+	if shared == nil {
+		set, err := c.set(c.low.scopes[k.Scope])
+		if err != nil {
+			return out, err
+		}
+		shared = set
+		c.sets[k.Scope] = set
+	}
+	own, err := c.set(c.low.classes[k])
+	out.Sets = []*bundle.Set{shared, own}
+	return out, err
+}
+
+// set converts resources; of several with one type and name the first stays, as in istiod.
+func (c *converter) set(rs []*envoy.Resource) (*bundle.Set, error) {
+	type key struct {
+		t    envoy.Type
+		name string
+	}
+	seen := make(map[key]bool, len(rs))
+	s := &bundle.Set{Resources: make([]*bundle.Resource, 0, len(rs))}
+	for _, r := range rs {
+		if k := (key{r.Type, r.Name}); seen[k] {
+			continue
+		} else {
+			seen[k] = true
+		}
+		b, err := c.resource(r)
+		if err != nil {
+			return nil, err
+		}
+		s.Resources = append(s.Resources, b)
+	}
+	return s, nil
+}
+
+func (c *converter) resource(r *envoy.Resource) (*bundle.Resource, error) {
+	if b := c.resources[r]; b != nil {
+		return b, nil
+	}
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(r.Message)
+	if err != nil {
+		return nil, fmt.Errorf("resource %s %s: %w", r.Type.URL(), strconv.Quote(r.Name), err)
+	}
+	b := &bundle.Resource{Type: r.Type.URL(), Name: r.Name, Bytes: data}
+	for _, o := range r.Origins {
+		b.Origins = append(b.Origins, bundle.Origin{
+			At: o.At, File: o.Pos.File, Line: o.Pos.Line, Column: o.Pos.Column, Kind: o.Object.Kind, Namespace: o.Object.Namespace, Name: o.Object.Name, Field: o.Field,
+		})
+	}
+	if s := r.Selector; s != nil {
+		b.Selector = &bundle.EndpointSelector{Hostname: s.Hostname, Namespace: s.Namespace, Port: s.Port, PortName: s.PortName, Labels: s.Labels}
+	}
+	c.resources[r] = b
+	return b, nil
+}
