@@ -280,7 +280,7 @@ func nameClasses(classes []*Class) {
 
 // servesGateway tells whether any Gateway selects the workload, or injection makes a gateway of it.
 func (m *Mesh) servesGateway(w *Workload) bool {
-	if strings.Contains(w.Annotations["inject.istio.io/templates"], "gateway") {
+	if w.Router {
 		return true
 	}
 	return slices.ContainsFunc(m.Gateways, func(g *Gateway) bool {
@@ -336,20 +336,46 @@ func (m *Mesh) impliedWorkloads(selectors *selectorSet) []*Workload {
 		}
 	}
 	for _, a := range sortedKeys(m.index.addresses) {
+		if known[a] {
+			continue
+		}
+		done := map[string]bool{}
 		for _, t := range m.index.addresses[a] {
-			if known[a] || t.service.Kubernetes || t.service.MeshExternal {
+			if t.service.Kubernetes {
 				continue
 			}
-			known[a] = true
-			ns := t.service.Namespace
-			for _, e := range t.port.Endpoints {
-				if e.Address == a && len(e.Labels) > 0 {
-					add(ns, e.Labels, a)
+			for _, ns := range append(m.serviceGatewayNamespaces(), t.service.Namespace) {
+				if done[ns] {
+					continue
+				}
+				done[ns] = true
+				for _, e := range t.port.Endpoints {
+					if e.Address == a && len(e.Labels) > 0 {
+						add(ns, e.Labels, a)
+					}
+				}
+				for _, l := range append(byNamespace[ns], nil) {
+					add(ns, l, a)
 				}
 			}
+		}
+		for _, ns := range sortedKeys(byNamespace) {
 			for _, l := range byNamespace[ns] {
-				add(ns, l, a)
+				if !done[ns] && m.servesGateway(&Workload{Namespace: ns, Labels: l, Injected: true}) {
+					add(ns, l, a)
+				}
 			}
+		}
+	}
+	return out
+}
+
+// serviceGatewayNamespaces returns the namespaces of Gateways that are bound to services instead of by a selector.
+func (m *Mesh) serviceGatewayNamespaces() []string {
+	var out []string
+	for _, g := range m.Gateways {
+		if g.Object.Annotations[annotationGatewayService] != "" {
+			out = appendNew(out, g.Object.Namespace)
 		}
 	}
 	return out

@@ -67,11 +67,12 @@ type gatewayMerge struct {
 func (m *Mesh) mergeServers(namespace string, labels map[string]string, targets []*Target) ([]*MergedServer, diag.List) {
 	g := &gatewayMerge{byPort: map[string]*MergedServer{}, plaintext: map[string]*GatewayServer{}, tlsHosts: map[string]*GatewayServer{}, routes: map[string]*GatewayServer{}}
 	for _, gw := range m.Gateways {
-		if !subset(gw.Spec.Selector, labels) {
+		own, ok := gatewayTargets(gw, labels, targets)
+		if !ok {
 			continue
 		}
 		for i, s := range gw.Spec.Servers {
-			for _, port := range resolvePorts(s.GetPort().GetNumber(), targets) {
+			for _, port := range resolvePorts(s.GetPort().GetNumber(), own) {
 				g.add(gw, i, s, port)
 			}
 		}
@@ -83,6 +84,25 @@ func (m *Mesh) mergeServers(namespace string, labels map[string]string, targets 
 	}
 	return g.order, g.findings
 }
+
+// gatewayTargets tells whether a Gateway is served by proxies with the labels, and through which service ports. The
+// annotation internal.istio.io/gateway-service, which a control plane writes and a lenient run tolerates, binds a Gateway to services by host instead
+// of by selector.
+func gatewayTargets(gw *Gateway, labels map[string]string, targets []*Target) ([]*Target, bool) {
+	hosts := splitList(gw.Object.Annotations[annotationGatewayService])
+	if len(hosts) == 0 {
+		return targets, subset(gw.Spec.Selector, labels)
+	}
+	var own []*Target
+	for _, t := range targets {
+		if slices.Contains(hosts, t.Service.Hostname) {
+			own = append(own, t)
+		}
+	}
+	return own, len(own) > 0
+}
+
+const annotationGatewayService = "internal.istio.io/gateway-service"
 
 // resolvePorts translates a server's port, which is a port of the gateway's Service, to the ports of the pod.
 func resolvePorts(number uint32, targets []*Target) []uint32 {

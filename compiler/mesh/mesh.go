@@ -140,6 +140,7 @@ type Workload struct {
 	Network        string
 	Cluster        string
 	Injected       bool                    // has or gets a sidecar
+	Router         bool                    // is a gateway by its pod template: the proxy is its only container, or the gateway template is injected
 	Ports          map[string]uint32       // container ports by name
 	Implied        bool                    // no workload object declares it: a selector or an address of the mesh configuration does
 	ProxyConfig    *meshconfig.ProxyConfig // all layers merged

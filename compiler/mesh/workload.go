@@ -46,7 +46,8 @@ func (m *Mesh) podWorkload(o *schema.Object, name string, labels, annotations ma
 			}
 		}
 	}
-	w.Injected = hasProxy || w.Labels[LabelTLSMode] != "" || m.injects(o.Namespace, labels, annotations, spec.HostNetwork)
+	w.Router = hasProxy && len(spec.Containers) == 1 || strings.Contains(annotations["inject.istio.io/templates"], "gateway")
+	w.Injected = !w.Router && (hasProxy || w.Labels[LabelTLSMode] != "" || m.injects(o.Namespace, labels, annotations, spec.HostNetwork))
 	if w.Injected {
 		setDefault(w.Labels, LabelTLSMode, "istio")
 		setDefault(w.Labels, labelCanonicalName, firstOf(labels["app.kubernetes.io/name"], labels["app"], name))
