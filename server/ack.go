@@ -35,9 +35,7 @@ func (s *stream) acknowledge(k kind, nonce string, refusal *rpcstatus.Status) {
 	}
 	if refusal == nil {
 		s.srv.metrics.acks.WithLabelValues(k.String()).Inc()
-		if len(ids) > 0 {
-			s.clearNACKs(k, ids)
-		}
+		s.clearNACKs(k, answered)
 		return
 	}
 	s.srv.metrics.nacks.WithLabelValues(k.String()).Inc()
@@ -67,14 +65,17 @@ func (s *stream) acknowledge(k kind, nonce string, refusal *rpcstatus.Status) {
 }
 
 // clearNACKs forgets refusals of resources that came again and were taken.
-func (s *stream) clearNACKs(k kind, ids []int32) {
+func (s *stream) clearNACKs(k kind, acked sent) {
 	if len(s.nacks) == 0 {
 		return
 	}
 	list := s.reg.list(k)
 	taken := map[string]bool{}
-	for _, id := range ids {
+	for _, id := range acked.ids {
 		taken[list[id].name] = true
+	}
+	for _, n := range acked.removed {
+		taken[n] = true
 	}
 	kept := s.nacks[:0]
 	for _, n := range s.nacks {

@@ -70,10 +70,7 @@ func (s *stream) resume(k kind, held map[string]string) {
 			sub.held.set(id)
 			continue
 		}
-		if sub.stale == nil {
-			sub.stale = map[string]struct{}{}
-		}
-		sub.stale[name] = struct{}{}
+		sub.outdate(name)
 	}
 	if len(held) > 0 && (k == clusters || k == listeners) {
 		s.settled = true // it serves requests by what it holds: changes are updates

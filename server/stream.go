@@ -394,14 +394,13 @@ func (s *stream) retry() {
 				kept = append(kept, r)
 				continue
 			}
+			list := s.reg.list(kind(k))
 			for _, id := range r.ids {
 				sub.held.clear(id)
+				sub.outdate(list[id].name) // some of it may have been taken
 			}
 			for _, n := range r.removed {
-				if sub.stale == nil {
-					sub.stale = map[string]struct{}{}
-				}
-				sub.stale[n] = struct{}{}
+				sub.outdate(n)
 			}
 		}
 		sub.refused = kept
@@ -453,6 +452,14 @@ func (s *subscription) other(name string) {
 		s.others = map[string]struct{}{}
 	}
 	s.others[name] = struct{}{}
+}
+
+// outdate notes that the proxy may hold some version of the resource.
+func (s *subscription) outdate(name string) {
+	if s.stale == nil {
+		s.stale = map[string]struct{}{}
+	}
+	s.stale[name] = struct{}{}
 }
 
 // adopt moves names that were unknown and that the bundle now has to their numbers.
