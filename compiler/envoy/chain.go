@@ -9,6 +9,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
+	meshconfig "istio.io/api/mesh/v1alpha1"
 
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/schema"
@@ -97,6 +98,16 @@ func unixPath(bind string) (string, bool) { return strings.CutPrefix(bind, "unix
 func isIP(s string) bool {
 	_, err := netip.ParseAddr(s)
 	return err == nil
+}
+
+// balance is set where proxyMetadata asks for an even spread of connections over the worker threads of Envoy.
+func balance(p *meshconfig.ProxyConfig, key string) *listenerv3.Listener_ConnectionBalanceConfig {
+	if p.GetProxyMetadata()[key] != "true" {
+		return nil
+	}
+	return &listenerv3.Listener_ConnectionBalanceConfig{
+		BalanceType: &listenerv3.Listener_ConnectionBalanceConfig_ExactBalance_{ExactBalance: &listenerv3.Listener_ConnectionBalanceConfig_ExactBalance{}},
+	}
 }
 
 // place is an origin without a position in the resource.

@@ -3,6 +3,7 @@ package envoy
 import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	preservecasev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/header_formatters/preserve_case/v3"
 	meshconfig "istio.io/api/mesh/v1alpha1"
@@ -39,7 +40,7 @@ func (m manager) build() *hcmv3.HttpConnectionManager {
 	h := &hcmv3.HttpConnectionManager{
 		StatPrefix:        m.stat,
 		CodecType:         hcmv3.HttpConnectionManager_AUTO,
-		HttpFilters:       httpFilters(m.auth, m.protocol),
+		HttpFilters:       httpFilters(m.auth, m.protocol, m.router()),
 		StreamIdleTimeout: seconds(0),
 		NormalizePath:     boolean(true),
 		UseRemoteAddress:  boolean(m.role == gatewayRole),
@@ -59,6 +60,11 @@ func (m manager) build() *hcmv3.HttpConnectionManager {
 	m.clientCert(h)
 	m.connection(h)
 	return h
+}
+
+// router applies ProxyConfig.proxyHeaders.envoyDebugHeaders: without them no X-Envoy-* headers are added.
+func (m manager) router() *routerv3.Router {
+	return &routerv3.Router{SuppressEnvoyHeaders: m.proxy.GetProxyHeaders().GetEnvoyDebugHeaders().GetDisabled().GetValue()}
 }
 
 // paths applies MeshConfig.pathNormalization.

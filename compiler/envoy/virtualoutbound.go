@@ -20,10 +20,11 @@ func (o *outbound) virtualOutbound() *Resource {
 		return nil
 	}
 	l := &listenerv3.Listener{
-		Name:             VirtualOutbound,
-		Address:          address(wildcard, port),
-		UseOriginalDst:   boolean(true),
-		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
+		Name:                    VirtualOutbound,
+		Address:                 address(wildcard, port),
+		UseOriginalDst:          boolean(true),
+		TrafficDirection:        corev3.TrafficDirection_OUTBOUND,
+		ConnectionBalanceConfig: balance(o.scope.Proxy, "ISTIO_META_OUTBOUND_LISTENER_EXACT_BALANCE"),
 		FilterChains: []*listenerv3.FilterChain{
 			{
 				Name:             "virtualOutbound-blackhole",
