@@ -32,8 +32,12 @@ func (b *httpBlock) fault(in *networking.HTTPFaultInjection) *faultv3.HTTPFault 
 func (b *httpBlock) delay(in *networking.HTTPFaultInjection_Delay) *faultcommonv3.FaultDelay {
 	d, ok := in.GetHttpDelayType().(*networking.HTTPFaultInjection_Delay_FixedDelay)
 	if !ok {
-		b.report(diag.Error, codeUnsupported, "fault.delay without fixedDelay is not supported: Envoy delays by a fixed time only",
-			"use fixedDelay", "fault", "delay")
+		if in.GetExponentialDelay() != nil {
+			b.report(diag.Error, codeUnsupported, "fault.delay.exponentialDelay is not supported: Envoy delays by a fixed time only",
+				"use fixedDelay", "fault", "delay", "exponentialDelay")
+		} else {
+			b.report(diag.Error, codeUnsupported, "fault.delay does not say how long to delay", "set fixedDelay", "fault", "delay")
+		}
 		return nil
 	}
 	out := &faultcommonv3.FaultDelay{FaultDelaySecifier: &faultcommonv3.FaultDelay_FixedDelay{FixedDelay: d.FixedDelay}}
@@ -66,9 +70,12 @@ func (b *httpBlock) abort(in *networking.HTTPFaultInjection_Abort) *faultv3.Faul
 			return nil
 		}
 		out.ErrorType = &faultv3.FaultAbort_GrpcStatus{GrpcStatus: code}
+	case *networking.HTTPFaultInjection_Abort_Http2Error:
+		b.report(diag.Error, codeUnsupported, "fault.abort.http2Error is not supported: Envoy aborts with an HTTP or gRPC status only",
+			"use httpStatus or grpcStatus", "fault", "abort", "http2Error")
+		return nil
 	default:
-		b.report(diag.Error, codeUnsupported, "fault.abort without httpStatus or grpcStatus is not supported: Envoy has no other kind of abort",
-			"use httpStatus or grpcStatus", "fault", "abort")
+		b.report(diag.Error, codeUnsupported, "fault.abort does not say how to abort", "set httpStatus or grpcStatus", "fault", "abort")
 		return nil
 	}
 	if in.GetPercentage() == nil {

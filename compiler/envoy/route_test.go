@@ -1,0 +1,273 @@
+package envoy
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/meshc/meshc/compiler/mesh"
+)
+
+const routeMesh = client + `
+apiVersion: v1
+kind: Service
+metadata: {name: api, namespace: default}
+spec: {clusterIP: 10.96.0.1, ports: [{name: http, port: 80}, {name: http-b, port: 81}, {name: tcp, port: 9000}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: default}
+spec: {clusterIP: 10.96.0.2, ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: nodes, namespace: far}
+spec: {clusterIP: None, ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: alias, namespace: default}
+spec: {type: ExternalName, externalName: web.default.svc.cluster.local, ports: [{name: http, port: 80}]}
+---
+`
+
+func virtualServiceYAML(name, hosts, gateways, http string) string {
+	return `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: ` + name + `, namespace: default}
+spec: {hosts: [` + hosts + `], gateways: [` + gateways + `], http: [` + http + `]}
+---
+`
+}
+
+// hostsOf returns the virtual hosts by name, and fails on a domain that two have.
+func hostsOf(t *testing.T, rs []*Resource) map[string]*routev3.VirtualHost {
+	t.Helper()
+	out, domains := map[string]*routev3.VirtualHost{}, map[string]string{}
+	for _, r := range rs {
+		vh, ok := r.Message.(*routev3.VirtualHost)
+		if !ok {
+			continue
+		}
+		if err := vh.ValidateAll(); err != nil {
+			t.Errorf("%s: %v", r.Name, err)
+		}
+		config, name, _ := strings.Cut(r.Name, "/")
+		if name != vh.Name {
+			t.Errorf("resource %s holds %s", r.Name, vh.Name)
+		}
+		out[name] = vh
+		for _, d := range vh.Domains {
+			if other := domains[config+d]; other != "" {
+				t.Errorf("%s is a domain of %s and %s", d, other, name)
+			}
+			domains[config+d] = name
+		}
+	}
+	return out
+}
+
+func catchAllListener(s *mesh.Scope) *mesh.EgressListener { return s.Listeners[len(s.Listeners)-1] }
+
+func routesOn(t *testing.T, text string, key RouteKey) (map[string]*routev3.VirtualHost, *mesh.Scope) {
+	t.Helper()
+	s := linked(t, "default/client", text).Scope
+	key.Listener = catchAllListener(s)
+	rs, _ := OutboundRoutes(s, []RouteKey{key})
+	return hostsOf(t, rs), s
+}
+
+func TestDefaultVirtualHosts(t *testing.T) {
+	hosts, _ := routesOn(t, routeMesh, RouteKey{Name: "80", Port: 80})
+	want := map[string]string{
+		"api.default.svc.cluster.local:80": "api.default.svc.cluster.local api.default.svc.cluster.local. api api.default.svc api.default 10.96.0.1",
+		"web.default.svc.cluster.local:80": "web.default.svc.cluster.local web.default.svc.cluster.local. web web.default.svc web.default " +
+			"alias.default.svc.cluster.local alias.default.svc.cluster.local. alias alias.default.svc alias.default 10.96.0.2",
+		"nodes.far.svc.cluster.local:80": "nodes.far.svc.cluster.local nodes.far.svc.cluster.local. nodes.far.svc nodes.far " +
+			"*.nodes.far.svc.cluster.local *.nodes.far.svc.cluster.local. *.nodes.far.svc *.nodes.far",
+		"allow_any": "*",
+	}
+	for name, domains := range want {
+		if got := strings.Join(hosts[name].GetDomains(), " "); got != domains {
+			t.Errorf("%s: got %s, want %s", name, got, domains)
+		}
+	}
+	if len(hosts) != len(want) {
+		t.Errorf("got %d virtual hosts", len(hosts))
+	}
+	a := hosts["api.default.svc.cluster.local:80"].Routes[0].GetRoute()
+	if a.GetCluster() != "outbound|80||api.default.svc.cluster.local" || a.RetryPolicy.GetNumRetries().GetValue() != 2 || a.Timeout.AsDuration() != 0 {
+		t.Errorf("default route: %v", a)
+	}
+}
+
+func TestOtherKeys(t *testing.T) {
+	hosts, _ := routesOn(t, routeMesh, RouteKey{Name: "api.default.svc.cluster.local:81", Port: 81, Host: "api.default.svc.cluster.local"})
+	if len(hosts) != 1 || !slices.Equal(hosts["api.default.svc.cluster.local:81"].GetDomains(), []string{"*"}) {
+		t.Errorf("sniffed: %v", hosts)
+	}
+	hosts, _ = routesOn(t, routeMesh, RouteKey{Name: "http_proxy"})
+	if d := hosts["api.default.svc.cluster.local:81"].GetDomains(); !slices.Contains(d, "api:81") || slices.Contains(d, "api") {
+		t.Errorf("port 81 of a proxy: %v", d)
+	}
+	if d := hosts["api.default.svc.cluster.local:80"].GetDomains(); !slices.Contains(d, "api:80") || !slices.Contains(d, "api") {
+		t.Errorf("port 80 of a proxy: %v", d)
+	}
+}
+
+func TestVirtualServiceHosts(t *testing.T) {
+	to := func(host string) string { return "{route: [{destination: {host: " + host + "}}]}" }
+	text := routeMesh +
+		virtualServiceYAML("a-exact", "api, extra.example.com", "mesh", to("web")) +
+		virtualServiceYAML("b-later", "api", "mesh", to("api")) +
+		virtualServiceYAML("c-wild", `"*.default.svc.cluster.local"`, "mesh", "{match: [{uri: {prefix: /w}}], route: [{destination: {host: api, port: {number: 81}}}]}") +
+		virtualServiceYAML("d-none", "nodes.far.svc.cluster.local", "mesh", "{match: [{sourceLabels: {app: other}}], route: [{destination: {host: web}}]}")
+	cluster := func(vh *routev3.VirtualHost) string { return vh.GetRoutes()[0].GetRoute().GetCluster() }
+	hosts, _ := routesOn(t, text, RouteKey{Name: "80", Port: 80})
+	for host, want := range map[string]string{
+		"api.default.svc.cluster.local:80": "outbound|80||web.default.svc.cluster.local",
+		"extra.example.com:80":             "outbound|80||web.default.svc.cluster.local",
+		"web.default.svc.cluster.local:80": "outbound|81||api.default.svc.cluster.local",
+		"nodes.far.svc.cluster.local:80":   "outbound|80||nodes.far.svc.cluster.local", // no route for this caller: as if absent
+	} {
+		if hosts[host] == nil || cluster(hosts[host]) != want {
+			t.Errorf("%s: %v", host, hosts[host])
+		}
+	}
+	hosts, _ = routesOn(t, text, RouteKey{Name: "81", Port: 81})
+	if hosts["extra.example.com:81"] == nil || hosts["web.default.svc.cluster.local:81"] != nil {
+		t.Errorf("port 81: %v", hosts)
+	}
+	hosts, _ = routesOn(t, routeMesh+virtualServiceYAML("only", "only.example.com", "mesh", to("web")), RouteKey{Name: "81", Port: 81})
+	if hosts["only.example.com:81"] != nil {
+		t.Error("a host without a service is on port 80 only")
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	s := linked(t, "default/client", routeMesh+virtualServiceYAML("v", "api", "mesh",
+		"{route: [{destination: {host: web}}]}, {match: [{uri: {prefix: /a}}], route: [{destination: {host: api}}]}")).Scope
+	rs, ds := OutboundRoutes(s, []RouteKey{{Name: "80", Listener: catchAllListener(s), Port: 80}})
+	if len(hostsOf(t, rs)["api.default.svc.cluster.local:80"].Routes) != 1 {
+		t.Error("routes after a catch-all stay")
+	}
+	if len(ds) != 1 || ds[0].Code != "IST0130" || ds[0].Field != "spec.http[1]" || len(ds[0].Related) != 1 {
+		t.Errorf("findings: %v", ds)
+	}
+	for _, r := range rs {
+		if r.Name == "80/api.default.svc.cluster.local:80" && (len(r.Origins) != 2 || r.Origins[1].At != "routes/0" || r.Origins[1].Field != "spec.http[0]") {
+			t.Errorf("origins: %v", r.Origins)
+		}
+	}
+}
+
+// TestMemo wants scopes to share what is equal, and sharing to change nothing.
+func TestMemo(t *testing.T) {
+	text := routeMesh + strings.ReplaceAll(client, "namespace: default", "namespace: far") +
+		virtualServiceYAML("v", "api", "mesh", "{match: [{sourceNamespace: far}], route: [{destination: {host: web}}]}, {route: [{destination: {host: api}}]}") + `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web, namespace: far}
+spec: {host: web.default.svc.cluster.local, trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true}}}}
+---
+`
+	near, far := linked(t, "default/client", text).Scope, linked(t, "far/client", text).Scope
+	memo := &Memo{}
+	for _, s := range []*mesh.Scope{near, far, near} {
+		keys := []RouteKey{{Name: "80", Listener: catchAllListener(s), Port: 80}, {Name: "81", Listener: catchAllListener(s), Port: 81}}
+		shared, d1 := memo.OutboundRoutes(s, keys)
+		own, d2 := OutboundRoutes(s, keys)
+		if render(t, shared, d1) != render(t, own, d2) {
+			t.Error("a memo changes the result")
+		}
+		again, _ := memo.OutboundRoutes(s, keys)
+		if !slices.Equal(shared, again) {
+			t.Error("equal virtual hosts are built twice")
+		}
+	}
+}
+
+const gatewayMesh = routeMesh + `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: edge, namespace: default}
+spec:
+  selector: {matchLabels: {istio: edge}}
+  template:
+    metadata: {labels: {istio: edge}}
+    spec: {containers: [{name: c, image: auto}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: default}
+spec:
+  selector: {istio: edge}
+  servers:
+  - {port: {number: 80, name: http, protocol: HTTP}, hosts: ["*.example.com", "other/*.example.net"]}
+  - {port: {number: 81, name: http, protocol: HTTP}, hosts: ["*.example.com"], tls: {httpsRedirect: true}}
+  - {port: {number: 443, name: https, protocol: HTTPS}, hosts: [shop.example.com], tls: {mode: SIMPLE, credentialName: c}}
+  - {port: {number: 82, name: http, protocol: HTTP}, hosts: [none.example.org]}
+---
+`
+
+func TestGatewayVirtualHosts(t *testing.T) {
+	text := gatewayMesh +
+		virtualServiceYAML("a", "shop.example.com, shop.example.net", "gw", "{match: [{uri: {prefix: /a}}], route: [{destination: {host: api}}]}, {route: [{destination: {host: web}}]}") +
+		virtualServiceYAML("b", `"*.example.com", shop.example.com`, "gw", "{match: [{uri: {prefix: /b}, gateways: [gw]}], redirect: {uri: /c, derivePort: FROM_REQUEST_PORT}}, {match: [{uri: {prefix: /m}, gateways: [mesh]}], route: [{destination: {host: web}}]}")
+	rs, ds := GatewayRoutes(linked(t, "default/edge", text))
+	if ds.HasErrors() {
+		t.Error(ds)
+	}
+	byConfig := map[string][]*Resource{}
+	var shells []string
+	for _, r := range rs {
+		config, _, _ := strings.Cut(r.Name, "/")
+		byConfig[config] = append(byConfig[config], r)
+		if r.Type == RouteConfiguration {
+			shells = append(shells, r.Name)
+		}
+	}
+	if !slices.Equal(shells, []string{"http.80", "http.81", "http.82", "https.443.https.gw.default"}) {
+		t.Fatalf("configurations: %v", shells)
+	}
+	paths := func(vh *routev3.VirtualHost) string {
+		var out []string
+		for _, r := range vh.GetRoutes() {
+			out = append(out, r.Match.GetPrefix())
+		}
+		return strings.Join(out, " ")
+	}
+	plain := hostsOf(t, byConfig["http.80"])
+	if got := paths(plain["shop.example.com:80"]); got != "/a /b /" || len(plain) != 2 || paths(plain["*.example.com:80"]) != "/b" {
+		t.Errorf("http.80: %s %v", got, plain)
+	}
+	for name, vh := range hostsOf(t, byConfig["http.81"]) {
+		if vh.RequireTls != routev3.VirtualHost_ALL {
+			t.Errorf("%s does not redirect", name)
+		}
+	}
+	if vh := hostsOf(t, byConfig["http.82"])["blackhole:82"]; vh == nil || len(vh.Routes) != 0 {
+		t.Errorf("http.82: %v", vh)
+	}
+	secure := hostsOf(t, byConfig["https.443.https.gw.default"])["shop.example.com:443"]
+	if paths(secure) != "/a /b /" || secure.Routes[1].GetRedirect().GetPortRedirect() != 0 {
+		t.Errorf("https: %v", secure)
+	}
+}
+
+func TestHostWithin(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"a.example.com", "*.example.com", true}, {"*.a.example.com", "*.example.com", true}, {"*.example.com", "*.a.example.com", false},
+		{"example.com", "*.example.com", false}, {"*", "*.example.com", false}, {"*.example.com", "*", true}, {"a", "a", true},
+	} {
+		if got := hostWithin(c.a, c.b); got != c.want {
+			t.Errorf("%s within %s: %v", c.a, c.b, got)
+		}
+	}
+}
