@@ -39,6 +39,7 @@ func GatewayListeners(c *mesh.Class) ([]*Resource, diag.List) {
 	g.diags.Add(d...)
 	g.tcpAuth, d = TCPAuthFilters(c.Inbound)
 	g.diags.Add(d...)
+	g.diags.Add(TelemetryFindings(c.Inbound)...)
 	var out []*Resource
 	for _, m := range c.Servers {
 		if r := g.listener(m); r != nil {

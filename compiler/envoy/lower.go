@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"slices"
 	"sync"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -73,9 +74,10 @@ func (l *Lowering) Class(c *mesh.Class) ([]*Resource, diag.List) {
 		clusters, findings := InboundClusters(c.Inbound)
 		listener, f := InboundListener(c.Inbound)
 		findings.Add(f...)
-		return append(clusters, listener...), findings
+		return slices.Concat(clusters, JWKSClusters(c.Inbound), listener), findings
 	}
 	out, findings := GatewayListeners(c)
+	out = append(out, JWKSClusters(c.Inbound)...)
 	routes, f := l.routes.GatewayRoutes(c)
 	findings.Add(f...)
 	out = append(out, routes...)

@@ -1,0 +1,186 @@
+package trace
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+)
+
+// Unsupported is a part of a configuration that this package cannot judge.
+type Unsupported struct{ What string }
+
+// Error names the part.
+func (u *Unsupported) Error() string { return "cannot be judged: " + u.What }
+
+func unsupported(v any) error { return &Unsupported{What: fmt.Sprintf("%T", v)} }
+
+// matchRegex matches the whole string, as Envoy does with RE2.
+func matchRegex(m *matcherv3.RegexMatcher, s string) (bool, error) {
+	re, err := regexp.Compile(`^(?:` + m.GetRegex() + `)$`)
+	if err != nil {
+		return false, err
+	}
+	return re.MatchString(s), nil
+}
+
+// lower folds ASCII only, as Envoy does.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+func matchString(m *matcherv3.StringMatcher, s string) (bool, error) {
+	fold := func(v string) string {
+		if m.GetIgnoreCase() {
+			return lower(v)
+		}
+		return v
+	}
+	switch p := m.GetMatchPattern().(type) {
+	case *matcherv3.StringMatcher_Exact:
+		return fold(s) == fold(p.Exact), nil
+	case *matcherv3.StringMatcher_Prefix:
+		return strings.HasPrefix(fold(s), fold(p.Prefix)), nil
+	case *matcherv3.StringMatcher_Suffix:
+		return strings.HasSuffix(fold(s), fold(p.Suffix)), nil
+	case *matcherv3.StringMatcher_Contains:
+		return strings.Contains(fold(s), fold(p.Contains)), nil
+	case *matcherv3.StringMatcher_SafeRegex:
+		return matchRegex(p.SafeRegex, s)
+	}
+	return false, unsupported(m.GetMatchPattern())
+}
+
+func matchHeader(m *routev3.HeaderMatcher, c *Call) (bool, error) {
+	v, present := c.Header(m.GetName())
+	if p, ok := m.GetHeaderMatchSpecifier().(*routev3.HeaderMatcher_PresentMatch); ok {
+		return (present || m.GetTreatMissingHeaderAsEmpty()) == p.PresentMatch != m.GetInvertMatch(), nil
+	}
+	if m.GetHeaderMatchSpecifier() == nil {
+		return present != m.GetInvertMatch(), nil
+	}
+	if !present && !m.GetTreatMissingHeaderAsEmpty() {
+		return false, nil // Envoy: a value match on a missing header is false even when inverted
+	}
+	switch p := m.GetHeaderMatchSpecifier().(type) {
+	case *routev3.HeaderMatcher_StringMatch:
+		ok, err := matchString(p.StringMatch, v)
+		return ok != m.GetInvertMatch(), err
+	case *routev3.HeaderMatcher_RangeMatch:
+		n, err := strconv.ParseInt(v, 10, 64)
+		return (err == nil && n >= p.RangeMatch.GetStart() && n < p.RangeMatch.GetEnd()) != m.GetInvertMatch(), nil
+	}
+	return false, unsupported(m.GetHeaderMatchSpecifier())
+}
+
+func matchCIDR(r *corev3.CidrRange, a netip.Addr) bool {
+	base, err := netip.ParseAddr(r.GetAddressPrefix())
+	if err != nil || !a.IsValid() {
+		return false
+	}
+	p, err := base.Prefix(int(r.GetPrefixLen().GetValue()))
+	return err == nil && p.Contains(a.Unmap())
+}
+
+// matchMetadata walks the path; what is not there has no value, which only present_match: false accepts.
+func matchMetadata(m *matcherv3.MetadataMatcher, c *Call) (bool, error) {
+	var v any
+	fields, ok := c.Metadata[m.GetFilter()]
+	if ok {
+		v = fields
+	}
+	for i, s := range m.GetPath() {
+		var inner map[string]any
+		if i == 0 {
+			inner = fields
+		} else if inner, ok = v.(map[string]any); !ok {
+			v = nil
+			break
+		}
+		if v, ok = inner[s.GetKey()]; !ok {
+			break
+		}
+	}
+	got, err := matchValue(m.GetValue(), v, ok)
+	return got != m.GetInvert(), err
+}
+
+func matchValue(m *matcherv3.ValueMatcher, v any, there bool) (bool, error) {
+	switch p := m.GetMatchPattern().(type) {
+	case *matcherv3.ValueMatcher_NullMatch_:
+		return there && v == nil, nil
+	case *matcherv3.ValueMatcher_PresentMatch:
+		return there == p.PresentMatch, nil
+	case *matcherv3.ValueMatcher_BoolMatch:
+		b, ok := v.(bool)
+		return ok && b == p.BoolMatch, nil
+	case *matcherv3.ValueMatcher_DoubleMatch:
+		f, ok := v.(float64)
+		if r := p.DoubleMatch.GetRange(); r != nil {
+			return ok && f >= r.GetStart() && f < r.GetEnd(), nil
+		}
+		return ok && f == p.DoubleMatch.GetExact(), nil
+	case *matcherv3.ValueMatcher_StringMatch:
+		s, ok := v.(string)
+		if !ok {
+			return false, nil
+		}
+		return matchString(p.StringMatch, s)
+	case *matcherv3.ValueMatcher_ListMatch:
+		list, _ := v.([]any)
+		return anyOf(list, func(x any) (bool, error) { return matchValue(p.ListMatch.GetOneOf(), x, true) })
+	case *matcherv3.ValueMatcher_OrMatch:
+		return anyOf(p.OrMatch.GetValueMatchers(), func(o *matcherv3.ValueMatcher) (bool, error) { return matchValue(o, v, there) })
+	}
+	return false, unsupported(m.GetMatchPattern())
+}
+
+func anyOf[T any](list []T, f func(T) (bool, error)) (bool, error) {
+	for _, x := range list {
+		if ok, err := f(x); ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+func allOf[T any](list []T, f func(T) (bool, error)) (bool, error) {
+	for _, x := range list {
+		if ok, err := f(x); !ok || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// matchTemplate matches a path against a URI template without variables: * is one segment, ** any rest.
+func matchTemplate(template, path string) (bool, error) {
+	var b strings.Builder
+	for i, s := range strings.Split(template, "/") {
+		if i > 0 {
+			b.WriteString("/")
+		}
+		switch {
+		case s == "*":
+			b.WriteString(`[a-zA-Z0-9\-._~%!$&'()+,;:@=]+`)
+		case s == "**":
+			b.WriteString(`[a-zA-Z0-9\-._~%!$&'()+,;:@=/]*`)
+		case strings.ContainsAny(s, "*{}"):
+			return false, &Unsupported{What: "URI template " + template}
+		default:
+			b.WriteString(regexp.QuoteMeta(s))
+		}
+	}
+	return matchRegex(&matcherv3.RegexMatcher{Regex: b.String()}, path)
+}

@@ -1,0 +1,213 @@
+package trace
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+
+	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
+)
+
+const tokenFilter = "envoy.filters.http.jwt_authn"
+
+// Token is what a caller knows about a bearer token: its claims, and whether its signature, times and format hold.
+type Token struct {
+	Claims map[string]any
+	Valid  bool
+}
+
+// tokenStatus orders outcomes as Envoy's alternatives prefer them: the worst one is reported.
+type tokenStatus int
+
+const (
+	tokenOK tokenStatus = iota
+	tokenMissing
+	tokenUnknownIssuer
+	tokenBad
+)
+
+// VerifyTokens runs a JwtAuthentication filter over a call. Tokens are known by their text; a text that is not known is
+// a bad token. The result tells whether the call goes on; claims of good tokens are left in its metadata and headers.
+func VerifyTokens(cfg *jwtv3.JwtAuthentication, c *Call, known map[string]Token) (bool, error) {
+	if cfg.GetBypassCorsPreflight() && c.Method == "OPTIONS" {
+		_, origin := c.Header("origin")
+		_, method := c.Header("access-control-request-method")
+		if origin && method {
+			return true, nil
+		}
+	}
+	for _, rule := range cfg.GetRules() {
+		prefix := rule.GetMatch().GetPrefix()
+		if prefix == "" || rule.GetRequires() == nil || len(rule.GetMatch().GetHeaders()) > 0 {
+			return false, &Unsupported{What: "requirement rule of jwt_authn"}
+		}
+		if strings.HasPrefix(c.BarePath(), prefix) {
+			v := &tokens{cfg: cfg, call: c, known: known}
+			s, err := v.requirement(rule.GetRequires())
+			return s == tokenOK, err
+		}
+	}
+	return true, nil
+}
+
+type tokens struct {
+	cfg   *jwtv3.JwtAuthentication
+	call  *Call
+	known map[string]Token
+}
+
+func (v *tokens) requirement(r *jwtv3.JwtRequirement) (tokenStatus, error) {
+	switch q := r.GetRequiresType().(type) {
+	case *jwtv3.JwtRequirement_ProviderName:
+		return v.provider(v.cfg.GetProviders()[q.ProviderName]), nil
+	case *jwtv3.JwtRequirement_RequiresAny:
+		return v.any(q.RequiresAny.GetRequirements())
+	case *jwtv3.JwtRequirement_RequiresAll:
+		for _, x := range q.RequiresAll.GetRequirements() {
+			if s, err := v.requirement(x); s != tokenOK || err != nil {
+				return s, err
+			}
+		}
+		return tokenOK, nil
+	}
+	return tokenBad, unsupported(r.GetRequiresType())
+}
+
+func (v *tokens) any(rs []*jwtv3.JwtRequirement) (tokenStatus, error) {
+	worst, missing := tokenMissing, false
+	for _, r := range rs {
+		if r.GetAllowMissing() != nil {
+			missing = true
+			continue
+		}
+		s, err := v.requirement(r)
+		if s == tokenOK || err != nil {
+			return s, err
+		}
+		worst = max(worst, s)
+	}
+	if missing && worst == tokenMissing {
+		return tokenOK, nil
+	}
+	return worst, nil
+}
+
+// found is a token at one of the places a provider looks at.
+type found struct{ text, header string }
+
+// provider verifies all tokens it finds; all must be good.
+func (v *tokens) provider(p *jwtv3.JwtProvider) tokenStatus {
+	at := v.find(p)
+	if len(at) == 0 {
+		return tokenMissing
+	}
+	for _, f := range at {
+		t, ok := v.known[f.text]
+		issuer, _ := t.Claims["iss"].(string)
+		switch {
+		case !ok:
+			return tokenBad
+		case p.GetIssuer() != "" && issuer != p.GetIssuer():
+			return tokenUnknownIssuer
+		case !t.Valid || len(p.GetAudiences()) > 0 && !hasAudience(t.Claims["aud"], p.GetAudiences()):
+			return tokenBad
+		}
+		v.accept(p, t, f)
+	}
+	return tokenOK
+}
+
+func hasAudience(aud any, want []string) bool {
+	list, ok := aud.([]any)
+	if !ok {
+		list = []any{aud}
+	}
+	return slices.ContainsFunc(list, func(x any) bool {
+		s, _ := x.(string)
+		return slices.Contains(want, s)
+	})
+}
+
+// accept leaves the claims where later filters and the application find them.
+func (v *tokens) accept(p *jwtv3.JwtProvider, t Token, f found) {
+	if p.GetPayloadInMetadata() != "" {
+		claims := make(map[string]any, len(t.Claims))
+		for k, c := range t.Claims {
+			if s, ok := c.(string); ok && slices.Contains(p.GetNormalizePayloadInMetadata().GetSpaceDelimitedClaims(), k) {
+				var list []any
+				for _, word := range strings.Fields(s) {
+					list = append(list, word)
+				}
+				c = list
+			}
+			claims[k] = c
+		}
+		v.call.setMetadata(tokenFilter, p.GetPayloadInMetadata(), claims)
+	}
+	if p.GetForwardPayloadHeader() != "" {
+		b, _ := json.Marshal(t.Claims) //nolint:errchkjson // claims came out of JSON
+		v.call.setHeader(p.GetForwardPayloadHeader(), base64.RawURLEncoding.EncodeToString(b))
+	}
+	for _, h := range p.GetClaimToHeaders() {
+		if s, ok := t.Claims[h.GetClaimName()].(string); ok && s != "" {
+			v.call.setHeader(h.GetHeaderName(), s)
+		}
+	}
+	if !p.GetForward() && f.header != "" {
+		v.call.setHeader(f.header)
+	}
+}
+
+// find returns the tokens at the places of a provider; without any, Authorization: Bearer and ?access_token count.
+func (v *tokens) find(p *jwtv3.JwtProvider) []found {
+	headers, params := p.GetFromHeaders(), p.GetFromParams()
+	if len(headers)+len(params)+len(p.GetFromCookies()) == 0 {
+		headers = []*jwtv3.JwtHeader{{Name: "authorization", ValuePrefix: "Bearer "}}
+		params = []string{"access_token"}
+	}
+	var out []found
+	for _, h := range headers {
+		s, ok := v.call.Header(h.GetName())
+		if ok && h.GetValuePrefix() != "" {
+			i := strings.Index(s, h.GetValuePrefix())
+			ok = i >= 0
+			if ok {
+				s = s[i+len(h.GetValuePrefix()):]
+			}
+		}
+		if ok && s != "" {
+			out = append(out, found{cutToken(s), h.GetName()})
+		}
+	}
+	if _, query, ok := strings.Cut(v.call.Path, "?"); ok {
+		values, _ := url.ParseQuery(query)
+		for _, n := range params {
+			if s := values.Get(n); s != "" {
+				out = append(out, found{text: s})
+			}
+		}
+	}
+	for _, n := range p.GetFromCookies() {
+		cookies, _ := v.call.Header("cookie")
+		for _, pair := range strings.Split(cookies, ";") {
+			if k, s, ok := strings.Cut(strings.TrimSpace(pair), "="); ok && k == n && s != "" {
+				out = append(out, found{text: s})
+				break
+			}
+		}
+	}
+	return out
+}
+
+// cutToken keeps the characters a token is made of, as Envoy does behind a prefix.
+func cutToken(s string) string {
+	i := strings.IndexFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.=/+", r))
+	})
+	if i >= 0 {
+		return s[:i]
+	}
+	return s
+}
