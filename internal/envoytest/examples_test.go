@@ -18,7 +18,7 @@ func TestExamples(t *testing.T) {
 		t.Fatalf("no examples: %v", err)
 	}
 	generated := t.TempDir()
-	if _, err := meshgen.Write(generated, meshgen.Options{Services: 30}); err != nil {
+	if _, err := meshgen.Write(generated, meshgen.Options{Services: 4}); err != nil {
 		t.Fatal(err)
 	}
 	for _, root := range append(roots, filepath.Join(generated, "repo")) {

@@ -40,7 +40,7 @@ const (
 // Spec describes a lab.
 type Spec struct {
 	Source          string   // directory of manifests; its Pods with addresses are run
-	Meshc           string   // the compiler and server; built from this module when empty
+	Meshc           string   // the compiler and server; when empty that of the variable MESHC, else built from this module
 	Echo            string   // the application; built from this module when empty
 	Envoy           string   // the proxy; found by FindEnvoy when empty
 	StateOfTheWorld bool     // proxies ask with api_type GRPC
@@ -150,6 +150,9 @@ func (l *Lab) tools(ctx context.Context) (err error) {
 		if l.spec.Envoy, err = FindEnvoy(); err != nil {
 			return err
 		}
+	}
+	if l.spec.Meshc == "" {
+		l.spec.Meshc = os.Getenv("MESHC")
 	}
 	if l.spec.Meshc == "" && l.spec.Source != "" {
 		if l.spec.Meshc, err = Build(ctx, "cmd/meshc", l.dir); err != nil {

@@ -295,7 +295,7 @@ func testFault(t *testing.T, l *Lab) {
 	if r := ask(t, l, Request{URL: "http://fault/"}); r.Status != http.StatusTeapot || r.Echo.Name != "" {
 		t.Errorf("abort: %d from %q", r.Status, r.Echo.Name)
 	}
-	if r := ask(t, l, Request{URL: "http://delay/"}); r.Status != 200 || r.Elapsed < 300*time.Millisecond {
+	if r := ask(t, l, Request{URL: "http://delay/"}); r.Status != 200 || r.Elapsed < 250*time.Millisecond {
 		t.Errorf("delay: %d after %v", r.Status, r.Elapsed)
 	}
 }
