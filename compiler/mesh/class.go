@@ -284,6 +284,10 @@ func (m *Mesh) servesGateway(w *Workload) bool {
 		return true
 	}
 	return slices.ContainsFunc(m.Gateways, func(g *Gateway) bool {
+		if g.Object.Annotations[annotationGatewayService] != "" {
+			_, ok := gatewayTargets(g, w.Labels, m.targetsOf(w))
+			return ok
+		}
 		return subset(g.Spec.Selector, w.Labels) && (len(g.Spec.Selector) > 0 || !w.Injected)
 	})
 }
@@ -330,9 +334,17 @@ func (m *Mesh) impliedWorkloads(selectors *selectorSet) []*Workload {
 		}
 	}
 	for _, ns := range sortedKeys(m.Namespaces) {
-		if len(declared[ns]) == 0 {
-			byNamespace[ns] = append(byNamespace[ns], nil)
-			add(ns, nil, "")
+		if len(declared[ns]) > 0 {
+			continue
+		}
+		byNamespace[ns] = append(byNamespace[ns], nil)
+		add(ns, nil, "")
+		for _, g := range m.Gateways { // a Gateway selects proxies of any namespace
+			l := g.Spec.Selector
+			if len(l) > 0 && !slices.ContainsFunc(byNamespace[ns], func(have map[string]string) bool { return labelKey(have) == labelKey(l) }) {
+				byNamespace[ns] = append(byNamespace[ns], l)
+				add(ns, l, "")
+			}
 		}
 	}
 	for _, a := range sortedKeys(m.index.addresses) {
