@@ -57,6 +57,14 @@ func (s *selectorSet) labels(namespace string, labels map[string]string) {
 	}
 }
 
+func (s *selectorSet) address(namespace, address string) {
+	id := namespace + "/address/" + address
+	if s.all[id] == nil {
+		x := &Selector{ID: id, Namespace: namespace, Address: address}
+		s.all[id], s.addresses[namespace+"/"+address] = x, x
+	}
+}
+
 func (s *selectorSet) match(w *Workload) []string {
 	var out []string
 	for _, ns := range [2]string{w.Namespace, ""} {
@@ -67,12 +75,14 @@ func (s *selectorSet) match(w *Workload) []string {
 		}
 	}
 	for _, a := range w.Addresses {
-		if x := s.addresses[a]; x != nil {
+		if x := s.addresses[w.Namespace+"/"+a]; x != nil {
 			out = append(out, x.ID)
 		}
 	}
-	if x := s.localities[w.Locality]; x != nil && w.Locality != "" {
-		out = append(out, x.ID)
+	for l, x := range s.localities {
+		if w.Locality == l || strings.HasPrefix(w.Locality, l+"/") {
+			out = append(out, x.ID)
+		}
 	}
 	if x := s.networks[w.Network]; x != nil && w.Network != "" {
 		out = append(out, x.ID)
@@ -128,10 +138,11 @@ func (m *Mesh) collectSelectors() *selectorSet {
 		}
 	}
 	for _, a := range sortedKeys(m.index.addresses) {
-		id := "address/" + a
-		s.addresses[a] = &Selector{ID: id, Address: a}
-		s.all[id] = s.addresses[a]
+		for _, t := range m.index.addresses[a] {
+			s.address(t.service.Namespace, a)
+		}
 	}
+	m.boundAddresses(s)
 	if m.localitySensitive() {
 		for _, w := range m.Workloads {
 			if id := "locality/" + w.Locality; w.Locality != "" && s.all[id] == nil {
@@ -353,44 +364,43 @@ func (m *Mesh) impliedWorkloads(selectors *selectorSet) []*Workload {
 		}
 		done := map[string]bool{}
 		for _, t := range m.index.addresses[a] {
-			if t.service.Kubernetes {
+			ns := t.service.Namespace
+			if t.service.Kubernetes || done[ns] {
 				continue
 			}
-			for _, ns := range append(m.serviceGatewayNamespaces(), t.service.Namespace) {
-				if done[ns] {
-					continue
-				}
-				done[ns] = true
-				for _, e := range t.port.Endpoints {
-					if e.Address == a && len(e.Labels) > 0 {
-						add(ns, e.Labels, a)
-					}
-				}
-				for _, l := range append(byNamespace[ns], nil) {
-					add(ns, l, a)
+			done[ns] = true
+			for _, e := range t.port.Endpoints {
+				if e.Address == a && len(e.Labels) > 0 {
+					add(ns, e.Labels, a)
 				}
 			}
-		}
-		for _, ns := range sortedKeys(byNamespace) {
-			for _, l := range byNamespace[ns] {
-				if !done[ns] && m.servesGateway(&Workload{Namespace: ns, Labels: l, Injected: true}) {
-					add(ns, l, a)
-				}
+			for _, l := range append(byNamespace[ns], nil) {
+				add(ns, l, a)
 			}
 		}
 	}
 	return out
 }
 
-// serviceGatewayNamespaces returns the namespaces of Gateways that are bound to services instead of by a selector.
-func (m *Mesh) serviceGatewayNamespaces() []string {
-	var out []string
-	for _, g := range m.Gateways {
-		if g.Object.Annotations[annotationGatewayService] != "" {
-			out = appendNew(out, g.Object.Namespace)
+// boundAddresses adds the addresses of the workloads whose Sidecar hands requests to the instance's own address
+// (defaultEndpoint 0.0.0.0:PORT): their inbound clusters differ from pod to pod.
+func (m *Mesh) boundAddresses(s *selectorSet) {
+	if !slices.ContainsFunc(m.Sidecars, func(x *Sidecar) bool { return instanceBound(x) }) {
+		return
+	}
+	for _, w := range m.Workloads {
+		if instanceBound(m.sidecarFor(w.Namespace, w.Labels)) {
+			for _, a := range w.Addresses {
+				s.address(w.Namespace, a)
+			}
 		}
 	}
-	return out
+}
+
+func instanceBound(s *Sidecar) bool {
+	return s != nil && slices.ContainsFunc(s.Spec.Ingress, func(i *networking.IstioIngressListener) bool {
+		return strings.HasPrefix(i.DefaultEndpoint, "0.0.0.0:") || strings.HasPrefix(i.DefaultEndpoint, "[::]:")
+	})
 }
 
 // selectorNamespaces returns where a selector may match: its own namespace, or for a mesh-wide one the namespaces with

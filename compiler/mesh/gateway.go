@@ -72,7 +72,11 @@ func (m *Mesh) mergeServers(namespace string, labels map[string]string, targets 
 			continue
 		}
 		for i, s := range gw.Spec.Servers {
-			for _, port := range resolvePorts(s.GetPort().GetNumber(), own) {
+			ports := resolvePorts(s.GetPort().GetNumber(), own)
+			if len(ports) == 0 && gw.Object.Annotations[annotationGatewayService] == "" {
+				ports = []uint32{s.GetPort().GetNumber()}
+			}
+			for _, port := range ports {
 				g.add(gw, i, s, port)
 			}
 		}
@@ -104,16 +108,14 @@ func gatewayTargets(gw *Gateway, labels map[string]string, targets []*Target) ([
 
 const annotationGatewayService = "internal.istio.io/gateway-service"
 
-// resolvePorts translates a server's port, which is a port of the gateway's Service, to the ports of the pod.
+// resolvePorts translates a server's port, which is a port of the gateway's Service, to the ports of the pod; none when
+// no service has it, and then the server's own number is listened on.
 func resolvePorts(number uint32, targets []*Target) []uint32 {
 	var ports []uint32
 	for _, t := range targets {
 		if t.Port.Number == number && t.TargetPort != 0 && !slices.Contains(ports, t.TargetPort) {
 			ports = append(ports, t.TargetPort)
 		}
-	}
-	if len(ports) == 0 {
-		return []uint32{number}
 	}
 	slices.Sort(ports)
 	return ports

@@ -48,7 +48,7 @@ func (m *Mesh) targetsOf(w *Workload) []*Target {
 	}
 	for _, a := range w.Addresses {
 		for _, t := range m.index.addresses[a] {
-			if t.port.Protocol != UDP && (!t.service.Kubernetes || t.service.Namespace == w.Namespace) {
+			if t.port.Protocol != UDP && t.service.Namespace == w.Namespace {
 				out = append(out, &Target{Service: t.service, Port: t.port, TargetPort: t.number})
 			}
 		}
