@@ -36,7 +36,7 @@ type ClusterInputs struct {
 func ClusterInputsFor(env *ClusterEnv, s *mesh.Scope, svc *mesh.Service) ClusterInputs {
 	in := ClusterInputs{Env: env, Service: svc, Rule: s.DestinationRule(svc), Gateway: s.Gateway}
 	if len(env.gateways) > 0 {
-		in.Network = s.Network
+		in.Network = env.networkOfClient(s)
 	}
 	if env.clusterLocal(svc.Hostname) {
 		in.Cluster = s.Cluster
@@ -46,7 +46,7 @@ func ClusterInputsFor(env *ClusterEnv, s *mesh.Scope, svc *mesh.Service) Cluster
 		in.Locality = s.Locality
 	}
 	if byLabels {
-		in.Labels = packLabels(clientLabels(s))
+		in.Labels = packLabels(topologyLabels(s.Labels, s.Locality, env.networkOfClient(s), s.Cluster, ""))
 	}
 	return in
 }

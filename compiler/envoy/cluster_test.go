@@ -260,3 +260,87 @@ func TestKeyIsReduced(t *testing.T) {
 		t.Error("clients in different places share a key although trafficDistribution looks at places")
 	}
 }
+
+func TestServicesOfOneHostShareEndpoints(t *testing.T) {
+	svc := testService()
+	other := &mesh.Service{Hostname: svc.Hostname, Namespace: svc.Namespace, Ports: []*mesh.Port{
+		{Number: 80, Name: "http", Endpoints: []*mesh.Endpoint{{Address: "198.51.100.7", Port: 80, Ready: true}}}}}
+	m := &mesh.Mesh{Services: []*mesh.Service{svc, other}}
+	env, _ := NewClusterEnv(m)
+	rs, _ := OutboundClustersFor(ClusterInputs{Env: env, Service: svc})
+	_, cla := clusterNamed(t, rs, "outbound|80||"+svc.Hostname)
+	n := 0
+	for _, g := range cla.Endpoints {
+		n += len(g.LbEndpoints)
+	}
+	if n != 6 {
+		t.Errorf("%d endpoints, want 6", n)
+	}
+}
+
+func TestClientNetworkOfItsCluster(t *testing.T) {
+	networks := &meshconfig.MeshNetworks{}
+	if err := protojson.Unmarshal([]byte(`{"networks":{"net-1":{"endpoints":[{"fromRegistry":"Kubernetes"}]},"net-2":{"gateways":[{"address":"2.2.2.2","port":15443},{"address":"gw.example.com","port":15443}]}}}`), networks); err != nil {
+		t.Fatal(err)
+	}
+	m := &mesh.Mesh{Networks: networks}
+	env, ds := NewClusterEnv(m)
+	if len(ds) != 1 || ds[0].Code != codeGatewayAddress {
+		t.Errorf("findings: %v", ds)
+	}
+	if got := ClusterInputsFor(env, &mesh.Scope{Mesh: m}, testService()).Network; got != "net-1" {
+		t.Errorf("network %q, want net-1", got)
+	}
+}
+
+func TestInboundClusters(t *testing.T) {
+	svc := testService()
+	m := &mesh.Mesh{Services: []*mesh.Service{svc}, RootNamespace: "istio-system"}
+	in := &mesh.Inbound{Mesh: m, Workload: &mesh.Workload{Addresses: []string{"10.44.0.1"}}}
+	sidecar := &networking.Sidecar{}
+	if err := protojson.Unmarshal([]byte(`{"inboundConnectionPool":{"tcp":{"maxConnections":5}},"ingress":[
+		{"port":{"number":9080,"protocol":"HTTP","name":"a"},"defaultEndpoint":"127.0.0.1:8080"},
+		{"port":{"number":9081,"protocol":"HTTP2","name":"b"},"defaultEndpoint":"unix:///var/run/sock"},
+		{"port":{"number":9082,"protocol":"TCP","name":"c"},"defaultEndpoint":"0.0.0.0:8082","connectionPool":{"tcp":{"maxConnections":4}}},
+		{"port":{"number":9083,"protocol":"TCP","name":"d"}},
+		{"port":{"number":9084,"protocol":"TCP","name":"e"},"defaultEndpoint":"10.0.0.1:80"}]}`), sidecar); err != nil {
+		t.Fatal(err)
+	}
+	in.Sidecar = &mesh.Sidecar{Object: testObject("Sidecar", "s"), Spec: sidecar}
+	rs, ds := InboundClusters(in)
+	render(t, rs, nil)
+	if len(ds) != 1 || ds[0].Code != codeIngressEndpoint || ds[0].Field != "spec.ingress[4].defaultEndpoint" {
+		t.Errorf("findings: %v", ds)
+	}
+	for _, test := range []struct {
+		name, kind string
+		max        uint32
+	}{
+		{"inbound|9080||", "STATIC", 5}, {"inbound|9081||", "STATIC", 5}, {"inbound|9082||", "STATIC", 4}, {"inbound|9083||", "ORIGINAL_DST", 5},
+		{InboundPassthroughCluster, "ORIGINAL_DST", unlimited},
+	} {
+		c, _ := clusterNamed(t, rs, test.name)
+		if got := c.CircuitBreakers.Thresholds[0].MaxConnections.GetValue(); c.GetType().String() != test.kind || got != test.max {
+			t.Errorf("%s: %s with %d connections, want %s with %d", test.name, c.GetType(), got, test.kind, test.max)
+		}
+		if (c.UpstreamBindConfig != nil) != (test.kind == "ORIGINAL_DST") {
+			t.Errorf("%s: bind %v", test.name, c.UpstreamBindConfig)
+		}
+	}
+}
+
+func BenchmarkOutboundClusters(b *testing.B) {
+	var services []*mesh.Service
+	for i := range 1000 {
+		svc := testService()
+		svc.Hostname = fmt.Sprintf("s%d.default.svc.cluster.local", i)
+		services = append(services, svc)
+	}
+	m := &mesh.Mesh{Services: services}
+	for b.Loop() {
+		env, _ := NewClusterEnv(m)
+		for _, svc := range services {
+			OutboundClustersFor(ClusterInputs{Env: env, Service: svc})
+		}
+	}
+}

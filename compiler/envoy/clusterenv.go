@@ -25,7 +25,11 @@ type ClusterEnv struct {
 	cidrs     []networkPrefix
 	family    clusterv3.Cluster_DnsLookupFamily
 	hosts     map[string]bool
+	twins     map[declaredHost][]*mesh.Service // services that share host and namespace, where there are several
+	registry  map[string]string                // network of a cluster, by MeshNetworks fromRegistry
 }
+
+type declaredHost struct{ host, namespace string }
 
 type networkGateway struct {
 	address string
@@ -47,18 +51,23 @@ func NewClusterEnv(m *mesh.Mesh) (*ClusterEnv, diag.List) {
 		autoMTLS:  m.Config.GetEnableAutoMtls() == nil || m.Config.GetEnableAutoMtls().Value,
 		plaintext: plaintextNamespaces(m),
 		gateways:  map[string][]networkGateway{},
+		twins:     map[declaredHost][]*mesh.Service{},
+		registry:  map[string]string{},
 		hosts:     make(map[string]bool, len(m.Services)),
 		family:    clusterv3.Cluster_V4_ONLY,
 	}
 	v4, v6 := false, false
 	for _, svc := range m.Services {
 		e.hosts[svc.Hostname] = true
+		k := declaredHost{svc.Hostname, svc.Namespace}
+		e.twins[k] = append(e.twins[k], svc)
 		for _, a := range svc.Addresses {
 			if p, ok := mesh.Prefix(a); ok && svc.Kubernetes {
 				v4, v6 = v4 || p.Addr().Is4(), v6 || p.Addr().Is6()
 			}
 		}
 	}
+	maps.DeleteFunc(e.twins, func(_ declaredHost, l []*mesh.Service) bool { return len(l) < 2 })
 	switch {
 	case v4 && v6:
 		e.family = clusterv3.Cluster_ALL
@@ -108,6 +117,9 @@ func (e *ClusterEnv) readNetworks() diag.List {
 		for _, ep := range networks[name].GetEndpoints() {
 			if p, err := netip.ParsePrefix(ep.GetFromCidr()); err == nil {
 				e.cidrs = append(e.cidrs, networkPrefix{p.Masked(), name})
+			}
+			if r := ep.GetFromRegistry(); r != "" && e.registry[r] == "" {
+				e.registry[r] = name
 			}
 		}
 		for _, gw := range networks[name].GetGateways() {
@@ -191,6 +203,14 @@ func externalAddresses(svc *mesh.Service) []string {
 		}
 	}
 	return out
+}
+
+// defaultCluster is the name of a cluster that has none, as Istio's registries call it.
+const defaultCluster = "Kubernetes"
+
+// networkOfClient is the network of the proxies of a scope: their own word, else that of the cluster they run in.
+func (e *ClusterEnv) networkOfClient(s *mesh.Scope) string {
+	return cmp.Or(s.Network, e.registry[cmp.Or(s.Cluster, defaultCluster)])
 }
 
 // networkOf is the network an endpoint is in: its own word, else the MeshNetworks CIDR it falls into.

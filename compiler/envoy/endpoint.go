@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -79,9 +80,21 @@ func (b *clusterBuild) groups() []*localityGroup {
 }
 
 // endpoints are those of the port; a service found by DNS that lists none is its own host name, unless that is a
-// wildcard.
+// wildcard. Another service of the same namespace that declares the same host adds its endpoints to ports of the same
+// name: discovery goes by host.
 func (b *clusterBuild) endpoints() []*mesh.Endpoint {
 	svc := b.in.Service
+	if twins := b.in.Env.twins[declaredHost{svc.Hostname, svc.Namespace}]; b.c.GetType() == clusterv3.Cluster_EDS && len(twins) > 0 {
+		out := slices.Clone(b.port.Endpoints)
+		for _, other := range twins {
+			for _, p := range other.Ports {
+				if p != b.port && other.Resolution == mesh.Static && p.Name == b.port.Name && !slices.Equal(p.Endpoints, b.port.Endpoints) {
+					out = append(out, p.Endpoints...)
+				}
+			}
+		}
+		return out
+	}
 	byName := svc.Resolution == mesh.DNS || svc.Resolution == mesh.DNSRoundRobin
 	if len(b.port.Endpoints) > 0 || !byName || strings.HasPrefix(svc.Hostname, "*") {
 		return b.port.Endpoints

@@ -85,12 +85,14 @@ func localitySensitive(m *mesh.Mesh, rule *mesh.DestinationRule, svc *mesh.Servi
 		byLocality = true
 		byLabels = byLabels || len(l.priority) > 0
 	}
+	if rule == nil {
+		look(nil, "")
+		return byLocality, byLabels
+	}
 	for _, port := range svc.Ports {
 		look(port, "")
-		if rule != nil {
-			for _, ss := range rule.Spec.GetSubsets() {
-				look(port, ss.Name)
-			}
+		for _, ss := range rule.Spec.GetSubsets() {
+			look(port, ss.Name)
 		}
 	}
 	return byLocality, byLabels
@@ -293,11 +295,7 @@ func localityMatches(l *corev3.Locality, pattern string) bool {
 		(p.SubZone == "*" || p.SubZone == "" || p.SubZone == l.GetSubZone())
 }
 
-// clientLabels are the labels of the client with its topology.
-func clientLabels(s *mesh.Scope) map[string]string {
-	return topologyLabels(s.Labels, s.Locality, s.Network, s.Cluster, "")
-}
-
+// topologyLabels are labels with where their owner is.
 func topologyLabels(labels map[string]string, locality, network, cluster, node string) map[string]string {
 	out := maps.Clone(labels)
 	if out == nil {
