@@ -17,6 +17,7 @@ import (
 	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/policies"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -60,6 +61,11 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 	addCounts(res.Foreign, foreign)
 	res.Objects = len(objects)
 	findings.Add(f...)
+	judged, _, err := policies.Eval(ctx, objects, policies.Options{Dirs: opts.PolicyDirs, Workers: workers(opts)})
+	if err != nil {
+		return nil, nil, err
+	}
+	findings.Add(judged...)
 	broken := settle(&findings, opts, false)
 	m, f := mesh.Link(objects)
 	res.Mesh = m

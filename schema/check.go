@@ -161,7 +161,7 @@ func (c *checker) explainOne(t *target, path []any, e errors.Error) diag.Diagnos
 			}
 			child, present := m[p]
 			if !present {
-				return t.finding(diag.Error, "MESHC1102", fmt.Sprintf("%s needs the field %s", where(path[:i], t.ref.Kind), p), wantHelp(next), path[:i+1])
+				return t.finding(diag.Error, shapeCode, fmt.Sprintf("%s needs the field %s", where(path[:i], t.ref.Kind), p), wantHelp(next), path[:i+1])
 			}
 			f, v = next, child
 			sh = c.shapes.of(next)
@@ -170,7 +170,7 @@ func (c *checker) explainOne(t *target, path []any, e errors.Error) diag.Diagnos
 	format, args := e.Msg()
 	if m := fmt.Sprintf(format, args...); strings.Contains(m, "required but not present") || strings.Contains(m, "incompatible list lengths") {
 		if l, ok := v.([]any); ok && len(l) == 0 {
-			return t.finding(diag.Error, "MESHC1102", where(path, t.ref.Kind)+" must not be empty", wantHelp(f), path)
+			return t.finding(diag.Error, shapeCode, where(path, t.ref.Kind)+" must not be empty", wantHelp(f), path)
 		}
 	}
 	return c.wrong(t, f, v, path)
@@ -196,11 +196,11 @@ func (c *checker) unknown(t *target, sh *shape, key string, path []any) diag.Dia
 	if owner == "" {
 		owner = where(path[:len(path)-1], t.ref.Kind)
 	}
-	return t.finding(diag.Error, "MESHC1100", fmt.Sprintf("%s has no field %q", owner, key), help, path)
+	return t.finding(diag.Error, shapeCode, fmt.Sprintf("%s has no field %q", owner, key), help, path)
 }
 
 func (c *checker) wrong(t *target, f *field, v any, path []any) diag.Diagnostic {
-	return t.finding(diag.Error, "MESHC1101", fmt.Sprintf("%s is %s, but must be %s", where(path, t.ref.Kind), show(v), wantText(f)), wantHelp(f), path)
+	return t.finding(diag.Error, shapeCode, fmt.Sprintf("%s is %s, but must be %s", where(path, t.ref.Kind), show(v), wantText(f)), wantHelp(f), path)
 }
 
 // show quotes a value for a message, shortened.
@@ -329,7 +329,7 @@ func (c *checker) oneof(t *target, group []string, m map[string]any, path []any,
 		}
 	}
 	if len(set) > 1 {
-		out.Add(t.finding(diag.Error, "MESHC1103", fmt.Sprintf("%s sets %s, but takes only one of %s", where(path, t.ref.Kind), strings.Join(set, " and "), strings.Join(group, ", ")),
+		out.Add(t.finding(diag.Error, shapeCode, fmt.Sprintf("%s sets %s, but takes only one of %s", where(path, t.ref.Kind), strings.Join(set, " and "), strings.Join(group, ", ")),
 			"Keep the one that is meant.", append(slices.Clip(path), set[1])))
 	}
 }

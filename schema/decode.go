@@ -112,7 +112,7 @@ func (c *checker) istio(o *Object, value map[string]any) diag.List {
 	var out diag.List
 	for _, k := range sortedKeys(value) {
 		if !slices.Contains([]string{"apiVersion", "kind", "metadata", "spec", "status"}, k) {
-			out.Add(o.Finding(diag.Error, "MESHC1100", fmt.Sprintf("%s has no field %q beside spec", o.Kind, k), "Fields of the object belong under spec; check the indentation.", k))
+			out.Add(o.Finding(diag.Error, shapeCode, fmt.Sprintf("%s has no field %q beside spec", o.Kind, k), "Fields of the object belong under spec; check the indentation.", k))
 		}
 	}
 	spec, present := value["spec"]
@@ -129,10 +129,11 @@ func (c *checker) istio(o *Object, value map[string]any) diag.List {
 	}
 	msg := istioMessage(o.Kind)
 	if err := decodeMessage(spec, msg); err != nil {
-		out.Add(o.Finding(diag.Error, "MESHC1104", "the spec cannot be read: "+err.Error(), "Correct the value that the message names.", "spec"))
+		out.Add(o.Finding(diag.Error, shapeCode, "the spec cannot be read: "+err.Error(), "Correct the value that the message names.", "spec"))
 		return out
 	}
 	o.Spec = msg
+	out.Add(relate(o)...)
 	return out
 }
 
@@ -167,9 +168,9 @@ func undecodable(o *Object, err error) diag.Diagnostic {
 				path = append(path, p)
 			}
 		}
-		return o.Finding(diag.Error, "MESHC1101", fmt.Sprintf("%s cannot be a %s", te.Field, te.Value), "See the Kubernetes reference for "+o.Kind+".", path...)
+		return o.Finding(diag.Error, shapeCode, fmt.Sprintf("%s cannot be a %s", te.Field, te.Value), "See the Kubernetes reference for "+o.Kind+".", path...)
 	}
-	return o.Finding(diag.Error, "MESHC1104", "the "+o.Kind+" cannot be read: "+err.Error(), "See the Kubernetes reference for "+o.Kind+".")
+	return o.Finding(diag.Error, shapeCode, "the "+o.Kind+" cannot be read: "+err.Error(), "See the Kubernetes reference for "+o.Kind+".")
 }
 
 // decodeMessage reads plain data into a message, refusing fields that the message does not have.
@@ -237,7 +238,7 @@ func (c *checker) metadata(o *Object) diag.List {
 	if s, ok := meta["creationTimestamp"].(string); ok && s != "" {
 		ts, err := time.Parse(time.RFC3339, s)
 		if err != nil {
-			out.Add(o.Finding(diag.Error, "MESHC1107", fmt.Sprintf("creationTimestamp %q is not a time", s), "Write it as 2026-01-31T12:00:00Z, or remove it.", "metadata", "creationTimestamp"))
+			out.Add(o.Finding(diag.Error, shapeCode, fmt.Sprintf("creationTimestamp %q is not a time", s), "Write it as 2026-01-31T12:00:00Z, or remove it.", "metadata", "creationTimestamp"))
 		}
 		o.Created = ts
 	}
@@ -260,7 +261,7 @@ func stringMap(o *Object, meta map[string]any, key string, out *diag.List) map[s
 	}
 	m, ok := v.(map[string]any)
 	if !ok {
-		out.Add(o.Finding(diag.Error, "MESHC1107", fmt.Sprintf("metadata.%s is %s, but must be a mapping of strings", key, show(v)), "Write one key and value per line below it.", "metadata", key))
+		out.Add(o.Finding(diag.Error, shapeCode, fmt.Sprintf("metadata.%s is %s, but must be a mapping of strings", key, show(v)), "Write one key and value per line below it.", "metadata", key))
 		return nil
 	}
 	r := make(map[string]string, len(m))
@@ -271,7 +272,7 @@ func stringMap(o *Object, meta map[string]any, key string, out *diag.List) map[s
 		case nil:
 			r[k] = ""
 		default:
-			out.Add(o.Finding(diag.Error, "MESHC1107", fmt.Sprintf("%s is %s, but must be a string", k, show(v)), "Quote the value.", "metadata", key, k))
+			out.Add(o.Finding(diag.Error, shapeCode, fmt.Sprintf("%s is %s, but must be a string", k, show(v)), "Quote the value.", "metadata", key, k))
 		}
 	}
 	return r

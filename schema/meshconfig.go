@@ -53,7 +53,9 @@ func (c *checker) meshConfigMap(o *Object, cm *corev1.ConfigMap) diag.List {
 		found := c.validate(t)
 		if !found.HasErrors() {
 			if err := decodeMessage(value, k.into); err != nil {
-				found.Add(o.Finding(diag.Error, "MESHC1104", "the key "+k.key+" cannot be read: "+err.Error(), "Correct the value that the message names.", "data", k.key))
+				found.Add(o.Finding(diag.Error, shapeCode, "the key "+k.key+" cannot be read: "+err.Error(), "Correct the value that the message names.", "data", k.key))
+			} else {
+				found.Add(meshRules(t, k.into)...)
 			}
 		}
 		out.Add(found...)
@@ -66,7 +68,7 @@ func innerDocument(o *Object, key, text string) (*source.Document, diag.List) {
 	var n yaml.Node
 	at := o.Pos("data", key)
 	bad := func(msg, help string, line int) diag.List {
-		f := o.Finding(diag.Error, "MESHC1104", "the key "+key+" "+msg, help, "data", key)
+		f := o.Finding(diag.Error, shapeCode, "the key "+key+" "+msg, help, "data", key)
 		f.Pos.Line += line
 		return diag.List{f}
 	}

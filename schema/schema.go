@@ -8,9 +8,9 @@
 // passes is decoded into the messages of istio.io/api and k8s.io/api. Documents are checked in shards, each with a CUE
 // context of its own, because contexts are not safe for concurrent use and grow.
 //
-// Codes: 1100 unknown field, 1101 wrong value, 1102 missing field, 1103 several of a one-of, 1104 undecodable, 1105 unknown kind,
-// 1106 internal annotation, 1107 wrong metadata, 1108 rule between fields, 1110 unsupported field, 1111 field without effect,
-// 1150 kind not compiled, 1151 installation of Istio.
+// Codes: IST0106 what the API server or Istio's webhook would refuse (unknown field, wrong type or value, missing field, a
+// rule between fields), IST0133 what Istio warns of; MESHC1105 unknown kind, 1106 internal annotation, 1110 unsupported field, 1111
+// field without effect on the bundle, 1150 kind not compiled, 1151 installation of Istio.
 package schema
 
 import (

@@ -1,0 +1,47 @@
+# meshc. Needs Go; tests with real proxies also need Linux, root, iproute2 and iptables, and say so where they are skipped.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help build test demo lint bench fuzz golden tools clean
+
+ifdef CI
+export MESHC_REQUIRE_ALL := 1
+endif
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+build: ## bin/meshc
+	go build -trimpath -o bin/meshc ./cmd/meshc
+
+tools: ## the Envoy that tests and demo run, into .cache/
+	@.ci/tools
+
+test: tools ## vet, format and all tests, with real Envoys where possible
+	go vet ./...
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "not formatted (run gofmt -w):"; echo "$$bad"; exit 1; }
+	go test -timeout 30m ./...
+
+demo: tools ## bookinfo through real Envoys, with a change of the split while requests run
+	go run ./internal/lab/demo
+
+lint: ## vet, format, golangci-lint if it is there
+	go vet ./...
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "$$bad"; exit 1; }
+	@if command -v golangci-lint >/dev/null; then golangci-lint run; else echo "golangci-lint is not installed: left out"; fi
+
+SERVICES ?= 1000
+bench: ## time and memory of compile and serve on a large mesh (SERVICES=1000)
+	go run ./internal/bench -services $(SERVICES)
+
+FUZZTIME ?= 30s
+fuzz: ## every fuzz target for FUZZTIME=30s
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r d; do \
+	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$d"/*_test.go | cut -c6-); do \
+	    echo "$$d $$f"; go test "$$d" -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME); done; done
+
+golden: ## rewrite expected outputs; read the diff before committing
+	go test ./internal/diag ./golden/... -update
+
+clean: ## what build, test and demo made
+	rm -rf bin dist

@@ -1,0 +1,68 @@
+// Package meshc_test holds the packages of this module to the picture in docs/architecture.md.
+package meshc_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayImport lists, for each package, which packages of this module it may import, by path below the module; a trailing
+// slash takes all below. What is not listed here may import none, and a new package has to be added.
+var mayImport = map[string][]string{
+	"internal/diag":   {},
+	"internal/source": {"internal/diag"},
+	"internal/config": {"internal/diag"},
+	"schema":          {"internal/diag", "internal/source"},
+	"policies":        {"internal/diag", "internal/source", "schema"},
+	"compiler/load":   {"internal/diag", "internal/source"},
+	"compiler/mesh":   {"internal/diag", "internal/source", "schema"},
+	"compiler/envoy":  {"internal/diag", "internal/source", "schema", "compiler/mesh"},
+	"compiler/bundle": {"internal/diag"},
+	"compiler/trace":  {"internal/diag", "compiler/bundle"},
+	"compiler":        {"internal/diag", "internal/source", "schema", "policies", "compiler/"},
+	"server":          {"compiler/bundle"},
+	"cmd/meshc":       {"internal/diag", "internal/source", "internal/config", "schema", "policies", "compiler", "compiler/", "server"},
+}
+
+// tests and tools of the project itself may use everything.
+var free = []string{"golden", "internal/lab", "internal/bench", "internal/meshgen", "internal/envoytest", "internal/bootstrap", "internal/seed", "examples"}
+
+func TestImports(t *testing.T) {
+	const module = "github.com/meshc/meshc"
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		path := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		below := func(f string) bool { return path == f || strings.HasPrefix(path, f+"/") }
+		if path == "" || slices.ContainsFunc(free, below) {
+			continue
+		}
+		allowed, known := mayImport[path]
+		if !known {
+			t.Errorf("package %s is not in the table of imports", path)
+		}
+		for _, i := range p.Imports {
+			own, ok := strings.CutPrefix(i, module+"/")
+			fits := func(a string) bool { return own == a || strings.HasSuffix(a, "/") && strings.HasPrefix(own, a) }
+			if ok && !slices.ContainsFunc(allowed, fits) {
+				t.Errorf("package %s imports %s, which its place in the design does not allow", path, own)
+			}
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package schema
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/meshc/meshc/internal/diag"
+)
+
+// shapeCode is the code of all that the API server or Istio's webhook refuses.
+const shapeCode = "IST0106"
+
+// rules collects what breaks the rules between the fields of one object.
+type rules struct {
+	o   *Object
+	out diag.List
+}
+
+// at is a path below spec.
+type at []any
+
+func (p at) to(e ...any) at { return append(slices.Clip(p), e...) }
+
+func (r *rules) bad(p at, help, format string, args ...any) {
+	r.out.Add(r.o.Finding(diag.Error, shapeCode, fmt.Sprintf(format, args...), help, append([]any{"spec"}, p...)...))
+}
+
+var (
+	label     = regexp.MustCompile(`^[A-Za-z0-9]([-_A-Za-z0-9]{0,61}[A-Za-z0-9])?$`)
+	dnsLabel  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	header    = regexp.MustCompile(`^:?[-_A-Za-z0-9!#$&'*+.^|~]+$`)
+	unescaped = regexp.MustCompile(`%(%|[A-Z_0-9]+(\([^)]*\))?(:[0-9]+)?%)`)
+)
+
+// fqdn tells why a name is not a host name; "" if it is one.
+func fqdn(s string) string {
+	if s == "" {
+		return "is empty"
+	}
+	if len(s) > 255 {
+		return "is longer than 255 characters"
+	}
+	for _, l := range strings.Split(strings.TrimSuffix(s, "."), ".") {
+		if !label.MatchString(l) {
+			return fmt.Sprintf("has the part %q, which is no DNS label", l)
+		}
+	}
+	return ""
+}
+
+// wildcard is fqdn for a name that may begin with "*.", or, if partial, with "*" and the end of a label.
+func wildcard(s string, partial bool) string {
+	if s == "*" {
+		return ""
+	}
+	if strings.HasPrefix(s, "*") && !strings.HasPrefix(s, "*.") {
+		if !partial {
+			return "has a * that does not stand for a whole label"
+		}
+		return fqdn(strings.TrimLeft(s[1:], "-"))
+	}
+	return fqdn(strings.TrimPrefix(s, "*."))
+}
+
+const hostHelp = "Write a host name as reviews.default.svc.cluster.local; * may only be its whole first label."
+
+func (r *rules) host(p at, s string) {
+	if why := fqdn(s); why != "" {
+		r.bad(p, hostHelp, "the host %q %s", s, why)
+	}
+}
+
+func (r *rules) wildcardHost(p at, s string) { r.pattern(p, s, true) }
+
+// listenedHost is wildcardHost for what becomes a server name or a scope, where * stands for whole labels.
+func (r *rules) listenedHost(p at, s string) { r.pattern(p, s, false) }
+
+func (r *rules) pattern(p at, s string, partial bool) {
+	if why := wildcard(s, partial); why != "" {
+		if _, err := netip.ParseAddr(s); err == nil {
+			return
+		}
+		r.bad(p, hostHelp, "the host %q %s", s, why)
+	}
+}
+
+func (r *rules) port(p at, n uint32) {
+	if n < 1 || n > 65535 {
+		r.bad(p, "Use a port from 1 to 65535.", "the port %d is not in the range 1 to 65535", n)
+	}
+}
+
+// duration holds a length of time to at least 1ms, in whole milliseconds.
+func (r *rules) duration(p at, d *durationpb.Duration) {
+	if d == nil {
+		return
+	}
+	switch v := d.AsDuration(); {
+	case v < time.Millisecond:
+		r.bad(p, "Use at least 1ms.", "the duration %s is less than 1ms", v)
+	case v%time.Millisecond != 0:
+		r.bad(p, "Round it to milliseconds.", "the duration %s is finer than a millisecond", v)
+	}
+}
+
+// durationOrZero is duration where 0 switches something off.
+func (r *rules) durationOrZero(p at, d *durationpb.Duration) {
+	if d.AsDuration() != 0 {
+		r.duration(p, d)
+	}
+}
+
+func (r *rules) percent(p at, v float64) {
+	if v != 0 && (v < 0.0001 || v > 100) {
+		r.bad(p, "Use 0, or a number from 0.0001 to 100.", "the percentage %v is out of range", v)
+	}
+}
+
+func (r *rules) headerName(p at, s string) {
+	if !header.MatchString(s) {
+		r.bad(p, "Use letters, digits and dashes.", "%q is not a header name", s)
+	}
+}
+
+// headerValue refuses a % that begins no Envoy command operator and is not doubled.
+func (r *rules) headerValue(p at, s string) {
+	if strings.Contains(unescaped.ReplaceAllString(s, ""), "%") {
+		r.bad(p, "Write %% for a percent sign.", "the header value %q has a %% that ends nowhere", s)
+	}
+}
+
+func (r *rules) regex(p at, s string) {
+	if _, err := regexp.Compile(s); err != nil {
+		r.bad(p, "Write it in RE2 syntax.", "the regular expression %q is invalid: %v", s, err)
+	}
+}
+
+func (r *rules) exportTo(p at, list []string, service bool) {
+	seen := map[string]bool{}
+	for i, e := range list {
+		q := p.to(i)
+		switch {
+		case seen[e]:
+			r.bad(q, "Name each namespace once.", "%q stands in exportTo twice", e)
+		case e == "~" && !service:
+			r.bad(q, "Use . for the object's own namespace.", "exportTo \"~\" hides the object from all, which only a ServiceEntry may do")
+		case e != "*" && e != "." && e != "~" && !dnsLabel.MatchString(e):
+			r.bad(q, "Use a namespace, \".\" for the own one or \"*\" for all.", "exportTo %q is not a namespace", e)
+		}
+		seen[e] = true
+	}
+	if len(list) > 1 && (seen["*"] || seen["~"]) {
+		r.bad(p, "Keep \"*\" (or \"~\") alone, or name namespaces.", "exportTo mixes all or none with single namespaces")
+	}
+}
+
+// labels checks a selector.
+func (r *rules) labels(p at, m map[string]string) {
+	for _, k := range sortedStrings(m) {
+		switch {
+		case k == "":
+			r.bad(p, "Write a label's name before the colon.", "a selector has an empty label name")
+		case strings.Contains(k, "*"), strings.Contains(m[k], "*"):
+			r.bad(p.to(k), "Labels match exactly; write out the value.", "the selector %s=%s has a wildcard", k, m[k])
+		case len(m[k]) > 63 || (m[k] != "" && !labelValue.MatchString(m[k])):
+			r.bad(p.to(k), "Use at most 63 letters, digits, '-', '_' and '.'.", "%q is not a label value", m[k])
+		case !labelKey.MatchString(k):
+			r.bad(p.to(k), "Use letters, digits, '-', '_' and '.', after an optional DNS prefix and '/'.", "%q is not a label name", k)
+		}
+	}
+}
+
+var (
+	labelValue = regexp.MustCompile(`^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$`)
+	labelKey   = regexp.MustCompile(`^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$`)
+)
+
+// address checks an IP address or CIDR block.
+func ipOrCIDR(s string) bool {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return true
+	}
+	_, err := netip.ParsePrefix(s)
+	return err == nil
+}

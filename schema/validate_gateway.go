@@ -1,0 +1,161 @@
+package schema
+
+import (
+	"slices"
+	"strings"
+
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/internal/diag"
+)
+
+// gateway checks what relates the fields of a Gateway.
+func (r *rules) gateway(g *networking.Gateway) {
+	if len(g.Servers) == 0 {
+		r.bad(at{"servers"}, "Add a server with port and hosts.", "the Gateway has no server")
+	}
+	names := map[string]bool{}
+	for i, s := range g.Servers {
+		p := at{"servers", i}
+		r.server(p, s)
+		if n := s.GetPort().GetName(); n != "" {
+			if names[n] {
+				r.bad(p.to("port", "name"), "Name each port differently.", "the port name %q is used twice", n)
+			}
+			names[n] = true
+		}
+	}
+}
+
+// plainText and encrypted are the protocols a server of a Gateway takes.
+func plainText() []string {
+	return []string{"HTTP", "HTTP2", "GRPC", "GRPC-WEB", "MONGO", "REDIS", "MYSQL", "TCP"}
+}
+func encrypted() []string { return []string{"HTTPS", "TLS"} }
+
+func (r *rules) protocol(p at, s string) {
+	known := append(plainText(), append(encrypted(), "UDP", "TCP-TLS", "HTTP_PROXY", "HBONE")...)
+	if !slices.Contains(known, strings.ToUpper(s)) {
+		r.bad(p, "Use "+strings.Join(append(plainText(), encrypted()...), ", ")+".", "%q is not a protocol", s)
+	}
+}
+
+func (r *rules) server(p at, s *networking.Server) {
+	if len(s.Hosts) == 0 {
+		r.bad(p.to("hosts"), "Add \"*\" or the names to serve.", "the server has no hosts")
+	}
+	for i, h := range s.Hosts {
+		r.serverHost(p.to("hosts", i), h)
+	}
+	if s.Port == nil {
+		r.bad(p, "Add port.", "the server has no port")
+		return
+	}
+	unix := strings.HasPrefix(s.Bind, "/") || strings.HasPrefix(s.Bind, "@") || strings.HasPrefix(s.Bind, "unix:")
+	if unix {
+		if s.Port.Number != 0 {
+			r.bad(p.to("port", "number"), "Use 0.", "a server on a unix socket has no port number")
+		}
+	} else {
+		r.port(p.to("port", "number"), s.Port.Number)
+		if s.Bind != "" && !ipOrCIDR(s.Bind) {
+			r.bad(p.to("bind"), "Use an IP address or a path.", "%q is no address to listen on", s.Bind)
+		}
+	}
+	if s.Port.Name == "" {
+		r.bad(p.to("port", "name"), "Name the port.", "the port has no name")
+	}
+	protocol := strings.ToUpper(s.Port.Protocol)
+	if !slices.Contains(append(plainText(), encrypted()...), protocol) {
+		r.bad(p.to("port", "protocol"), "Use "+strings.Join(append(plainText(), encrypted()...), ", ")+".", "%q is not a protocol of a Gateway", s.Port.Protocol)
+	}
+	r.serverTLS(p.to("tls"), s.Tls)
+	switch {
+	case slices.Contains(encrypted(), protocol) && s.Tls == nil:
+		r.bad(p, "Add tls.", "a server of protocol %s needs tls settings", protocol)
+	case protocol == "HTTP" || protocol == "HTTP2" || protocol == "GRPC" || protocol == "GRPC-WEB":
+		if s.Tls != nil && s.Tls.Mode != networking.ServerTLSSettings_PASSTHROUGH {
+			r.bad(p.to("tls"), "Use protocol HTTPS, or remove tls.", "a server of protocol %s speaks plain text and takes no certificates", protocol)
+		}
+	}
+}
+
+func (r *rules) serverHost(p at, h string) {
+	name := h
+	if ns, rest, ok := strings.Cut(h, "/"); ok {
+		name = rest
+		if ns != "*" && ns != "." && (ns != "~" || r.o.Annotations["internal.istio.io/gateway-semantics"] != "gateway") && !dnsLabel.MatchString(ns) {
+			r.bad(p, "Write NAMESPACE/HOST, ./HOST or */HOST.", "%q is not a namespace", ns)
+		}
+	}
+	r.listenedHost(p, name)
+}
+
+func (r *rules) serverTLS(p at, t *networking.ServerTLSSettings) {
+	if t == nil {
+		return
+	}
+	mode := t.Mode.String()
+	if t.CredentialName != "" && len(t.CredentialNames) > 0 {
+		r.bad(p.to("credentialNames"), "Use credentialNames alone.", "credentialName and credentialNames exclude each other")
+	}
+	for i, h := range t.VerifyCertificateHash {
+		if n := len(strings.ReplaceAll(h, ":", "")); n != 64 {
+			r.bad(p.to("verifyCertificateHash", i), "Write the SHA-256 in 64 hex digits.", "the certificate hash has %d digits", n)
+		}
+	}
+	for i, h := range t.VerifyCertificateSpki {
+		if len(h) != 44 {
+			r.bad(p.to("verifyCertificateSpki", i), "Write the SHA-256 in base64.", "the hash of a public key has %d characters, but 44 are due", len(h))
+		}
+	}
+	switch t.Mode {
+	case networking.ServerTLSSettings_ISTIO_MUTUAL:
+		for _, f := range [...]struct{ name, v string }{{"serverCertificate", t.ServerCertificate}, {"privateKey", t.PrivateKey}, {"caCertificates", t.CaCertificates}, {"credentialName", t.CredentialName}} {
+			if f.v != "" {
+				r.bad(p.to(f.name), "Remove it.", "mode ISTIO_MUTUAL uses the workload's own certificate, not %s", f.name)
+			}
+		}
+		if len(t.CredentialNames) > 0 {
+			r.bad(p.to("credentialNames"), "Remove it.", "mode ISTIO_MUTUAL uses the workload's own certificate, not credentialNames")
+		}
+		return
+	case networking.ServerTLSSettings_PASSTHROUGH, networking.ServerTLSSettings_AUTO_PASSTHROUGH:
+		if t.ServerCertificate != "" || t.PrivateKey != "" || t.CaCertificates != "" || t.CredentialName != "" || len(t.CredentialNames) > 0 {
+			r.out.Add(r.o.Finding(diag.Warning, "IST0133", "mode "+mode+" does not end TLS here, so certificates have no effect", "Remove them, or use mode SIMPLE.", append([]any{"spec"}, p...)...))
+		}
+		return
+	}
+	mutual := t.Mode == networking.ServerTLSSettings_MUTUAL || t.Mode == networking.ServerTLSSettings_OPTIONAL_MUTUAL
+	sources := 0
+	for _, set := range [...]bool{t.CredentialName != "" || len(t.CredentialNames) > 0, t.ServerCertificate != "" && t.PrivateKey != "", len(t.TlsCertificates) > 0} {
+		if set {
+			sources++
+		}
+	}
+	if sources > 1 {
+		r.bad(p, "Keep one of them.", "certificates come from more than one of credentialName, serverCertificate with privateKey, and tlsCertificates")
+		return
+	}
+	if t.CredentialName != "" || len(t.CredentialNames) > 0 {
+		return
+	}
+	if mutual && t.CaCertificates == "" {
+		r.bad(p, "Add caCertificates or credentialName.", "mode %s needs the certificate authority of the clients", mode)
+	}
+	if len(t.TlsCertificates) == 0 {
+		r.keyPair(p, mode, t.ServerCertificate, t.PrivateKey)
+	}
+	for i, c := range t.TlsCertificates {
+		r.keyPair(p.to("tlsCertificates", i), mode, c.ServerCertificate, c.PrivateKey)
+	}
+}
+
+func (r *rules) keyPair(p at, mode, cert, key string) {
+	if cert == "" {
+		r.bad(p, "Add credentialName, or serverCertificate.", "mode %s needs a server certificate", mode)
+	}
+	if key == "" {
+		r.bad(p, "Add credentialName, or privateKey.", "mode %s needs a private key", mode)
+	}
+}
