@@ -57,7 +57,7 @@ func (s *stream) acknowledge(k kind, nonce string, refusal *rpcstatus.Status) {
 	}
 	s.nacks = append(s.nacks, n)
 	sub.refused = append(sub.refused, answered)
-	if k < listeners && s.settled {
+	if k <= endpoints && s.settled {
 		s.blocked = true
 	}
 	s.srv.log.Error("proxy refused configuration", "node", s.node.ID, "type", k.String(), "bundle", s.view.gen.bundle.Digest.String(),

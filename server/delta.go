@@ -47,11 +47,14 @@ func (s *stream) deltaRequest(req *discoveryv3.DeltaDiscoveryRequest) error {
 	if req.GetResponseNonce() != "" {
 		s.acknowledge(k, req.GetResponseNonce(), req.GetErrorDetail())
 	}
+	if k == secrets {
+		s.targetSecrets(req.GetResourceNamesSubscribe())
+	}
 	firstOfKind := !sub.asked
 	sub.asked = true
 	if firstOfKind {
 		s.resume(k, req.GetInitialResourceVersions())
-		if len(req.GetResourceNamesSubscribe()) == 0 {
+		if len(req.GetResourceNamesSubscribe()) == 0 && k != secrets {
 			sub.wildcard = true
 			sub.answer = len(req.GetInitialResourceVersions()) == 0
 		}
@@ -102,6 +105,10 @@ func (s *stream) subscribe(k kind, names []string, initial map[string]string) {
 		case k == virtualHosts && s.virtualHosts(sub, name):
 			sub.answer = sub.answer || len(initial) == 0
 		case known && s.hasName(k, id):
+		case k == secrets:
+			if !known {
+				sub.other(name) // it comes when there is one; Envoy waits
+			}
 		default:
 			if !known {
 				sub.other(name)
@@ -137,7 +144,7 @@ func (s *stream) virtualHosts(sub *subscription, name string) bool {
 func (s *stream) hasName(k kind, nameID int32) bool {
 	list := s.reg.list(k)
 	has := false
-	s.view.target[k].each(func(id int32) { has = has || list[id].nameID == nameID })
+	s.target(k).each(func(id int32) { has = has || list[id].nameID == nameID })
 	return has
 }
 
@@ -158,6 +165,9 @@ func (s *stream) unsubscribe(k kind, names []string) {
 			gone.set(id)
 		}
 		delete(sub.others, name)
+		if k == secrets {
+			delete(s.secretNames, name)
+		}
 		delete(sub.stale, name)
 		groups[name] = k == virtualHosts
 	}

@@ -44,7 +44,13 @@ func (srv *Server) open(g grpc.ServerStream, m *corev3.Node, delta bool) (*strea
 		if err := srv.mayHave(g, c, n); err != nil {
 			return nil, srv.refuse(n, "identity", codes.PermissionDenied, err)
 		}
-		s := &stream{srv: srv, node: n, delta: delta, done: g.Context().Done(), since: time.Now(), send: func(r *raw) error { return g.SendMsg(r) }}
+		account := n.ServiceAccount
+		if srv.opts.TLSCert != "" {
+			if _, _, account, err = spiffe(g); err != nil {
+				return nil, srv.refuse(n, "identity", codes.PermissionDenied, err)
+			}
+		}
+		s := &stream{srv: srv, account: account, node: n, delta: delta, done: g.Context().Done(), since: time.Now(), send: func(r *raw) error { return g.SendMsg(r) }}
 		if err := s.aim(gen.view(c)); err != nil {
 			return nil, status.Error(codes.Internal, err.Error())
 		}

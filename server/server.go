@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,10 @@ type Options struct {
 	TLSCert, TLSKey, TLSCA        string // files of the server's certificate and key, and of the CA of the proxies
 	TrustDomain                   string // of the proxies; "": whatever the CA signs
 	InsecurePlaintextOnAnyAddress bool   // serve configuration without TLS beyond loopback
+
+	SecretsDir string // SDS from files; "": none; see secretDir for the layout
+	// InsecureSecretsWithoutTLS hands secrets to whoever connects and says it is the workload.
+	InsecureSecretsWithoutTLS bool
 
 	Grace      time.Duration // how long a cluster that is gone stays; default 5 s; negative: none
 	AckTimeout time.Duration // how long dependent changes wait for an acknowledgement; default 15 s
@@ -76,6 +81,9 @@ type Server struct {
 	gen      atomic.Pointer[generation]
 	refusals refusalLog
 
+	secretsMu sync.Mutex
+	secrets   *secretDir
+
 	mu       sync.Mutex
 	streams  map[*stream]struct{}
 	draining bool
@@ -84,10 +92,14 @@ type Server struct {
 
 // Run serves until the context ends, then drains.
 func Run(ctx context.Context, o Options) error {
+	if o.SecretsDir != "" && o.TLSCert == "" && !o.InsecureSecretsWithoutTLS {
+		return errors.New("secrets are handed out over TLS only, to proxies with a certificate: give --tls-cert, --tls-key and --tls-ca, or --insecure-secrets-without-tls to give them to whoever asks")
+	}
 	b, err := bundle.Read(o.BundlePath)
 	if err != nil {
 		return err
 	}
+	debug.FreeOSMemory() // reading leaves more behind than the bundle itself
 	srv := New(b, o)
 	lis, err := listen(srv.opts)
 	if err != nil {
@@ -111,6 +123,9 @@ func Run(ctx context.Context, o Options) error {
 	defer cancel()
 	if o.Watch {
 		go srv.watch(ctx)
+	}
+	if srv.secrets != nil {
+		go srv.watchSecrets(ctx)
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- g.Serve(lis) }()
@@ -155,6 +170,9 @@ func New(b *bundle.Bundle, o Options) *Server {
 	srv := &Server{opts: o, log: o.Log, streams: map[*stream]struct{}{}}
 	srv.gen.Store(newGeneration(b, nil))
 	srv.metrics = newMetrics(srv)
+	if o.SecretsDir != "" {
+		srv.secrets = &secretDir{root: o.SecretsDir, last: map[string]loaded{}}
+	}
 	return srv
 }
 

@@ -50,6 +50,10 @@ func (s *stream) sotwRequest(req *discoveryv3.DiscoveryRequest) error {
 			return nil // crossed with a newer response; the proxy asks again when it has that
 		}
 	}
+	if k == secrets {
+		s.secretNames = nil
+		s.targetSecrets(req.GetResourceNames())
+	}
 	firstOfKind := !sub.asked
 	sub.asked = true
 	if k == clusters || k == listeners {

@@ -24,21 +24,25 @@ type stream struct {
 	done  <-chan struct{}
 	since time.Time
 
-	mu       sync.Mutex
-	view     *view
-	reg      *registry // of held
-	subs     [kinds]subscription
-	sending  bool
-	failed   error
-	nonce    uint64
-	settled  bool      // has had a whole configuration: changes are updates from now on
-	blocked  bool      // clusters or endpoints were refused: what depends on them is held back
-	deadline time.Time // for acknowledgements that a change waits for
-	removeAt time.Time // when clusters that are gone may be removed
-	timer    *time.Timer
-	nacks    []nackStatus
-	fresh    map[string]struct{} // route configurations just sent: their virtual hosts follow, or word that there are none
-	lost     string              // why the current bundle has nothing for the node, which keeps what it has
+	account string // service account: of the certificate, or what the node says where there is none
+
+	mu           sync.Mutex
+	view         *view
+	reg          *registry // of held
+	subs         [kinds]subscription
+	sending      bool
+	failed       error
+	nonce        uint64
+	settled      bool      // has had a whole configuration: changes are updates from now on
+	blocked      bool      // clusters or endpoints were refused: what depends on them is held back
+	deadline     time.Time // for acknowledgements that a change waits for
+	removeAt     time.Time // when clusters that are gone may be removed
+	timer        *time.Timer
+	nacks        []nackStatus
+	fresh        map[string]struct{} // route configurations just sent: their virtual hosts follow, or word that there are none
+	secretNames  map[string]string   // asked for → why there is none
+	secretTarget bitset
+	lost         string // why the current bundle has nothing for the node, which keeps what it has
 }
 
 // subscription is what a proxy wants and has of one kind.
@@ -227,9 +231,17 @@ func (s *stream) wake(now, at time.Time) {
 	})
 }
 
+// target is what the proxy should have.
+func (s *stream) target(k kind) bitset {
+	if k == secrets {
+		return s.secretTarget
+	}
+	return s.view.target[k]
+}
+
 // diff compares what the proxy should have with what it holds.
 func (s *stream) diff(k kind) *plan {
-	sub, target := &s.subs[k], s.view.target[k]
+	sub, target := &s.subs[k], s.target(k)
 	p := &plan{kind: k}
 	var list []*entry
 	entryOf := func(id int32) *entry {
@@ -374,6 +386,9 @@ func (s *stream) aim(v *view) error {
 		s.translate(v.gen.reg)
 	}
 	s.view, s.blocked, s.removeAt = v, false, time.Time{}
+	if len(s.secretNames) > 0 {
+		s.targetSecrets(nil) // numbers may be new
+	}
 	s.adopt()
 	s.retry()
 	return nil
@@ -388,7 +403,7 @@ func (s *stream) retry() {
 		for _, r := range sub.refused {
 			changed := len(r.ids) == 0
 			for _, id := range r.ids {
-				changed = changed || !s.view.target[k].has(id)
+				changed = changed || !s.target(kind(k)).has(id)
 			}
 			if !changed {
 				kept = append(kept, r)

@@ -45,6 +45,8 @@ Beyond loopback the server wants TLS: --tls-cert, --tls-key and the CA of the pr
 	f.StringVar(&o.TLSCA, "tls-ca", "", "CA that signs the proxies' certificates")
 	f.StringVar(&o.TrustDomain, "trust-domain", "", "trust domain of the proxies (default: whatever the CA signs)")
 	f.BoolVar(&o.InsecurePlaintextOnAnyAddress, "insecure-plaintext-on-any-address", false, "serve the mesh's configuration to anybody who can connect")
+	f.StringVar(&o.SecretsDir, "secrets", "", "directory of certificates and keys to hand out by SDS")
+	f.BoolVar(&o.InsecureSecretsWithoutTLS, "insecure-secrets-without-tls", false, "hand out private keys to anybody who can connect")
 	f.DurationVar(&o.Grace, "grace", 0, "how long a cluster that is gone stays with the proxies (default 5s)")
 	f.DurationVar(&o.Drain, "drain", 0, "how long connections may go on after the end (default 2s)")
 	return c
