@@ -309,11 +309,11 @@ func (c *checker) attributes(t *target, sh *shape, v any, path []any, out *diag.
 		at := append(slices.Clip(path), key)
 		switch {
 		case f.unsupported != "":
-			sev := c.lenient()
+			sev, code := c.lenient(), "MESHC1110"
 			if f.always {
-				sev = diag.Error
+				sev, code = diag.Error, shapeCode
 			}
-			out.Add(t.finding(sev, "MESHC1110", fmt.Sprintf("%s is not supported: %s", key, f.unsupported), "Remove the field.", at))
+			out.Add(t.finding(sev, code, fmt.Sprintf("%s is not supported: %s", key, f.unsupported), "Remove the field.", at))
 		case f.ignored != "":
 			out.Add(t.finding(diag.Info, "MESHC1111", fmt.Sprintf("%s has no effect on the bundle: %s", key, f.ignored), "Leave it to the part that reads it, or remove it.", at))
 		}

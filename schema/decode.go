@@ -97,6 +97,9 @@ func (c *checker) check(d *source.Document) (*Object, diag.List) {
 	o := &Object{APIVersion: d.APIVersion, Kind: d.Kind, Namespace: d.Namespace, Name: d.Name, Doc: d}
 	out := c.metadata(o)
 	value, _ := tidy(d.Value).(map[string]any)
+	if out.HasErrors() {
+		delete(value, "metadata") // reported already
+	}
 	if source.Classify(d.APIVersion, d.Kind) == source.Istio {
 		out.Add(c.istio(o, value)...)
 	} else {

@@ -229,6 +229,10 @@ func (r *Result) unique(lenient bool) diag.List {
 			kept = append(kept, d)
 			continue
 		}
+		if meshFile(d.File) != "" && meshFile(kept[i].File) != "" && meshFile(d.File) != meshFile(kept[i].File) {
+			joinMesh(kept[i], d)
+			continue
+		}
 		out.Add(repeat(kept[i], d, lenient))
 		if kept[i].Digest != d.Digest {
 			kept[i] = d
@@ -236,6 +240,18 @@ func (r *Result) unique(lenient bool) diag.List {
 	}
 	r.Documents = kept
 	return out
+}
+
+// joinMesh makes one ConfigMap of meshconfig.yaml and meshnetworks.yaml.
+func joinMesh(into, d *source.Document) {
+	to, from := into.Value["data"].(map[string]any), d.Value["data"].(map[string]any)
+	for k, v := range from {
+		to[k] = v
+	}
+	into.Node.Content[1].Content = append(into.Node.Content[1].Content, d.Node.Content[1].Content...)
+	if sum, err := digest(into.Value); err == nil {
+		into.Digest = sum
+	}
 }
 
 func repeat(before, d *source.Document, lenient bool) diag.Diagnostic {

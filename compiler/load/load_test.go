@@ -124,3 +124,81 @@ func TestStdin(t *testing.T) {
 		t.Fatal(err, diags, res)
 	}
 }
+
+func TestBareMeshConfig(t *testing.T) {
+	res, diags := load(t, write(t, "meshconfig.yaml", "accessLogFile: /dev/stdout\n", "meshnetworks.yaml", "networks: {}\n"))
+	if len(diags) != 0 || len(res.Documents) != 1 || res.Documents[0].Ref().String() != "ConfigMap istio-system/istio" {
+		t.Fatal(diags, res)
+	}
+	if data := res.Documents[0].Value["data"].(map[string]any); len(data) != 2 {
+		t.Error(data)
+	}
+}
+
+func TestScalars(t *testing.T) {
+	res, diags := load(t, write(t, "a.yaml", objectText("Sidecar", "a")+`spec:
+  a: [on, yes, y, No, "on", 2001-01-01, 9007199254740993, 1.0, 1e3, 0777, 0x10, 1_000, ~, null, "1"]
+  <<: {b: 1, c: 2}
+  b: 3
+  on: key
+`))
+	if len(diags) != 0 {
+		t.Fatal(diags)
+	}
+	got := fmt.Sprintf("%#v", res.Documents[0].Value["spec"])
+	want := `map[string]interface {}{"a":[]interface {}{true, true, true, false, "on", "2001-01-01", 9007199254740993, 1, 1000, 511, 16, 1000, interface {}(nil), interface {}(nil), "1"}, "b":3, "c":2, "true":"key"}`
+	if got != want {
+		t.Errorf("got\n%s, want\n%s", got, want)
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add(objectText("Sidecar", "a") + "spec: {egress: [{hosts: ['*/*']}]}\n---\n# next\n" + objectText("Gateway", "b"))
+	f.Add("apiVersion: v1\nkind: List\nitems:\n- &x {apiVersion: v1, kind: Service, metadata: {name: a}}\n- *x\n")
+	f.Add("a: &a [*a]\n")
+	f.Add("{{ if .x }}\nkind: {{ .y }}\n")
+	f.Add("? [a]\n: b\n<<: [1]\n")
+	f.Add("\ufeffapiVersion: v1\r\nkind: Service\r\nmetadata: {name: !!binary YQ==}\r\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		res, diags, err := Load(context.Background(), []string{"-"}, Options{Stdin: strings.NewReader(text)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range diags {
+			if d.Pos.File == "" || d.Pos.Line < 1 || d.Message == "" || d.Help == "" {
+				t.Errorf("incomplete: %+v", d)
+			}
+		}
+		for _, d := range res.Documents {
+			if d.Kind == "" || d.APIVersion == "" || d.Value == nil {
+				t.Errorf("incomplete: %+v", d)
+			}
+		}
+	})
+}
+
+func BenchmarkLoad(b *testing.B) {
+	var files []string
+	const n = 500
+	for i := range n {
+		files = append(files, fmt.Sprintf("f%d.yaml", i), objectText("VirtualService", fmt.Sprintf("v%d", i))+`spec:
+  hosts: [reviews]
+  http:
+  - match:
+    - uri: {prefix: /v1}
+    route:
+    - destination: {host: reviews, subset: v1, port: {number: 9080}}
+      weight: 90
+    - destination: {host: reviews, subset: v2}
+      weight: 10
+    timeout: 1h
+`)
+	}
+	dir := write(b, files...)
+	for b.Loop() {
+		if res, diags := load(b, dir); len(diags) > 0 || len(res.Documents) != n {
+			b.Fatal(diags)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/n, "µs/object")
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -139,7 +140,37 @@ func (p *parser) other(n *yaml.Node) {
 		p.template(n.Line)
 		return
 	}
+	if key := meshFile(p.file.name); key != "" && n.Kind == yaml.MappingNode {
+		p.mesh(key)
+		return
+	}
 	p.out.foreign[NotKubernetes]++
+}
+
+// meshFile tells by the name of a file whether it holds the bare settings of a mesh, and under which key of the
+// ConfigMap istio they belong.
+func meshFile(name string) string {
+	switch strings.TrimSuffix(strings.TrimSuffix(path.Base(name), ".yaml"), ".yml") {
+	case "meshconfig":
+		return "mesh"
+	case "meshnetworks":
+		return "meshNetworks"
+	}
+	return ""
+}
+
+// mesh wraps a file with bare settings into the ConfigMap istio of istio-system, whose lines are those of the file.
+func (p *parser) mesh(key string) {
+	text := string(p.file.data)
+	d := &source.Document{File: p.file.name, APIVersion: "v1", Kind: "ConfigMap", Namespace: "istio-system", Name: "istio"}
+	d.Value = map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "istio", "namespace": "istio-system"}, "data": map[string]any{key: text}}
+	word := func(s string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: s, Line: 1, Column: 1} }
+	d.Node = &yaml.Node{Kind: yaml.MappingNode, Line: 1, Column: 1, Content: []*yaml.Node{word("data"),
+		{Kind: yaml.MappingNode, Line: 1, Column: 1, Content: []*yaml.Node{word(key), {Kind: yaml.ScalarNode, Style: yaml.LiteralStyle, Value: text, Line: 0, Column: 1}}}}}
+	if sum, err := digest(d.Value); err == nil {
+		d.Digest = sum
+	}
+	p.out.docs = append(p.out.docs, d)
 }
 
 // hasTemplateKey finds {{ x }}, which YAML reads as a mapping used as a key.
@@ -257,9 +288,9 @@ var (
 
 // named checks the name and namespace, on which every later phase builds.
 func (p *parser) named(d *source.Document) bool {
-	bad := func(code, msg, help string, path ...any) bool {
-		f := finding(d.Pos(path...), code, msg, help)
-		f.Object, f.Field = d.Ref(), joinPath(path)
+	bad := func(code, msg, help string, at ...any) bool {
+		f := finding(d.Pos(at...), code, msg, help)
+		f.Object, f.Field = d.Ref(), joinPath(at)
 		p.out.diags.Add(f)
 		return false
 	}
@@ -292,9 +323,9 @@ func (p *parser) named(d *source.Document) bool {
 	return true
 }
 
-func joinPath(path []any) string {
-	parts := make([]string, 0, len(path))
-	for _, e := range path {
+func joinPath(elems []any) string {
+	parts := make([]string, 0, len(elems))
+	for _, e := range elems {
 		parts = append(parts, fmt.Sprint(e))
 	}
 	return strings.Join(parts, ".")
