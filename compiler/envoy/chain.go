@@ -92,6 +92,22 @@ func address(bind string, port uint32) *corev3.Address {
 	}}}
 }
 
+// alsoIPv6 is the other half of a listener on the IPv4 wildcard, for proxies that have addresses of both families.
+func alsoIPv6(bind string, port uint32) []*listenerv3.AdditionalAddress {
+	if bind != wildcard {
+		return nil
+	}
+	return []*listenerv3.AdditionalAddress{{Address: address("::", port)}}
+}
+
+// dualStack tells whether the mesh knows any IPv6 address of a pod or of a Kubernetes service. Only then is it safe to
+// bind one: a host without IPv6 would refuse the listener.
+func dualStack(m *mesh.Mesh) bool {
+	ipv6 := func(s string) bool { return strings.Contains(s, ":") }
+	return slices.ContainsFunc(m.Services, func(s *mesh.Service) bool { return s.Kubernetes && slices.ContainsFunc(s.Addresses, ipv6) }) ||
+		slices.ContainsFunc(m.Workloads, func(w *mesh.Workload) bool { return slices.ContainsFunc(w.Addresses, ipv6) })
+}
+
 func unixPath(bind string) (string, bool) { return strings.CutPrefix(bind, "unix://") }
 
 // isIP tells whether a bind is an address, as opposed to a CIDR, a name or a socket.

@@ -3,7 +3,9 @@ package envoy
 import (
 	"fmt"
 	"slices"
+	"strings"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"google.golang.org/protobuf/proto"
 
@@ -125,6 +127,13 @@ func sameMatch(a, b *listenerv3.FilterChainMatch) bool {
 }
 
 func (e *entry) listener() string { return fmt.Sprintf("%s_%d", e.bind, e.port) }
+
+// ipv6 tells whether a chain is about IPv6 destinations.
+func (e *entry) ipv6() bool {
+	return slices.ContainsFunc(e.chains, func(c *chain) bool {
+		return slices.ContainsFunc(c.match.GetPrefixRanges(), func(r *corev3.CidrRange) bool { return strings.Contains(r.AddressPrefix, ":") })
+	})
+}
 
 func (e *entry) conflict(a addition, why string) diag.Diagnostic {
 	d := a.svc.Object.Finding(diag.Error, CodeDroppedChain,

@@ -99,6 +99,9 @@ func (g *gateway) build(m *mesh.MergedServer, bind string, chains []*chain) *Res
 	if g.logs != nil {
 		l.AccessLog = g.logs.Listener
 	}
+	if dualStack(g.class.Scope.Mesh) {
+		l.AdditionalAddresses = alsoIPv6(bind, m.Port)
+	}
 	if v := connectionSettings(proxy, true).GetListenerPerConnectionBufferLimitBytes(); v != nil {
 		l.PerConnectionBufferLimitBytes = unsigned(v)
 	}

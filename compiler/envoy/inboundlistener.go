@@ -116,6 +116,9 @@ func (b *inbound) virtual(ports []*inboundPort) *Resource {
 	transparent := b.in.Workload.ProxyConfig.GetInterceptionMode() == meshconfig.ProxyConfig_TPROXY
 	l, r := b.build(VirtualInbound, address(wildcard, port), chains)
 	l.ListenerFilters = inboundFilters(l.FilterChains, true, transparent)
+	if dualStack(b.in.Mesh) {
+		l.AdditionalAddresses = alsoIPv6(wildcard, port)
+	}
 	l.ConnectionBalanceConfig = balance(b.in.Workload.ProxyConfig, "ISTIO_META_INBOUND_LISTENER_EXACT_BALANCE")
 	if transparent {
 		l.Transparent = boolean(true)

@@ -5,6 +5,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
@@ -38,6 +39,8 @@ type entryKey struct {
 type outbound struct {
 	scope   *mesh.Scope
 	logs    *Logs
+	tracing *hcmv3.HttpConnectionManager_Tracing
+	dual    bool // the mesh has IPv6 addresses
 	tcp     tcpSide
 	entries map[entryKey]*entry
 	order   []entryKey
@@ -51,7 +54,7 @@ type outbound struct {
 // TCP and sniffed ports, and per Sidecar egress listener. It returns the route configurations that they refer to.
 func OutboundListeners(s *mesh.Scope) ([]*Resource, []RouteKey, diag.List) {
 	logs := outboundLogs(s)
-	o := &outbound{scope: s, logs: logs, tcp: tcpSide{scope: s, logs: logs}, entries: map[entryKey]*entry{}, seen: map[string]bool{}}
+	o := &outbound{scope: s, logs: logs, tracing: outboundTracing(s), dual: dualStack(s.Mesh), tcp: tcpSide{scope: s, logs: logs}, entries: map[entryKey]*entry{}, seen: map[string]bool{}}
 	for _, el := range s.Listeners {
 		if el.Spec.GetPort() != nil {
 			o.portListener(el)
@@ -240,7 +243,7 @@ func (o *outbound) httpChain(u unit, f family) *chain {
 	o.route(key)
 	m := manager{
 		role: outboundRole, mesh: o.scope.Mesh, proxy: o.scope.Proxy, protocol: u.protocol, rds: key.Name,
-		stat: "outbound_" + u.bind + "_" + strconv.Itoa(int(u.number)), logs: o.logs, tracing: outboundTracing(o.scope),
+		stat: "outbound_" + u.bind + "_" + strconv.Itoa(int(u.number)), logs: o.logs, tracing: o.tracing,
 	}
 	c := &chain{name: "http|" + key.Name, filters: httpChainFilters(nil, m.build())}
 	if f == autoFamily || u.bind == wildcard {
@@ -273,6 +276,9 @@ func (o *outbound) lower(e *entry) *Resource {
 		l.Name = e.bind
 	} else if !e.bindToPort {
 		l.BindToPort = boolean(false)
+	}
+	if o.dual || !e.bindToPort && e.ipv6() {
+		l.AdditionalAddresses = alsoIPv6(e.bind, e.port)
 	}
 	if o.logs != nil {
 		l.AccessLog = o.logs.Listener

@@ -34,6 +34,9 @@ func (o *outbound) virtualOutbound() *Resource {
 			{Name: "virtualOutbound-catchall-tcp", Filters: o.fallthroughFilters()},
 		},
 	}
+	if o.dual {
+		l.AdditionalAddresses = alsoIPv6(wildcard, port)
+	}
 	if o.scope.Proxy.GetInterceptionMode() == meshconfig.ProxyConfig_TPROXY {
 		l.Transparent = boolean(true)
 	}
@@ -90,7 +93,7 @@ func (o *outbound) httpProxy() *Resource {
 	o.route(RouteKey{Name: routes, Listener: el})
 	name := "127.0.0.1_" + strconv.Itoa(int(port))
 	m := manager{role: outboundRole, mesh: o.scope.Mesh, proxy: o.scope.Proxy, protocol: mesh.HTTPProxy, rds: routes,
-		stat: "outbound_" + name, logs: o.logs, tracing: outboundTracing(o.scope)}
+		stat: "outbound_" + name, logs: o.logs, tracing: o.tracing}
 	h := m.build()
 	http1(h).AllowAbsoluteUrl = boolean(true)
 	return &Resource{Type: Listener, Name: name, Message: &listenerv3.Listener{
