@@ -177,6 +177,9 @@ func (e *engine) add(pkg, file string, r *ast.Rule, m *ast.Module, builtin bool)
 	for _, a := range r.Annotations {
 		n.annotate(a)
 	}
+	if n.help == "" {
+		n.help = fmt.Sprintf("The rule stands at %s:%d.", file, n.line)
+	}
 	e.rules[id] = n
 	e.packages[pkg] = append(e.packages[pkg], n)
 }

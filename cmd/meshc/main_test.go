@@ -1,0 +1,92 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"meshc": main})
+}
+
+// TestScripts runs testdata/*.txtar: whole command lines and what they print, leave behind and answer.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("NO_COLOR", "1")
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"code":     code,
+			"truncate": truncate,
+			"located":  located,
+			"nothing":  nothing,
+		},
+	})
+}
+
+// code N ARGS… runs meshc and wants exit code N; output goes to the files out and err.
+func code(ts *testscript.TestScript, _ bool, args []string) {
+	got := 0
+	if err := ts.Exec("meshc", args[1:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("out"), []byte(ts.ReadFile("stdout")), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs("err"), []byte(ts.ReadFile("stderr")), 0o644))
+	if args[0] != strconv.Itoa(got) {
+		ts.Fatalf("meshc %s: exit code %d, want %s", strings.Join(args[1:], " "), got, args[0])
+	}
+}
+
+// located CODE FILE LINE wants such an error, with help, in the JSON that the last command printed.
+func located(ts *testscript.TestScript, neg bool, args []string) {
+	var l struct {
+		Diagnostics []struct {
+			Code, Severity, File, Help, Message string
+			Line                                int
+		}
+	}
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("out")), &l))
+	var have []string
+	for _, d := range l.Diagnostics {
+		if d.Severity == "error" && (d.File == "" || d.Line == 0 || d.Help == "" || d.Message == "") {
+			ts.Fatalf("an error without place, message or help: %+v", d)
+		}
+		at := []string{d.Code, d.File, strconv.Itoa(d.Line)}
+		have = append(have, strings.Join(at, " ")+": "+d.Message)
+		if strings.Join(at, " ") == strings.Join(args, " ") {
+			return
+		}
+	}
+	ts.Fatalf("no %s, only:\n%s", strings.Join(args, " "), strings.Join(have, "\n"))
+}
+
+// truncate FILE cuts a file in half.
+func truncate(ts *testscript.TestScript, _ bool, args []string) {
+	b := ts.ReadFile(args[0])
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b[:len(b)/2]), 0o644))
+}
+
+// nothing PATH… wants that nothing is there, and no left-over of an unfinished write beside it.
+func nothing(ts *testscript.TestScript, _ bool, args []string) {
+	for _, a := range args {
+		found, err := filepath.Glob(filepath.Join(ts.MkAbs(filepath.Dir(a)), "*"+filepath.Base(a)+"*"))
+		ts.Check(err)
+		if len(found) > 0 {
+			ts.Fatalf("left behind: %v", found)
+		}
+	}
+}
