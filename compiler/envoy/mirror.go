@@ -12,25 +12,25 @@ import (
 // mirrors lowers HTTPRoute.mirror and mirrors. Without a percentage every request is mirrored; 0 mirrors none.
 func (b *httpBlock) mirrors() []*routev3.RouteAction_RequestMirrorPolicy {
 	var out []*routev3.RouteAction_RequestMirrorPolicy
-	add := func(d *networking.Destination, p *typev3.FractionalPercent) {
+	add := func(d *networking.Destination, p *typev3.FractionalPercent, field ...any) {
 		if d == nil || p.GetNumerator() == 0 {
 			return
 		}
 		out = append(out, &routev3.RouteAction_RequestMirrorPolicy{
-			Cluster:         b.cluster(d),
+			Cluster:         b.forwardTo(d, field...),
 			RuntimeFraction: &corev3.RuntimeFractionalPercent{DefaultValue: p},
 			TraceSampled:    boolean(false),
 			// The copy carries the same host: services that route by host must know it.
 			DisableShadowHostSuffixAppend: true,
 		})
 	}
-	add(b.in.GetMirror(), b.mirrorPercent())
-	for _, m := range b.in.GetMirrors() {
+	add(b.in.GetMirror(), b.mirrorPercent(), "mirror")
+	for i, m := range b.in.GetMirrors() {
 		p := millionths(m.GetPercentage())
 		if m.GetPercentage() == nil {
 			p = all()
 		}
-		add(m.GetDestination(), p)
+		add(m.GetDestination(), p, "mirrors", i, "destination")
 	}
 	return out
 }

@@ -204,7 +204,7 @@ func (o *outboundConfig) planVirtualService(vs *mesh.VirtualService) {
 		byPort[80] = nil
 	}
 	for _, port := range slices.Sorted(maps.Keys(byPort)) {
-		rs := &routeScope{scope: o.scope, port: port, gateways: []string{meshGateway}}
+		rs := &routeScope{scope: o.scope, port: port, allPorts: o.key.Port == 0, gateways: []string{meshGateway}}
 		set := o.memo.virtualServiceRoutes(rs, vs, o.diags)
 		if len(set.routes) == 0 {
 			continue
@@ -316,7 +316,7 @@ func (o *outboundConfig) host(name string, domains []string, set *routeSet) *Res
 
 // catchAll answers for every other host. A Sidecar that chose the policy is its origin.
 func (o *outboundConfig) catchAll() *Resource {
-	name, r := catchAllHost(&routeScope{scope: o.scope, port: 0})
+	name, r := catchAllHost(&routeScope{scope: o.scope, allPorts: true})
 	key := routesKey{context: "catch-all " + name + " " + r.GetRoute().GetCluster()}
 	if sc := o.scope.Sidecar; sc != nil && sc.Spec.GetOutboundTrafficPolicy() != nil {
 		key.object = sc.Object

@@ -28,6 +28,7 @@ type routeSet struct {
 type routeScope struct {
 	scope    *mesh.Scope
 	port     uint32   // of the listener as the service names it; gateway: server.port.number
+	allPorts bool     // the configuration serves services on all their ports: a forward proxy
 	tls      bool     // the listener terminates TLS: decides which port is the default one in redirects
 	gateways []string // names under which a match may call this proxy: mesh, or the gateway
 }
@@ -209,7 +210,7 @@ func defaultRoutes(s *mesh.Scope, svc *mesh.Service, port *mesh.Port) *routeSet 
 	if h != nil {
 		a.HashPolicy = []*routev3.RouteAction_HashPolicy{hashPolicy(h)}
 	}
-	a.RetryPolicy = retryPolicy(s.Mesh.Config.GetDefaultHttpRetryPolicy(), h != nil)
+	a.RetryPolicy = retryPolicy(s.Mesh.Config.GetDefaultHttpRetryPolicy(), false) // as istiod: only routes of a VirtualService mind the hash
 	setTimeout(a, nil)
 	r := &routev3.Route{Name: "default", Match: everything(), Action: &routev3.Route_Route{Route: a}}
 	r.Decorator = &routev3.Decorator{Operation: operation(r, svc.Name, port.Number)}

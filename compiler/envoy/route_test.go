@@ -137,7 +137,14 @@ func TestVirtualServiceHosts(t *testing.T) {
 			t.Errorf("%s: %v", host, hosts[host])
 		}
 	}
-	hosts, _ = routesOn(t, text, RouteKey{Name: "81", Port: 81})
+	hosts, s := routesOn(t, text, RouteKey{Name: "81", Port: 81})
+	if got := cluster(hosts["api.default.svc.cluster.local:81"]); got != "outbound|81||web.default.svc.cluster.local" {
+		t.Errorf("a destination without a port means the port of the listener: %s", got)
+	}
+	_, ds := OutboundRoutes(s, []RouteKey{{Name: "81", Listener: catchAllListener(s), Port: 81}})
+	if len(ds) != 1 || ds[0].Code != codeNoPort {
+		t.Errorf("findings: %v", ds)
+	}
 	if hosts["extra.example.com:81"] == nil || hosts["web.default.svc.cluster.local:81"] != nil {
 		t.Errorf("port 81: %v", hosts)
 	}
@@ -207,16 +214,17 @@ spec:
   selector: {istio: edge}
   servers:
   - {port: {number: 80, name: http, protocol: HTTP}, hosts: ["*.example.com", "other/*.example.net"]}
-  - {port: {number: 81, name: http, protocol: HTTP}, hosts: ["*.example.com"], tls: {httpsRedirect: true}}
+  - {port: {number: 81, name: http-b, protocol: HTTP}, hosts: ["*.example.com"], tls: {httpsRedirect: true}}
   - {port: {number: 443, name: https, protocol: HTTPS}, hosts: [shop.example.com], tls: {mode: SIMPLE, credentialName: c}}
-  - {port: {number: 82, name: http, protocol: HTTP}, hosts: [none.example.org]}
+  - {port: {number: 82, name: http-c, protocol: HTTP}, hosts: [none.example.org]}
 ---
 `
 
 func TestGatewayVirtualHosts(t *testing.T) {
 	text := gatewayMesh +
 		virtualServiceYAML("a", "shop.example.com, shop.example.net", "gw", "{match: [{uri: {prefix: /a}}], route: [{destination: {host: api}}]}, {route: [{destination: {host: web}}]}") +
-		virtualServiceYAML("b", `"*.example.com", shop.example.com`, "gw", "{match: [{uri: {prefix: /b}, gateways: [gw]}], redirect: {uri: /c, derivePort: FROM_REQUEST_PORT}}, {match: [{uri: {prefix: /m}, gateways: [mesh]}], route: [{destination: {host: web}}]}")
+		virtualServiceYAML("b", `"*.example.com"`, "gw", "{match: [{uri: {prefix: /b}, gateways: [gw]}], redirect: {uri: /c, derivePort: FROM_REQUEST_PORT}}, {match: [{uri: {prefix: /m}, gateways: [mesh]}], route: [{destination: {host: web}}]}")
+	text += virtualServiceYAML("c", "shop.example.com", "gw", "{match: [{uri: {prefix: /c}}], route: [{destination: {host: web}}]}")
 	rs, ds := GatewayRoutes(linked(t, "default/edge", text))
 	if ds.HasErrors() {
 		t.Error(ds)
@@ -241,7 +249,7 @@ func TestGatewayVirtualHosts(t *testing.T) {
 		return strings.Join(out, " ")
 	}
 	plain := hostsOf(t, byConfig["http.80"])
-	if got := paths(plain["shop.example.com:80"]); got != "/a /b /" || len(plain) != 2 || paths(plain["*.example.com:80"]) != "/b" {
+	if got := paths(plain["shop.example.com:80"]); got != "/a /c /" || len(plain) != 2 || paths(plain["*.example.com:80"]) != "/b" {
 		t.Errorf("http.80: %s %v", got, plain)
 	}
 	for name, vh := range hostsOf(t, byConfig["http.81"]) {
@@ -253,7 +261,7 @@ func TestGatewayVirtualHosts(t *testing.T) {
 		t.Errorf("http.82: %v", vh)
 	}
 	secure := hostsOf(t, byConfig["https.443.https.gw.default"])["shop.example.com:443"]
-	if paths(secure) != "/a /b /" || secure.Routes[1].GetRedirect().GetPortRedirect() != 0 {
+	if paths(secure) != "/a /b /c /" || secure.Routes[1].GetRedirect().GetPortRedirect() != 0 {
 		t.Errorf("https: %v", secure)
 	}
 }

@@ -62,6 +62,9 @@ func (in *routeInputs) digest(rs *routeScope) string {
 	for _, d := range in.destinations {
 		b.WriteByte(' ')
 		b.WriteString(rs.cluster(d))
+		if svc := rs.scope.Service(d.GetHost()); svc != nil && d.GetPort() == nil && svc.HasPort(rs.port) == nil {
+			b.WriteByte('!') // worth a finding
+		}
 		hashDigest(&b, rs.hash(d))
 	}
 	return b.String()
@@ -69,7 +72,7 @@ func (in *routeInputs) digest(rs *routeScope) string {
 
 // virtualServiceRoutes returns the routes of a VirtualService for a proxy and port.
 func (m *Memo) virtualServiceRoutes(rs *routeScope, vs *mesh.VirtualService, diags *diag.List) *routeSet {
-	key := routesKey{vs: vs, port: rs.port, tls: rs.tls, context: m.inputs(vs).digest(rs)}
+	key := routesKey{vs: vs, port: rs.port, all: rs.allPorts, tls: rs.tls, context: m.inputs(vs).digest(rs)}
 	set, found := m.routeSet(key, func(d *diag.List) *routeSet { return httpRoutes(rs, vs, d) })
 	diags.Add(found...)
 	return set

@@ -35,6 +35,7 @@ type routesKey struct {
 	object  *schema.Object // of the service, with host: services cut to one port are copies
 	host    string
 	port    uint32
+	all     bool // routeScope.allPorts
 	tls     bool
 	context string // what the scope adds: clusters, hash policies, source matches, proxy header settings
 }

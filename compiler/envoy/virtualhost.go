@@ -18,6 +18,7 @@ const (
 	codeNoDestination = "MESHC1422" // a route without a destination
 	codeClaimInMesh   = "MESHC1423" // a token claim is matched on a sidecar
 	codeRounded       = "MESHC1424" // a value loses precision
+	codeNoPort        = "MESHC1426" // a destination without a port on a listener port its service lacks
 	codeShadowedHost  = "MESHC1425" // another virtual host has all domains
 )
 

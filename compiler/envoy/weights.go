@@ -11,6 +11,10 @@ import (
 
 // cluster names the cluster of a destination. An unknown service or port still names one: whether that is a fault is
 // for the reference check to say.
+//
+// A destination without a port means the port of the listener: the services of an outbound route configuration are
+// those with its port, cut to it. Only where a configuration serves all ports, on gateways and forward proxies, does a
+// service with one port stand for that one.
 func (rs *routeScope) cluster(d *networking.Destination) string {
 	svc, port := rs.scope.ServiceForDestination(d, rs.port)
 	host, number := d.GetHost(), d.GetPort().GetNumber()
@@ -19,11 +23,22 @@ func (rs *routeScope) cluster(d *networking.Destination) string {
 	}
 	if number == 0 {
 		number = rs.port
-		if port != nil {
+		if port != nil && (rs.allPorts || rs.scope.Gateway) {
 			number = port.Number
 		}
 	}
 	return OutboundCluster(number, d.GetSubset(), host)
+}
+
+// forwardTo is cluster with a finding for a port that the service lacks.
+func (b *httpBlock) forwardTo(d *networking.Destination, field ...any) string {
+	if svc := b.scope.Service(d.GetHost()); svc != nil && d.GetPort().GetNumber() == 0 && !b.allPorts && !b.scope.Gateway &&
+		svc.HasPort(b.port) == nil {
+		n := strconv.Itoa(int(b.port))
+		b.report(diag.Warning, codeNoPort, "calls on port "+n+" get 503: the destination names no port, which means "+n+" too, and "+d.GetHost()+" has no such port",
+			"set destination.port.number, or match.port if the route is not meant for port "+n, field...)
+	}
+	return b.cluster(d)
 }
 
 // destinations lowers HTTPRoute.route: one destination is a plain cluster whatever its weight, several are weighted
@@ -39,7 +54,7 @@ func (b *httpBlock) destinations(r *routev3.Route, a *routev3.RouteAction) {
 		if d.GetWeight() <= 0 {
 			continue
 		}
-		c := &routev3.WeightedCluster_ClusterWeight{Name: b.cluster(d.GetDestination()), Weight: u32(uint32(d.GetWeight()))}
+		c := &routev3.WeightedCluster_ClusterWeight{Name: b.forwardTo(d.GetDestination(), "route", i, "destination"), Weight: u32(uint32(d.GetWeight()))}
 		ops := b.headerOps(d.GetHeaders(), "route", i, "headers")
 		c.RequestHeadersToAdd, c.RequestHeadersToRemove = ops.requestAdd, ops.requestRemove
 		c.ResponseHeadersToAdd, c.ResponseHeadersToRemove = ops.responseAdd, ops.responseRemove
@@ -62,7 +77,7 @@ func (b *httpBlock) destinations(r *routev3.Route, a *routev3.RouteAction) {
 }
 
 func (b *httpBlock) single(r *routev3.Route, a *routev3.RouteAction, d *networking.HTTPRouteDestination) {
-	a.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: b.cluster(d.GetDestination())}
+	a.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: b.forwardTo(d.GetDestination(), "route", 0, "destination")}
 	b.addHash(a, d)
 	ops := b.headerOps(d.GetHeaders(), "route", 0, "headers")
 	ops.addTo(r)
