@@ -126,21 +126,22 @@ func (m *Mesh) ruleFor(namespace string, labels map[string]string, gateway bool,
 		return r.Visibility.In(namespace)
 	}
 	exported := func(r *DestinationRule) bool { return r.Visibility.In(namespace) }
-	if r, found := m.ruleIn(namespace, svc.Hostname, labels, gateway, own); found {
+	if r, found := m.ruleIn(namespace, svc.Hostname, labels, gateway, true, own); found {
 		return r
 	}
-	if r, _ := m.ruleIn(svc.Namespace, svc.Hostname, labels, gateway, exported); r != nil {
+	if r, _ := m.ruleIn(svc.Namespace, svc.Hostname, labels, gateway, false, exported); r != nil {
 		return r
 	}
 	if svc.Namespace != m.RootNamespace {
-		r, _ := m.ruleIn(m.RootNamespace, svc.Hostname, labels, gateway, exported)
+		r, _ := m.ruleIn(m.RootNamespace, svc.Hostname, labels, gateway, false, exported)
 		return r
 	}
 	return nil
 }
 
-// ruleIn looks in one namespace. found tells that a visible host matched, even if only a rule for other workloads.
-func (m *Mesh) ruleIn(namespace, host string, labels map[string]string, gateway bool, visible func(*DestinationRule) bool) (rule *DestinationRule, found bool) {
+// ruleIn looks in one namespace. Among rules for one host that differ in exportTo the first visible one holds, or the
+// last where Istio takes it: in the client's own namespace. found tells that a visible host matched, even if only a rule for other workloads.
+func (m *Mesh) ruleIn(namespace, host string, labels map[string]string, gateway, last bool, visible func(*DestinationRule) bool) (rule *DestinationRule, found bool) {
 	pick := func(key string) bool {
 		var fallback *DestinationRule
 		for _, r := range m.index.rules[namespace+"/"+key] {
@@ -151,7 +152,7 @@ func (m *Mesh) ruleIn(namespace, host string, labels map[string]string, gateway 
 			selector := r.Spec.GetWorkloadSelector()
 			switch {
 			case len(selector.GetMatchLabels()) == 0:
-				if fallback == nil {
+				if fallback == nil || last {
 					fallback = r
 				}
 			case !gateway && subset(selector.MatchLabels, labels):
