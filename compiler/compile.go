@@ -46,7 +46,7 @@ type Result struct {
 
 // Compile runs all phases. The error is a fault of meshc or of the machine; what is wrong with the input is a finding.
 func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag.List, error) {
-	read, findings, err := load.Load(ctx, sources, load.Options{Namespace: opts.Namespace, Stdin: opts.Stdin})
+	read, findings, err := load.Load(ctx, sources, load.Options{Namespace: opts.Namespace, Stdin: opts.Stdin, Lenient: opts.Lenient})
 	if err != nil {
 		return nil, nil, err
 	}
