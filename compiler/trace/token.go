@@ -3,6 +3,7 @@ package trace
 import (
 	"encoding/base64"
 	"encoding/json"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,13 +13,15 @@ import (
 
 const tokenFilter = "envoy.filters.http.jwt_authn"
 
-// Token is what a caller knows about a bearer token: its claims, and whether its signature, times and format hold.
+// Token is what a caller knows about a bearer token: its claims, whether its signature verifies, and whether its time is
+// over.
 type Token struct {
-	Claims map[string]any
-	Valid  bool
+	Claims  map[string]any
+	Valid   bool
+	Expired bool
 }
 
-// tokenStatus orders outcomes as Envoy's alternatives prefer them: the worst one is reported.
+// tokenStatus is the outcome for one requirement.
 type tokenStatus int
 
 const (
@@ -26,30 +29,51 @@ const (
 	tokenMissing
 	tokenUnknownIssuer
 	tokenBad
+	tokenOtherAudience
 )
 
 // VerifyTokens runs a JwtAuthentication filter over a call. Tokens are known by their text; a text that is not known is
-// a bad token. The result tells whether the call goes on; claims of good tokens are left in its metadata and headers.
-func VerifyTokens(cfg *jwtv3.JwtAuthentication, c *Call, known map[string]Token) (bool, error) {
+// a bad token. The result is the HTTP status of a refusal, 401 or 403 for a good token meant for somebody else, and 0 when
+// the call goes on; claims of good tokens are then left in its metadata and headers.
+func VerifyTokens(cfg *jwtv3.JwtAuthentication, c *Call, known map[string]Token) (int, error) {
 	if cfg.GetBypassCorsPreflight() && c.Method == "OPTIONS" {
 		_, origin := c.Header("origin")
 		_, method := c.Header("access-control-request-method")
 		if origin && method {
-			return true, nil
+			return 0, nil
 		}
 	}
 	for _, rule := range cfg.GetRules() {
 		prefix := rule.GetMatch().GetPrefix()
 		if prefix == "" || rule.GetRequires() == nil || len(rule.GetMatch().GetHeaders()) > 0 {
-			return false, &Unsupported{What: "requirement rule of jwt_authn"}
+			return 0, &Unsupported{What: "requirement rule of jwt_authn"}
 		}
 		if strings.HasPrefix(c.BarePath(), prefix) {
+			sanitize(cfg, c)
 			v := &tokens{cfg: cfg, call: c, known: known}
 			s, err := v.requirement(rule.GetRequires())
-			return s == tokenOK, err
+			switch {
+			case s == tokenOK || err != nil:
+				return 0, err
+			case s == tokenOtherAudience:
+				return http.StatusForbidden, nil
+			}
+			return http.StatusUnauthorized, nil
 		}
 	}
-	return true, nil
+	return 0, nil
+}
+
+// sanitize removes the headers that any provider would set, as Envoy does, so that no client can forge them.
+func sanitize(cfg *jwtv3.JwtAuthentication, c *Call) {
+	for _, p := range cfg.GetProviders() {
+		if h := p.GetForwardPayloadHeader(); h != "" {
+			c.setHeader(h)
+		}
+		for _, h := range p.GetClaimToHeaders() {
+			c.setHeader(h.GetHeaderName())
+		}
+	}
 }
 
 type tokens struct {
@@ -76,7 +100,7 @@ func (v *tokens) requirement(r *jwtv3.JwtRequirement) (tokenStatus, error) {
 }
 
 func (v *tokens) any(rs []*jwtv3.JwtRequirement) (tokenStatus, error) {
-	worst, missing := tokenMissing, false
+	outcome, missing := tokenMissing, false
 	for _, r := range rs {
 		if r.GetAllowMissing() != nil {
 			missing = true
@@ -86,12 +110,15 @@ func (v *tokens) any(rs []*jwtv3.JwtRequirement) (tokenStatus, error) {
 		if s == tokenOK || err != nil {
 			return s, err
 		}
-		worst = max(worst, s)
+		// A token that is looked at and refused says more than one that is not there or of another issuer.
+		if s > tokenUnknownIssuer || outcome <= tokenUnknownIssuer {
+			outcome = max(s, min(outcome, tokenUnknownIssuer))
+		}
 	}
-	if missing && worst == tokenMissing {
+	if missing && outcome == tokenMissing {
 		return tokenOK, nil
 	}
-	return worst, nil
+	return outcome, nil
 }
 
 // found is a token at one of the places a provider looks at.
@@ -111,7 +138,11 @@ func (v *tokens) provider(p *jwtv3.JwtProvider) tokenStatus {
 			return tokenBad
 		case p.GetIssuer() != "" && issuer != p.GetIssuer():
 			return tokenUnknownIssuer
-		case !t.Valid || len(p.GetAudiences()) > 0 && !hasAudience(t.Claims["aud"], p.GetAudiences()):
+		case t.Expired:
+			return tokenBad
+		case len(p.GetAudiences()) > 0 && !hasAudience(t.Claims["aud"], p.GetAudiences()):
+			return tokenOtherAudience
+		case !t.Valid:
 			return tokenBad
 		}
 		v.accept(p, t, f)
