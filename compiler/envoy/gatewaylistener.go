@@ -86,7 +86,20 @@ func (g *gateway) listener(m *mesh.MergedServer) *Resource {
 	if len(chains) == 0 {
 		return nil
 	}
+	if plain {
+		tellTLS(chains)
+	}
 	return g.build(m, bind, chains)
+}
+
+// tellTLS keeps a TLS server for any host apart from plain HTTP on the same port: both would match everything, and
+// Envoy refuses such a listener.
+func tellTLS(chains []*chain) {
+	for _, c := range chains {
+		if c.tls != nil && c.matchesAll() {
+			c.match = &listenerv3.FilterChainMatch{TransportProtocol: "tls"}
+		}
+	}
 }
 
 func (g *gateway) build(m *mesh.MergedServer, bind string, chains []*chain) *Resource {

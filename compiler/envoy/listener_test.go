@@ -245,3 +245,11 @@ func TestDisabledPorts(t *testing.T) {
 		t.Errorf("want all but two ports, got %v", p)
 	}
 }
+
+func TestPlainAndTLSOnOnePort(t *testing.T) {
+	chains := []*chain{{name: "plain"}, {name: "tls", tls: &tlsContext{}}}
+	tellTLS(chains)
+	if sameMatch(chains[0].match, chains[1].match) || chains[1].match.TransportProtocol != "tls" {
+		t.Errorf("a TLS server for any host and plain HTTP match the same connections: %v, %v", chains[0].match, chains[1].match)
+	}
+}

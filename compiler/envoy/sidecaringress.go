@@ -18,8 +18,15 @@ type sidecarTLS = networking.ServerTLSSettings
 // ingress lowers the ingress listeners of a Sidecar.
 func (b *inbound) ingress(sc *mesh.Sidecar) []*inboundPort {
 	var out []*inboundPort
+	seen := map[uint32]bool{}
 	for i, l := range sc.Spec.Ingress {
 		port := l.GetPort().GetNumber()
+		if seen[port] {
+			b.diags.Add(sc.Object.Finding(diag.Error, CodeDroppedChain, fmt.Sprintf("port %d has an ingress listener already, so this one gets no traffic", port),
+				"remove one of the two", "spec", "ingress", i, "port", "number"))
+			continue
+		}
+		seen[port] = true
 		p := &inboundPort{
 			number: port, servicePort: port, protocol: mesh.ParseProtocol(l.GetPort().GetProtocol()), cluster: InboundCluster(port),
 			from: place(sc.Object, "spec", "ingress", i),

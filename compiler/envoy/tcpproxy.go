@@ -19,7 +19,7 @@ type tcpSide struct {
 // The DestinationRule of the first destination decides about timeouts, hashing and tunneling.
 func (t tcpSide) routes(routes []*networking.RouteDestination, port uint32, protocol mesh.Protocol) []*listenerv3.Filter {
 	if len(routes) == 0 {
-		return nil
+		return blackHole() // a block without destination; Envoy refuses a chain without filters
 	}
 	first := routes[0].GetDestination()
 	svc, _ := t.scope.ServiceForDestination(first, port)
