@@ -144,12 +144,15 @@ func (l *Lab) serve(ctx context.Context, ns *namespace, ads, admin string) (err 
 	return err
 }
 
-// tools finds or builds the programs and copies none: they must be readable for other users.
+// tools finds or builds the programs. They are run by other users, so an Envoy in a private folder is copied.
 func (l *Lab) tools(ctx context.Context) (err error) {
 	if l.spec.Envoy == "" {
 		if l.spec.Envoy, err = FindEnvoy(); err != nil {
 			return err
 		}
+	}
+	if l.spec.Envoy, err = shared(l.spec.Envoy, l.dir); err != nil {
+		return err
 	}
 	if l.spec.Meshc == "" {
 		l.spec.Meshc = os.Getenv("MESHC")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -55,6 +56,45 @@ func FindEnvoy() (string, error) {
 		return e, nil
 	}
 	return "", errors.New("no envoy: not in the variable ENVOY, not in .cache (make tools fetches it), not in PATH")
+}
+
+// shared returns the program itself if every user can run it, else a copy in dir.
+func shared(program, dir string) (string, error) {
+	abs, err := filepath.Abs(program)
+	if err != nil {
+		return "", err
+	}
+	if abs, err = filepath.EvalSymlinks(abs); err != nil {
+		return "", err
+	}
+	open := true
+	for p := abs; ; p = filepath.Dir(p) {
+		i, err := os.Stat(p)
+		if err != nil {
+			return "", err
+		}
+		open = open && i.Mode()&0o001 != 0
+		if p == filepath.Dir(p) {
+			break
+		}
+	}
+	if open {
+		return abs, nil
+	}
+	src, err := os.Open(abs)
+	if err != nil {
+		return "", err
+	}
+	defer src.Close()
+	dst, err := os.OpenFile(filepath.Join(dir, filepath.Base(abs)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if err != nil {
+		return "", err
+	}
+	if _, err := io.Copy(dst, src); err != nil {
+		dst.Close()
+		return "", err
+	}
+	return dst.Name(), dst.Close()
 }
 
 // moduleRoot is the folder of go.mod, seen from the working directory.
