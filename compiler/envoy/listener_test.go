@@ -103,7 +103,7 @@ spec:
 
 func TestOutboundMerging(t *testing.T) {
 	http, tcp, auto, mongo, tls := "{number: 80, name: p, protocol: HTTP}", "{number: 80, name: p, protocol: TCP}",
-		"{number: 80, name: p, protocol: unknown}", "{number: 80, name: p, protocol: MONGO}", "{number: 80, name: p, protocol: TLS}"
+		"{number: 80, name: p}", "{number: 80, name: p, protocol: MONGO}", "{number: 80, name: p, protocol: TLS}"
 	for _, c := range []struct {
 		name, a, b string
 		aAddr      string
