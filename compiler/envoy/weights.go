@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"slices"
 	"strconv"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -33,12 +34,21 @@ func (rs *routeScope) cluster(d *networking.Destination) string {
 // forwardTo is cluster with a finding for a port that the service lacks.
 func (b *httpBlock) forwardTo(d *networking.Destination, field ...any) string {
 	if svc := b.scope.Service(d.GetHost()); svc != nil && d.GetPort().GetNumber() == 0 && !b.allPorts && !b.scope.Gateway &&
-		svc.HasPort(b.port) == nil {
+		svc.HasPort(b.port) == nil && b.calledOn(b.port) {
 		n := strconv.Itoa(int(b.port))
 		b.report(diag.Warning, codeNoPort, "calls on port "+n+" get 503: the destination names no port, which means "+n+" too, and "+d.GetHost()+" has no such port",
 			"set destination.port.number, or match.port if the route is not meant for port "+n, field...)
 	}
 	return b.cluster(d)
+}
+
+// calledOn tells whether anybody means to call a host of the VirtualService on the port: a service that has it, or a host
+// that no service has, which exists on port 80 only. A service without the port is not called there.
+func (b *httpBlock) calledOn(port uint32) bool {
+	return slices.ContainsFunc(b.vs.Spec.GetHosts(), func(h string) bool {
+		svc := b.scope.Service(h)
+		return svc == nil || svc.HasPort(port) != nil
+	})
 }
 
 // destinations lowers HTTPRoute.route: one destination is a plain cluster whatever its weight, several are weighted
