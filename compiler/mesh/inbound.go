@@ -64,23 +64,9 @@ func inboundPort(s *Service, p *Port, w *Workload) uint32 {
 	case entry || group:
 		return firstPort(w.Ports[p.Name], p.TargetPort, p.Number)
 	case s.Kubernetes:
-		if n := targetPort(p, w); n != 0 {
-			return n
-		}
-		return sliceTarget(p, w)
+		return targetPort(p, w) // a name that no container declares: no request arrives
 	}
 	return firstPort(p.TargetPort, p.Number)
-}
-
-// sliceTarget finds the number of a named target port among the endpoints that have the workload's labels, for
-// workloads whose containers do not declare it.
-func sliceTarget(p *Port, w *Workload) uint32 {
-	for _, e := range p.Endpoints {
-		if subset(withoutHash(w.Labels), e.Labels) || slices.Contains(w.Addresses, e.Address) {
-			return e.Port
-		}
-	}
-	return 0
 }
 
 func withoutHash(labels map[string]string) map[string]string {
