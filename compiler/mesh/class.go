@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
@@ -248,6 +249,7 @@ func Classes(m *Mesh) ([]*Class, []*Selector, diag.List) {
 	var out []*Class
 	for _, key := range sortedKeys(byKey) {
 		c := byKey[key]
+		observedFirst(c.Workloads)
 		w := c.Workload()
 		var sidecar *Sidecar
 		if !c.Gateway {
@@ -271,6 +273,20 @@ func Classes(m *Mesh) ([]*Class, []*Selector, diag.List) {
 	return out, list, findings
 }
 
+// observedFirst puts Pods before the templates they come from: what runs decides where the two disagree.
+func observedFirst(list []*Workload) {
+	isPod := func(w *Workload) bool { _, ok := w.Object.Spec.(*corev1.Pod); return ok }
+	slices.SortStableFunc(list, func(a, b *Workload) int { return boolOrder(isPod(b), isPod(a)) })
+}
+
+// declared returns the workload a class is called after: a template before a Pod of it.
+func (c *Class) declared() *Workload {
+	if i := slices.IndexFunc(c.Workloads, func(w *Workload) bool { return w.Object.Kind != "Pod" }); i >= 0 {
+		return c.Workloads[i]
+	}
+	return c.Workload()
+}
+
 // nameClasses gives each class a readable id, unique in the bundle.
 func nameClasses(classes []*Class) {
 	used := map[string]int{}
@@ -279,7 +295,7 @@ func nameClasses(classes []*Class) {
 		if c.Gateway {
 			kind = "router"
 		}
-		id := kind + "/" + c.Workload().Namespace + "/" + c.Workload().Name
+		id := kind + "/" + c.declared().Namespace + "/" + c.declared().Name
 		used[id]++
 		if n := used[id]; n > 1 {
 			id += "." + strconv.Itoa(n)
@@ -427,7 +443,10 @@ func (m *Mesh) namespaceObject(name string) *schema.Object {
 	if ns := m.Namespaces[name]; ns != nil && ns.Object != nil {
 		return ns.Object
 	}
-	return m.index.anyObject[name]
+	if o := m.index.anyObject[name]; o != nil {
+		return o
+	}
+	return m.index.first
 }
 
 // scopeTable makes each scope once.

@@ -31,6 +31,9 @@ func Link(objects []*schema.Object) (*Mesh, diag.List) {
 	findings.Add(f...)
 	m.RootNamespace = firstOf(m.Config.RootNamespace, "istio-system")
 	m.TrustDomain = firstOf(m.Config.TrustDomain, "cluster.local")
+	derived, f := ingressObjects(objects, m.Config, m.RootNamespace)
+	findings.Add(f...)
+	objects = append(objects, derived...)
 	m.linkNamespaces(objects)
 	m.linkGateways(objects)
 	m.linkSidecars(objects)
@@ -52,6 +55,9 @@ func (m *Mesh) linkNamespaces(objects []*schema.Object) {
 		}
 	}
 	for _, o := range objects {
+		if m.index.first == nil {
+			m.index.first = o
+		}
 		if o.Namespace == "" {
 			continue
 		}

@@ -25,6 +25,7 @@ type index struct {
 	seen            map[string][]*Service         // memo of servicesVisibleTo
 	selecting       map[string][]*Service         // services with a selector, by namespace
 	addresses       map[string][]addressTarget    // by endpoint address
+	first           *schema.Object                // of the input, where a namespace has none
 	anyObject       map[string]*schema.Object     // one object of each namespace, to point at
 }
 
