@@ -20,7 +20,7 @@ func TestSideBySide(t *testing.T) {
 	require(t)
 	var labs [2]*Lab
 	for i := range labs {
-		l := &Lab{members: map[string]*member{}, repo: &repository{}}
+		l := &Lab{spec: built(t, Spec{}), members: map[string]*member{}, repo: &repository{}}
 		t.Cleanup(func() { l.Close() })
 		var err error
 		if l.dir, err = stateDir(); err != nil {

@@ -41,7 +41,7 @@ static_resources:
 func TestInterception(t *testing.T) {
 	require(t)
 	ctx := context.Background()
-	l := &Lab{members: map[string]*member{}, repo: &repository{}}
+	l := &Lab{spec: built(t, Spec{}), members: map[string]*member{}, repo: &repository{}}
 	t.Cleanup(func() { l.Close() })
 	var err error
 	if l.dir, err = stateDir(); err != nil {

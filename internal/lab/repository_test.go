@@ -171,7 +171,7 @@ func run(t *testing.T, spec Spec) *Lab {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	l, err := Start(ctx, spec)
+	l, err := Start(ctx, built(t, spec))
 	if err != nil {
 		t.Fatal(err)
 	}
