@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -81,12 +80,12 @@ func put(t testing.TB, dir string, files map[string][]byte) {
 	}
 }
 
-func startTLS(t testing.TB, ca *authority, secrets string) (*Server, string) {
+func startTLS(t testing.TB, ca *authority, secrets string, more ...*bundle.Resource) (*Server, string) {
 	t.Helper()
 	dir := t.TempDir()
 	crt, key := ca.issue("spiffe://td/ns/meshc/sa/server", time.Hour)
 	put(t, dir, map[string][]byte{"crt": crt, "key": key, "ca": ca.pem})
-	srv := New(sealed(t, base(1)...), Options{TLSCert: filepath.Join(dir, "crt"), TLSKey: filepath.Join(dir, "key"), TLSCA: filepath.Join(dir, "ca"), TrustDomain: "td", SecretsDir: secrets})
+	srv := New(sealed(t, append(base(1), more...)...), Options{TLSCert: filepath.Join(dir, "crt"), TLSKey: filepath.Join(dir, "key"), TLSCA: filepath.Join(dir, "ca"), TrustDomain: "td", SecretsDir: secrets})
 	g, err := srv.GRPC()
 	if err != nil {
 		t.Fatal(err)
@@ -154,50 +153,5 @@ func TestSpoofedNodes(t *testing.T) {
 	}
 	if err := try(other.issue("spiffe://td/ns/default/sa/sa", time.Hour)); err == nil {
 		t.Error("a certificate of another CA is enough")
-	}
-}
-
-func TestSecrets(t *testing.T) {
-	ca := newAuthority(t)
-	dir := t.TempDir()
-	own := filepath.Join(dir, "default", "sa")
-	crt, key := ca.issue("spiffe://td/ns/default/sa/sa", time.Hour)
-	put(t, own, map[string][]byte{"tls.crt": crt, "tls.key": key, "ca.crt": ca.pem})
-	put(t, filepath.Join(dir, "default", "kubernetes", "web"), map[string][]byte{"tls.crt": crt, "tls.key": key})
-	srv, addr := startTLS(t, ca, dir)
-	p := connect(t, dial(t, ca, addr, crt, key))
-	ask := func(names ...string) {
-		p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: secretType, ResourceNamesSubscribe: names})
-	}
-	ask("default", "ROOTCA")
-	r := p.want("sds +default +ROOTCA")
-	s := &tlsv3.Secret{}
-	if err := r.Resources[0].Resource.UnmarshalTo(s); err != nil || string(s.GetTlsCertificate().GetPrivateKey().GetInlineBytes()) != string(key) {
-		t.Errorf("%v %v", err, s.GetName())
-	}
-	p.ack(r)
-	// A sidecar has no gateway's credentials, and no name leaves its folder.
-	ask("kubernetes://web", "kubernetes://../sa", "../../default/sa", "default/../sa", "file-cert:/etc/passwd~x")
-	p.quiet()
-	// Half a rotation changes nothing; the whole one arrives.
-	crt2, key2 := ca.issue("spiffe://td/ns/default/sa/sa", 2*time.Hour)
-	put(t, own, map[string][]byte{"tls.crt": crt2})
-	srv.rotate()
-	p.quiet()
-	put(t, own, map[string][]byte{"tls.key": key2})
-	srv.rotate()
-	p.ack(p.want("sds +default"))
-	d := &secretDir{root: dir, last: map[string]loaded{}}
-	for _, gw := range []bool{false, true} {
-		_, _, err := d.path(bundle.Node{Namespace: "default", Gateway: gw}, "sa", "kubernetes://web-cacert")
-		if (err == nil) != gw {
-			t.Errorf("gateway %v: %v", gw, err)
-		}
-	}
-	if _, _, err := d.path(bundle.Node{Namespace: ".."}, "sa", "default"); err == nil {
-		t.Error("a namespace leaves the folder")
-	}
-	if err := Run(t.Context(), Options{SecretsDir: dir, BundlePath: "none"}); err == nil || !strings.Contains(err.Error(), "TLS only") {
-		t.Errorf("%v", err)
 	}
 }

@@ -13,10 +13,11 @@ type generation struct {
 	bundle *bundle.Bundle
 	reg    *registry
 
-	mu    sync.Mutex
-	sets  map[*bundle.Set]*setView
-	views map[*bundle.Class]*view
-	inl   map[*bundle.Class]bitset
+	mu      sync.Mutex
+	sets    map[*bundle.Set]*setView
+	views   map[*bundle.Class]*view
+	inl     map[*bundle.Class]bitset
+	secrets map[*bundle.Class]map[string]bool // SDS names in its resources
 }
 
 // setView is a set as bitsets. Endpoints whose cluster is in another set wait for the class to say which cluster.
@@ -34,7 +35,8 @@ type view struct {
 
 // newGeneration takes a bundle into service after the one before, nil at the start.
 func newGeneration(b *bundle.Bundle, before *generation) *generation {
-	g := &generation{bundle: b, sets: map[*bundle.Set]*setView{}, views: map[*bundle.Class]*view{}, inl: map[*bundle.Class]bitset{}}
+	g := &generation{bundle: b, sets: map[*bundle.Set]*setView{}, views: map[*bundle.Class]*view{}, inl: map[*bundle.Class]bitset{},
+		secrets: map[*bundle.Class]map[string]bool{}}
 	if before != nil && before.reg.size() < 4*len(b.Resources)+4096 {
 		g.reg = before.reg
 	} else {

@@ -26,7 +26,7 @@ func newMetrics(srv *Server) *metrics {
 	m.bytes = vec("meshc_sent_bytes_total", "Encoded bytes of responses sent to proxies.", "type")
 	m.acks = vec("meshc_acks_total", "Responses that proxies took.", "type")
 	m.nacks = vec("meshc_nacks_total", "Responses that proxies refused.", "type")
-	m.refused = vec("meshc_refused_nodes_total", "Proxies that got no configuration, by reason: node, identity, version, class, update.", "reason")
+	m.refused = vec("meshc_refused_nodes_total", "Proxies that got no configuration, by reason: node, identity, version, class, update; or not a secret they asked for: secret.", "reason")
 	m.bundles = vec("meshc_bundle_loads_total", "Bundles that were read from the path while serving, by result.", "result")
 	m.registry.MustRegister(&live{srv: srv,
 		nodes:  prometheus.NewDesc("meshc_connected_nodes", "Proxies connected, by class.", []string{"class"}, nil),

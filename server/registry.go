@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -164,8 +165,44 @@ func (r *registry) add(k kind, name, version string, value []byte, from *bundle.
 	e.head = head(k.url(), name, version, len(value)+len(e.tail))
 	id := int32(len(s.entries))
 	s.entries = append(s.entries, e)
-	s.byKey[key] = id
+	if k != secrets || len(value) > 0 { // a forgotten secret that some stream still holds is not found by its version
+		s.byKey[key] = id
+	}
 	return id
+}
+
+// unused returns the entries that have a message and are not in use.
+func (r *registry) unused(k kind, used bitset) (out bitset) {
+	for id, e := range r.list(k) {
+		if len(e.value) > 0 && !used.has(int32(id)) {
+			out.set(int32(id))
+		}
+	}
+	return out
+}
+
+// forget drops the messages of the entries that are in both sets. Their numbers stay, for what proxies hold; who needs
+// the resource again gets another number.
+func (r *registry) forget(k kind, a, b bitset) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := &r.spaces[k]
+	var entries []*entry // a copy: others read the slice as it is
+	a.each(func(id int32) {
+		if !b.has(id) {
+			return
+		}
+		if entries == nil {
+			entries = slices.Clone(s.entries)
+		}
+		e := *entries[id]
+		e.head, e.value = nil, nil
+		entries[id] = &e
+		delete(s.byKey, entryKey{e.name, e.version})
+	})
+	if entries != nil {
+		s.entries = entries
+	}
 }
 
 // Field numbers of the discovery messages.

@@ -5,131 +5,162 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
-
-	"github.com/meshc/meshc/compiler/bundle"
 )
 
-// secretDir hands out SDS secrets from files. A proxy reaches those of its own identity and, by credentialName, those of
-// its own namespace; nothing else has a path:
+// secretDir hands out SDS secrets from files. A proxy reaches those of its own identity and, by the names in its
+// configuration, those of its own namespace; nothing else has a path:
 //
 //	DIR/NAMESPACE/SERVICE-ACCOUNT/tls.crt tls.key ca.crt       default, ROOTCA
-//	DIR/NAMESPACE/kubernetes/NAME/tls.crt tls.key ca.crt       kubernetes://NAME, kubernetes://NAME-cacert; routers only
+//	DIR/NAMESPACE/kubernetes/NAME/tls.crt tls.key ca.crt       kubernetes://NAME, kubernetes://NAME-cacert
+//	DIR/NAMESPACE/configmap/NAME/ca.crt                        configmap://NAME
 //
-// Certificate and key have to fit each other; until they do, in the middle of a rotation, the old pair stays in use.
+// ca.crl beside ca.crt is a list of revoked certificates. Certificate and key have to fit each other; until they do, in
+// the middle of a rotation, the old pair stays in use. A secret whose files are gone is handed out no more; proxies keep
+// what they have of it.
 type secretDir struct {
 	root string
-	last map[string]loaded // by path and part
+	last map[string]loaded // by name and folder
 }
 
 type loaded struct {
 	stamp string
 	bytes []byte // the Secret message
-	name  string
 	err   error
 }
 
 // maxSecret bounds a file of certificates or a key.
 const maxSecret = 1 << 20
 
+// maxSecretNames bounds what one stream may ask for, maxSecretWarnings what is logged of its failures.
+const maxSecretNames, maxSecretWarnings = 10000, 20
+
 var errNoSecret = errors.New("no such secret for this proxy")
 
-// plainName is what namespaces, service accounts and secrets may be called; it cannot leave a folder.
-func plainName(s string) bool {
-	return regexp.MustCompile(`^[a-z0-9]([-.a-z0-9]{0,250}[a-z0-9])?$`).MatchString(s) && !strings.Contains(s, "..")
-}
-
-// path finds the folder of a secret, and whether its CA or its certificate is meant.
-func (d *secretDir) path(n bundle.Node, account, name string) (dir string, ca bool, err error) {
-	if !plainName(n.Namespace) || account != "" && !plainName(account) {
-		return "", false, errNoSecret
-	}
-	switch {
-	case (name == "default" || name == "ROOTCA") && account != "" && account != "kubernetes":
-		return filepath.Join(n.Namespace, account), name == "ROOTCA", nil
-	case strings.HasPrefix(name, "kubernetes://") && n.Gateway:
-		s, ca := strings.CutSuffix(strings.TrimPrefix(name, "kubernetes://"), "-cacert")
-		if plainName(s) {
-			return filepath.Join(n.Namespace, "kubernetes", s), ca, nil
+// load returns the Secret message. A secret that is there and no good leaves the last good one in use.
+func (d *secretDir) load(ref secretRef, name string) ([]byte, error) {
+	key, stamp := name, ""
+	for _, dir := range ref.folders {
+		key += " " + dir
+		for _, f := range []string{"tls.crt", "tls.key", "ca.crt", "ca.crl"} {
+			if fi, err := os.Stat(filepath.Join(d.root, dir, f)); err == nil {
+				stamp += fmt.Sprint(dir, f, sysID(fi), fi.Size(), fi.ModTime().UnixNano(), ";")
+			}
 		}
 	}
-	return "", false, errNoSecret
-}
-
-// load returns the Secret message. A secret that cannot be read leaves the last good one in use.
-func (d *secretDir) load(dir string, ca bool, name string) ([]byte, error) {
-	key := fmt.Sprint(dir, " ", ca, " ", name)
-	stamp := ""
-	for _, f := range []string{"tls.crt", "tls.key", "ca.crt"} {
-		if fi, err := os.Stat(filepath.Join(d.root, dir, f)); err == nil {
-			stamp += fmt.Sprint(f, sysID(fi), fi.Size(), fi.ModTime().UnixNano(), ";")
-		}
+	if stamp == "" {
+		delete(d.last, key)
+		return nil, errNoSecret
 	}
 	old := d.last[key]
-	if old.stamp == stamp && stamp != "" {
+	if old.stamp == stamp {
 		return old.bytes, old.err
 	}
-	b, err := d.read(dir, ca, name)
+	b, err := d.read(ref, name)
 	if err != nil && old.bytes != nil {
 		b = old.bytes
 	}
-	d.last[key] = loaded{stamp: stamp, bytes: b, name: name, err: err}
+	d.last[key] = loaded{stamp: stamp, bytes: b, err: err}
 	return b, err
 }
 
-func (d *secretDir) read(dir string, ca bool, name string) ([]byte, error) {
+func (d *secretDir) read(ref secretRef, name string) (b []byte, err error) {
 	root, err := os.OpenRoot(d.root) // links may not leave it
 	if err != nil {
 		return nil, errNoSecret
 	}
 	defer func() { _ = root.Close() }()
-	file := func(f string) ([]byte, error) {
-		h, err := root.Open(filepath.Join(dir, f))
-		if err != nil {
-			return nil, errNoSecret
+	for _, dir := range ref.folders {
+		f := folder{root: root, dir: dir}
+		s := &tlsv3.Secret{Name: name}
+		if ref.ca || !f.has("tls.crt") && f.has("ca.crt") {
+			err = f.roots(s)
+		} else {
+			err = f.certificate(s)
 		}
-		defer func() { _ = h.Close() }()
-		return io.ReadAll(io.LimitReader(h, maxSecret))
+		if err == nil {
+			return proto.MarshalOptions{Deterministic: true}.Marshal(s)
+		}
+		if !errors.Is(err, errNoSecret) {
+			break
+		}
 	}
-	inline := func(b []byte) *corev3.DataSource {
-		return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: b}}
+	return nil, err
+}
+
+// folder is the folder of a secret.
+type folder struct {
+	root *os.Root
+	dir  string
+}
+
+func (f folder) has(name string) bool {
+	_, err := f.root.Stat(filepath.Join(f.dir, name))
+	return err == nil
+}
+
+func (f folder) read(name string) ([]byte, error) {
+	h, err := f.root.Open(filepath.Join(f.dir, name))
+	if err != nil {
+		return nil, errNoSecret
 	}
-	s := &tlsv3.Secret{Name: name}
-	if ca {
-		pem, err := file("ca.crt")
-		if err != nil {
-			return nil, err
-		}
-		if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-			return nil, errors.New("ca.crt holds no certificate")
-		}
-		s.Type = &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: inline(pem)}}
-	} else {
-		crt, err := file("tls.crt")
-		if err != nil {
-			return nil, err
-		}
-		key, err := file("tls.key")
-		if err != nil {
-			return nil, err
-		}
-		if _, err := tls.X509KeyPair(crt, key); err != nil {
-			return nil, errors.New("tls.crt and tls.key do not fit each other") // the cause could quote them
-		}
-		s.Type = &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{CertificateChain: inline(crt), PrivateKey: inline(key)}}
+	defer func() { _ = h.Close() }()
+	return io.ReadAll(io.LimitReader(h, maxSecret))
+}
+
+func inline(b []byte) *corev3.DataSource {
+	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: b}}
+}
+
+// roots fills in a validation context from ca.crt and ca.crl.
+func (f folder) roots(s *tlsv3.Secret) error {
+	ca, err := f.read("ca.crt")
+	if err != nil {
+		return err
 	}
-	return proto.MarshalOptions{Deterministic: true}.Marshal(s)
+	if !x509.NewCertPool().AppendCertsFromPEM(ca) {
+		return errors.New("ca.crt holds no certificate")
+	}
+	v := &tlsv3.CertificateValidationContext{TrustedCa: inline(ca)}
+	if f.has("ca.crl") {
+		crl, err := f.read("ca.crl")
+		if err != nil {
+			return err
+		}
+		if block, _ := pem.Decode(crl); block == nil || block.Type != "X509 CRL" {
+			return errors.New("ca.crl holds no list of revoked certificates")
+		}
+		v.Crl = inline(crl)
+	}
+	s.Type = &tlsv3.Secret_ValidationContext{ValidationContext: v}
+	return nil
+}
+
+// certificate fills in tls.crt and tls.key.
+func (f folder) certificate(s *tlsv3.Secret) error {
+	crt, err := f.read("tls.crt")
+	if err != nil {
+		return err
+	}
+	key, err := f.read("tls.key")
+	if err != nil {
+		return err
+	}
+	if _, err := tls.X509KeyPair(crt, key); err != nil {
+		return errors.New("tls.crt and tls.key do not fit each other") // the cause could quote them
+	}
+	s.Type = &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{CertificateChain: inline(crt), PrivateKey: inline(key)}}
+	return nil
 }
 
 // targetSecrets looks up the secrets that the stream asks for. Call with s.mu held.
@@ -139,16 +170,16 @@ func (s *stream) targetSecrets(names []string) {
 		if s.secretNames == nil {
 			s.secretNames = map[string]string{}
 		}
-		if _, ok := s.secretNames[n]; !ok && len(s.secretNames) < 1000 {
+		if _, ok := s.secretNames[n]; !ok && len(s.secretNames) < maxSecretNames {
 			s.secretNames[n] = ""
 		}
 	}
 	var target bitset
 	for name, before := range s.secretNames {
-		b, err := srv.secret(s.node, s.account, name)
+		b, err := srv.secret(s, name)
 		if err != nil {
 			if before != err.Error() {
-				srv.log.Warn("secret not available", "node", s.node.ID, "secret", name, "reason", err.Error())
+				s.missSecret(name, err)
 			}
 			s.secretNames[name] = err.Error()
 		} else {
@@ -162,17 +193,36 @@ func (s *stream) targetSecrets(names []string) {
 	s.adopt()
 }
 
-func (srv *Server) secret(n bundle.Node, account, name string) ([]byte, error) {
+// missSecret counts and logs a secret that the proxy does not get.
+func (s *stream) missSecret(name string, err error) {
+	s.srv.metrics.refused.WithLabelValues("secret").Inc()
+	if s.secretWarnings++; s.secretWarnings > maxSecretWarnings {
+		return
+	}
+	if len(name) > 300 {
+		name = name[:300] + "…"
+	}
+	s.srv.log.Warn("secret not available", "node", s.node.ID, "secret", name, "reason", err.Error())
+}
+
+// secret returns a Secret message, or why the proxy has none of the name.
+func (srv *Server) secret(s *stream, name string) ([]byte, error) {
+	ref, err := refer(s.node, s.account, name)
+	if err != nil {
+		return nil, err
+	}
+	if !own(name) && !s.view.gen.mentions(s.view.class, name) {
+		return nil, errors.New("the configuration of this proxy does not name the secret")
+	}
+	if m := ref.remote(name); m != nil {
+		return proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	}
 	if srv.secrets == nil {
 		return nil, errors.New("this server hands out no secrets; see --secrets")
 	}
 	srv.secretsMu.Lock()
 	defer srv.secretsMu.Unlock()
-	dir, ca, err := srv.secrets.path(n, account, name)
-	if err != nil {
-		return nil, err
-	}
-	return srv.secrets.load(dir, ca, name)
+	return srv.secrets.load(ref, name)
 }
 
 // watchSecrets looks for rotated files.
@@ -189,13 +239,25 @@ func (srv *Server) watchSecrets(ctx context.Context) {
 	}
 }
 
+// rotate has every stream look at its secrets again, and forgets those that none is to have any more. What was found
+// unused is kept for one more round, for the streams that opened in the meantime.
 func (srv *Server) rotate() {
+	reg := srv.gen.Load().reg
+	var used bitset
 	for _, s := range srv.snapshot() {
 		s.mu.Lock()
 		if len(s.secretNames) > 0 {
 			s.targetSecrets(nil)
 			s.kick()
 		}
+		if s.reg == reg {
+			used.or(s.secretTarget)
+		}
 		s.mu.Unlock()
 	}
+	unused := reg.unused(secrets, used)
+	if srv.unusedIn == reg {
+		reg.forget(secrets, unused, srv.unused)
+	}
+	srv.unused, srv.unusedIn = unused, reg
 }

@@ -83,6 +83,8 @@ type Server struct {
 
 	secretsMu sync.Mutex
 	secrets   *secretDir
+	unused    bitset    // secrets that no stream was to have when rotate last looked
+	unusedIn  *registry // where they are numbered
 
 	mu       sync.Mutex
 	streams  map[*stream]struct{}

@@ -26,23 +26,24 @@ type stream struct {
 
 	account string // service account: of the certificate, or what the node says where there is none
 
-	mu           sync.Mutex
-	view         *view
-	reg          *registry // of held
-	subs         [kinds]subscription
-	sending      bool
-	failed       error
-	nonce        uint64
-	settled      bool      // has had a whole configuration: changes are updates from now on
-	blocked      bool      // clusters or endpoints were refused: what depends on them is held back
-	deadline     time.Time // for acknowledgements that a change waits for
-	removeAt     time.Time // when clusters that are gone may be removed
-	timer        *time.Timer
-	nacks        []nackStatus
-	fresh        map[string]struct{} // route configurations just sent: their virtual hosts follow, or word that there are none
-	secretNames  map[string]string   // asked for → why there is none
-	secretTarget bitset
-	lost         string // why the current bundle has nothing for the node, which keeps what it has
+	mu             sync.Mutex
+	view           *view
+	reg            *registry // of held
+	subs           [kinds]subscription
+	sending        bool
+	failed         error
+	nonce          uint64
+	settled        bool      // has had a whole configuration: changes are updates from now on
+	blocked        bool      // clusters or endpoints were refused: what depends on them is held back
+	deadline       time.Time // for acknowledgements that a change waits for
+	removeAt       time.Time // when clusters that are gone may be removed
+	timer          *time.Timer
+	nacks          []nackStatus
+	fresh          map[string]struct{} // route configurations just sent: their virtual hosts follow, or word that there are none
+	secretNames    map[string]string   // asked for → why there is none
+	secretTarget   bitset
+	secretWarnings int    // logged so far
+	lost           string // why the current bundle has nothing for the node, which keeps what it has
 }
 
 // subscription is what a proxy wants and has of one kind.

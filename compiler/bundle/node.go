@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -23,6 +24,11 @@ type Node struct {
 	Locality       string // region/zone/subzone
 	IstioVersion   string
 	EnvoyVersion   [3]uint32 // zero when the node does not say
+
+	// Files on the proxy's own file system: its identity where no secret service has it (TLS_CLIENT_CERT_CHAIN,
+	// TLS_CLIENT_KEY, TLS_CLIENT_ROOT_CERT), and the roots of its operating system (SYSTEM_ROOTS).
+	IdentityCert, IdentityKey, IdentityRoots string
+	SystemRoots                              string
 }
 
 // NodeFromJSON reads an Envoy Node as JSON.
@@ -78,7 +84,31 @@ func NodeFromProto(m *corev3.Node) (Node, error) {
 	if v := m.GetUserAgentBuildVersion().GetVersion(); v != nil {
 		n.EnvoyVersion = [3]uint32{v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch()}
 	}
-	return n, nil
+	return n, n.files(f)
+}
+
+// files takes in where the proxy says it keeps certificates. It has one identity, for the connections it opens as for
+// those it takes.
+func (n *Node) files(f map[string]*structpb.Value) error {
+	for _, x := range []struct {
+		to           *string
+		name, server string
+	}{
+		{&n.IdentityCert, "TLS_CLIENT_CERT_CHAIN", "TLS_SERVER_CERT_CHAIN"}, {&n.IdentityKey, "TLS_CLIENT_KEY", "TLS_SERVER_KEY"},
+		{&n.IdentityRoots, "TLS_CLIENT_ROOT_CERT", "TLS_SERVER_ROOT_CERT"}, {&n.SystemRoots, "SYSTEM_ROOTS", ""},
+	} {
+		*x.to = text(f[x.name])
+		if *x.to != "" && (!path.IsAbs(*x.to) || strings.ContainsRune(*x.to, 0)) {
+			return invalid(*n, "metadata "+x.name+" is not an absolute path")
+		}
+		if s := text(f[x.server]); s != "" && s != *x.to {
+			return invalid(*n, "metadata "+x.server+" differs from "+x.name+"; a proxy has one identity, for both sides of a connection")
+		}
+	}
+	if (n.IdentityCert == "") != (n.IdentityKey == "") {
+		return invalid(*n, "metadata TLS_CLIENT_CERT_CHAIN and TLS_CLIENT_KEY go together")
+	}
+	return nil
 }
 
 func text(v *structpb.Value) string { return v.GetStringValue() }
