@@ -2,14 +2,15 @@ package server
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
+	"path"
 	"regexp"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/encoding/protowire"
-
-	"path"
 
 	"github.com/meshc/meshc/compiler/bundle"
 )
@@ -36,6 +37,8 @@ type secretRef struct {
 	cert, key, roots string // paths on the proxy's own file system
 }
 
+var errNoName = errors.New("this server has no secrets by such a name; it knows default, ROOTCA, kubernetes://NAME, configmap://NAME, file-cert:CERTIFICATE~KEY and file-root:CA")
+
 // plainName is what namespaces, service accounts and secrets may be called; it cannot leave a folder.
 func plainName(s string) bool {
 	return regexp.MustCompile(`^[a-z0-9]([-.a-z0-9]{0,250}[a-z0-9])?$`).MatchString(s) && !strings.Contains(s, "..")
@@ -52,7 +55,7 @@ func refer(n bundle.Node, account, name string) (secretRef, error) {
 	case strings.HasPrefix(name, prefixFileCert):
 		cert, key, ok := cutFiles(strings.TrimPrefix(name, prefixFileCert))
 		if !ok {
-			return secretRef{}, errNoSecret
+			return secretRef{}, errors.New("the name has not the form file-cert:CERTIFICATE~KEY")
 		}
 		return secretRef{cert: cert, key: key}, nil
 	case strings.HasPrefix(name, prefixFileRoot):
@@ -74,8 +77,10 @@ func identityRef(n bundle.Node, account string, ca bool) (secretRef, error) {
 		return secretRef{roots: n.IdentityRoots}, nil
 	case !ca && n.IdentityCert != "":
 		return secretRef{cert: n.IdentityCert, key: n.IdentityKey}, nil
-	case !plainName(n.Namespace) || !plainName(account) || account == noIdentityHere || account == noIdentityConf:
-		return secretRef{}, errNoSecret
+	case !plainName(n.Namespace) || !plainName(account):
+		return secretRef{}, fmt.Errorf("%.80q and %.80q are not a namespace and a service account", n.Namespace, account)
+	case account == noIdentityHere || account == noIdentityConf:
+		return secretRef{}, fmt.Errorf("a service account called %s has no folder of secrets: the name is that of the folder of credentials", account)
 	}
 	return secretRef{folders: []string{path.Join(n.Namespace, account)}, ca: ca}, nil
 }
@@ -85,13 +90,13 @@ func storedRef(n bundle.Node, name string) (secretRef, error) {
 	scheme, rest, ok := strings.Cut(name, "://")
 	if ns, in, two := strings.Cut(rest, "/"); two {
 		if ns != n.Namespace {
-			return secretRef{}, errNoSecret
+			return secretRef{}, fmt.Errorf("the secret is one of namespace %.80q, and the proxy's is %.80q", ns, n.Namespace)
 		}
 		rest = in
 	}
 	base, ca := strings.CutSuffix(rest, suffixCA)
 	if !ok || !plainName(n.Namespace) || !plainName(rest) || !plainName(base) {
-		return secretRef{}, errNoSecret
+		return secretRef{}, errNoName
 	}
 	switch scheme {
 	case "kubernetes", "kubernetes-gateway":
@@ -103,7 +108,7 @@ func storedRef(n bundle.Node, name string) (secretRef, error) {
 	case schemeConfig:
 		return secretRef{folders: []string{path.Join(n.Namespace, noIdentityConf, base)}, ca: true}, nil
 	}
-	return secretRef{}, errNoSecret
+	return secretRef{}, errNoName
 }
 
 // cutFiles splits CERT~KEY. A path may hold a ~ of its own; then the one before an absolute path counts.

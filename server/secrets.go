@@ -45,7 +45,7 @@ const maxSecret = 1 << 20
 // maxSecretNames bounds what one stream may ask for, maxSecretWarnings what is logged of its failures.
 const maxSecretNames, maxSecretWarnings = 10000, 20
 
-var errNoSecret = errors.New("no such secret for this proxy")
+var errNoSecret = errors.New("there are no files for the secret")
 
 // load returns the Secret message. A secret that is there and no good leaves the last good one in use.
 func (d *secretDir) load(ref secretRef, name string) ([]byte, error) {

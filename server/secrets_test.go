@@ -106,7 +106,7 @@ func TestSecrets(t *testing.T) {
 	}
 	put(t, own, map[string][]byte{"tls.crt": crt, "tls.key": key, "ca.crt": ca.pem})
 	srv.rotate()
-	p.ack(p.want("sds +default"))
+	p.secretsOf("default", "ROOTCA")
 	if err := Run(t.Context(), Options{SecretsDir: dir, BundlePath: "none"}); err == nil || !strings.Contains(err.Error(), "TLS only") {
 		t.Errorf("%v", err)
 	}
