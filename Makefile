@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test demo lint bench fuzz golden tools clean
+.PHONY: help build test demo lint bench fuzz golden docs tools clean
 
 ifdef CI
 export MESHC_REQUIRE_ALL := 1
@@ -42,6 +42,9 @@ fuzz: ## every fuzz target for FUZZTIME=30s
 
 golden: ## rewrite expected outputs; read the diff before committing
 	@for d in ./internal/diag ./golden; do [ -z "$$(ls $$d/*_test.go 2>/dev/null)" ] || go test $$d -update; done
+
+docs: ## docs/fields.md, from schema/*.cue
+	go run ./internal/reference docs/fields.md
 
 clean: ## what build, test and demo made
 	rm -rf bin dist

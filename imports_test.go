@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 }
 
 // tests and tools of the project itself may use everything.
-var free = []string{"golden", "internal/lab", "internal/bench", "internal/meshgen", "internal/envoytest", "internal/bootstrap", "examples"}
+var free = []string{"golden", "internal/lab", "internal/bench", "internal/meshgen", "internal/envoytest", "internal/bootstrap", "internal/reference", "examples"}
 
 func TestImports(t *testing.T) {
 	const module = "github.com/meshc/meshc"

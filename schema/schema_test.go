@@ -175,7 +175,7 @@ func TestFindings(t *testing.T) {
 }
 
 func TestPlaceInsideTheMeshConfig(t *testing.T) {
-	text := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |-\n    # a comment\n    connectTimeout: 10\n    default_config: {drain_duration: 5s}\n    extensionProviders:\n    - name: x\n      envoyExtAuthzGrpc: {service: a.b, port: \"9000\"}\n"
+	text := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |-\n    # a comment\n    connectTimeout: 10\n    default_config: {interception_mode: REDIRECT}\n    extensionProviders:\n    - name: x\n      envoyExtAuthzGrpc: {service: a.b, port: \"9000\"}\n"
 	objects, _, diags := Check(documents(t, text), Options{})
 	if len(diags) != 1 || diags[0].Pos.Line != 7 || len(objects) != 0 {
 		t.Fatal(diags)

@@ -1,0 +1,97 @@
+// Command reference writes docs/fields.md, the page that says of each field what becomes of it, from the schema files.
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/meshc/meshc/schema"
+)
+
+func main() {
+	refs, err := schema.References()
+	if err == nil && len(os.Args) == 2 {
+		err = os.WriteFile(os.Args[1], []byte(page(refs)), 0o644)
+	} else if err == nil {
+		_, err = os.Stdout.WriteString(page(refs))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "reference:", err)
+		os.Exit(2)
+	}
+}
+
+const intro = `# Fields
+
+What becomes of each field. This page is written by ` + "`make docs`" + ` from ` + "`schema/*.cue`" + `, the same files that input is checked against.
+
+- **supported**: the field changes the bundle, or is reported where it cannot (a rule that shadows it, a port it does not fit).
+- **refused**: using it is an error, MESHC1110, for the reason given; with ` + "`--lenient`" + ` a warning, and the field does nothing.
+- **invalid**: Istio's own validation refuses it too, so it is an error, IST0106, also with ` + "`--lenient`" + `.
+- **no effect**: nothing in a bundle depends on it; an information, MESHC1111, says so and why.
+
+Paths of Istio's kinds are below ` + "`spec`" + `; ` + "`[]`" + ` is any element of a list, ` + "`{}`" + ` any key of a mapping.
+`
+
+func page(refs []schema.Reference) string {
+	var b strings.Builder
+	b.WriteString(intro)
+	b.WriteString("\n| Kind | Supported | Refused or invalid | No effect |\n|---|--:|--:|--:|\n")
+	for _, r := range refs {
+		if len(r.Fields) == 0 {
+			continue
+		}
+		var n [3]int
+		for _, f := range r.Fields {
+			switch {
+			case f.Unsupported != "":
+				n[1]++
+			case f.Ignored != "":
+				n[2]++
+			default:
+				n[0]++
+			}
+		}
+		fmt.Fprintf(&b, "| [%s](#%s) | %d | %d | %d |\n", r.Kind.Name, strings.ToLower(r.Kind.Name), n[0], n[1], n[2])
+	}
+	for _, r := range refs {
+		if len(r.Fields) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "\n## %s\n%s\n| Field | Takes | | What becomes of it |\n|---|---|---|---|\n", r.Kind.Name, about(r))
+		for _, f := range r.Fields {
+			status, text := describe(f)
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.Path, cell(f.Type), status, cell(text))
+		}
+	}
+	return b.String()
+}
+
+func about(r schema.Reference) string {
+	switch {
+	case r.Kind.Name == "MeshConfig" || r.Kind.Name == "MeshNetworks":
+		key := map[string]string{"MeshConfig": schema.MeshKey, "MeshNetworks": schema.NetworksKey}[r.Kind.Name]
+		return "\nYAML under the key `" + key + "` of the ConfigMap `istio`.\n"
+	case r.Open && r.Kind.Definition != "":
+		return "\nOnly these fields are read.\n"
+	}
+	return ""
+}
+
+func describe(f schema.FieldReference) (status, text string) {
+	switch {
+	case f.Unsupported != "" && f.Always:
+		return "invalid", f.Unsupported
+	case f.Unsupported != "":
+		return "refused", f.Unsupported
+	case f.Ignored != "":
+		return "no effect", f.Ignored
+	}
+	return "supported", f.Doc
+}
+
+// cell makes text fit into a cell of a table.
+func cell(s string) string {
+	return strings.NewReplacer("|", "\\|", "<", "&lt;", "\n", " ").Replace(s)
+}
