@@ -102,11 +102,7 @@ func alsoIPv6(bind string, port uint32) []*listenerv3.AdditionalAddress {
 
 // dualStack tells whether the mesh knows any IPv6 address of a pod or of a Kubernetes service. Only then is it safe to
 // bind one: a host without IPv6 would refuse the listener.
-func dualStack(m *mesh.Mesh) bool {
-	ipv6 := func(s string) bool { return strings.Contains(s, ":") }
-	return slices.ContainsFunc(m.Services, func(s *mesh.Service) bool { return s.Kubernetes && slices.ContainsFunc(s.Addresses, ipv6) }) ||
-		slices.ContainsFunc(m.Workloads, func(w *mesh.Workload) bool { return slices.ContainsFunc(w.Addresses, ipv6) })
-}
+func dualStack(m *mesh.Mesh) bool { return m.IPv6 }
 
 func unixPath(bind string) (string, bool) { return strings.CutPrefix(bind, "unix://") }
 

@@ -72,6 +72,9 @@ func OutboundListeners(s *mesh.Scope) ([]*Resource, []RouteKey, diag.List) {
 	if p := o.httpProxy(); p != nil {
 		out = append(out, p)
 	}
+	if d := o.dnsProxy(); d != nil {
+		out = append(out, d)
+	}
 	return out, o.keys, o.diags
 }
 

@@ -13,6 +13,7 @@ package mesh
 
 import (
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -39,6 +40,7 @@ func Link(objects []*schema.Object) (*Mesh, diag.List) {
 	m.linkSidecars(objects)
 	findings.Add(m.linkPolicies(objects)...)
 	m.linkServices(objects)
+	findings.Add(m.allocate()...)
 	m.linkWorkloads(objects)
 	m.linkEndpoints(objects)
 	findings.Add(m.linkVirtualServices(objects)...)
@@ -82,4 +84,7 @@ func (m *Mesh) closeIndex() {
 		}
 	}
 	m.index.addresses = m.linkAddresses()
+	ipv6 := func(s string) bool { return strings.Contains(s, ":") }
+	m.IPv6 = slices.ContainsFunc(m.Services, func(s *Service) bool { return s.Kubernetes && slices.ContainsFunc(s.Addresses, ipv6) }) ||
+		slices.ContainsFunc(m.Workloads, func(w *Workload) bool { return slices.ContainsFunc(w.Addresses, ipv6) })
 }

@@ -19,6 +19,7 @@ type Mesh struct {
 	RootNamespace string // istio-system unless MeshConfig says otherwise
 	Domain        string // cluster.local
 	TrustDomain   string // MeshConfig.trustDomain, default cluster.local
+	IPv6          bool   // a pod or a Kubernetes service has an IPv6 address
 	Namespaces    map[string]*Namespace
 
 	Services         []*Service

@@ -25,6 +25,8 @@ type index struct {
 	seen            map[string][]*Service         // memo of servicesVisibleTo
 	selecting       map[string][]*Service         // services with a selector, by namespace
 	addresses       map[string][]addressTarget    // by endpoint address
+	allocated       map[string][]string           // virtual addresses, by namespace/host
+	captured        map[*Service]*Service         // memo of captured
 	first           *schema.Object                // of the input, where a namespace has none
 	anyObject       map[string]*schema.Object     // one object of each namespace, to point at
 }
@@ -34,7 +36,7 @@ func newIndex() *index {
 		services: map[string][]*Service{}, pods: map[string]*pod{}, podsByNamespace: map[string][]*pod{},
 		rules: map[string][]*DestinationRule{}, ruleHosts: map[string][]string{}, gateways: map[string]*Gateway{},
 		byGateway: map[string][]*VirtualService{}, visible: map[string][]*VirtualService{}, seen: map[string][]*Service{}, selecting: map[string][]*Service{},
-		anyObject: map[string]*schema.Object{},
+		allocated: map[string][]string{}, captured: map[*Service]*Service{}, anyObject: map[string]*schema.Object{},
 	}
 }
 
@@ -166,6 +168,11 @@ func (m *Mesh) newScope(w *Workload, gateway bool, sidecar *Sidecar) *Scope {
 	if !gateway && sidecar != nil {
 		m.sidecarOutbound(s, sidecar)
 	}
+	if CapturesDNS(w.ProxyConfig) {
+		for _, l := range s.Listeners {
+			l.Services = m.captured(l.Services)
+		}
+	}
 	m.closeScope(s)
 	return s
 }
@@ -199,6 +206,9 @@ func (m *Mesh) closeScope(s *Scope) {
 		if p := s.Outbound.EgressProxy; p != nil {
 			all = append(all, m.pulledIn(p.Host, s.Namespace)...)
 		}
+	}
+	if CapturesDNS(s.Proxy) {
+		all = m.captured(all)
 	}
 	s.Services, s.hosts = oneService(all)
 	slices.SortStableFunc(s.Services, func(a, b *Service) int { return cmp.Compare(a.Hostname, b.Hostname) })
