@@ -12,22 +12,27 @@ import (
 // serveDelta is DeltaAggregatedResources.
 func (srv *Server) serveDelta(_ any, g grpc.ServerStream) error {
 	first := &discoveryv3.DeltaDiscoveryRequest{}
-	if err := g.RecvMsg(first); err != nil {
+	if err := srv.enter(); err != nil {
 		return err
+	}
+	defer srv.exit()
+	if err := begin(g, first); err != nil {
+		return srv.unread(err)
 	}
 	s, err := srv.open(g, first.GetNode(), true)
 	if err != nil {
 		return err
 	}
 	defer srv.leave(s)
-	req := first
+	req, pace := first, srv.newPace()
 	for {
+		srv.throttle(g.Context(), pace)
 		if err := s.deltaRequest(req); err != nil {
 			return err
 		}
 		req = &discoveryv3.DeltaDiscoveryRequest{}
 		if err := g.RecvMsg(req); err != nil {
-			return ended(err)
+			return srv.unread(err)
 		}
 	}
 }
@@ -60,6 +65,9 @@ func (s *stream) deltaRequest(req *discoveryv3.DeltaDiscoveryRequest) error {
 		}
 	}
 	s.subscribe(k, req.GetResourceNamesSubscribe(), req.GetInitialResourceVersions())
+	if err := sub.bounded(); err != nil {
+		return err
+	}
 	s.unsubscribe(k, req.GetResourceNamesUnsubscribe())
 	s.kick()
 	return nil

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,30 +27,28 @@ import (
 // open admits a proxy: its node, who it is, which class it belongs to. The first request decides all three; what later
 // requests say about the node is not read.
 func (srv *Server) open(g grpc.ServerStream, m *corev3.Node, delta bool) (*stream, error) {
+	if err := sizeOf(m); err != nil {
+		return nil, srv.refuse(bundle.Node{}, "limit", codes.InvalidArgument, err)
+	}
 	n, err := bundle.NodeFromProto(m)
 	if err != nil {
 		return nil, srv.refuse(n, "node", codes.InvalidArgument, err)
 	}
-	if err := srv.identity(g, n); err != nil {
+	account, err := srv.identity(g, n)
+	if err != nil {
 		return nil, srv.refuse(n, "identity", codes.PermissionDenied, err)
 	}
 	for {
 		gen := srv.gen.Load()
-		if err := supported(gen.bundle, n); err != nil {
-			return nil, srv.refuse(n, "version", codes.FailedPrecondition, err)
-		}
 		c, err := gen.bundle.ClassOf(n)
 		if err != nil {
 			return nil, srv.refuse(n, "class", codes.NotFound, err)
 		}
-		if err := srv.mayHave(g, c, n); err != nil {
+		if err := srv.mayHave(c, n, account); err != nil {
 			return nil, srv.refuse(n, "identity", codes.PermissionDenied, err)
 		}
-		account := n.ServiceAccount
-		if srv.opts.TLSCert != "" {
-			if _, _, account, err = spiffe(g); err != nil {
-				return nil, srv.refuse(n, "identity", codes.PermissionDenied, err)
-			}
+		if err := supported(gen.bundle, n); err != nil {
+			return nil, srv.refuse(n, "version", codes.FailedPrecondition, err)
 		}
 		s := &stream{srv: srv, account: account, node: n, delta: delta, done: g.Context().Done(), since: time.Now(), send: func(r *raw) error { return g.SendMsg(r) }}
 		if err := s.aim(gen.view(c)); err != nil {
@@ -65,13 +65,20 @@ func (srv *Server) refuse(n bundle.Node, why string, code codes.Code, err error)
 	srv.metrics.refused.WithLabelValues(why).Inc()
 	srv.refusals.add(n.ID, why, err.Error())
 	srv.log.Warn("proxy refused", "node", n.ID, "why", why, "reason", err.Error())
+	if srv.opts.TLSCert != "" && (why == "class" || why == "identity") {
+		// The reason names selectors and service accounts of others. They are for who runs the server.
+		return status.Errorf(code, "node %q is refused (%s); the log and /status of the server say why", n.ID, why)
+	}
 	return status.Error(code, err.Error())
 }
 
-// ended tells apart a proxy that went away from a fault.
-func ended(err error) error {
-	if errors.Is(err, io.EOF) || status.Code(err) == codes.Canceled {
+// unread says why no request could be read; nil when the proxy went away.
+func (srv *Server) unread(err error) error {
+	switch {
+	case errors.Is(err, io.EOF) || status.Code(err) == codes.Canceled:
 		return nil
+	case status.Code(err) == codes.ResourceExhausted, status.Code(err) == codes.DeadlineExceeded:
+		srv.metrics.refused.WithLabelValues("limit").Inc()
 	}
 	return err
 }
@@ -103,60 +110,76 @@ func spiffe(g grpc.ServerStream) (trustDomain, namespace, account string, err er
 		return "", "", "", fmt.Errorf("the client certificate has %d URI names; it needs exactly one SPIFFE ID", len(uris))
 	}
 	parts := strings.Split(uris[0].Path, "/")
-	if len(parts) != 5 || parts[1] != "ns" || parts[3] != "sa" || parts[2] == "" || parts[4] == "" {
-		return "", "", "", fmt.Errorf("the SPIFFE ID %s has not the form spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT", uris[0])
+	if len(parts) == 5 && uris[0].Host != "" && parts[2] != "" && parts[4] != "" &&
+		uris[0].String() == "spiffe://"+uris[0].Host+"/ns/"+parts[2]+"/sa/"+parts[4] { // nothing escaped, and nothing else in it
+		return uris[0].Host, parts[2], parts[4], nil
 	}
-	return uris[0].Host, parts[2], parts[4], nil
+	return "", "", "", fmt.Errorf("the SPIFFE ID %s has not the form spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT", uris[0])
 }
 
-// identity holds what the node says against its certificate.
-func (srv *Server) identity(g grpc.ServerStream, n bundle.Node) error {
+// identity holds what the node says against its certificate and returns the service account, of the certificate where
+// there is one.
+func (srv *Server) identity(g grpc.ServerStream, n bundle.Node) (account string, err error) {
 	if srv.opts.TLSCert == "" {
-		return nil
+		return n.ServiceAccount, nil
 	}
 	td, ns, sa, err := spiffe(g)
 	switch {
 	case err != nil:
-		return err
-	case srv.opts.TrustDomain != "" && td != srv.opts.TrustDomain:
-		return fmt.Errorf("trust domain %q is not the one of this server, %q", td, srv.opts.TrustDomain)
+		return "", err
+	case len(srv.opts.TrustDomains) > 0 && !slices.Contains(srv.opts.TrustDomains, td):
+		return "", fmt.Errorf("trust domain %q is not one of this server: %s", td, strings.Join(srv.opts.TrustDomains, ", "))
 	case ns != n.Namespace:
-		return fmt.Errorf("the certificate is for namespace %q, node %q says %q", ns, n.ID, n.Namespace)
+		return "", fmt.Errorf("the certificate is for namespace %q, node %q says %q", ns, n.ID, n.Namespace)
 	case n.ServiceAccount != "" && sa != n.ServiceAccount:
-		return fmt.Errorf("the certificate is for service account %q, node %q says %q", sa, n.ID, n.ServiceAccount)
+		return "", fmt.Errorf("the certificate is for service account %q, node %q says %q", sa, n.ID, n.ServiceAccount)
 	}
-	return nil
+	return sa, nil
 }
 
-// mayHave tells whether an authenticated proxy may have the configuration of the class: labels are only a claim.
-func (srv *Server) mayHave(g grpc.ServerStream, c *bundle.Class, n bundle.Node) error {
-	if srv.opts.TLSCert == "" || len(c.ServiceAccounts) == 0 {
+// mayHave tells whether an authenticated proxy may have the configuration of the class: labels are only a claim. A
+// workload that names no service account has the one called default.
+func (srv *Server) mayHave(c *bundle.Class, n bundle.Node, account string) error {
+	if srv.opts.TLSCert == "" || slices.Contains(c.ServiceAccounts, account) || len(c.ServiceAccounts) == 0 && account == "default" {
 		return nil
 	}
-	_, _, sa, err := spiffe(g)
-	if err != nil {
-		return err
-	}
-	for _, a := range c.ServiceAccounts {
-		if a == sa {
-			return nil
-		}
-	}
-	return fmt.Errorf("node %q has the labels of class %q, whose workloads run as %s; its certificate is for %q", n.ID, c.ID, strings.Join(c.ServiceAccounts, ", "), sa)
+	return fmt.Errorf("node %q has the labels of class %q, whose workloads run as %s; its certificate is for %q", n.ID, c.ID, cmp.Or(strings.Join(c.ServiceAccounts, ", "), "default"), account)
 }
 
 // listen opens the ADS address: plaintext on loopback only, unless told otherwise in so many words.
 func listen(o Options) (net.Listener, error) {
 	if o.TLSCert == "" && !o.InsecurePlaintextOnAnyAddress {
-		host, _, err := net.SplitHostPort(o.XDSAddress)
-		if err != nil {
+		if ok, err := onLoopback(o.XDSAddress); err != nil {
 			return nil, fmt.Errorf("xds address %q: %w", o.XDSAddress, err)
-		}
-		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		} else if !ok {
 			return nil, fmt.Errorf("xds address %q is not loopback, and configuration is served without TLS there only: give --tls-cert, --tls-key and --tls-ca, or --insecure-plaintext-on-any-address if the network itself is trusted", o.XDSAddress)
 		}
 	}
 	return net.Listen("tcp", o.XDSAddress)
+}
+
+// adminMayListen holds the admin address to loopback, too: it answers whoever asks.
+func adminMayListen(o Options) error {
+	if o.AdminAddress == "-" || o.InsecureAdminOnAnyAddress {
+		return nil
+	}
+	ok, err := onLoopback(o.AdminAddress)
+	if err != nil {
+		return fmt.Errorf("admin address %q: %w", o.AdminAddress, err)
+	}
+	if !ok {
+		return fmt.Errorf("admin address %q is not loopback, and health, metrics and the names of proxies are served without TLS: give --insecure-admin-on-any-address if whoever reaches it may see them, or - for none", o.AdminAddress)
+	}
+	return nil
+}
+
+func onLoopback(address string) (bool, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false, err
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback(), nil
 }
 
 // identityFiles are the server's certificate, key and CA. They are read again when they change, both at once.

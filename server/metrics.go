@@ -12,6 +12,7 @@ type metrics struct {
 	pushes, resources, bytes, acks, nacks *prometheus.CounterVec // by type
 	refused                               *prometheus.CounterVec // by reason
 	bundles                               *prometheus.CounterVec // by result
+	throttled                             prometheus.Counter
 }
 
 func newMetrics(srv *Server) *metrics {
@@ -26,9 +27,10 @@ func newMetrics(srv *Server) *metrics {
 	m.bytes = vec("meshc_sent_bytes_total", "Encoded bytes of responses sent to proxies.", "type")
 	m.acks = vec("meshc_acks_total", "Responses that proxies took.", "type")
 	m.nacks = vec("meshc_nacks_total", "Responses that proxies refused.", "type")
-	m.refused = vec("meshc_refused_nodes_total", "Proxies that got no configuration, by reason: node, identity, version, class, update; or not a secret they asked for: secret.", "reason")
+	m.refused = vec("meshc_refused_nodes_total", "Proxies that got no configuration, by reason: node, identity, version, class, update, limit; or not a secret they asked for: secret.", "reason")
 	m.bundles = vec("meshc_bundle_loads_total", "Bundles that were read from the path while serving, by result.", "result")
-	m.registry.MustRegister(&live{srv: srv,
+	m.throttled = prometheus.NewCounter(prometheus.CounterOpts{Name: "meshc_throttled_requests_total", Help: "Requests of proxies that had to wait because there were too many of them."})
+	m.registry.MustRegister(m.throttled, &live{srv: srv,
 		nodes:  prometheus.NewDesc("meshc_connected_nodes", "Proxies connected, by class.", []string{"class"}, nil),
 		info:   prometheus.NewDesc("meshc_bundle_info", "The bundle in service; always 1.", []string{"digest", "revision", "compiler"}, nil),
 		bad:    prometheus.NewDesc("meshc_bundle_rejected", "1 while the newest bundle at the path cannot be taken into service.", nil, nil),

@@ -33,13 +33,17 @@ type Options struct {
 	AdminAddress string // host:port of health, metrics and status; default 127.0.0.1:18001; "-": none
 	Watch        bool   // take a new bundle at the path into service
 
-	TLSCert, TLSKey, TLSCA        string // files of the server's certificate and key, and of the CA of the proxies
-	TrustDomain                   string // of the proxies; "": whatever the CA signs
-	InsecurePlaintextOnAnyAddress bool   // serve configuration without TLS beyond loopback
+	TLSCert, TLSKey, TLSCA        string   // files of the server's certificate and key, and of the CA of the proxies
+	TrustDomains                  []string // of the proxies, all of them during a migration; none: whatever the CA signs
+	InsecurePlaintextOnAnyAddress bool     // serve configuration without TLS beyond loopback
+	InsecureAdminOnAnyAddress     bool     // serve health, metrics and the names of proxies beyond loopback
 
 	SecretsDir string // SDS from files; "": none; see secretDir for the layout
 	// InsecureSecretsWithoutTLS hands secrets to whoever connects and says it is the workload.
 	InsecureSecretsWithoutTLS bool
+
+	MaxStreams  int     // open at a time, of all proxies; default 20,000; negative: any number
+	RequestRate float64 // requests per second that are read of one stream, ten times as many at once; default 200; negative: any
 
 	Grace      time.Duration // how long a cluster that is gone stays; default 5 s; negative: none
 	AckTimeout time.Duration // how long dependent changes wait for an acknowledgement; default 15 s
@@ -62,6 +66,12 @@ func (o *Options) defaults() {
 	set(&o.AckTimeout, 15*time.Second)
 	set(&o.Poll, 2*time.Second)
 	set(&o.Drain, 2*time.Second)
+	if o.MaxStreams == 0 {
+		o.MaxStreams = 20_000
+	}
+	if o.RequestRate == 0 {
+		o.RequestRate = 200
+	}
 	if o.XDSAddress == "" {
 		o.XDSAddress = "127.0.0.1:18000"
 	}
@@ -88,6 +98,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	streams  map[*stream]struct{}
+	opened   int // streams, those included that have not said who they are
 	draining bool
 	badWhy   string // why the newest bundle at the path is not in service
 }
@@ -103,6 +114,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	debug.FreeOSMemory() // reading leaves more behind than the bundle itself
 	srv := New(b, o)
+	if err := adminMayListen(srv.opts); err != nil {
+		return err
+	}
 	lis, err := listen(srv.opts)
 	if err != nil {
 		return err
@@ -184,8 +198,7 @@ func (srv *Server) GRPC() (*grpc.Server, error) {
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
-		grpc.MaxConcurrentStreams(64), // of one connection; a proxy needs one
-		grpc.MaxRecvMsgSize(16 << 20), // a reconnect of the largest proxies lists some ten thousand names and versions
+		grpc.MaxConcurrentStreams(maxConnStreams), grpc.MaxRecvMsgSize(maxMessage),
 		grpc.ReadBufferSize(4 << 10), grpc.WriteBufferSize(32 << 10), grpc.SharedWriteBuffer(true),
 		grpc.MaxHeaderListSize(16 << 10), grpc.ConnectionTimeout(10 * time.Second),
 	}
@@ -194,8 +207,8 @@ func (srv *Server) GRPC() (*grpc.Server, error) {
 		if _, err := files.config(); err != nil {
 			return nil, err
 		}
-		opts = append(opts, grpc.Creds(credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"},
-			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return files.config() }})))
+		opts = append(opts, grpc.Creds(expiring{credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"},
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return files.config() }})}))
 	}
 	g := grpc.NewServer(opts...)
 	g.RegisterService(&grpc.ServiceDesc{ServiceName: "envoy.service.discovery.v3.AggregatedDiscoveryService", HandlerType: (*any)(nil),

@@ -13,22 +13,27 @@ import (
 // serveSotW is StreamAggregatedResources.
 func (srv *Server) serveSotW(_ any, g grpc.ServerStream) error {
 	first := &discoveryv3.DiscoveryRequest{}
-	if err := g.RecvMsg(first); err != nil {
+	if err := srv.enter(); err != nil {
 		return err
+	}
+	defer srv.exit()
+	if err := begin(g, first); err != nil {
+		return srv.unread(err)
 	}
 	s, err := srv.open(g, first.GetNode(), false)
 	if err != nil {
 		return err
 	}
 	defer srv.leave(s)
-	req := first
+	req, pace := first, srv.newPace()
 	for {
+		srv.throttle(g.Context(), pace)
 		if err := s.sotwRequest(req); err != nil {
 			return err
 		}
 		req = &discoveryv3.DiscoveryRequest{}
 		if err := g.RecvMsg(req); err != nil {
-			return ended(err)
+			return srv.unread(err)
 		}
 	}
 }
@@ -61,6 +66,9 @@ func (s *stream) sotwRequest(req *discoveryv3.DiscoveryRequest) error {
 		sub.answer = sub.answer || firstOfKind
 	} else {
 		s.setNames(k, req.GetResourceNames())
+		if err := sub.bounded(); err != nil {
+			return err
+		}
 	}
 	s.kick()
 	return nil

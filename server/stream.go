@@ -6,6 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/meshc/meshc/compiler/bundle"
 )
 
@@ -468,6 +471,14 @@ func (s *subscription) other(name string) {
 		s.others = map[string]struct{}{}
 	}
 	s.others[name] = struct{}{}
+}
+
+// bounded refuses to remember more names.
+func (s *subscription) bounded() error {
+	if len(s.others)+len(s.stale)+len(s.missing) > maxNamesKept {
+		return status.Errorf(codes.ResourceExhausted, "more than %d names that the bundle has not", maxNamesKept)
+	}
+	return nil
 }
 
 // outdate notes that the proxy may hold some version of the resource.

@@ -18,7 +18,8 @@ func newServe(a *app) *cobra.Command {
 		Long: `serve answers proxies over ADS, delta and state of the world, with the resources of a bundle, and takes a new bundle
 into service when one is put in its place. A bundle that cannot be read never replaces one that can.
 
-Beyond loopback the server wants TLS: --tls-cert, --tls-key and the CA of the proxies, --tls-ca.`,
+Beyond loopback the server wants TLS: --tls-cert, --tls-key and the CA of the proxies, --tls-ca. A proxy then gets the
+configuration and the secrets of the SPIFFE ID in its certificate, whatever else it says.`,
 		Args: oneBundle,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.BundlePath = args[0]
@@ -43,8 +44,11 @@ Beyond loopback the server wants TLS: --tls-cert, --tls-key and the CA of the pr
 	f.StringVar(&o.TLSCert, "tls-cert", "", "certificate of the server, read again when it changes")
 	f.StringVar(&o.TLSKey, "tls-key", "", "key of the server")
 	f.StringVar(&o.TLSCA, "tls-ca", "", "CA that signs the proxies' certificates")
-	f.StringVar(&o.TrustDomain, "trust-domain", "", "trust domain of the proxies (default: whatever the CA signs)")
+	f.StringSliceVar(&o.TrustDomains, "trust-domain", nil, "trust domain of the proxies; several during a migration (default: whatever the CA signs)")
 	f.BoolVar(&o.InsecurePlaintextOnAnyAddress, "insecure-plaintext-on-any-address", false, "serve the mesh's configuration to anybody who can connect")
+	f.BoolVar(&o.InsecureAdminOnAnyAddress, "insecure-admin-on-any-address", false, "serve health, metrics and the names of proxies to anybody who can connect")
+	f.IntVar(&o.MaxStreams, "max-streams", 20000, "streams open at a time; -1 for any number")
+	f.Float64Var(&o.RequestRate, "max-request-rate", 200, "requests per second read from one proxy, ten times as many at once; -1 for any number")
 	f.StringVar(&o.SecretsDir, "secrets", "", "directory of certificates and keys to hand out by SDS")
 	f.BoolVar(&o.InsecureSecretsWithoutTLS, "insecure-secrets-without-tls", false, "hand out private keys to anybody who can connect")
 	f.DurationVar(&o.Grace, "grace", 0, "how long a cluster that is gone stays with the proxies (default 5s)")

@@ -1,0 +1,168 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/meshc/meshc/compiler/bundle"
+)
+
+// Bounds of what one caller can cost the server.
+const (
+	maxMessage      = 16 << 20 // bytes; a reconnect of the largest proxies lists some ten thousand names and versions
+	maxNodeID       = 1 << 10  // bytes
+	maxNodeMetadata = 1 << 20  // bytes
+	maxNamesKept    = 200_000  // names that no bundle has, of one kind on one stream
+	maxConnStreams  = 64       // streams of one connection; a proxy needs one
+	firstRequest    = 30 * time.Second
+)
+
+// begin reads the first request of a stream, which proxies send at once.
+func begin(g grpc.ServerStream, req any) error {
+	got := make(chan error, 1)
+	go func() { got <- g.RecvMsg(req) }()
+	t := time.NewTimer(firstRequest)
+	defer t.Stop()
+	select {
+	case err := <-got:
+		return err
+	case <-t.C:
+		return status.Errorf(codes.DeadlineExceeded, "no request for %v after the stream was opened", firstRequest)
+	}
+}
+
+// enter counts a stream in, if there is room for one more.
+func (srv *Server) enter() error {
+	srv.mu.Lock()
+	srv.opened++
+	n := srv.opened
+	srv.mu.Unlock()
+	if srv.opts.MaxStreams > 0 && n > srv.opts.MaxStreams {
+		srv.exit()
+		return srv.refuse(bundle.Node{}, "limit", codes.ResourceExhausted, errTooManyStreams)
+	}
+	return nil
+}
+
+func (srv *Server) exit() {
+	srv.mu.Lock()
+	srv.opened--
+	srv.mu.Unlock()
+}
+
+var errTooManyStreams = errors.New("the server has as many streams as it takes: add a replica, or raise --max-streams")
+
+// sizeOf holds a node against the bounds, before anything of it is kept or logged.
+func sizeOf(m *corev3.Node) error {
+	switch {
+	case len(m.GetId()) > maxNodeID:
+		return fmt.Errorf("the node id has %d bytes, more than %d", len(m.GetId()), maxNodeID)
+	case proto.Size(m.GetMetadata()) > maxNodeMetadata:
+		return fmt.Errorf("the node metadata has more than %d bytes", maxNodeMetadata)
+	}
+	return nil
+}
+
+// pace bounds how fast requests of a stream are read; who is faster waits, and gRPC's flow control with it.
+type pace struct {
+	rate, burst float64 // requests per second, and how many at once
+	tokens      float64
+	last        time.Time
+}
+
+func (srv *Server) newPace() *pace {
+	r := srv.opts.RequestRate
+	return &pace{rate: r, burst: 10 * r, tokens: 10 * r, last: time.Now()}
+}
+
+// take takes a token and returns how long to wait for it.
+func (p *pace) take(now time.Time) time.Duration {
+	p.tokens = min(p.burst, p.tokens+p.rate*now.Sub(p.last).Seconds())
+	p.last = now
+	if p.tokens--; p.tokens >= 0 {
+		return 0
+	}
+	return time.Duration(-p.tokens / p.rate * float64(time.Second))
+}
+
+// throttle waits until the next request of the stream may be read.
+func (srv *Server) throttle(ctx context.Context, p *pace) {
+	if p.rate <= 0 {
+		return
+	}
+	d := p.take(time.Now())
+	if d <= 0 {
+		return
+	}
+	srv.metrics.throttled.Inc()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// expiring ends a connection when the certificate of its caller expires: a stream does not outlive the identity it was
+// opened with.
+type expiring struct {
+	credentials.TransportCredentials
+}
+
+// ServerHandshake implements credentials.TransportCredentials.
+func (e expiring) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	c, info, err := e.TransportCredentials.ServerHandshake(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	if t, ok := info.(credentials.TLSInfo); ok {
+		if until, ok := validUntil(&t.State); ok {
+			x := &expiringConn{Conn: c}
+			x.timer = time.AfterFunc(time.Until(until), func() { _ = c.Close() })
+			c = x
+		}
+	}
+	return c, info, nil
+}
+
+// Clone implements credentials.TransportCredentials.
+func (e expiring) Clone() credentials.TransportCredentials {
+	return expiring{e.TransportCredentials.Clone()}
+}
+
+// validUntil is when the first certificate of the caller's chain expires.
+func validUntil(s *tls.ConnectionState) (until time.Time, ok bool) {
+	if len(s.VerifiedChains) == 0 {
+		return until, false
+	}
+	for _, c := range s.VerifiedChains[0] {
+		if !ok || c.NotAfter.Before(until) {
+			until, ok = c.NotAfter, true
+		}
+	}
+	return until, ok
+}
+
+type expiringConn struct {
+	net.Conn
+	timer *time.Timer
+	once  sync.Once
+}
+
+// Close implements net.Conn.
+func (c *expiringConn) Close() error {
+	c.once.Do(func() { c.timer.Stop() })
+	return c.Conn.Close()
+}
