@@ -73,6 +73,7 @@ type member struct {
 }
 
 type process struct {
+	name string // POD.app, POD.envoy, server
 	cmd  *exec.Cmd
 	log  string
 	done chan struct{}
@@ -237,7 +238,7 @@ func (l *Lab) startApp(m *member, uid uint32, names map[string]string, listen st
 		version = "v1"
 	}
 	cmd := exec.Command(l.spec.Echo, "-name", m.App(), "-version", version, "-ip", m.Addresses[0].String(), "-hosts", hosts, "-listen", listen,
-		"-http", strings.Join(m.HTTP, ","), "-tcp", strings.Join(m.TCP, ","), "-tls", strings.Join(m.TLS, ","), "-calls", m.Calls)
+		"-http", strings.Join(m.HTTP, ","), "-tcp", strings.Join(m.TCP, ","), "-tls", strings.Join(m.TLS, ","), "-certificate", m.Certificate, "-calls", m.Calls)
 	if err := l.launch(m.ns, m.Name+".app", uid, cmd); err != nil {
 		return err
 	}
@@ -270,6 +271,7 @@ func (l *Lab) startEnvoy(m *member, uid uint32, o bootstrap.Options) error {
 	var rest string
 	o.Region, rest, _ = strings.Cut(strings.ReplaceAll(m.Locality, ".", "/"), "/")
 	o.Zone, o.SubZone, _ = strings.Cut(rest, "/")
+	o.Network = m.Labels["topology.istio.io/network"]
 	b, err := bootstrap.New(o)
 	if err != nil {
 		return err
@@ -282,18 +284,25 @@ func (l *Lab) startEnvoy(m *member, uid uint32, o bootstrap.Options) error {
 	if err := os.WriteFile(file, text, 0o644); err != nil {
 		return err
 	}
-	cmd := exec.Command(l.spec.Envoy, "--config-path", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning", "--drain-time-s", "2")
+	cmd := exec.Command(l.spec.Envoy, "--config-path", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning", "--drain-time-s", "2",
+		"--file-flush-interval-msec", "100") // of access logs
 	return l.launch(m.ns, m.Name+".envoy", uid, cmd)
 }
 
 // launch starts a process in a namespace as a user, with its output in a log of the lab.
 func (l *Lab) launch(ns *namespace, name string, uid uint32, cmd *exec.Cmd) error {
-	p := &process{cmd: cmd, log: filepath.Join(l.dir, name+".log"), done: make(chan struct{})}
-	out, err := os.Create(p.log)
+	p := &process{name: name, cmd: cmd, log: filepath.Join(l.dir, name+".log"), done: make(chan struct{})}
+	// An access log may go to /dev/stdout: Envoy opens that again by name, as its own user, and both append.
+	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
+	if uid != 0 {
+		if err := out.Chown(int(uid), int(uid)); err != nil {
+			return err
+		}
+	}
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Dir = "/"
 	if uid != 0 {
@@ -354,6 +363,22 @@ func (l *Lab) serverLog(of string) string {
 		return ""
 	}
 	return "\nserver:\n" + tail(filepath.Join(l.dir, "server.log"))
+}
+
+// Stop kills the application and the proxy of a workload, as if its machine had died: its address refuses connections.
+func (l *Lab) Stop(workload string) error {
+	found := false
+	for _, p := range l.processes {
+		if p.name == workload+".app" || p.name == workload+".envoy" {
+			found = true
+			p.cmd.Process.Kill()
+			<-p.done
+		}
+	}
+	if !found {
+		return fmt.Errorf("lab: no process of a pod called %s", workload)
+	}
+	return nil
 }
 
 // Workloads lists what runs.

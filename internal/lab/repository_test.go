@@ -33,7 +33,10 @@ func (m manifests) write(t *testing.T) string {
 
 // meshOf starts a repository with a namespace lab and the mesh settings. Sidecars talk plaintext: identity has tests
 // of its own.
-func meshOf(settings string) manifests {
+func meshOf(settings string) manifests { return meshWith("DISABLE", settings) }
+
+// meshWith is meshOf with a mode of mutual TLS; settings are lines of the mesh configuration.
+func meshWith(mtls string, settings ...string) manifests {
 	m := manifests{}
 	m.add("mesh.yaml", `
 apiVersion: v1
@@ -54,8 +57,8 @@ data:
 apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: {name: default, namespace: istio-system}
-spec: {mtls: {mode: DISABLE}}
-`, settings)
+spec: {mtls: {mode: %s}}
+`, strings.Join(settings, "\n    "), mtls)
 	return m
 }
 
@@ -94,6 +97,12 @@ spec:
 
 // service adds a Service over the pods app: web (or another app) and subsets v1 and v2.
 func (m manifests) service(name, app, vip string, ports ...string) {
+	m.serves(name, app, vip, ports...)
+	m.slices(name, app, ports)
+}
+
+// serves adds a Service over the pods of the lab that carry the label app.
+func (m manifests) serves(name, app, vip string, ports ...string) {
 	list := ""
 	for _, p := range ports {
 		f := strings.Split(p, ":")
@@ -108,7 +117,18 @@ spec:
   selector: {app: %s}
   ports:
 %s`, name, vip, app, list)
-	m.slices(name, app, ports)
+}
+
+// rule adds a DestinationRule of a service with a traffic policy.
+func (m manifests) rule(name, policy string) {
+	m.add(name+".yaml", `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: %s, namespace: lab}
+spec:
+  host: %s
+  trafficPolicy: {%s}
+`, name, name, policy)
 }
 
 // slices adds the EndpointSlice of a service, from the pods of the lab.

@@ -25,7 +25,7 @@ type Response struct {
 
 // Echo is what the application of the lab says about itself and what it received.
 type Echo struct {
-	Name, Version, IP, Port, Protocol, Method, Path, Host, SNI, Peer string
+	Name, Version, IP, Port, Protocol, Method, Path, Host, SNI, Client, Peer string
 
 	Headers map[string]string
 	Count   int

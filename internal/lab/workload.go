@@ -33,6 +33,7 @@ type Workload struct {
 	TCP            []string
 	TLS            []string
 	Calls          string // URLs the application calls on for each request, from its environment variable CALLS
+	Certificate    string // folder with tls.crt and tls.key for the TLS ports, from its environment variable CERTIFICATE
 	Locality       string // region/zone/subzone, from the label istio-locality
 }
 
@@ -136,11 +137,7 @@ func (r *repository) addService(s *corev1.Service) {
 	if s.Spec.ClusterIP == "" || s.Spec.ClusterIP == corev1.ClusterIPNone {
 		return
 	}
-	ns := namespaceOf(s.Namespace)
-	r.names = append(r.names, hostName{name: s.Name, namespace: ns, address: s.Spec.ClusterIP})
-	for _, n := range []string{s.Name + "." + ns, s.Name + "." + ns + ".svc", s.Name + "." + ns + ".svc.cluster.local"} {
-		r.names = append(r.names, hostName{name: n, address: s.Spec.ClusterIP})
-	}
+	r.addName(s.Name, namespaceOf(s.Namespace), s.Spec.ClusterIP)
 }
 
 func (r *repository) addServiceEntry(doc map[string]any) {
@@ -187,7 +184,18 @@ func (r *repository) addPod(pod *corev1.Pod) error {
 	apps := len(w.HTTP)+len(w.TCP)+len(w.TLS) > 0
 	w.Sidecar, w.Gateway = proxy && apps, proxy && !apps
 	r.workloads = append(r.workloads, w)
+	if s := pod.Spec; s.Hostname != "" && s.Subdomain != "" {
+		r.addName(s.Hostname+"."+s.Subdomain, w.Namespace, pod.Status.PodIP)
+	}
 	return nil
+}
+
+// addName adds an address under a name in a namespace and under the longer forms of it.
+func (r *repository) addName(name, namespace, address string) {
+	r.names = append(r.names, hostName{name: name, namespace: namespace, address: address})
+	for _, suffix := range []string{"", ".svc", ".svc.cluster.local"} {
+		r.names = append(r.names, hostName{name: name + "." + namespace + suffix, address: address})
+	}
 }
 
 // addContainer takes the ports of an application; the port's name says what it speaks, as in a Service.
@@ -204,8 +212,11 @@ func (w *Workload) addContainer(c corev1.Container) {
 		}
 	}
 	for _, e := range c.Env {
-		if e.Name == "CALLS" {
+		switch e.Name {
+		case "CALLS":
 			w.Calls = e.Value
+		case "CERTIFICATE":
+			w.Certificate = e.Value
 		}
 	}
 }

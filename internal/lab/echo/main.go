@@ -24,6 +24,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -41,6 +42,7 @@ type answer struct {
 	Path     string            `json:"path"`
 	Host     string            `json:"host"`
 	SNI      string            `json:"sni,omitempty"`
+	Client   string            `json:"client,omitempty"` // name in the client's certificate, not verified
 	Peer     string            `json:"peer"`
 	Headers  map[string]string `json:"headers"`
 	Calls    []call            `json:"calls,omitempty"`
@@ -56,11 +58,11 @@ type call struct {
 }
 
 type app struct {
-	name, version, ip, listen string
-	chain                     []string // URLs called for each GET / request
-	client                    *http.Client
-	count                     atomic.Int64
-	recent                    chan string // paths of the last requests, for /recent
+	name, version, ip, listen, certificate string
+	chain                                  []string // URLs called for each GET / request
+	client                                 *http.Client
+	count                                  atomic.Int64
+	recent                                 chan string // paths of the last requests, for /recent
 }
 
 func main() {
@@ -71,10 +73,11 @@ func main() {
 	httpPorts := flag.String("http", "", "ports for HTTP/1.1 and cleartext HTTP/2, separated by commas")
 	tcpPorts := flag.String("tcp", "", "ports that echo lines")
 	tlsPorts := flag.String("tls", "", "ports for HTTPS with a certificate made at start")
+	certificate := flag.String("certificate", "", "folder of tls.crt and tls.key for the TLS ports; empty: made at start")
 	hosts := flag.String("hosts", "", "file of `IP NAME...` lines that /call looks names up in")
 	chain := flag.String("calls", "", "URLs that each request to / calls on, separated by commas")
 	flag.Parse()
-	a := &app{name: *name, version: *version, ip: *ip, listen: *listen, recent: make(chan string, 256)}
+	a := &app{name: *name, version: *version, ip: *ip, listen: *listen, certificate: *certificate, recent: make(chan string, 256)}
 	if *chain != "" {
 		a.chain = strings.Split(*chain, ",")
 	}
@@ -153,6 +156,9 @@ func (a *app) serveHTTP(port string) error {
 
 func (a *app) serveTLS(port string) error {
 	cert, err := selfSigned(a.name)
+	if a.certificate != "" {
+		cert, err = tls.LoadX509KeyPair(filepath.Join(a.certificate, "tls.crt"), filepath.Join(a.certificate, "tls.key"))
+	}
 	if err != nil {
 		return err
 	}
@@ -161,7 +167,7 @@ func (a *app) serveTLS(port string) error {
 		return err
 	}
 	s := a.server()
-	s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+	s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequestClientCert}
 	return s.ServeTLS(l, "", "")
 }
 
@@ -201,14 +207,17 @@ func selfSigned(name string) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
 
-// ServeHTTP answers. Query parameters ask for behaviour: delay=1s, status=503, failfirst=N (503 for the first N
-// requests with the same key=K).
+// ServeHTTP answers. Query parameters ask for behaviour: delay=1s, status=503, and only=VERSION to ask it of the
+// applications of one version alone.
 func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		a.webSocket(w, r)
 		return
 	}
 	q := r.URL.Query()
+	if only := q.Get("only"); only != "" && only != a.version {
+		q = nil
+	}
 	if r.URL.Path == "/recent" {
 		a.serveRecent(w)
 		return
@@ -250,6 +259,9 @@ func (a *app) describe(r *http.Request, n int64) answer {
 	}
 	if r.TLS != nil {
 		out.SNI = r.TLS.ServerName
+		if c := r.TLS.PeerCertificates; len(c) > 0 {
+			out.Client = strings.Join(c[0].DNSNames, ",")
+		}
 	}
 	for k, v := range r.Header {
 		out.Headers[strings.ToLower(k)] = strings.Join(v, ",")
