@@ -273,8 +273,8 @@ type Scope struct {
 
 	Telemetries []*Telemetry // mesh, namespace, workload, in this order
 
-	hosts map[string]*Service
-	rules map[*Service]*DestinationRule
+	view *View
+	cut  map[*Service]*DestinationRule // rules of services that a listener cuts to one port
 }
 
 // OutboundPolicy is the outboundTrafficPolicy in effect.

@@ -1,7 +1,6 @@
 package mesh
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -29,6 +28,7 @@ type index struct {
 	captured        map[*Service]*Service         // memo of captured
 	first           *schema.Object                // of the input, where a namespace has none
 	anyObject       map[string]*schema.Object     // one object of each namespace, to point at
+	sharing         *sharing
 }
 
 func newIndex() *index {
@@ -36,15 +36,28 @@ func newIndex() *index {
 		services: map[string][]*Service{}, pods: map[string]*pod{}, podsByNamespace: map[string][]*pod{},
 		rules: map[string][]*DestinationRule{}, ruleHosts: map[string][]string{}, gateways: map[string]*Gateway{},
 		byGateway: map[string][]*VirtualService{}, visible: map[string][]*VirtualService{}, seen: map[string][]*Service{}, selecting: map[string][]*Service{},
-		allocated: map[string][]string{}, captured: map[*Service]*Service{}, anyObject: map[string]*schema.Object{},
+		allocated: map[string][]string{}, captured: map[*Service]*Service{}, anyObject: map[string]*schema.Object{}, sharing: newSharing(),
 	}
 }
 
 // Service returns the service of a host as this scope sees it, nil when it is not visible.
-func (s *Scope) Service(host string) *Service { return s.hosts[host] }
+func (s *Scope) Service(host string) *Service {
+	if s.view == nil {
+		return nil
+	}
+	return s.view.hosts[host]
+}
 
 // DestinationRule returns the rule in effect for calls to a service, nil when there is none.
-func (s *Scope) DestinationRule(svc *Service) *DestinationRule { return s.rules[svc] }
+func (s *Scope) DestinationRule(svc *Service) *DestinationRule {
+	if s.view == nil {
+		return nil
+	}
+	if r := s.view.rules[svc]; r != nil {
+		return r
+	}
+	return s.cut[svc]
+}
 
 // ServiceForDestination resolves a route destination: its service and port, nil where undefined. Without a port in the
 // destination a service with one port takes that one, any other the listener's.
@@ -75,7 +88,7 @@ func (m *Mesh) servicesVisibleTo(namespace string) []*Service {
 			ranked[r] = append(ranked[r], s)
 		}
 	}
-	out := slices.Concat(ranked[0], ranked[1], ranked[2])
+	out := m.index.sharing.services.intern(slices.Concat(ranked[0], ranked[1], ranked[2]))
 	m.index.seen[namespace] = out
 	return out
 }
@@ -158,7 +171,7 @@ func (m *Mesh) newScope(w *Workload, gateway bool, sidecar *Sidecar) *Scope {
 	}
 	s.Outbound.RegistryOnly = m.Config.GetOutboundTrafficPolicy().GetMode() == meshconfig.MeshConfig_OutboundTrafficPolicy_REGISTRY_ONLY
 	if gateway || sidecar == nil || len(sidecar.Spec.Egress) == 0 {
-		list, _ := oneService(m.servicesVisibleTo(w.Namespace))
+		list, _ := m.index.sharing.oneService(m.servicesVisibleTo(w.Namespace))
 		s.Listeners = []*EgressListener{{Index: -1, Services: list, VirtualServices: m.visibleVirtualServices(w.Namespace, "mesh")}}
 	} else {
 		for i, e := range sidecar.Spec.Egress {
@@ -168,10 +181,11 @@ func (m *Mesh) newScope(w *Workload, gateway bool, sidecar *Sidecar) *Scope {
 	if !gateway && sidecar != nil {
 		m.sidecarOutbound(s, sidecar)
 	}
-	if CapturesDNS(w.ProxyConfig) {
-		for _, l := range s.Listeners {
+	for i, l := range s.Listeners {
+		if CapturesDNS(w.ProxyConfig) {
 			l.Services = m.captured(l.Services)
 		}
+		s.Listeners[i] = m.index.sharing.listener(l)
 	}
 	m.closeScope(s)
 	return s
@@ -188,7 +202,8 @@ func (m *Mesh) sidecarOutbound(s *Scope, sidecar *Sidecar) {
 	}
 }
 
-// closeScope adds the services that only routes lead to, makes the look-up tables, and settles the DestinationRules.
+// closeScope adds the services that only routes lead to and settles the DestinationRules. Services cut to one port share
+// the rule of the whole.
 func (m *Mesh) closeScope(s *Scope) {
 	var all []*Service
 	for _, l := range s.Listeners {
@@ -210,20 +225,19 @@ func (m *Mesh) closeScope(s *Scope) {
 	if CapturesDNS(s.Proxy) {
 		all = m.captured(all)
 	}
-	s.Services, s.hosts = oneService(all)
-	slices.SortStableFunc(s.Services, func(a, b *Service) int { return cmp.Compare(a.Hostname, b.Hostname) })
-	s.rules = make(map[*Service]*DestinationRule, len(s.Services))
-	for _, svc := range s.Services {
-		if r := m.ruleFor(s.Namespace, s.Labels, s.Gateway, svc); r != nil {
-			s.rules[svc] = r
-		}
+	s.view = m.viewOf(s, all)
+	s.Services = s.view.Services
+	if len(s.Listeners) == 1 && s.Listeners[0].Spec == nil {
+		return // its services are those of the view
 	}
-	for _, l := range s.Listeners { // services cut to one port share the rule of the whole
+	s.cut = map[*Service]*DestinationRule{}
+	for _, l := range s.Listeners {
 		for _, svc := range l.Services {
-			if _, ok := s.rules[svc]; !ok {
-				if r := s.rules[s.hosts[svc.Hostname]]; r != nil {
-					s.rules[svc] = r
-				}
+			if _, ok := s.view.rules[svc]; ok {
+				continue
+			}
+			if r := s.view.rules[s.view.hosts[svc.Hostname]]; r != nil {
+				s.cut[svc] = r
 			}
 		}
 	}
@@ -336,9 +350,7 @@ func (m *Mesh) egressListener(namespace string, index int, spec *networking.Isti
 				continue
 			}
 			if len(s.Ports) > 1 {
-				cut := *s
-				cut.Ports = []*Port{p}
-				s = &cut
+				s = m.index.sharing.cut(s, p)
 			}
 		}
 		list = append(list, s)
