@@ -14,11 +14,9 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/envoy"
-	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/policies"
-	"github.com/meshc/meshc/schema"
 )
 
 // EnvoyMin is the oldest Envoy minor that reads what the compiler writes.
@@ -34,52 +32,49 @@ type Options struct {
 	PolicyDirs []string          // folders of Rego besides the built-in pack
 	CheckOnly  bool              // findings only, no bundle
 	Version    string            // of meshc, recorded in the bundle
+	Clusters   []Cluster         // the Kubernetes clusters of the mesh, where there are several; none: one, without a name
 }
 
 // Result is what a run yields. Bundle is nil when a finding is an error, or with CheckOnly.
 type Result struct {
 	Bundle  *bundle.Bundle
-	Mesh    *mesh.Mesh
 	Foreign map[string]int // documents left alone, by apiVersion/Kind
 	Objects int
 }
 
 // Compile runs all phases. The error is a fault of meshc or of the machine; what is wrong with the input is a finding.
 func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag.List, error) {
-	read, findings, err := load.Load(ctx, sources, load.Options{Namespace: opts.Namespace, Stdin: opts.Stdin, Lenient: opts.Lenient})
+	in, findings, err := readClusters(ctx, sources, opts)
 	if err != nil {
 		return nil, nil, err
 	}
-	res := &Result{Foreign: map[string]int{}}
-	if read != nil {
-		addCounts(res.Foreign, read.Foreign)
-	}
-	if stop := settle(&findings, opts, false); stop || read == nil {
+	res := &Result{Foreign: in.foreign}
+	if stop := settle(&findings, opts, false); stop {
 		return res, findings, nil
 	}
-	objects, foreign, f := schema.Check(read.Documents, schema.Options{Workers: opts.Workers, Lenient: opts.Lenient})
-	addCounts(res.Foreign, foreign)
-	res.Objects = len(objects)
-	findings.Add(f...)
-	judged, _, err := policies.Eval(ctx, objects, policies.Options{Dirs: opts.PolicyDirs, Workers: workers(opts)})
+	findings.Add(in.check(opts)...)
+	res.Objects = len(in.objects())
+	judged, _, err := policies.Eval(ctx, in.objects(), policies.Options{Dirs: opts.PolicyDirs, Workers: workers(opts)})
 	if err != nil {
 		return nil, nil, err
 	}
 	findings.Add(judged...)
 	broken := settle(&findings, opts, false)
-	m, f := mesh.Link(objects)
-	res.Mesh = m
-	classes, selectors, g := mesh.Classes(m)
-	linked := append(f, g...)
+	linked := in.link()
 	stop := settle(&linked, opts, opts.Lenient)
 	findings.Add(linked...)
 	if broken || stop {
 		findings.Sort()
 		return res, findings, nil
 	}
-	sets, lowered, err := lower(ctx, m, classes, opts)
-	if err != nil {
-		return nil, nil, err
+	sets := newLoweredSets()
+	var lowered diag.List
+	for _, c := range in.clusters {
+		f, err := sets.lower(ctx, c.mesh, c.classes, opts)
+		if err != nil {
+			return nil, nil, err
+		}
+		lowered.Add(f...)
 	}
 	stop = settle(&lowered, opts, opts.Lenient)
 	findings.Add(lowered...)
@@ -87,7 +82,7 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 	if stop || opts.CheckOnly {
 		return res, findings, nil
 	}
-	res.Bundle, err = seal(classes, selectors, m, sets, read, opts)
+	res.Bundle, err = seal(in, sets, opts)
 	return res, findings, err
 }
 
@@ -97,8 +92,12 @@ type loweredSets struct {
 	classes map[*mesh.Class][]*envoy.Resource
 }
 
-// lower lowers each scope and each class once, side by side. Findings come in the order of the classes.
-func lower(ctx context.Context, m *mesh.Mesh, classes []*mesh.Class, opts Options) (*loweredSets, diag.List, error) {
+func newLoweredSets() *loweredSets {
+	return &loweredSets{scopes: map[*mesh.Scope][]*envoy.Resource{}, classes: map[*mesh.Class][]*envoy.Resource{}}
+}
+
+// lower lowers each scope and each class of a mesh once, side by side. Findings come in the order of the classes.
+func (out *loweredSets) lower(ctx context.Context, m *mesh.Mesh, classes []*mesh.Class, opts Options) (diag.List, error) {
 	low, findings := envoy.NewLowering(m)
 	var scopes []*mesh.Scope
 	seen := map[*mesh.Scope]bool{}
@@ -128,9 +127,8 @@ func lower(ctx context.Context, m *mesh.Mesh, classes []*mesh.Class, opts Option
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	out := &loweredSets{scopes: make(map[*mesh.Scope][]*envoy.Resource, len(scopes)), classes: make(map[*mesh.Class][]*envoy.Resource, len(classes))}
 	for i, s := range scopes {
 		out.scopes[s] = scopeParts[i].resources
 		findings.Add(scopeParts[i].findings...)
@@ -139,5 +137,5 @@ func lower(ctx context.Context, m *mesh.Mesh, classes []*mesh.Class, opts Option
 		out.classes[c] = classParts[i].resources
 		findings.Add(classParts[i].findings...)
 	}
-	return out, findings, nil
+	return findings, nil
 }

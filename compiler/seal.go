@@ -9,34 +9,45 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/envoy"
-	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/mesh"
 )
 
 // seal marshals each resource once and hands classes, with the sets they share, to the bundle.
-func seal(classes []*mesh.Class, selectors []*mesh.Selector, m *mesh.Mesh, low *loweredSets, read *load.Result, opts Options) (*bundle.Bundle, error) {
+func seal(in *input, low *loweredSets, opts Options) (*bundle.Bundle, error) {
 	conv := &converter{resources: map[*envoy.Resource]*bundle.Resource{}, sets: map[*mesh.Scope]*bundle.Set{}, low: low}
-	in := bundle.Input{Compiler: opts.Version, EnvoyMin: EnvoyMin, Source: bundle.SourceInfo{Revision: read.Revision, Dirty: read.Dirty}}
-	for _, s := range selectors {
-		in.Selectors = append(in.Selectors, bundle.Selector{ID: s.ID, Namespace: s.Namespace, Labels: s.Labels, Address: s.Address, Locality: s.Locality, Network: s.Network})
-	}
-	for _, c := range classes {
-		bc, err := conv.class(c)
-		if err != nil {
+	read := in.clusters[0].read
+	out := bundle.Input{Compiler: opts.Version, EnvoyMin: EnvoyMin, Source: bundle.SourceInfo{Revision: read.Revision, Dirty: read.Dirty}}
+	for _, c := range in.clusters {
+		out.Source.Dirty = out.Source.Dirty || c.read.Dirty
+		if err := conv.cluster(c, &out); err != nil {
 			return nil, err
 		}
-		in.Classes = append(in.Classes, bc)
+	}
+	return bundle.Seal(out)
+}
+
+// cluster adds the selectors, classes and workloads of one cluster.
+func (conv *converter) cluster(in *clusterInput, out *bundle.Input) error {
+	for _, s := range in.selectors {
+		out.Selectors = append(out.Selectors, bundle.Selector{ID: s.ID, Cluster: s.Cluster, Namespace: s.Namespace, Labels: s.Labels, Address: s.Address, Locality: s.Locality, Network: s.Network})
+	}
+	for _, c := range in.classes {
+		bc, err := conv.class(c)
+		if err != nil {
+			return err
+		}
+		out.Classes = append(out.Classes, bc)
 		for _, w := range c.Workloads {
 			if w.Implied {
 				continue
 			}
-			in.Workloads = append(in.Workloads, bundle.Workload{
+			out.Workloads = append(out.Workloads, bundle.Workload{
 				Kind: w.Object.Kind, Namespace: w.Namespace, Name: w.Name, ServiceAccount: w.ServiceAccount, Labels: w.Labels,
-				Addresses: w.Addresses, Locality: w.Locality, Network: w.Network, Class: bc.ID,
+				Addresses: w.Addresses, Locality: w.Locality, Network: w.Network, Cluster: in.name, Class: bc.ID,
 			})
 		}
 	}
-	return bundle.Seal(in)
+	return nil
 }
 
 type converter struct {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -22,13 +21,13 @@ SOURCE is a file, a directory, a kustomization, - for standard input, or PATH/.g
 		Example: `  meshc check mesh/
   meshc check mesh/ -o sarif > meshc.sarif
   helm template shop | meshc check - -n shop`,
-		Args: sources,
+		Args: in.sources,
 		RunE: func(c *cobra.Command, args []string) error {
 			if _, err := diag.Format(output); err != nil {
 				return err
 			}
 			batch()
-			o, l, err := in.options(a, args)
+			args, o, l, err := in.settle(a, args)
 			if err != nil {
 				return err
 			}
@@ -54,12 +53,4 @@ SOURCE is a file, a directory, a kustomization, - for standard input, or PATH/.g
 	c.Flags().StringVarP(&output, "output", "o", "text", "text, json, sarif, github, junit or gitlab")
 	c.Flags().BoolVar(&failOnWarn, "fail-on-warn", false, "warnings too end with exit code 1")
 	return c
-}
-
-// sources wants at least one source.
-func sources(_ *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return fmt.Errorf("no SOURCE: name a file, a directory, - for standard input, or PATH/.git#ref=REV")
-	}
-	return nil
 }

@@ -24,16 +24,21 @@ func newCompile(a *app) *cobra.Command {
 digest; else nothing is written and an older bundle of that name stays as it is.
 
 SOURCE is a file, a directory, a kustomization, - for standard input, or PATH/.git#ref=REV,subdir=DIR.
+Where the mesh spans several Kubernetes clusters, --cluster NAME=SOURCE names what is applied to each (SOURCE... counts
+for all); services of one namespace and name are one service, and a proxy is told by its metadata CLUSTER_ID which
+cluster it is in. meshc.yaml can hold the same as clusters: {NAME: [SOURCE]}.
+
 BUNDLE is a directory, or an archive if it ends in .tar.gz or .tgz.`,
 		Example: `  meshc compile mesh/ -o mesh.bundle
-  meshc compile .git#ref=v1.4,subdir=mesh -o mesh.tar.gz`,
-		Args: sources,
+  meshc compile .git#ref=v1.4,subdir=mesh -o mesh.tar.gz
+  meshc compile base/ --cluster east=clusters/east --cluster west=clusters/west -o mesh.bundle`,
+		Args: in.sources,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := bundlePath(output); err != nil {
 				return err
 			}
 			batch()
-			o, l, err := in.options(a, args)
+			args, o, l, err := in.settle(a, args)
 			if err != nil {
 				return err
 			}

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,6 +24,7 @@ type input struct {
 	policies  []string
 	config    string
 	workers   int
+	clusters  []string
 }
 
 func (in *input) flags(c *cobra.Command) {
@@ -31,11 +34,76 @@ func (in *input) flags(c *cobra.Command) {
 	f.StringToStringVar(&in.severity, "severity", nil, "severity of a code, as IST0101=warning (error, warning, info or off); may be repeated")
 	f.StringArrayVarP(&in.policies, "policy", "p", nil, "folder with Rego policies, beside a policies folder in the source; may be repeated")
 	f.StringVar(&in.config, "config", "", "settings file (default: meshc.yaml of the source's repository)")
+	f.StringArrayVar(&in.clusters, "cluster", nil, "NAME=SOURCE: objects of one Kubernetes cluster of the mesh, beside those of SOURCE..., which are in all; may be repeated")
 	f.IntVar(&in.workers, "workers", 0, "how many goroutines compile (default: the number of CPUs)")
 }
 
-// options joins flags and settings; findings are about the settings file.
-func (in *input) options(a *app, sources []string) (compiler.Options, diag.List, error) {
+// sources checks that there is something to read: SOURCE... or --cluster.
+func (in *input) sources(_ *cobra.Command, args []string) error {
+	if len(args) == 0 && len(in.clusters) == 0 {
+		return fmt.Errorf("no SOURCE: name a file, a directory, - for standard input, or PATH/.git#ref=REV")
+	}
+	return nil
+}
+
+// clusterName is what Kubernetes people call clusters; proxies have the same in metadata CLUSTER_ID.
+var clusterName = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
+
+// readClusters reads the --cluster flags, in the order in which the names first appear.
+func (in *input) readClusters() ([]compiler.Cluster, error) {
+	var out []compiler.Cluster
+	for _, f := range in.clusters {
+		name, source, ok := strings.Cut(f, "=")
+		if !ok || source == "" || !clusterName.MatchString(name) {
+			return nil, fmt.Errorf("--cluster %s: write NAME=SOURCE, with a name of letters, digits, dots and dashes", f)
+		}
+		if source == "-" {
+			return nil, fmt.Errorf("--cluster %s: standard input cannot be told apart by cluster; write it to a file", f)
+		}
+		i := slices.IndexFunc(out, func(c compiler.Cluster) bool { return c.Name == name })
+		if i < 0 {
+			i, out = len(out), append(out, compiler.Cluster{Name: name})
+		}
+		out[i].Sources = append(out[i].Sources, source)
+	}
+	return out, nil
+}
+
+// settle joins flags and settings into options, and the sources that are left when the settings tell clusters apart: a
+// SOURCE that is the folder of such settings stands for their clusters. Findings are about the settings file.
+func (in *input) settle(a *app, args []string) ([]string, compiler.Options, diag.List, error) {
+	clusters, err := in.readClusters()
+	if err != nil {
+		return nil, compiler.Options{}, nil, err
+	}
+	named := slices.Clone(args)
+	for _, c := range clusters {
+		named = append(named, c.Sources...)
+	}
+	o, settings, l, err := in.options(a, named)
+	if err != nil {
+		return nil, o, nil, err
+	}
+	if len(clusters) == 0 {
+		for _, c := range settings.Clusters {
+			clusters = append(clusters, compiler.Cluster{Name: c.Name, Sources: c.Sources})
+		}
+		if len(clusters) > 0 {
+			args = slices.DeleteFunc(slices.Clone(args), func(s string) bool {
+				return s != "-" && filepath.Clean(s) == filepath.Dir(filepath.Clean(settings.File))
+			})
+		}
+	}
+	if len(clusters) > 1 && slices.Contains(args, "-") {
+		return nil, o, nil, fmt.Errorf("standard input can be read once, not for each of %d clusters: write it to a file", len(clusters))
+	}
+	o.Clusters = clusters
+	return args, o, l, nil
+}
+
+// options joins flags and settings but for the clusters.
+func (in *input) options(a *app, sources []string) (compiler.Options, config.Config, diag.List, error) {
+	var settings config.Config
 	o := compiler.Options{
 		Namespace: in.namespace, Lenient: in.lenient, Stdin: a.stdin, Severity: map[string]string{},
 		Workers: in.workers, PolicyDirs: in.policies, Version: version(),
@@ -48,26 +116,26 @@ func (in *input) options(a *app, sources []string) (compiler.Options, diag.List,
 	if file != "" {
 		c, found, err := config.Load(file)
 		if err != nil {
-			return o, nil, err
+			return o, settings, nil, err
 		}
-		l = found
+		l, settings = found, c
 		o.Lenient = o.Lenient || c.Lenient
 		maps.Copy(o.Severity, c.Severity)
 		o.PolicyDirs = append(c.Policies, o.PolicyDirs...)
 	}
 	for code, s := range in.severity {
 		if !config.KnownSeverity(s) {
-			return o, nil, fmt.Errorf("--severity %s=%s: a severity is error, warning, info or off", code, s)
+			return o, settings, nil, fmt.Errorf("--severity %s=%s: a severity is error, warning, info or off", code, s)
 		}
 	}
 	maps.Copy(o.Severity, in.severity)
 	for _, d := range in.policies {
 		if st, err := os.Stat(d); err != nil || !st.IsDir() {
-			return o, nil, fmt.Errorf("--policy %s is not a folder", d)
+			return o, settings, nil, fmt.Errorf("--policy %s is not a folder", d)
 		}
 	}
 	o.PolicyDirs = addOwnPolicies(o.PolicyDirs, file, sources)
-	return o, l, nil
+	return o, settings, l, nil
 }
 
 func findConfig(sources []string) string {

@@ -127,10 +127,11 @@ type Class struct {
 	Sets            []*Set
 }
 
-// Selector is a condition on a node that some configuration depends on. Exactly one of Labels, Address, Locality and
-// Network is set.
+// Selector is a condition on a node that some configuration depends on. One of Labels, Address, Locality and Network is
+// set; none, where the cluster is all that counts.
 type Selector struct {
 	ID        string            `json:"id"`
+	Cluster   string            `json:"cluster,omitempty"`   // "": any cluster
 	Namespace string            `json:"namespace,omitempty"` // "": any namespace
 	Labels    map[string]string `json:"labels,omitempty"`    // the node has all of them
 	Address   string            `json:"address,omitempty"`   // the node has this IP
@@ -148,7 +149,8 @@ type Workload struct {
 	Addresses      []string          `json:"addresses,omitempty"`
 	Locality       string            `json:"locality,omitempty"`
 	Network        string            `json:"network,omitempty"`
-	Class          string            `json:"class,omitempty"` // id of the class
+	Cluster        string            `json:"cluster,omitempty"` // where the mesh has several
+	Class          string            `json:"class,omitempty"`   // id of the class
 }
 
 // Bundle is a sealed bundle. It is immutable and safe for concurrent use.

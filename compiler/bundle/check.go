@@ -42,8 +42,8 @@ func (s *Selector) check() error {
 			n++
 		}
 	}
-	if s.ID == "" || n != 1 {
-		return refuse(CodeMalformed, "", "", "selector %q has %d conditions of labels, address, locality and network; it needs an id and exactly one condition", s.ID, n)
+	if s.ID == "" || n > 1 || n == 0 && s.Cluster == "" {
+		return refuse(CodeMalformed, "", "", "selector %q has %d conditions of labels, address, locality and network; it needs an id and one condition, or a cluster alone", s.ID, n)
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ func (b *Bundle) Matches(n Node) []string {
 
 // Match tells whether the selector matches the node.
 func (s *Selector) Match(n Node) bool {
-	if s.Namespace != "" && s.Namespace != n.Namespace {
+	if s.Namespace != "" && s.Namespace != n.Namespace || s.Cluster != "" && s.Cluster != n.Cluster {
 		return false
 	}
 	switch {
@@ -105,8 +105,10 @@ func (s *Selector) Match(n Node) bool {
 		return slices.Contains(n.Addresses, s.Address)
 	case s.Locality != "":
 		return n.Locality == s.Locality || strings.HasPrefix(n.Locality, s.Locality+"/")
-	default:
+	case s.Network != "":
 		return n.Network == s.Network
+	default:
+		return s.Cluster != ""
 	}
 }
 
@@ -182,11 +184,16 @@ func (s *Selector) String() string {
 		c = "address " + s.Address
 	case s.Locality != "":
 		c = "locality " + s.Locality
-	default:
+	case s.Network != "":
 		c = "network " + s.Network
+	default:
+		return "cluster " + s.Cluster + " (metadata CLUSTER_ID)"
 	}
 	if s.Namespace != "" {
 		c += " in " + s.Namespace
+	}
+	if s.Cluster != "" {
+		c += " of cluster " + s.Cluster
 	}
 	return c
 }

@@ -135,7 +135,7 @@ func (e *ClusterEnv) readNetworks() diag.List {
 			}
 		}
 	}
-	for _, svc := range e.Mesh.Services {
+	for _, svc := range slices.Concat(e.Mesh.Services, e.Mesh.Remote) {
 		if n := svc.Labels[labelNetwork]; n != "" {
 			e.addLabelledGateway(n, svc)
 		}
@@ -155,7 +155,7 @@ func (e *ClusterEnv) addGateway(network string, g networkGateway) {
 }
 
 func (e *ClusterEnv) addServiceGateway(network string, gw *meshconfig.Network_IstioNetworkGateway) {
-	for _, svc := range e.Mesh.Services {
+	for _, svc := range slices.Concat(e.Mesh.Services, e.Mesh.Remote) {
 		if svc.Hostname == gw.GetRegistryServiceName() {
 			for _, a := range externalAddresses(svc) {
 				e.addGateway(network, networkGateway{a, gw.GetPort()})

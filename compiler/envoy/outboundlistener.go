@@ -177,7 +177,7 @@ func (o *outbound) addHeadless(u unit) {
 		return
 	}
 	for _, e := range u.port.Endpoints {
-		if isIP(e.Address) {
+		if isIP(e.Address) && o.scope.Mesh.Own(e) {
 			v := u
 			v.bind = e.Address
 			o.add(v, nil)

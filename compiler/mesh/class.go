@@ -15,10 +15,11 @@ import (
 )
 
 // Selector is one thing about a proxy that the configuration may depend on: labels it has (in a namespace, or in any
-// when Namespace is ""), an address, a locality, or a network. A proxy belongs to the class whose set of matching
+// when Namespace is ""), an address, a locality, a network, or the cluster alone. A proxy belongs to the class whose set of matching
 // selectors is exactly its own.
 type Selector struct {
 	ID        string
+	Cluster   string // only proxies of this cluster; "": any
 	Namespace string
 	Labels    map[string]string
 	Address   string
@@ -28,6 +29,7 @@ type Selector struct {
 
 // selectorSet collects the distinct selectors of the mesh and matches workloads against them.
 type selectorSet struct {
+	cluster     string
 	all         map[string]*Selector
 	byNamespace map[string][]*Selector
 	addresses   map[string]*Selector
@@ -46,22 +48,30 @@ func labelKey(labels map[string]string) string {
 	return b.String()
 }
 
+// prefix keeps the selectors of several clusters apart.
+func (s *selectorSet) prefix() string {
+	if s.cluster == "" {
+		return ""
+	}
+	return s.cluster + ":"
+}
+
 func (s *selectorSet) labels(namespace string, labels map[string]string) {
 	if len(labels) == 0 {
 		return
 	}
-	id := namespace + "/" + labelKey(labels)
+	id := s.prefix() + namespace + "/" + labelKey(labels)
 	if s.all[id] == nil {
-		x := &Selector{ID: id, Namespace: namespace, Labels: labels}
+		x := &Selector{ID: id, Cluster: s.cluster, Namespace: namespace, Labels: labels}
 		s.all[id] = x
 		s.byNamespace[namespace] = append(s.byNamespace[namespace], x)
 	}
 }
 
 func (s *selectorSet) address(namespace, address string) {
-	id := namespace + "/address/" + address
+	id := s.prefix() + namespace + "/address/" + address
 	if s.all[id] == nil {
-		x := &Selector{ID: id, Namespace: namespace, Address: address}
+		x := &Selector{ID: id, Cluster: s.cluster, Namespace: namespace, Address: address}
 		s.all[id], s.addresses[namespace+"/"+address] = x, x
 	}
 }
@@ -88,9 +98,15 @@ func (s *selectorSet) match(w *Workload) []string {
 	if x := s.networks[w.Network]; x != nil && w.Network != "" {
 		out = append(out, x.ID)
 	}
+	if s.cluster != "" {
+		out = append(out, clusterSelector+s.cluster)
+	}
 	slices.Sort(out)
 	return out
 }
+
+// clusterSelector begins the id of the selector that all proxies of a cluster match.
+const clusterSelector = "cluster/"
 
 // scoped returns the namespace a selector reaches: every one for an object of the root namespace.
 func (m *Mesh) scoped(o *schema.Object) string {
@@ -102,7 +118,10 @@ func (m *Mesh) scoped(o *schema.Object) string {
 
 // collectSelectors gathers everything that any object selects proxies by.
 func (m *Mesh) collectSelectors() *selectorSet {
-	s := &selectorSet{all: map[string]*Selector{}, byNamespace: map[string][]*Selector{}, addresses: map[string]*Selector{}, localities: map[string]*Selector{}, networks: map[string]*Selector{}}
+	s := &selectorSet{cluster: m.Cluster, all: map[string]*Selector{}, byNamespace: map[string][]*Selector{}, addresses: map[string]*Selector{}, localities: map[string]*Selector{}, networks: map[string]*Selector{}}
+	if id := clusterSelector + m.Cluster; m.Cluster != "" {
+		s.all[id] = &Selector{ID: id, Cluster: m.Cluster}
+	}
 	for _, x := range m.Services {
 		s.labels(x.Namespace, x.Selector)
 	}
@@ -146,15 +165,15 @@ func (m *Mesh) collectSelectors() *selectorSet {
 	m.boundAddresses(s)
 	if m.localitySensitive() {
 		for _, w := range m.Workloads {
-			if id := "locality/" + w.Locality; w.Locality != "" && s.all[id] == nil {
-				s.localities[w.Locality] = &Selector{ID: id, Locality: w.Locality}
+			if id := s.prefix() + "locality/" + w.Locality; w.Locality != "" && s.all[id] == nil {
+				s.localities[w.Locality] = &Selector{ID: id, Cluster: s.cluster, Locality: w.Locality}
 				s.all[id] = s.localities[w.Locality]
 			}
 		}
 	}
 	for _, w := range m.Workloads {
-		if id := "network/" + w.Network; w.Network != "" && s.all[id] == nil {
-			s.networks[w.Network] = &Selector{ID: id, Network: w.Network}
+		if id := s.prefix() + "network/" + w.Network; w.Network != "" && s.all[id] == nil {
+			s.networks[w.Network] = &Selector{ID: id, Cluster: s.cluster, Network: w.Network}
 			s.all[id] = s.networks[w.Network]
 		}
 	}
@@ -265,7 +284,7 @@ func Classes(m *Mesh) ([]*Class, []*Selector, diag.List) {
 		}
 		out = append(out, c)
 	}
-	nameClasses(out)
+	nameClasses(out, m.Cluster)
 	var list []*Selector
 	for _, k := range sortedKeys(selectors.all) {
 		list = append(list, selectors.all[k])
@@ -287,8 +306,9 @@ func (c *Class) declared() *Workload {
 	return c.Workload()
 }
 
-// nameClasses gives each class a readable id, unique in the bundle.
-func nameClasses(classes []*Class) {
+// nameClasses gives each class a readable id, unique in the bundle: kind/namespace/workload, and @cluster where the mesh
+// has several.
+func nameClasses(classes []*Class, cluster string) {
 	used := map[string]int{}
 	for _, c := range classes {
 		kind := "sidecar"
@@ -296,6 +316,9 @@ func nameClasses(classes []*Class) {
 			kind = "router"
 		}
 		id := kind + "/" + c.declared().Namespace + "/" + c.declared().Name
+		if cluster != "" {
+			id += "@" + cluster
+		}
 		used[id]++
 		if n := used[id]; n > 1 {
 			id += "." + strconv.Itoa(n)
@@ -345,7 +368,7 @@ func (m *Mesh) impliedWorkloads(selectors *selectorSet) []*Workload {
 			w.Addresses = []string{address}
 			w.Name += "@" + address
 		}
-		w.Cluster = "Kubernetes"
+		w.Cluster = m.ClusterName()
 		out = append(out, w)
 	}
 	for _, id := range sortedKeys(selectors.all) {

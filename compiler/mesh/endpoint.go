@@ -119,16 +119,16 @@ func (m *Mesh) podByAddress(namespace, address string) *pod {
 }
 
 func (m *Mesh) podEndpoint(p *pod, address string, port uint32) *Endpoint {
-	e := &Endpoint{Address: address, Port: port, Ready: true, Cluster: "Kubernetes"}
+	e := &Endpoint{Address: address, Port: port, Ready: true, Cluster: m.ClusterName()}
 	if p == nil {
-		e.Network = m.networkOfAddress(address)
+		e.Network = m.networkOfPod(address)
 		return e
 	}
 	w := p.workload
 	e.Labels, e.Namespace, e.WorkloadName = w.Labels, w.Namespace, w.Name
 	e.Locality, e.Network, e.Cluster, e.NodeName = w.Locality, w.Network, w.Cluster, p.spec.Spec.NodeName
 	if e.Network == "" {
-		e.Network = m.networkOfAddress(address)
+		e.Network = m.networkOfPod(address)
 	}
 	e.Hostname = p.spec.Spec.Hostname
 	e.ServiceAccount = m.spiffe(w.Namespace, w.ServiceAccount)
@@ -208,7 +208,7 @@ func (m *Mesh) inlineEndpoints(s *Service) {
 func (m *Mesh) addEntryEndpoint(s *Service, port *Port, e *networking.WorkloadEntry, labels map[string]string, w *Workload) {
 	ep := &Endpoint{
 		Address: e.Address, Labels: labels, Namespace: s.Namespace, Locality: e.Locality, Network: e.Network, Weight: e.Weight,
-		ServiceAccount: m.spiffe(s.Namespace, e.ServiceAccount), Ready: true, Cluster: firstOf(labels[labelCluster], "Kubernetes"),
+		ServiceAccount: m.spiffe(s.Namespace, e.ServiceAccount), Ready: true, Cluster: firstOf(labels[labelCluster], m.ClusterName()),
 	}
 	if w != nil {
 		ep.WorkloadName, ep.Locality, ep.Network = w.Name, w.Locality, w.Network
@@ -244,9 +244,7 @@ func firstPort(ports ...uint32) uint32 {
 func (m *Mesh) finishEndpoints(s *Service) {
 	accounts := map[string]bool{}
 	for _, p := range s.Ports {
-		slices.SortStableFunc(p.Endpoints, func(a, b *Endpoint) int {
-			return cmp.Or(cmp.Compare(a.Address, b.Address), cmp.Compare(a.Port, b.Port))
-		})
+		sortEndpoints(p.Endpoints)
 		p.Endpoints = slices.CompactFunc(p.Endpoints, func(a, b *Endpoint) bool {
 			return a.Address == b.Address && a.Port == b.Port && (s.Kubernetes || subset(a.Labels, b.Labels) && subset(b.Labels, a.Labels))
 		})
@@ -260,6 +258,25 @@ func (m *Mesh) finishEndpoints(s *Service) {
 		}
 	}
 	s.ServiceAccounts = sortedKeys(accounts)
+}
+
+func sortEndpoints(list []*Endpoint) {
+	slices.SortStableFunc(list, func(a, b *Endpoint) int {
+		return cmp.Or(cmp.Compare(a.Address, b.Address), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Cluster, b.Cluster))
+	})
+}
+
+// networkOfPod finds the network of a pod that has none by its labels: that of its cluster by meshNetworks fromRegistry,
+// else by its address.
+func (m *Mesh) networkOfPod(address string) string {
+	for _, name := range sortedKeys(m.Networks.GetNetworks()) {
+		for _, e := range m.Networks.Networks[name].GetEndpoints() {
+			if e.GetFromRegistry() == m.ClusterName() {
+				return name
+			}
+		}
+	}
+	return m.networkOfAddress(address)
 }
 
 // networkOfAddress finds the network of an address by the CIDRs of meshNetworks.

@@ -24,7 +24,7 @@ func (m *Mesh) linkAddresses() map[string][]addressTarget {
 		}
 		for _, p := range s.Ports {
 			for _, e := range p.Endpoints {
-				if _, ok := Prefix(e.Address); ok && (s.Kubernetes || s.Resolution == Static || s.Resolution == Passthrough) {
+				if _, ok := Prefix(e.Address); ok && m.Own(e) && (s.Kubernetes || s.Resolution == Static || s.Resolution == Passthrough) {
 					out[e.Address] = append(out[e.Address], addressTarget{s, p, e.Port})
 				}
 			}

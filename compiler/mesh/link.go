@@ -21,13 +21,18 @@ import (
 	"github.com/meshc/meshc/schema"
 )
 
-// Link builds the graph. Findings say what is undefined, conflicting or without effect.
+// Link builds the graph of a mesh in one cluster. Findings say what is undefined, conflicting or without effect.
 func Link(objects []*schema.Object) (*Mesh, diag.List) {
+	meshes, findings := LinkClusters([]Cluster{{Objects: objects}})
+	return meshes[0], findings
+}
+
+// read builds what needs no other cluster: the configuration, and the services with their endpoints. It returns the
+// objects by age, with those that Ingresses stand for.
+func (m *Mesh) read(objects []*schema.Object) ([]*schema.Object, diag.List) {
 	objects = slices.Clone(objects)
 	slices.SortStableFunc(objects, byAge)
-	m := &Mesh{Namespaces: map[string]*Namespace{}, index: newIndex(), Domain: "cluster.local"}
-	var findings diag.List
-	var f diag.List
+	var findings, f diag.List
 	m.Config, m.Networks, _, f = linkConfig(objects)
 	findings.Add(f...)
 	m.RootNamespace = firstOf(m.Config.RootNamespace, "istio-system")
@@ -43,11 +48,17 @@ func Link(objects []*schema.Object) (*Mesh, diag.List) {
 	findings.Add(m.allocate()...)
 	m.linkWorkloads(objects)
 	m.linkEndpoints(objects)
+	return objects, findings
+}
+
+// resolve qualifies and merges what refers to services, and reports what refers to nothing.
+func (m *Mesh) resolve(objects []*schema.Object) diag.List {
+	var findings diag.List
 	findings.Add(m.linkVirtualServices(objects)...)
 	findings.Add(m.linkDestinationRules(objects)...)
 	m.closeIndex()
 	findings.Add(m.check()...)
-	return m, findings
+	return findings
 }
 
 func (m *Mesh) linkNamespaces(objects []*schema.Object) {

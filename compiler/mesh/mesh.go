@@ -14,6 +14,7 @@ import (
 // Mesh is the closed, immutable graph of everything the input declares. All names are resolved, all merges that do not
 // depend on who is looking are done. Slices are sorted (age, then name, then namespace), so walking them is deterministic.
 type Mesh struct {
+	Cluster       string                 // whose proxies the mesh is built for; "" where the input has one cluster
 	Config        *meshconfig.MeshConfig // with Istio's defaults filled in
 	Networks      *meshconfig.MeshNetworks
 	RootNamespace string // istio-system unless MeshConfig says otherwise
@@ -23,6 +24,7 @@ type Mesh struct {
 	Namespaces    map[string]*Namespace
 
 	Services         []*Service
+	Remote           []*Service // Kubernetes services as the other clusters have them, also those that Services has here
 	Workloads        []*Workload
 	VirtualServices  []*VirtualService // delegates merged into their roots; delegates themselves are left out
 	DestinationRules []*DestinationRule

@@ -65,7 +65,7 @@ func (m *Mesh) placeWorkload(w *Workload) {
 			w.Network = ns.Network
 		}
 	}
-	w.Cluster = firstOf(w.Labels[labelCluster], "Kubernetes")
+	w.Cluster = firstOf(w.Labels[labelCluster], m.ClusterName())
 	w.Locality = localityLabel(w.Labels)
 }
 

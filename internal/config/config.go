@@ -4,6 +4,9 @@
 //	  IST0101: warning   # error, warning, info or off
 //	policies: [policies] # folders with Rego, relative to this file
 //	lenient: true        # what Istio tolerates is a warning
+//	clusters:            # sources of each Kubernetes cluster of the mesh, relative to this file
+//	  east: [base, clusters/east]
+//	  west: [base, clusters/west]
 //
 // The file is read strictly: an unknown key, a wrong type or a severity that does not exist is a finding at its line,
 // because a misspelled setting that does nothing is worse than none.
@@ -13,8 +16,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/meshc/meshc/internal/diag"
 	"go.yaml.in/yaml/v3"
@@ -31,6 +36,13 @@ type Config struct {
 	Severity map[string]string // code to error, warning, info or off
 	Policies []string          // folders, joined to the folder of the file
 	Lenient  bool
+	Clusters []Cluster // sorted by name
+}
+
+// Cluster is what one Kubernetes cluster holds: folders or files, joined to the folder of the settings.
+type Cluster struct {
+	Name    string
+	Sources []string
 }
 
 // Find returns the path of the settings that govern source: meshc.yaml in the folder of the source or in a folder above
@@ -88,6 +100,13 @@ func Load(path string) (Config, diag.List, error) {
 			l.Add(finding(path, nil, "MESHC1801", fmt.Sprintf("policies names the folder %q, which does not exist", p), "Create it, or take the entry out."))
 		}
 	}
+	for _, cl := range c.Clusters {
+		for i, p := range cl.Sources {
+			if !filepath.IsAbs(p) {
+				cl.Sources[i] = filepath.Join(filepath.Dir(path), p)
+			}
+		}
+	}
 	return c, l, nil
 }
 
@@ -119,8 +138,10 @@ func Parse(file string, text []byte) (Config, diag.List) {
 			if err := val.Decode(&c.Lenient); err != nil {
 				l.Add(finding(file, val, "MESHC1801", "lenient is neither true nor false", "Write lenient: true or leave it out."))
 			}
+		case "clusters":
+			l.Add(c.clusters(file, val)...)
 		default:
-			l.Add(finding(file, key, "MESHC1801", fmt.Sprintf("unknown setting %q", key.Value), "The settings are severity, policies and lenient."))
+			l.Add(finding(file, key, "MESHC1801", fmt.Sprintf("unknown setting %q", key.Value), "The settings are severity, policies, lenient and clusters."))
 		}
 	}
 	return c, l
@@ -140,6 +161,17 @@ func (c *Config) severity(file string, n *yaml.Node) diag.List {
 		c.Severity[code.Value] = val.Value
 	}
 	return l
+}
+
+func (c *Config) clusters(file string, n *yaml.Node) diag.List {
+	byName := map[string][]string{}
+	if err := n.Decode(&byName); err != nil || n.Kind != yaml.MappingNode {
+		return diag.List{finding(file, n, "MESHC1801", "clusters is not a map from the name of a cluster to a list of sources", "Write clusters: {east: [base, clusters/east]}.")}
+	}
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		c.Clusters = append(c.Clusters, Cluster{name, byName[name]})
+	}
+	return nil
 }
 
 // KnownSeverity tells whether s can be given to a code.

@@ -17,6 +17,8 @@ func TestParse(t *testing.T) {
 		"severity:\n  A: error\n  B: x": 3,
 		"policies: folder\n":            1,
 		"lenient: maybe\n":              1,
+		"a: 1\n":                        1,
+		"clusters: [east]\n":            1,
 		"- a\n":                         1,
 		"a: [\n":                        1,
 	} {

@@ -1,0 +1,95 @@
+package compiler
+
+import (
+	"context"
+	"slices"
+
+	"github.com/meshc/meshc/compiler/load"
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/schema"
+)
+
+// Cluster is one Kubernetes cluster of a mesh that spans several. Its sources hold the objects that are applied to it;
+// the sources given to Compile count for every cluster.
+type Cluster struct {
+	Name    string // as proxies have it in metadata CLUSTER_ID
+	Sources []string
+}
+
+// input is what the phases know of each cluster. A mesh in one cluster has one, without a name.
+type input struct {
+	clusters []*clusterInput
+	foreign  map[string]int
+}
+
+type clusterInput struct {
+	name      string
+	read      *load.Result
+	objects   []*schema.Object
+	mesh      *mesh.Mesh
+	classes   []*mesh.Class
+	selectors []*mesh.Selector
+}
+
+// readClusters loads the sources of every cluster.
+func readClusters(ctx context.Context, sources []string, opts Options) (*input, diag.List, error) {
+	in := &input{foreign: map[string]int{}}
+	list := opts.Clusters
+	if len(list) == 0 {
+		list = []Cluster{{}}
+	}
+	var findings diag.List
+	for _, c := range list {
+		read, f, err := load.Load(ctx, slices.Concat(sources, c.Sources), load.Options{Namespace: opts.Namespace, Stdin: opts.Stdin, Lenient: opts.Lenient})
+		if err != nil {
+			return nil, nil, err
+		}
+		findings.Add(f...)
+		addCounts(in.foreign, read.Foreign)
+		in.clusters = append(in.clusters, &clusterInput{name: c.Name, read: read})
+	}
+	findings.Sort()
+	return in, findings, nil
+}
+
+// check holds every document against its schema.
+func (in *input) check(opts Options) diag.List {
+	var findings diag.List
+	for _, c := range in.clusters {
+		objects, foreign, f := schema.Check(c.read.Documents, schema.Options{Workers: opts.Workers, Lenient: opts.Lenient})
+		c.objects = objects
+		addCounts(in.foreign, foreign)
+		findings.Add(f...)
+	}
+	return findings
+}
+
+// objects are those of all clusters.
+func (in *input) objects() []*schema.Object {
+	if len(in.clusters) == 1 {
+		return in.clusters[0].objects
+	}
+	var out []*schema.Object
+	for _, c := range in.clusters {
+		out = append(out, c.objects...)
+	}
+	return out
+}
+
+// link makes one mesh for each cluster, of its own objects and of the services that the others offer it, and groups its
+// proxies.
+func (in *input) link() diag.List {
+	registries := make([]mesh.Cluster, len(in.clusters))
+	for i, c := range in.clusters {
+		registries[i] = mesh.Cluster{Name: c.name, Objects: c.objects}
+	}
+	meshes, findings := mesh.LinkClusters(registries)
+	for i, c := range in.clusters {
+		var f diag.List
+		c.mesh = meshes[i]
+		c.classes, c.selectors, f = mesh.Classes(c.mesh)
+		findings.Add(f...)
+	}
+	return findings
+}
