@@ -59,7 +59,7 @@ func TestCompile(t *testing.T) {
 	if findings.HasErrors() || res.Bundle == nil {
 		t.Fatal(findings)
 	}
-	if res.Objects != 3 || res.Mesh == nil || len(res.Foreign) != 0 {
+	if res.Objects != 3 || len(res.Foreign) != 0 {
 		t.Errorf("%d objects, foreign %v", res.Objects, res.Foreign)
 	}
 	info := res.Bundle.Summary()
