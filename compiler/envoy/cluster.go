@@ -27,6 +27,7 @@ type ClusterInputs struct {
 	SNI     bool                  // clusters in SNI form behind AUTO_PASSTHROUGH: no TLS of their own, only mTLS endpoints
 
 	Network  string // of the client, when the mesh has network gateways
+	View     string // networks that the client wants to see, separated by commas; empty: all
 	Locality string // region/zone/subzone of the client, when locality load balancing is in effect for the service
 	Labels   string // "k=v,…" of the client with its topology, sorted, when failoverPriority is in effect
 	Cluster  string // of the client, when the host is cluster-local
@@ -38,6 +39,7 @@ func ClusterInputsFor(env *ClusterEnv, s *mesh.Scope, svc *mesh.Service) Cluster
 	if len(env.gateways) > 0 {
 		in.Network = env.networkOfClient(s)
 	}
+	in.View = s.Proxy.GetProxyMetadata()[mesh.MetadataNetworkView]
 	if env.clusterLocal(svc.Hostname) {
 		in.Cluster = s.Cluster
 	}

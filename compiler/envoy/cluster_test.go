@@ -244,6 +244,25 @@ func TestSplitHorizon(t *testing.T) {
 	if want := "10.44.0.4:8080 w0, 10.44.0.5:8080 w0, 2.2.2.2:15443 w2"; strings.Join(got, ", ") != want {
 		t.Errorf("got %s, want %s", strings.Join(got, ", "), want)
 	}
+	// A gateway between networks forwards only into its own, else requests could go in circles. Endpoints of no network
+	// are in every view.
+	in.SNI, in.Network, in.View = true, "net-2", "net-2, net-3"
+	svc.Ports[0].Endpoints[4].Network = ""
+	for i, e := range svc.Ports[0].Endpoints {
+		e.MTLS = true
+		if i == 3 {
+			e.Network = "net-1"
+		}
+	}
+	rs, _ = OutboundClustersFor(in)
+	_, cla = clusterNamed(t, rs, "outbound_.80_._."+svc.Hostname)
+	got = nil
+	for _, e := range cla.Endpoints[0].LbEndpoints {
+		got = append(got, e.GetEndpoint().Address.GetSocketAddress().Address)
+	}
+	if want := "10.44.0.1 10.44.0.2 10.44.0.3 10.44.0.5"; strings.Join(got, " ") != want {
+		t.Errorf("a gateway of net-2 forwards to %s, want %s", got, want)
+	}
 }
 
 func TestKeyIsReduced(t *testing.T) {

@@ -109,10 +109,15 @@ func (b *clusterBuild) belongs(e *mesh.Endpoint) bool {
 			return false
 		}
 	}
-	if b.in.SNI && !e.MTLS {
+	if b.in.SNI && !e.MTLS || !inView(b.in.View, b.in.Env.networkOf(e)) {
 		return false
 	}
 	return b.in.Cluster == "" || e.Cluster == "" || e.Cluster == b.in.Cluster
+}
+
+// inView tells whether a network is among those a client asked for. Endpoints of no network are in every view.
+func inView(view, network string) bool {
+	return view == "" || network == "" || slices.Contains(strings.FieldsFunc(view, func(r rune) bool { return r == ',' || r == ' ' }), network)
 }
 
 // newMember reads one endpoint. An unhealthy one is kept and marked where panic routing is off, because it makes

@@ -153,7 +153,7 @@ func (m *Mesh) collectSelectors() *selectorSet {
 		s.labels("", x)
 	}
 	for _, w := range m.Workloads {
-		if w.Annotations[annotationProxyConfig] != "" || hasTrafficAnnotations(w.Annotations) {
+		if w.Annotations[annotationProxyConfig] != "" || len(w.proxyEnv) > 0 || hasTrafficAnnotations(w.Annotations) {
 			s.labels(w.Namespace, withoutHash(w.Labels))
 		}
 	}

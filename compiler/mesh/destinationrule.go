@@ -118,7 +118,7 @@ func (r *DestinationRule) merge(o *DestinationRule) diag.List {
 // ruleFor finds the DestinationRule for a service as clients in a namespace with the labels see it. The client's own
 // namespace comes first, then the service's, then the root namespace; the first namespace in which any host matches
 // decides, with its most specific host.
-func (m *Mesh) ruleFor(namespace string, labels map[string]string, gateway bool, svc *Service) *DestinationRule {
+func (m *Mesh) ruleFor(namespace string, labels map[string]string, svc *Service) *DestinationRule {
 	own := func(r *DestinationRule) bool {
 		if namespace == m.RootNamespace {
 			return !r.Visibility.Public && r.Visibility.Namespaces[namespace]
@@ -126,14 +126,14 @@ func (m *Mesh) ruleFor(namespace string, labels map[string]string, gateway bool,
 		return r.Visibility.In(namespace)
 	}
 	exported := func(r *DestinationRule) bool { return r.Visibility.In(namespace) }
-	if r, found := m.ruleIn(namespace, svc.Hostname, labels, gateway, true, own); found {
+	if r, found := m.ruleIn(namespace, svc.Hostname, labels, true, own); found {
 		return r
 	}
-	if r, _ := m.ruleIn(svc.Namespace, svc.Hostname, labels, gateway, false, exported); r != nil {
+	if r, _ := m.ruleIn(svc.Namespace, svc.Hostname, labels, false, exported); r != nil {
 		return r
 	}
 	if svc.Namespace != m.RootNamespace {
-		r, _ := m.ruleIn(m.RootNamespace, svc.Hostname, labels, gateway, false, exported)
+		r, _ := m.ruleIn(m.RootNamespace, svc.Hostname, labels, false, exported)
 		return r
 	}
 	return nil
@@ -141,7 +141,7 @@ func (m *Mesh) ruleFor(namespace string, labels map[string]string, gateway bool,
 
 // ruleIn looks in one namespace. Among rules for one host that differ in exportTo the first visible one holds, or the
 // last where Istio takes it: in the client's own namespace. found tells that a visible host matched, even if only a rule for other workloads.
-func (m *Mesh) ruleIn(namespace, host string, labels map[string]string, gateway, last bool, visible func(*DestinationRule) bool) (rule *DestinationRule, found bool) {
+func (m *Mesh) ruleIn(namespace, host string, labels map[string]string, last bool, visible func(*DestinationRule) bool) (rule *DestinationRule, found bool) {
 	pick := func(key string) bool {
 		var fallback *DestinationRule
 		for _, r := range m.index.rules[namespace+"/"+key] {
@@ -155,7 +155,7 @@ func (m *Mesh) ruleIn(namespace, host string, labels map[string]string, gateway,
 				if fallback == nil || last {
 					fallback = r
 				}
-			case !gateway && subset(selector.MatchLabels, labels):
+			case subset(selector.MatchLabels, labels):
 				rule = r
 				return true
 			}
@@ -177,5 +177,5 @@ func (m *Mesh) ruleIn(namespace, host string, labels map[string]string, gateway,
 // InboundRule finds the DestinationRule for a service as its own namespace sees it, which says how its servers are
 // called locally. Rules with a workloadSelector are for clients and do not count.
 func (m *Mesh) InboundRule(svc *Service) *DestinationRule {
-	return m.ruleFor(svc.Namespace, nil, true, svc)
+	return m.ruleFor(svc.Namespace, nil, svc)
 }

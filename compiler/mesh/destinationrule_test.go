@@ -73,9 +73,11 @@ func TestDestinationRulesMerge(t *testing.T) {
 
 // TestWorkloadSelector: a rule for some clients holds for those, in its namespace, and another holds for the rest.
 func TestWorkloadSelector(t *testing.T) {
-	m, _ := link(t, service("shop", "reviews"), podOf("shop", "one", "10.0.0.1", "app: one"), podOf("shop", "two", "10.0.0.2", "app: two"), podOf("far", "one", "10.0.0.3", "app: one"),
+	gateway := strings.Replace(podOf("shop", "exit", "10.0.0.4", "app: one, istio: exit"), ", {name: app, ports: [{name: web, containerPort: 8080}]}", "", 1)
+	m, _ := link(t, service("shop", "reviews"), podOf("shop", "one", "10.0.0.1", "app: one"), podOf("shop", "two", "10.0.0.2", "app: two"), podOf("far", "one", "10.0.0.3", "app: one"), gateway,
+		istio("Gateway", "shop", "exit", "{selector: {istio: exit}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}"),
 		rule("shop", "all", "reviews", "1", ""), rule("shop", "chosen", "reviews", "2", ", workloadSelector: {matchLabels: {app: one}}"))
-	for id, want := range map[string]string{"sidecar/shop/one": "chosen", "sidecar/shop/two": "all", "sidecar/far/one": "all"} {
+	for id, want := range map[string]string{"sidecar/shop/one": "chosen", "sidecar/shop/two": "all", "sidecar/far/one": "all", "router/shop/exit": "chosen"} {
 		s := classNamed(t, m, id).Scope
 		if r := s.DestinationRule(s.Service(reviews)); r == nil || r.Object.Name != want {
 			t.Errorf("%s: got %v, want %s", id, r, want)

@@ -147,6 +147,8 @@ type Workload struct {
 	Ports          map[string]uint32       // container ports by name
 	Implied        bool                    // no workload object declares it: a selector or an address of the mesh configuration does
 	ProxyConfig    *meshconfig.ProxyConfig // all layers merged
+
+	proxyEnv map[string]string // proxyMetadata that the pod template sets as variables of the proxy's container
 }
 
 // VirtualService is a VirtualService whose host names, gateways and destinations are fully qualified and whose

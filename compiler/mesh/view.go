@@ -155,7 +155,7 @@ func (m *Mesh) viewOf(s *Scope, all []*Service) *View {
 	}
 	changed := map[*Service]*DestinationRule{}
 	check := func(svc *Service) {
-		if r := m.ruleFor(s.Namespace, s.Labels, s.Gateway, svc); r != base.rules[svc] {
+		if r := m.ruleFor(s.Namespace, s.Labels, svc); r != base.rules[svc] {
 			changed[svc] = r
 		}
 	}
@@ -187,10 +187,10 @@ func (m *Mesh) viewOf(s *Scope, all []*Service) *View {
 // publicRule is ruleFor as a namespace without rules sees it to which nothing is exported by name.
 func (m *Mesh) publicRule(svc *Service) *DestinationRule {
 	public := func(r *DestinationRule) bool { return r.Visibility.Public }
-	if r, _ := m.ruleIn(svc.Namespace, svc.Hostname, nil, true, false, public); r != nil || svc.Namespace == m.RootNamespace {
+	if r, _ := m.ruleIn(svc.Namespace, svc.Hostname, nil, false, public); r != nil || svc.Namespace == m.RootNamespace {
 		return r
 	}
-	r, _ := m.ruleIn(m.RootNamespace, svc.Hostname, nil, true, false, public)
+	r, _ := m.ruleIn(m.RootNamespace, svc.Hostname, nil, false, public)
 	return r
 }
 

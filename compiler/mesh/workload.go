@@ -21,6 +21,10 @@ const (
 	labelLocality          = "istio-locality"
 	labelTopologyLocality  = "topology.istio.io/locality"
 	annotationProxyConfig  = "proxy.istio.io/config"
+
+	proxyContainer = "istio-proxy"
+	// MetadataNetworkView is the proxyMetadata entry that lists the networks whose endpoints a proxy wants to see.
+	MetadataNetworkView = "ISTIO_META_REQUESTED_NETWORK_VIEW"
 )
 
 // podWorkload reads a workload from a pod or a pod template and stamps the labels that injection would.
@@ -38,7 +42,10 @@ func (m *Mesh) podWorkload(o *schema.Object, name string, labels, annotations ma
 	hasProxy := false
 	for _, list := range [][]corev1.Container{spec.Containers, spec.InitContainers} {
 		for _, c := range list {
-			hasProxy = hasProxy || c.Name == "istio-proxy"
+			if c.Name == proxyContainer {
+				hasProxy = true
+				w.proxyEnv = proxyEnv(c.Env)
+			}
 			for _, p := range c.Ports {
 				if _, ok := w.Ports[p.Name]; !ok && p.Name != "" {
 					w.Ports[p.Name] = uint32(p.ContainerPort)
@@ -55,6 +62,16 @@ func (m *Mesh) podWorkload(o *schema.Object, name string, labels, annotations ma
 	}
 	m.placeWorkload(w)
 	return w
+}
+
+// proxyEnv reads from the variables of a proxy's container what charts of gateways set there, and not by proxyMetadata.
+func proxyEnv(list []corev1.EnvVar) map[string]string {
+	for _, e := range list {
+		if e.Name == MetadataNetworkView && e.Value != "" {
+			return map[string]string{e.Name: e.Value}
+		}
+	}
+	return nil
 }
 
 // placeWorkload settles network, cluster and locality from the labels of a workload.
@@ -208,17 +225,18 @@ func (m *Mesh) entryWorkload(o *schema.Object, e *networking.WorkloadEntry) *Wor
 }
 
 // proxyConfigOf merges the layers of ProxyConfig for a workload: mesh-wide defaultConfig, then the annotation
-// proxy.istio.io/config of the pod.
+// proxy.istio.io/config of the pod, then the variables of the proxy's container.
 func (m *Mesh) proxyConfigOf(w *Workload) error {
 	w.ProxyConfig = m.Config.DefaultConfig
-	text := w.Annotations[annotationProxyConfig]
-	if text == "" {
-		return nil
+	if text := w.Annotations[annotationProxyConfig]; text != "" {
+		over := &meshconfig.ProxyConfig{}
+		if err := decodeStrict(text, over); err != nil {
+			return err
+		}
+		w.ProxyConfig = mergeProxyConfig(w.ProxyConfig, over)
 	}
-	over := &meshconfig.ProxyConfig{}
-	if err := decodeStrict(text, over); err != nil {
-		return err
+	if len(w.proxyEnv) > 0 {
+		w.ProxyConfig = mergeProxyConfig(w.ProxyConfig, &meshconfig.ProxyConfig{ProxyMetadata: w.proxyEnv})
 	}
-	w.ProxyConfig = mergeProxyConfig(m.Config.DefaultConfig, over)
 	return nil
 }

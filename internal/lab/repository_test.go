@@ -47,18 +47,18 @@ apiVersion: v1
 kind: Namespace
 metadata: {name: istio-system}
 ---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: istio-system}
+spec: {mtls: {mode: %s}}
+---
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: istio, namespace: istio-system}
 data:
   mesh: |
     %s
----
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: {name: default, namespace: istio-system}
-spec: {mtls: {mode: %s}}
-`, strings.Join(settings, "\n    "), mtls)
+`, mtls, strings.Join(settings, "\n    "))
 	return m
 }
 
@@ -93,6 +93,13 @@ spec:
   podIPs: [{ip: %s}]
   conditions: [{type: Ready, status: "True"}]
 `, name, labels, tls, kind != "plain", containers, ip, ip)
+}
+
+// amend replaces a text in the pod added last.
+func (m manifests) amend(before, after string) {
+	text := m["observed.yaml"]
+	at := strings.LastIndex(text, before)
+	m["observed.yaml"] = text[:at] + after + text[at+len(before):]
 }
 
 // service adds a Service over the pods app: web (or another app) and subsets v1 and v2.
