@@ -118,7 +118,8 @@ func (c *converter) resource(r *envoy.Resource) (*bundle.Resource, error) {
 		})
 	}
 	if s := r.Selector; s != nil {
-		b.Selector = &bundle.EndpointSelector{Hostname: s.Hostname, Namespace: s.Namespace, Port: s.Port, PortName: s.PortName, Labels: s.Labels}
+		b.Selector = &bundle.EndpointSelector{Hostname: s.Hostname, Namespace: s.Namespace, Port: s.Port, PortName: s.PortName, Labels: s.Labels,
+			Workloads: s.Workloads, TargetPort: s.TargetPort, TargetPortName: s.TargetPortName}
 	}
 	c.resources[r] = b
 	return b, nil

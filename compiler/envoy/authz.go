@@ -137,9 +137,7 @@ func (l *authz) builtin() []authFilter {
 // policy adds the rules of one AuthorizationPolicy. A policy without rules is one that never matches: ALLOW then
 // allows nothing.
 func (l *authz) policy(into map[string]*rbacv3.Policy, p *mesh.AuthorizationPolicy, prefix string) {
-	name := func(i int) string {
-		return fmt.Sprintf("%sns[%s]-policy[%s]-rule[%d]", prefix, p.Object.Namespace, p.Object.Name, i)
-	}
+	name := func(i int) string { return prefix + ruleName(p, i) }
 	if len(p.Spec.GetRules()) == 0 {
 		into[name(0)] = &rbacv3.Policy{Permissions: []*rbacv3.Permission{permissionNot(permissionAny())},
 			Principals: []*rbacv3.Principal{principalNot(principalAny())}}
@@ -150,6 +148,11 @@ func (l *authz) policy(into map[string]*rbacv3.Policy, p *mesh.AuthorizationPoli
 			into[name(i)] = out
 		}
 	}
+}
+
+// ruleName names a rule in an RBAC filter, as Istio does.
+func ruleName(p *mesh.AuthorizationPolicy, i int) string {
+	return fmt.Sprintf("ns[%s]-policy[%s]-rule[%d]", p.Object.Namespace, p.Object.Name, i)
 }
 
 // authzRule lowers one rule.

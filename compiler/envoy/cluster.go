@@ -181,7 +181,8 @@ func (b *clusterBuild) selector() *EndpointSelector {
 	svc := b.in.Service
 	return &EndpointSelector{
 		Hostname: svc.Hostname, Namespace: svc.Namespace, Port: b.port.Number, PortName: b.port.Name,
-		Labels: maps.Clone(b.subset.GetLabels()),
+		Labels: maps.Clone(b.subset.GetLabels()), Workloads: maps.Clone(svc.Selector),
+		TargetPort: b.port.TargetPort, TargetPortName: b.port.TargetName,
 	}
 }
 

@@ -126,6 +126,7 @@ func (g *gateway) build(m *mesh.MergedServer, bind string, chains []*chain) *Res
 		l.FilterChains = append(l.FilterChains, c.lower())
 		r.Origins = append(r.Origins, c.origins()...)
 	}
+	r.Origins = append(r.Origins, securityOrigins(g.class.Inbound)...)
 	l.ListenerFilters = gatewayFilters(l.FilterChains, proxy.GetGatewayTopology().GetProxyProtocol() != nil)
 	return r
 }

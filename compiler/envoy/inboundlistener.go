@@ -156,5 +156,6 @@ func (b *inbound) build(name string, addr *corev3.Address, chains []*chain) (*li
 		l.FilterChains = append(l.FilterChains, c.lower())
 		r.Origins = append(r.Origins, c.origins()...)
 	}
+	r.Origins = append(r.Origins, securityOrigins(b.in)...)
 	return l, r
 }

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -52,7 +51,7 @@ func jwtAuthn(in *mesh.Inbound) (*jwtv3.JwtAuthentication, diag.List) {
 	out := &jwtv3.JwtAuthentication{Providers: map[string]*jwtv3.JwtProvider{}, BypassCorsPreflight: true}
 	var names []string
 	for i, r := range rules {
-		name := "origins-" + strconv.Itoa(i)
+		name := jwtProviderName(i)
 		names = append(names, name)
 		out.Providers[name] = jwtProvider(in, r, &found)
 	}

@@ -63,7 +63,12 @@ type EndpointSelector struct {
 	Namespace string            `json:"namespace"`
 	Port      uint32            `json:"port"`
 	PortName  string            `json:"portName,omitempty"`
-	Labels    map[string]string `json:"labels,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"` // of the subset
+	// Workloads is the selector of the service. With the port of the workload, by number or by name, it says which
+	// workloads of the input will be behind the cluster where no endpoints are in the input.
+	Workloads      map[string]string `json:"workloads,omitempty"`
+	TargetPort     uint32            `json:"targetPort,omitempty"`
+	TargetPortName string            `json:"targetPortName,omitempty"`
 }
 
 // Sort orders resources by type and name.

@@ -20,15 +20,15 @@ func Authorize(rules *rbacv3.RBAC, c *Call) (Verdict, error) {
 		return Verdict{Allowed: true}, nil
 	}
 	hit := ""
-	for _, name := range slices.Sorted(maps.Keys(rules.GetPolicies())) {
+	matched, err := anyOf(slices.Sorted(maps.Keys(rules.GetPolicies())), func(name string) (bool, error) {
 		ok, err := matchPolicy(rules.GetPolicies()[name], c)
-		if err != nil {
-			return Verdict{}, err
-		}
 		if ok {
 			hit = name
-			break
 		}
+		return ok, err
+	})
+	if err != nil && !matched {
+		return Verdict{}, err
 	}
 	switch rules.GetAction() {
 	case rbacv3.RBAC_ALLOW:
@@ -64,11 +64,14 @@ func matchPolicy(p *rbacv3.Policy, c *Call) (bool, error) {
 	if p.GetCondition() != nil || p.GetCheckedCondition() != nil {
 		return false, &Unsupported{What: "RBAC condition"}
 	}
-	ok, err := anyOf(p.GetPermissions(), func(x *rbacv3.Permission) (bool, error) { return matchPermission(x, c) })
-	if !ok || err != nil {
-		return false, err
-	}
-	return anyOf(p.GetPrincipals(), func(x *rbacv3.Principal) (bool, error) { return matchPrincipal(x, c) })
+	return allOf([]func() (bool, error){
+		func() (bool, error) {
+			return anyOf(p.GetPermissions(), func(x *rbacv3.Permission) (bool, error) { return matchPermission(x, c) })
+		},
+		func() (bool, error) {
+			return anyOf(p.GetPrincipals(), func(x *rbacv3.Principal) (bool, error) { return matchPrincipal(x, c) })
+		},
+	}, func(f func() (bool, error)) (bool, error) { return f() })
 }
 
 func matchPermission(p *rbacv3.Permission, c *Call) (bool, error) {
@@ -100,7 +103,7 @@ func matchPermission(p *rbacv3.Permission, c *Call) (bool, error) {
 		}
 		return matchTemplate(t.GetPathTemplate(), c.BarePath())
 	case *rbacv3.Permission_DestinationIp:
-		return matchCIDR(r.DestinationIp, c.Destination.Addr()), nil
+		return matchCIDR(r.DestinationIp, c.Destination.Addr(), "server")
 	case *rbacv3.Permission_DestinationPort:
 		return r.DestinationPort == uint32(c.Destination.Port()), nil
 	case *rbacv3.Permission_DestinationPortRange:
@@ -135,9 +138,9 @@ func matchPrincipal(p *rbacv3.Principal, c *Call) (bool, error) {
 		}
 		return anyOf(c.Principals, func(id string) (bool, error) { return matchString(r.Authenticated.GetPrincipalName(), id) })
 	case *rbacv3.Principal_DirectRemoteIp:
-		return matchCIDR(r.DirectRemoteIp, c.Source), nil
+		return matchCIDR(r.DirectRemoteIp, c.Source, "peer")
 	case *rbacv3.Principal_RemoteIp:
-		return matchCIDR(r.RemoteIp, c.Remote), nil
+		return matchCIDR(r.RemoteIp, c.Remote, "client")
 	case *rbacv3.Principal_Header:
 		return matchHeader(r.Header, c)
 	case *rbacv3.Principal_UrlPath:

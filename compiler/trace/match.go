@@ -84,13 +84,17 @@ func matchHeader(m *routev3.HeaderMatcher, c *Call) (bool, error) {
 	return false, unsupported(m.GetHeaderMatchSpecifier())
 }
 
-func matchCIDR(r *corev3.CidrRange, a netip.Addr) bool {
+// matchCIDR cannot be decided for an address that is not known; whose says what the address is of.
+func matchCIDR(r *corev3.CidrRange, a netip.Addr, whose string) (bool, error) {
 	base, err := netip.ParseAddr(r.GetAddressPrefix())
-	if err != nil || !a.IsValid() {
-		return false
+	if err != nil {
+		return false, nil //nolint:nilerr // such a range holds no address
+	}
+	if !a.IsValid() {
+		return false, &Unsupported{What: "the address of the " + whose + " is not known"}
 	}
 	p, err := base.Prefix(int(r.GetPrefixLen().GetValue()))
-	return err == nil && p.Contains(a.Unmap())
+	return err == nil && p.Contains(a.Unmap()), nil
 }
 
 // matchMetadata walks the path; what is not there has no value, which only present_match: false accepts.
@@ -146,22 +150,31 @@ func matchValue(m *matcherv3.ValueMatcher, v any, there bool) (bool, error) {
 	return false, unsupported(m.GetMatchPattern())
 }
 
+// anyOf and allOf are decided by one true or false element even where others cannot be judged.
 func anyOf[T any](list []T, f func(T) (bool, error)) (bool, error) {
+	var undecided error
 	for _, x := range list {
-		if ok, err := f(x); ok || err != nil {
-			return ok, err
+		switch ok, err := f(x); {
+		case err != nil:
+			undecided = err
+		case ok:
+			return true, nil
 		}
 	}
-	return false, nil
+	return false, undecided
 }
 
 func allOf[T any](list []T, f func(T) (bool, error)) (bool, error) {
+	var undecided error
 	for _, x := range list {
-		if ok, err := f(x); !ok || err != nil {
-			return false, err
+		switch ok, err := f(x); {
+		case err != nil:
+			undecided = err
+		case !ok:
+			return false, nil
 		}
 	}
-	return true, nil
+	return undecided == nil, undecided
 }
 
 // matchTemplate matches a path against a URI template without variables: * is one segment, ** any rest.

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/internal/diag"
+)
+
+// routeFlags are the flags that describe a request.
+type routeFlags struct {
+	from, to, method string
+	headers          []string
+	token, claims    string
+	source, address  string
+	identity         string
+}
+
+func newRoute(a *app) *cobra.Command {
+	var in input
+	var f routeFlags
+	var output string
+	c := &cobra.Command{
+		Use:   "route SOURCE|BUNDLE --from CLIENT --to URL",
+		Short: "Follow one request, with the source line behind each step",
+		Long: `route says what the proxies do with one request: listener, filter chain, route, cluster, endpoint, and the same at the
+server, with its access policies; for each step the file and line that made it. It reads the Envoy configuration in the
+bundle and runs nothing. Where that cannot decide (weights, percentages, external authorizers, load balancing) it shows
+each branch, with its probability where that is known.
+
+SOURCE|BUNDLE is a bundle, or anything that compile reads, which is then compiled in memory.
+CLIENT is a workload as NAMESPACE/NAME, the id of a class (meshc bundle inspect lists both), "gateway NAMESPACE/NAME" for
+a client outside that calls a gateway, named by its Gateway or its workload, or "outside" for a client without a proxy.
+URL has the scheme http, https, grpc, tcp or tls.
+
+Exit code: 0 when every branch is allowed or answered, 1 when one is denied or fails.`,
+		Example: `  meshc route mesh.bundle --from shop/web-v1 --to http://cart:8080/items
+  meshc route mesh/ --from "gateway ingress/public" --to https://shop.example.com/ --header end-user=jason
+  meshc route mesh.bundle --from shop/web-v1 --to http://cart:8080/items -X POST --claims '{"iss":"https://id.example.com","sub":"a"}'
+  meshc route mesh.bundle --from shop/web-v1 --to tcp://db:5432 -o json`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("no SOURCE or BUNDLE")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if output != "text" && output != "json" {
+				return fmt.Errorf("unknown output format %q: use text or json", output)
+			}
+			req, err := f.request()
+			if err != nil {
+				return err
+			}
+			b, err := a.bundleOf(c.Context(), &in, args)
+			if err != nil {
+				return err
+			}
+			r, err := trace.New(b).Walk(req)
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				err = r.JSON(a.stdout)
+			} else {
+				err = r.Print(a.stdout)
+			}
+			if err != nil {
+				return err
+			}
+			for _, l := range r.Path.Leaves() {
+				if v := l.Outcome.Verdict; v == trace.Denied || v == trace.Failed {
+					return errFindings
+				}
+			}
+			return nil
+		},
+	}
+	in.flags(c)
+	fl := c.Flags()
+	fl.StringVar(&f.from, "from", "", "the client: NAMESPACE/NAME of a workload, a class, \"gateway NAMESPACE/NAME\" or \"outside\"")
+	fl.StringVar(&f.to, "to", "", "the URL")
+	fl.StringVarP(&f.method, "method", "X", "", "method (default GET, POST for grpc)")
+	fl.StringArrayVarP(&f.headers, "header", "H", nil, "header as NAME=VALUE or NAME: VALUE; may be repeated")
+	fl.StringVar(&f.token, "token", "", "bearer token, or @FILE; its signature counts as good")
+	fl.StringVar(&f.claims, "claims", "", "claims of a bearer token as JSON, or @FILE; its signature counts as good")
+	fl.StringVar(&f.source, "source-ip", "", "address of the client")
+	fl.StringVar(&f.address, "address", "", "address that the name in the URL resolves to")
+	fl.StringVar(&f.identity, "identity", "", "identity in the certificate of a client outside, as spiffe://…")
+	c.MarkFlagsMutuallyExclusive("token", "claims")
+	_ = c.RegisterFlagCompletionFunc("from", completeClients)
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	fl.StringVarP(&output, "output", "o", "text", "text or json")
+	return c
+}
+
+// completeClients offers the workloads, classes and gateways of the bundle that is named.
+func completeClients(_ *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	if len(args) != 1 || !isBundle(args[0]) {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	b, err := bundle.Read(args[0])
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var out []string
+	add := func(s string) {
+		if strings.HasPrefix(s, prefix) {
+			out = append(out, s)
+		}
+	}
+	for _, w := range b.Workloads {
+		add(w.Namespace + "/" + w.Name)
+	}
+	for _, k := range b.Classes {
+		add(k.ID)
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+// request turns the flags into a request.
+func (f *routeFlags) request() (trace.Request, error) {
+	r := trace.Request{From: f.from, Method: strings.ToUpper(f.method), URL: f.to, Headers: map[string][]string{}, Tokens: map[string]trace.Token{}, Identity: f.identity}
+	if f.from == "" {
+		return r, errors.New("no client: say --from NAMESPACE/NAME, --from \"gateway NAMESPACE/NAME\" or --from outside")
+	}
+	if f.to == "" {
+		return r, errors.New("no destination: say --to URL")
+	}
+	for _, h := range f.headers {
+		i := strings.IndexAny(h, "=:")
+		if i <= 0 {
+			return r, fmt.Errorf("--header %s: write NAME=VALUE", h)
+		}
+		name := strings.ToLower(strings.TrimSpace(h[:i]))
+		r.Headers[name] = append(r.Headers[name], strings.TrimSpace(h[i+1:]))
+	}
+	for _, x := range []struct {
+		flag, value string
+		into        *netip.Addr
+	}{{"source-ip", f.source, &r.Source}, {"address", f.address, &r.Address}} {
+		if x.value == "" {
+			continue
+		}
+		ip, err := netip.ParseAddr(x.value)
+		if err != nil {
+			return r, fmt.Errorf("--%s %s is no IP address", x.flag, x.value)
+		}
+		*x.into = ip
+	}
+	return r, f.addToken(&r)
+}
+
+func (f *routeFlags) addToken(r *trace.Request) error {
+	text := f.token
+	var t trace.Token
+	var err error
+	switch {
+	case f.claims != "":
+		var claims map[string]any
+		raw, err := fileOrText(f.claims)
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal([]byte(raw), &claims); err != nil {
+			return fmt.Errorf("--claims is no JSON object: %w", err)
+		}
+		if text, t, err = trace.ClaimsToken(claims); err != nil {
+			return err
+		}
+	case f.token != "":
+		if text, err = fileOrText(f.token); err != nil {
+			return err
+		}
+		if t, err = trace.ParseToken(text); err != nil {
+			return fmt.Errorf("--token: %w", err)
+		}
+	default:
+		return nil
+	}
+	r.Tokens[text] = t
+	if r.Headers["authorization"] == nil {
+		r.Headers["authorization"] = []string{"Bearer " + text}
+	}
+	return nil
+}
+
+// fileOrText reads @FILE.
+func fileOrText(s string) (string, error) {
+	name, ok := strings.CutPrefix(s, "@")
+	if !ok {
+		return s, nil
+	}
+	b, err := os.ReadFile(name)
+	return strings.TrimSpace(string(b)), err
+}
+
+// isBundle tells a bundle from a source.
+func isBundle(path string) bool {
+	if strings.HasSuffix(path, ".tar.gz") || strings.HasSuffix(path, ".tgz") {
+		return true
+	}
+	_, err := os.Stat(filepath.Join(path, "manifest.json"))
+	return err == nil
+}
+
+// bundleOf reads a bundle, or compiles sources to one in memory.
+func (a *app) bundleOf(ctx context.Context, in *input, args []string) (*bundle.Bundle, error) {
+	if len(args) == 1 && isBundle(args[0]) {
+		return bundle.Read(args[0])
+	}
+	batch()
+	args, o, l, err := in.settle(a, args)
+	if err != nil {
+		return nil, err
+	}
+	var res *compiler.Result
+	if !l.HasErrors() {
+		var found diag.List
+		res, found, err = compiler.Compile(ctx, args, o)
+		if refused := (*bundle.Error)(nil); errors.As(err, &refused) {
+			found.Add(refused.Diagnostic())
+		} else if err != nil {
+			return nil, err
+		}
+		l.Add(found...)
+	}
+	l.Sort()
+	if l.HasErrors() || !a.quiet {
+		if err := a.print(a.stderr, "text", l); err != nil {
+			return nil, err
+		}
+	}
+	if l.HasErrors() || res == nil || res.Bundle == nil {
+		return nil, errFindings
+	}
+	return res.Bundle, nil
+}

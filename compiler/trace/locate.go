@@ -1,0 +1,206 @@
+package trace
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/meshc/meshc/compiler/bundle"
+)
+
+// clusterOf finds the cluster of the service that a client in a namespace means by a name: the name itself, or one that
+// its resolver completes.
+func (v *view) clusterOf(host string, port uint16, namespace string) string {
+	host = strings.TrimSuffix(host, ".")
+	prefix := fmt.Sprintf("outbound|%d||", port)
+	best, rank := "", 0
+	for name := range v.byName[bundle.ClusterType] {
+		fqdn, ok := strings.CutPrefix(name, prefix)
+		if !ok {
+			continue
+		}
+		r := 0
+		switch {
+		case fqdn == host:
+			r = 5
+		case strings.HasPrefix(fqdn, host+"."+namespace+".svc."):
+			r = 4
+		case strings.Count(host, ".") == 1 && strings.HasPrefix(fqdn, host+".svc."), strings.HasSuffix(host, ".svc") && strings.HasPrefix(fqdn, host+"."):
+			r = 3
+		case strings.HasPrefix(fqdn, "*.") && strings.HasSuffix(host, fqdn[1:]):
+			r = 2
+		case strings.HasPrefix(fqdn, "*") && len(fqdn) > 1 && strings.HasSuffix(host, fqdn[1:]):
+			r = 1
+		}
+		if r > rank || r == rank && r > 0 && (len(name) > len(best) || len(name) == len(best) && name < best) {
+			best, rank = name, r
+		}
+	}
+	return best
+}
+
+// locate finds out which address the client's resolver gives for the name it calls: that of a service it can see. A name
+// nobody in the mesh has is left to DNS, so its address is not known.
+func (k *walk) locate(s *state, t target) {
+	namespace := s.v.class.Namespace
+	name := s.v.clusterOf(t.host, t.port, namespace)
+	if name == "" {
+		return
+	}
+	res := s.v.byName[bundle.ClusterType][name]
+	s.service = serviceOf(res)
+	if s.conn.dest.Addr().IsValid() {
+		return
+	}
+	fqdn := name[strings.LastIndexByte(name, '|')+1:]
+	st := Step{Kind: "host", Name: t.host, Text: "is " + fqdn, Origins: about(originsAt(res, ""), s.service)}
+	if ip := k.addressOf(s, fqdn, t.port); ip.IsValid() {
+		s.conn.dest = netip.AddrPortFrom(ip, t.port)
+		st.Text += ", " + ip.String()
+	}
+	s.add(st)
+}
+
+// addressOf reads the address of a service off what the proxies have for it: a listener on the address, or the domains of
+// its virtual host.
+func (k *walk) addressOf(s *state, fqdn string, port uint16) netip.Addr {
+	var fallback netip.Addr
+	for _, l := range s.v.listeners {
+		a := l.msg.GetAddress().GetSocketAddress()
+		ip, err := netip.ParseAddr(a.GetAddress())
+		if err != nil || ip.IsUnspecified() || a.GetPortValue() != uint32(port) || s.service == nil {
+			continue
+		}
+		if slices.ContainsFunc(l.res.Origins, func(o bundle.Origin) bool { return sameObject(o, *s.service) }) {
+			if leadsTo(l.msg, fqdn) {
+				return ip
+			}
+			fallback = ip
+		}
+	}
+	for _, rc := range []string{strconv.Itoa(int(port)), fqdn + ":" + strconv.Itoa(int(port))} {
+		for _, r := range s.v.hosts[rc] {
+			h, err := parse(k.w, r, &routev3.VirtualHost{})
+			if err != nil || !slices.ContainsFunc(h.GetDomains(), func(d string) bool { return stripPort(d) == fqdn }) {
+				continue
+			}
+			for _, d := range h.GetDomains() {
+				if ip, err := netip.ParseAddr(strings.Trim(stripPort(d), "[]")); err == nil {
+					return ip
+				}
+			}
+		}
+	}
+	return fallback
+}
+
+// leadsTo tells whether a listener on an address of its own is about a host: a ServiceEntry may have several.
+func leadsTo(l *listenerv3.Listener, fqdn string) bool {
+	return slices.ContainsFunc(append(slices.Clone(l.GetFilterChains()), l.GetDefaultFilterChain()), func(c *listenerv3.FilterChain) bool {
+		return slices.ContainsFunc(c.GetFilters(), func(f *listenerv3.Filter) bool {
+			return strings.Contains(string(f.GetTypedConfig().GetValue()), "|"+fqdn)
+		})
+	})
+}
+
+// fromGateway starts at a client outside that calls a gateway, named by its Gateway object, its workload or its class.
+func (k *walk) fromGateway(s state, t target, name string) (*Path, error) {
+	class, err := k.gatewayClass(name, t)
+	if err != nil {
+		return nil, err
+	}
+	v, err := k.w.view(class)
+	if err != nil {
+		return nil, err
+	}
+	port, how, err := k.gatewayPort(v, t.port)
+	if err != nil {
+		return nil, err
+	}
+	s.v, s.proxy, s.id, s.arrived = v, v.name(), k.w.identityOf(class), true
+	for _, x := range k.w.workloadsOf(class) {
+		if x.Namespace+"/"+x.Name == name {
+			s.proxy = name
+		}
+	}
+	s.address = k.onlyAddress(class)
+	s.conn.source, s.conn.dest = k.req.Source, netip.AddrPortFrom(s.address, port)
+	if how != "" {
+		s.add(Step{Kind: "host", Name: fmt.Sprintf("port %d", t.port), Text: how})
+	}
+	return k.inbound(s)
+}
+
+// gatewayClass finds the class of a gateway. Of several that serve a Gateway, one with declared workloads wins.
+func (k *walk) gatewayClass(name string, t target) (string, error) {
+	if c := k.w.b.Class(name); c != nil && c.Gateway {
+		return name, nil
+	}
+	ns, n, ok := strings.Cut(name, "/")
+	if !ok {
+		ns, n = "default", name
+	}
+	for i := range k.w.b.Workloads {
+		if x := &k.w.b.Workloads[i]; x.Namespace == ns && x.Name == n && k.w.isGateway(x.Class) {
+			return x.Class, nil
+		}
+	}
+	var found []string
+	for _, c := range k.w.b.Classes {
+		if !c.Gateway {
+			continue
+		}
+		v, err := k.w.view(c.ID)
+		if err != nil {
+			return "", err
+		}
+		for _, l := range v.listeners {
+			if slices.ContainsFunc(l.res.Origins, func(o bundle.Origin) bool { return o.Kind == "Gateway" && o.Namespace == ns && o.Name == n }) {
+				if len(k.w.workloadsOf(c.ID)) > 0 {
+					return c.ID, nil
+				}
+				found = append(found, c.ID)
+				break
+			}
+		}
+	}
+	if len(found) > 0 {
+		return found[0], nil
+	}
+	return "", fmt.Errorf("no gateway is called %s: it is no Gateway NAMESPACE/NAME, no gateway workload and no class of a gateway%s", name, k.suggest(name))
+}
+
+// gatewayPort is the port on the gateway's pod behind a port of its service.
+func (k *walk) gatewayPort(v *view, port uint16) (uint16, string, error) {
+	at := netip.AddrPortFrom(netip.Addr{}, port)
+	for _, r := range k.w.b.Resources {
+		sel := r.Selector
+		if r.Type != bundle.ClusterType || sel == nil || sel.Namespace != v.class.Namespace || sel.Port != uint32(port) || sel.TargetPort == 0 || len(sel.Workloads) == 0 {
+			continue
+		}
+		for _, x := range k.w.workloadsOf(v.class.ID) {
+			if target := uint16(sel.TargetPort); carries(x.Labels, sel.Workloads) && v.listenerFor(netip.AddrPortFrom(netip.Addr{}, target), true) != nil {
+				if target == port {
+					return port, "", nil
+				}
+				return target, fmt.Sprintf("of %s is port %d of the gateway", sel.Hostname, target), nil
+			}
+		}
+	}
+	if v.listenerFor(at, true) != nil {
+		return port, "", nil
+	}
+	var ports []string
+	for _, l := range v.listeners {
+		ports = append(ports, strconv.Itoa(int(l.msg.GetAddress().GetSocketAddress().GetPortValue())))
+	}
+	if len(ports) == 0 {
+		return 0, "", fmt.Errorf("gateway %s has no listener: no server of its Gateways has a route", v.name())
+	}
+	return 0, "", fmt.Errorf("gateway %s does not listen for port %d: it has listeners on %s", v.name(), port, strings.Join(ports, ", "))
+}

@@ -1,0 +1,128 @@
+package trace
+
+import (
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+)
+
+// stripPort cuts the port off an authority.
+func stripPort(authority string) string {
+	if a, err := netip.ParseAddrPort(authority); err == nil {
+		return strings.TrimSuffix(authority, ":"+strconv.Itoa(int(a.Port())))
+	}
+	host, port, ok := strings.Cut(authority, ":")
+	if _, err := strconv.ParseUint(port, 10, 16); ok && err == nil {
+		return host
+	}
+	return authority
+}
+
+// cutQuery splits a path before its query.
+func cutQuery(path string) (bare, query string) {
+	if i := strings.IndexByte(path, '?'); i >= 0 {
+		return path[:i], path[i:]
+	}
+	return path, ""
+}
+
+// normalize does to a path what a connection manager does before anything looks at it: percent encoded letters are
+// decoded, slashes that are encoded too if so set, . and .. resolved, and repeated slashes merged.
+func normalize(path string, m *hcmv3.HttpConnectionManager) string {
+	bare, query := cutQuery(path)
+	if i := strings.IndexByte(bare, '#'); i >= 0 {
+		bare = bare[:i]
+	}
+	if m.GetNormalizePath().GetValue() {
+		bare = decodeUnreserved(bare)
+	}
+	switch m.GetPathWithEscapedSlashesAction() {
+	case hcmv3.HttpConnectionManager_UNESCAPE_AND_FORWARD, hcmv3.HttpConnectionManager_UNESCAPE_AND_REDIRECT:
+		bare = strings.NewReplacer("%2F", "/", "%2f", "/", "%5C", `\`, "%5c", `\`).Replace(bare)
+	}
+	if m.GetNormalizePath().GetValue() {
+		bare = resolveDots(strings.ReplaceAll(bare, `\`, "/"))
+	}
+	if m.GetMergeSlashes() {
+		for strings.Contains(bare, "//") {
+			bare = strings.ReplaceAll(bare, "//", "/")
+		}
+	}
+	return bare + query
+}
+
+// decodeUnreserved decodes what needs no encoding, and writes other encodings in upper case.
+func decodeUnreserved(p string) string {
+	var b strings.Builder
+	for i := 0; i < len(p); i++ {
+		if p[i] != '%' || i+2 >= len(p) {
+			b.WriteByte(p[i])
+			continue
+		}
+		n, err := strconv.ParseUint(p[i+1:i+3], 16, 8)
+		switch c := byte(n); {
+		case err != nil:
+			b.WriteByte('%')
+			continue
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0:
+			b.WriteByte(c)
+		default:
+			b.WriteString(strings.ToUpper(p[i : i+3]))
+		}
+		i += 2
+	}
+	return b.String()
+}
+
+func resolveDots(p string) string {
+	segments := strings.Split(p, "/")
+	out := segments[:0:0]
+	for i, s := range segments {
+		last := i == len(segments)-1
+		switch {
+		case s == "." && !last:
+		case s == ".":
+			out = append(out, "")
+		case s == "..":
+			if len(out) > 1 {
+				out = out[:len(out)-1]
+			}
+			if last {
+				out = append(out, "")
+			}
+		default:
+			out = append(out, s)
+		}
+	}
+	return strings.Join(out, "/")
+}
+
+// regexRewrite replaces every match of a pattern in the path, not in the query; \1 in the replacement is the first group.
+func regexRewrite(path string, rw *matcherv3.RegexMatchAndSubstitute) (string, error) {
+	re, err := regexp.Compile(rw.GetPattern().GetRegex())
+	if err != nil {
+		return path, err
+	}
+	to := strings.ReplaceAll(rw.GetSubstitution(), "$", "$$")
+	to = regexp.MustCompile(`\\(\d)`).ReplaceAllString(to, `$${$1}`)
+	bare, query := cutQuery(path)
+	return re.ReplaceAllString(bare, to) + query, nil
+}
+
+// swapPrefix replaces what the match of a route matched: its prefix, or the whole path of other matches.
+func swapPrefix(m *routev3.RouteMatch, path, to string) string {
+	bare, query := cutQuery(path)
+	n := len(bare)
+	switch s := m.GetPathSpecifier().(type) {
+	case *routev3.RouteMatch_Prefix:
+		n = min(n, len(s.Prefix))
+	case *routev3.RouteMatch_PathSeparatedPrefix:
+		n = min(n, len(s.PathSeparatedPrefix))
+	}
+	return to + bare[n:] + query
+}

@@ -1,0 +1,237 @@
+package trace
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+
+	"github.com/meshc/meshc/compiler/bundle"
+)
+
+// group is a set of endpoints that treat a request alike.
+type group struct {
+	members []member
+	weight  float64
+}
+
+// spread sends a request to the endpoints of a cluster. Endpoints that treat it alike are one branch.
+func (k *walk) spread(s state, c located[*clusterv3.Cluster], ms []member, late bool, host string) (*Path, error) {
+	var groups []*group
+	byKey := map[string]*group{}
+	total := 0.0
+	for _, m := range ms {
+		_, match := socketFor(c.msg, m.meta)
+		key := fmt.Sprintf("%s|%s|%d", m.class, match, m.port)
+		g := byKey[key]
+		if g == nil {
+			g = &group{}
+			byKey[key] = g
+			groups = append(groups, g)
+		}
+		g.members = append(g.members, m)
+		g.weight += m.weight
+		total += m.weight
+	}
+	if len(groups) == 1 {
+		return k.connect(s, c, groups[0], late, host)
+	}
+	var branches []Branch
+	for _, g := range groups {
+		p, err := k.connect(s.fork(), c, g, late, host)
+		if err != nil {
+			return nil, err
+		}
+		b := Branch{When: g.text(k), Path: p}
+		if !late {
+			b.Chance = g.weight / total
+		}
+		branches = append(branches, b)
+	}
+	if late {
+		return s.choose("which endpoints there are: the input has none, these workloads will be behind the service", branches...), nil
+	}
+	return s.choose("the endpoint that load balancing picks", branches...), nil
+}
+
+func (g *group) text(k *walk) string {
+	m := g.members[0]
+	if m.class == "" {
+		return m.address
+	}
+	v, err := k.w.view(m.class)
+	if err != nil {
+		return m.class
+	}
+	return fmt.Sprintf("%s:%d", v.name(), m.port)
+}
+
+// connect opens the connection to one of a group of endpoints.
+func (k *walk) connect(s state, c located[*clusterv3.Cluster], g *group, late bool, host string) (*Path, error) {
+	m := g.members[0]
+	socket, _ := socketFor(c.msg, m.meta)
+	open, text, err := originate(c.msg, socket, s.id, host, s.proxy)
+	if err != nil {
+		return s.end(Depends, 0, "what goes out cannot be told: "+plain(err)), nil
+	}
+	st := Step{Kind: "endpoint", Name: g.addresses(late), Text: text}
+	s.add(st)
+	if strings.HasPrefix(m.address, "unix://") {
+		return s.leave(m.address, "the socket "+m.address+" gets it"), nil
+	}
+	if m.class == "" {
+		s.conn.dest = netip.AddrPortFrom(netip.Addr{}, m.port)
+		to := fmt.Sprintf("%s:%d", m.address, m.port)
+		return s.leave(to, s.outside(to, open)), nil
+	}
+	return k.deliver(s, c.msg, m, open)
+}
+
+func (s *state) outside(to string, open *layer) string {
+	switch {
+	case s.call.HTTP && len(s.conn.layers) == 0:
+		with := ""
+		if open != nil {
+			with = " over TLS"
+		}
+		return fmt.Sprintf("%s, which is outside the mesh, gets %s %s%s, host %s", to, s.call.Method, s.call.Path, with, s.call.Authority)
+	default:
+		return to + ", which is outside the mesh, gets the connection"
+	}
+}
+
+func (g *group) addresses(late bool) string {
+	if late {
+		return fmt.Sprintf("%s, port %d (addresses come when the bundle is served)", g.members[0].workload.Namespace+"/"+g.members[0].workload.Name, g.members[0].port)
+	}
+	var out []string
+	for _, m := range g.members {
+		a := m.address
+		if m.port != 0 {
+			a = fmt.Sprintf("%s:%d", m.address, m.port)
+		}
+		if m.workload != nil {
+			a += " (" + m.workload.Namespace + "/" + m.workload.Name + ")"
+		}
+		out = append(out, a)
+	}
+	slices.Sort(out)
+	if len(out) > 4 {
+		out = append(out[:3], fmt.Sprintf("%d more", len(out)-3))
+	}
+	return strings.Join(out, ", ")
+}
+
+// deliver goes on at the proxy of the workload that is reached.
+func (k *walk) deliver(s state, c *clusterv3.Cluster, m member, open *layer) (*Path, error) {
+	v, err := k.w.view(m.class)
+	if err != nil {
+		return nil, err
+	}
+	to := s
+	to.v, to.proxy, to.arrived = v, v.name(), true
+	to.id = k.w.identityOf(m.class)
+	if m.workload != nil {
+		to.proxy, to.id = m.workload.Namespace+"/"+m.workload.Name, k.w.identity(m.workload.Namespace, m.workload.ServiceAccount)
+	}
+	to.address, _ = netip.ParseAddr(m.address)
+	to.conn = conn{source: s.address, dest: netip.AddrPortFrom(to.address, m.port), layers: s.conn.layers, wire: s.conn.wire}
+	if open != nil {
+		to.conn.layers = append([]layer{*open}, s.conn.layers...)
+	}
+	if c != nil && s.call.HTTP && s.parsed && len(s.conn.layers) == 0 {
+		to.conn.wire = upstreamWire(c, s.conn.wire)
+	}
+	to.parsed = false
+	to.call.Metadata, to.call.Principals, to.call.SNI = nil, nil, ""
+	if !v.class.Gateway && m.workload != nil && !proxied(m.workload) {
+		if open != nil {
+			return to.end(Failed, 0, "the workload has no proxy that could end the mutual TLS"), nil
+		}
+		to.add(Step{Kind: "host", Name: to.proxy, Text: "has no proxy"})
+		return k.application(to), nil
+	}
+	return k.inbound(to)
+}
+
+// original sends a connection on to the address that the client dialed.
+func (k *walk) original(s state, c located[*clusterv3.Cluster], host string) (*Path, error) {
+	if !s.conn.dest.Addr().IsValid() {
+		if s.service != nil && (s.service.Kind == "Service") {
+			p := s.end(Depends, 0, "the connection goes to the address that the client's DNS gives for "+stripPort(host)+"; say which with --address")
+			return p, nil
+		}
+		to := fmt.Sprintf("%s:%d", stripPort(host), s.conn.dest.Port())
+		return s.leave(to, s.outside(to, nil)), nil
+	}
+	m := member{address: s.conn.dest.Addr().String(), port: s.conn.dest.Port(), weight: 1}
+	k.place(&m)
+	return k.connect(s, c, &group{members: []member{m}}, false, host)
+}
+
+// forwardOriginal is a connection that no proxy of the client touches.
+func (k *walk) forwardOriginal(s state, why string) (*Path, error) {
+	s.add(Step{Kind: "host", Name: s.proxy, Text: why})
+	m := member{weight: 1, port: s.conn.dest.Port()}
+	if s.conn.dest.Addr().IsValid() {
+		m.address = s.conn.dest.Addr().String()
+		k.place(&m)
+	}
+	if m.class == "" {
+		to := addressText(s.conn.dest)
+		return s.leave(to, s.outside(to, nil)), nil
+	}
+	return k.deliver(s, nil, m, nil)
+}
+
+// fromOutside is a client without a proxy that knows the endpoints of a service and calls them directly.
+func (k *walk) fromOutside(s state, t target) (*Path, error) {
+	if s.proxy == "" {
+		s.proxy = "outside"
+	}
+	s.address, s.id = k.req.Source, ""
+	if a := s.conn.dest.Addr(); a.IsValid() {
+		m := member{address: a.String(), port: t.port, weight: 1}
+		if k.place(&m); m.class != "" {
+			return k.deliver(s, nil, m, nil)
+		}
+	}
+	for _, class := range k.w.b.Classes {
+		v, err := k.w.view(class.ID)
+		if err != nil {
+			return nil, err
+		}
+		s.v = v
+		name := v.clusterOf(t.host, t.port, cmp.Or(class.Namespace, "default"))
+		if name == "" {
+			continue
+		}
+		c, ok, err := v.cluster(name)
+		if err != nil || !ok {
+			return nil, err
+		}
+		ms, late, err := k.members(s, c)
+		if err != nil {
+			return nil, err
+		}
+		if len(ms) == 0 {
+			continue
+		}
+		plain := located[*clusterv3.Cluster]{msg: &clusterv3.Cluster{Name: name}, res: c.res}
+		s.service = serviceOf(c.res)
+		return k.spread(s, plain, ms, late, t.host)
+	}
+	return nil, fmt.Errorf("no service %s with port %d has endpoints or workloads in the bundle", t.host, t.port)
+}
+
+func serviceOf(r *bundle.Resource) *bundle.Origin {
+	for i, o := range r.Origins {
+		if o.Kind == "Service" || o.Kind == "ServiceEntry" {
+			return &r.Origins[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,297 @@
+package trace
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/meshc/meshc/compiler/bundle"
+)
+
+// World is a bundle, indexed for walks. Messages are parsed when a walk first needs them. It is not safe for concurrent
+// use.
+type World struct {
+	b         *bundle.Bundle
+	views     map[string]*view
+	parsed    map[*bundle.Resource]proto.Message
+	byAddress map[netip.Addr][]*bundle.Workload
+	domain    string // trust domain
+}
+
+// New indexes a bundle.
+func New(b *bundle.Bundle) *World {
+	w := &World{b: b, views: map[string]*view{}, parsed: map[*bundle.Resource]proto.Message{}, byAddress: map[netip.Addr][]*bundle.Workload{}}
+	for i := range b.Workloads {
+		for _, a := range b.Workloads[i].Addresses {
+			if ip, err := netip.ParseAddr(a); err == nil {
+				w.byAddress[ip] = append(w.byAddress[ip], &b.Workloads[i])
+			}
+		}
+	}
+	return w
+}
+
+// located is a message with the resource it came in.
+type located[M proto.Message] struct {
+	msg M
+	res *bundle.Resource
+}
+
+// view is what the proxies of one class have.
+type view struct {
+	w         *World
+	class     *bundle.Class
+	listeners []located[*listenerv3.Listener]
+	byName    map[string]map[string]*bundle.Resource // type, name
+	hosts     map[string][]*bundle.Resource          // virtual hosts by route configuration
+}
+
+func (w *World) view(class string) (*view, error) {
+	if v := w.views[class]; v != nil {
+		return v, nil
+	}
+	c := w.b.Class(class)
+	if c == nil {
+		return nil, fmt.Errorf("the bundle has no class %q", class)
+	}
+	v := &view{w: w, class: c, byName: map[string]map[string]*bundle.Resource{}, hosts: map[string][]*bundle.Resource{}}
+	for _, r := range c.Resources() {
+		switch r.Type {
+		case bundle.ListenerType:
+			l, err := parse(w, r, &listenerv3.Listener{})
+			if err != nil {
+				return nil, err
+			}
+			v.listeners = append(v.listeners, located[*listenerv3.Listener]{l, r})
+		case bundle.VirtualHostType:
+			rc, _ := bundle.SplitVirtualHost(r.Name)
+			v.hosts[rc] = append(v.hosts[rc], r)
+		default:
+			if v.byName[r.Type] == nil {
+				v.byName[r.Type] = map[string]*bundle.Resource{}
+			}
+			v.byName[r.Type][r.Name] = r
+		}
+	}
+	w.views[class] = v
+	return v, nil
+}
+
+// parse decodes a resource once.
+func parse[M proto.Message](w *World, r *bundle.Resource, empty M) (M, error) {
+	if m, ok := w.parsed[r].(M); ok {
+		return m, nil
+	}
+	if err := proto.Unmarshal(r.Bytes, empty); err != nil {
+		return empty, fmt.Errorf("%s of the bundle cannot be read: %w", r.Name, err)
+	}
+	w.parsed[r] = empty
+	return empty, nil
+}
+
+// find returns a resource of the class by type and name; nothing is no error.
+func find[M proto.Message](v *view, url, name string, empty M) (located[M], bool, error) {
+	r := v.byName[url][name]
+	if r == nil {
+		return located[M]{}, false, nil
+	}
+	m, err := parse(v.w, r, empty)
+	return located[M]{m, r}, err == nil, err
+}
+
+func (v *view) cluster(name string) (located[*clusterv3.Cluster], bool, error) {
+	return find(v, bundle.ClusterType, name, &clusterv3.Cluster{})
+}
+
+func (v *view) endpoints(name string) (located[*endpointv3.ClusterLoadAssignment], bool, error) {
+	return find(v, bundle.EndpointsType, name, &endpointv3.ClusterLoadAssignment{})
+}
+
+// virtualHosts returns the virtual hosts of a route configuration, inline ones first.
+func (v *view) virtualHosts(rc *routev3.RouteConfiguration) ([]located[*routev3.VirtualHost], error) {
+	var out []located[*routev3.VirtualHost]
+	for _, h := range rc.GetVirtualHosts() {
+		out = append(out, located[*routev3.VirtualHost]{msg: h})
+	}
+	for _, r := range v.hosts[rc.GetName()] {
+		h, err := parse(v.w, r, &routev3.VirtualHost{})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, located[*routev3.VirtualHost]{h, r})
+	}
+	return out, nil
+}
+
+// name of the proxies for people: the workload's where there is one, else the id of the class.
+func (v *view) name() string {
+	if _, rest, ok := strings.Cut(v.class.ID, "/"); ok {
+		return rest
+	}
+	return v.class.ID
+}
+
+// originsAt returns the places behind a part of a resource, or behind all of it where the part has none.
+func originsAt(r *bundle.Resource, at string) []bundle.Origin {
+	if r == nil {
+		return nil
+	}
+	var part, whole []bundle.Origin
+	for _, o := range r.Origins {
+		switch {
+		case at != "" && o.At == at:
+			part = append(part, o)
+		case o.At == "":
+			whole = append(whole, o)
+		}
+	}
+	if len(part) > 0 {
+		return part
+	}
+	return whole
+}
+
+// about drops the origins that are other services than o, where o is among them: a listener or an inbound cluster is
+// shared by many.
+func about(origins []bundle.Origin, o *bundle.Origin) []bundle.Origin {
+	if o == nil || !slices.ContainsFunc(origins, func(x bundle.Origin) bool { return sameObject(x, *o) }) {
+		return origins
+	}
+	var out []bundle.Origin
+	for _, x := range origins {
+		if x.Kind != "Service" && x.Kind != "ServiceEntry" || sameObject(x, *o) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func sameObject(a, b bundle.Origin) bool {
+	return a.Kind == b.Kind && a.Namespace == b.Namespace && a.Name == b.Name
+}
+
+// unpack reads a packed message if it is of the type of m.
+func unpack[M proto.Message](a *anypb.Any, m M) (M, bool) {
+	if a == nil || !a.MessageIs(m) {
+		return m, false
+	}
+	return m, a.UnmarshalTo(m) == nil
+}
+
+// shortType is the type of a packed message without its package.
+func shortType(a *anypb.Any, name string) string {
+	url := a.GetTypeUrl()
+	if url == "" {
+		return name
+	}
+	url = strings.TrimPrefix(url[strings.LastIndexByte(url, '/')+1:], "envoy.extensions.filters.")
+	return url
+}
+
+// workload finds a workload by namespace/name. Several kinds may share a name, as a Deployment and its Pods; all have to
+// be of one class.
+func (w *World) workload(name string) (*bundle.Workload, error) {
+	ns, n, ok := strings.Cut(name, "/")
+	if !ok {
+		ns, n = "default", name
+	}
+	var hit *bundle.Workload
+	for i := range w.b.Workloads {
+		x := &w.b.Workloads[i]
+		if x.Namespace != ns || x.Name != n || x.Class == "" {
+			continue
+		}
+		switch {
+		case hit == nil:
+			hit = x
+		case hit.Class != x.Class:
+			if w.isGateway(hit.Class) != w.isGateway(x.Class) {
+				if w.isGateway(hit.Class) {
+					hit = x // what a workload asks for goes out through its sidecar
+				}
+				continue
+			}
+			return nil, fmt.Errorf("%s is a %s and a %s with different configuration: name the class, %s or %s", name, hit.Kind, x.Kind, hit.Class, x.Class)
+		}
+	}
+	return hit, nil
+}
+
+func (w *World) isGateway(class string) bool {
+	c := w.b.Class(class)
+	return c != nil && c.Gateway
+}
+
+// workloadsOf lists the workloads of a class.
+func (w *World) workloadsOf(class string) []*bundle.Workload {
+	var out []*bundle.Workload
+	for i := range w.b.Workloads {
+		if w.b.Workloads[i].Class == class {
+			out = append(out, &w.b.Workloads[i])
+		}
+	}
+	return out
+}
+
+// trustDomain is the trust domain of the mesh, read off what servers want of their clients.
+func (w *World) trustDomain() string {
+	if w.domain != "" {
+		return w.domain
+	}
+	w.domain = "cluster.local"
+	for _, c := range w.b.Classes {
+		v, err := w.view(c.ID)
+		if err != nil {
+			continue
+		}
+		for _, l := range v.listeners {
+			for _, fc := range l.msg.GetFilterChains() {
+				for _, id := range wantedOfClients(fc.GetTransportSocket()) {
+					if rest, ok := strings.CutPrefix(id, "spiffe://"); ok {
+						w.domain = strings.TrimSuffix(rest, "/")
+						return w.domain
+					}
+				}
+			}
+		}
+	}
+	return w.domain
+}
+
+// identity is the SPIFFE identity of a workload.
+func (w *World) identity(namespace, account string) string {
+	if account == "" {
+		account = "default"
+	}
+	return "spiffe://" + w.trustDomain() + "/ns/" + namespace + "/sa/" + account
+}
+
+// identityOf is the identity of the workloads of a class, "" where they differ.
+func (w *World) identityOf(class string) string {
+	c := w.b.Class(class)
+	ids := map[string]bool{}
+	for _, x := range w.workloadsOf(class) {
+		ids[w.identity(x.Namespace, x.ServiceAccount)] = true
+	}
+	if len(ids) == 0 && c != nil {
+		for _, a := range append(slices.Clone(c.ServiceAccounts), "")[:max(1, len(c.ServiceAccounts))] {
+			ids[w.identity(c.Namespace, a)] = true
+		}
+	}
+	if len(ids) != 1 {
+		return ""
+	}
+	for id := range maps.Keys(ids) {
+		return id
+	}
+	return ""
+}
