@@ -22,7 +22,12 @@ func (m manifests) add(file, format string, args ...any) {
 // write puts the repository into a folder.
 func (m manifests) write(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
+	return m.writeTo(t, t.TempDir())
+}
+
+// writeTo puts the repository into a folder that has been there before.
+func (m manifests) writeTo(t *testing.T, dir string) string {
+	t.Helper()
 	for file, text := range m {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
