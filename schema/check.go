@@ -315,7 +315,11 @@ func (c *checker) attributes(t *target, sh *shape, v any, path []any, out *diag.
 			}
 			out.Add(t.finding(sev, code, fmt.Sprintf("%s is not supported: %s", key, f.unsupported), "Remove the field.", at))
 		case f.ignored != "":
-			out.Add(t.finding(diag.Info, "MESHC1111", fmt.Sprintf("%s has no effect on the bundle: %s", key, f.ignored), "Leave it to the part that reads it, or remove it.", at))
+			sev := diag.Info
+			if f.warn {
+				sev = diag.Warning
+			}
+			out.Add(t.finding(sev, "MESHC1111", fmt.Sprintf("%s has no effect on the bundle: %s", key, f.ignored), "Leave it to the part that reads it, or remove it.", at))
 		}
 		c.attributes(t, c.shapes.of(f), m[key], at, out)
 	}

@@ -151,7 +151,7 @@ func TestFindings(t *testing.T) {
 		{"beside spec", vs + "http: []\n", "IST0106", "http", `no field "http" beside spec`, ""},
 		{"rejected field", vs + "  http:\n  - fault: {abort: {http2Error: x}}\n    route: [{destination: {host: a}}]\n", "IST0106", "spec.http[0].fault.abort.http2Error", "not supported", ""},
 		{"enum", "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: a}\nspec: {hosts: [a.b], resolution: dns, ports: [{number: 80, name: http, protocol: HTTP}]}\n", "IST0106", "spec.resolution", "must be one of NONE, STATIC, DNS", ""},
-		{"unsupported", "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: a}\nspec: {metrics: [{reportingInterval: 5s}]}\n", "MESHC1110", "spec.metrics[0].reportingInterval", "stock Envoy", ""},
+		{"unsupported", "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: a}\nspec: {metrics: [{reportingInterval: 5s}]}\n", "MESHC1110", "spec.metrics", "stock Envoy", ""},
 		{"unknown kind", "apiVersion: networking.istio.io/v1\nkind: VirtualServices\nmetadata: {name: a}\n", "MESHC1105", "kind", "no kind VirtualServices", "Did you mean VirtualService?"},
 		{"gateway api", "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\n", "MESHC1150", "kind", "not compiled", ""},
 		{"label", "apiVersion: v1\nkind: Service\nmetadata: {name: a, labels: {x: yes}}\nspec: {ports: [{port: 80}]}\n", "IST0106", "metadata.labels.x", "the boolean true", "Quote"},

@@ -33,6 +33,7 @@ type field struct {
 	unsupported string // reason; empty if supported
 	always      bool   // unsupported in Istio too: an error even when lenient
 	ignored     string // reason why the field has no effect
+	warn        bool   // who sets it expects an effect: a warning
 }
 
 // shapes maps definitions to their shape.
@@ -105,7 +106,7 @@ func readField(d *ast.Field) *field {
 		case "unsupported":
 			f.unsupported, f.always = reason, rest == ",always"
 		case "ignored":
-			f.ignored = reason
+			f.ignored, f.warn = reason, rest == ",warn"
 		}
 	}
 	return f

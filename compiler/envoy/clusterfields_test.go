@@ -30,7 +30,7 @@ var policyContexts = []string{
 	`{"loadBalancer":{"localityLbSetting":{"failoverPriority":["version"]}}, "outlierDetection":{}}`,
 	`{"loadBalancer":{"zoneAwareLbSetting":{"enabled":false,"minClusterSize":3,"failover":[{"from":"r1","to":"r3"}]}}, "outlierDetection":{}}`,
 	`{"loadBalancer":{"zoneAwareLbSetting":{"failoverPriority":["version"]}}, "outlierDetection":{}}`,
-	`{"outlierDetection":{"consecutiveErrors":1,"splitExternalLocalOriginErrors":true,"consecutiveLocalOriginFailures":2,"consecutiveGatewayErrors":3,"consecutive5xxErrors":4,"interval":"6s","baseEjectionTime":"7s","maxEjectionPercent":8,"minHealthPercent":9,"outlierDetectionHttpErrorCodes":[500,503]}}`,
+	`{"outlierDetection":{"splitExternalLocalOriginErrors":true,"consecutiveLocalOriginFailures":2,"consecutiveGatewayErrors":3,"consecutive5xxErrors":4,"interval":"6s","baseEjectionTime":"7s","maxEjectionPercent":8,"minHealthPercent":9,"outlierDetectionHttpErrorCodes":[500,503]}}`,
 	`{"tls":{"mode":"MUTUAL","clientCertificate":"/c.pem","privateKey":"/k.pem","caCertificates":"/ca.pem","caCrl":"/crl.pem","subjectAltNames":["a.example.com"],"sni":"b.example.com"}}`,
 	`{"tls":{"mode":"SIMPLE","insecureSkipVerify":true}}`,
 	`{"tls":{"mode":"SIMPLE","credentialName":"cred"}}`,
@@ -40,7 +40,7 @@ var policyContexts = []string{
 }
 
 // elsewhere are fields that other lowerings read: what is hashed is on routes, tunnels are on listeners.
-var elsewhere = []string{"tunnel", "loadBalancer.consistentHash.http", "loadBalancer.consistentHash.useSourceIp"}
+var elsewhere = []string{"tunnel", "loadBalancer.consistentHash.http", "loadBalancer.consistentHash.useSourceIp", "outlierDetection.consecutiveErrors"}
 
 func readElsewhere(path string) bool {
 	return slices.ContainsFunc(elsewhere, func(p string) bool { return strings.HasPrefix(path, p) })

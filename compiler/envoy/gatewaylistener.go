@@ -21,7 +21,7 @@ const CodeUnknownCipher = "MESHC1502"
 type gateway struct {
 	class    *mesh.Class
 	logs     *Logs
-	tracing  *hcmv3.HttpConnectionManager_Tracing
+	tracing  *httpTracing
 	tcp      tcpSide
 	httpAuth []*hcmv3.HttpFilter
 	tcpAuth  []*listenerv3.Filter

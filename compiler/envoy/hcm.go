@@ -31,7 +31,7 @@ type manager struct {
 	routes   *routev3.RouteConfiguration
 	auth     []*hcmv3.HttpFilter
 	logs     *Logs
-	tracing  *hcmv3.HttpConnectionManager_Tracing
+	tracing  *httpTracing
 }
 
 // build lowers to envoy HttpConnectionManager: MeshConfig.pathNormalization, ProxyConfig.proxyHeaders, gatewayTopology
@@ -45,8 +45,8 @@ func (m manager) build() *hcmv3.HttpConnectionManager {
 		NormalizePath:     boolean(true),
 		UseRemoteAddress:  boolean(m.role == gatewayRole),
 		UpgradeConfigs:    []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
-		Tracing:           m.tracing,
 	}
+	m.tracing.apply(h)
 	if m.logs != nil {
 		h.AccessLog = m.logs.HTTP
 	}

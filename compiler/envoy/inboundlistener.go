@@ -17,7 +17,7 @@ import (
 type inbound struct {
 	in        *mesh.Inbound
 	logs      *Logs
-	tracing   *hcmv3.HttpConnectionManager_Tracing
+	tracing   *httpTracing
 	httpChain []*hcmv3.HttpFilter
 	tcpChain  []*listenerv3.Filter
 	diags     diag.List

@@ -1,8 +1,6 @@
 package envoy
 
 import (
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 )
@@ -15,8 +13,8 @@ func outboundLogs(s *mesh.Scope) *Logs {
 	return logs
 }
 
-func outboundTracing(s *mesh.Scope) *hcmv3.HttpConnectionManager_Tracing {
-	t, _ := tracing(s.Mesh, s.Proxy, s.Telemetries, clientSide)
+func outboundTracing(s *mesh.Scope) *httpTracing {
+	t, _ := tracing(traced{s.Mesh, s.Namespace, s.Cluster}, s.Proxy, s.Telemetries, clientSide)
 	return t
 }
 
@@ -25,9 +23,13 @@ func inboundLogs(in *mesh.Inbound) *Logs {
 	return logs
 }
 
-func inboundTracing(in *mesh.Inbound) *hcmv3.HttpConnectionManager_Tracing {
-	t, _ := tracing(in.Mesh, in.Workload.ProxyConfig, in.Telemetries, inboundSide(in))
+func inboundTracing(in *mesh.Inbound) *httpTracing {
+	t, _ := tracing(inboundTraced(in), in.Workload.ProxyConfig, in.Telemetries, inboundSide(in))
 	return t
+}
+
+func inboundTraced(in *mesh.Inbound) traced {
+	return traced{in.Mesh, in.Workload.Namespace, in.Workload.Cluster}
 }
 
 // inboundSide: a gateway acts for its clients, also where requests enter it.
@@ -43,7 +45,7 @@ func TelemetryFindings(in *mesh.Inbound) diag.List {
 	var out diag.List
 	for _, of := range []side{clientSide, serverSide} {
 		_, logs := accessLogs(in.Mesh, in.Telemetries, of)
-		_, traces := tracing(in.Mesh, in.Workload.ProxyConfig, in.Telemetries, of)
+		_, traces := tracing(inboundTraced(in), in.Workload.ProxyConfig, in.Telemetries, of)
 		out.Add(logs...)
 		out.Add(traces...)
 	}

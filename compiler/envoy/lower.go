@@ -30,6 +30,7 @@ type clusterEntry struct {
 // NewLowering prepares the lowering of a mesh; the findings are about settings that all scopes share.
 func NewLowering(m *mesh.Mesh) (*Lowering, diag.List) {
 	env, findings := NewClusterEnv(m)
+	findings.Add(serverFindings(m)...)
 	l := &Lowering{env: env, routes: new(Memo), clusters: map[ClusterInputs]*clusterEntry{}}
 	l.system = map[bool][]*Resource{true: SystemClusters(m, true), false: SystemClusters(m, false)}
 	return l, findings

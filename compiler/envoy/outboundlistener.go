@@ -5,7 +5,6 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
@@ -39,7 +38,7 @@ type entryKey struct {
 type outbound struct {
 	scope   *mesh.Scope
 	logs    *Logs
-	tracing *hcmv3.HttpConnectionManager_Tracing
+	tracing *httpTracing
 	dual    bool // the mesh has IPv6 addresses
 	tcp     tcpSide
 	entries map[entryKey]*entry

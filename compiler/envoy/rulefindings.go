@@ -13,7 +13,6 @@ import (
 // Codes of findings about clusters.
 const (
 	codePolicyNoEffect  = "MESHC1440" // a traffic policy field has no effect beside another, or on this port
-	codePolicyDropped   = "MESHC1441" // a traffic policy field that nothing reads
 	codeCredential      = "MESHC1442" // credentialName where it cannot be used: TLS is not applied
 	codeIngressEndpoint = "MESHC1443" // Sidecar ingress defaultEndpoint that cannot be reached
 	codeGatewayAddress  = "MESHC1444" // network gateway without a usable address
@@ -189,10 +188,6 @@ func (c *ruleCheck) outlierFindings(l policyLayer) {
 	o := l.od
 	if o == nil {
 		return
-	}
-	if o.ConsecutiveErrors != 0 { //nolint:staticcheck // a removed field that inputs still carry
-		c.finding(l.object, codePolicyDropped, "outlierDetection.consecutiveErrors was removed from the API and is not read",
-			"Use consecutive5xxErrors or consecutiveGatewayErrors.", append(append([]any{}, l.path...), "outlierDetection", "consecutiveErrors")...)
 	}
 	if o.ConsecutiveLocalOriginFailures != nil && !o.SplitExternalLocalOriginErrors {
 		c.noEffect(l, "local failures are only counted apart with splitExternalLocalOriginErrors", "Set splitExternalLocalOriginErrors: true.",

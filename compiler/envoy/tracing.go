@@ -31,17 +31,43 @@ type tracingSpec struct {
 	sampling *float64
 	tags     map[string]*telemetry.Tracing_CustomTag
 	disabled bool
+	istio    bool            // the istio.* tags
+	own      bool            // sampling does not look at the request ID
+	closed   bool            // the trace context is not passed on
 	owner    *mesh.Telemetry // that named the provider
 	index    int
 }
 
+// httpTracing is what tracing sets at a connection manager. nil: no tracing.
+type httpTracing struct {
+	hcm       *hcmv3.HttpConnectionManager_Tracing
+	requestID *hcmv3.RequestIDExtension
+}
+
+// apply sets the tracing of a connection manager.
+func (t *httpTracing) apply(h *hcmv3.HttpConnectionManager) {
+	if t != nil {
+		h.Tracing, h.RequestIdExtension = t.hcm, t.requestID
+	}
+}
+
 // tracing lowers Telemetry.tracing of all layers, or without any MeshConfig.enableTracing and ProxyConfig.tracing, to the
-// tracing of a connection manager. nil: no tracing.
-func tracing(m *mesh.Mesh, proxy *meshconfig.ProxyConfig, layers []*mesh.Telemetry, of side) (*hcmv3.HttpConnectionManager_Tracing, diag.List) {
+// tracing of a connection manager.
+func tracing(who traced, proxy *meshconfig.ProxyConfig, layers []*mesh.Telemetry, of side) (*httpTracing, diag.List) {
 	var found diag.List
-	spec, decided := settleTracing(m.Config, layers, of)
+	m := who.mesh
+	spec, decided := settleTracing(m.Config, proxy, layers, of)
 	out := &hcmv3.HttpConnectionManager_Tracing{
 		ClientSampling: percent(100), OverallSampling: percent(100), RandomSampling: percent(proxySampling(proxy)),
+		NoContextPropagation: spec.closed,
+	}
+	all := &httpTracing{hcm: out}
+	if spec.own {
+		all.requestID = ownSampling()
+	}
+	// Where nobody says a word about tracing no span is sent, and tags would only make every listener larger.
+	if spec.istio && (decided || proxy.GetTracing() != nil) {
+		out.CustomTags = who.istioTags(proxy.GetMeshId())
 	}
 	if n := proxy.GetTracing().GetMaxPathTagLength(); n > 0 {
 		out.MaxPathTagLength = u32(n)
@@ -50,8 +76,8 @@ func tracing(m *mesh.Mesh, proxy *meshconfig.ProxyConfig, layers []*mesh.Telemet
 		if !m.Config.GetEnableTracing() {
 			return nil, nil
 		}
-		out.CustomTags = proxyTags(proxy)
-		return out, nil
+		out.CustomTags = append(out.CustomTags, proxyTags(proxy)...)
+		return all, nil
 	}
 	if spec.disabled || spec.provider == "" {
 		return nil, nil
@@ -77,15 +103,21 @@ func tracing(m *mesh.Mesh, proxy *meshconfig.ProxyConfig, layers []*mesh.Telemet
 	if spec.sampling != nil {
 		out.RandomSampling = percent(*spec.sampling)
 	}
-	if out.CustomTags = telemetryTags(spec.tags); spec.tags == nil {
-		out.CustomTags = proxyTags(proxy)
+	if spec.tags != nil {
+		out.CustomTags = append(out.CustomTags, telemetryTags(spec.tags)...)
+	} else {
+		out.CustomTags = append(out.CustomTags, proxyTags(proxy)...)
 	}
-	return out, found
+	return all, found
 }
 
 // settleTracing merges the layers: the last one that says something about a field wins; customTags replace each other
 // as a whole. decided is false when neither Telemetry nor the default providers speak about tracing.
-func settleTracing(c *meshconfig.MeshConfig, layers []*mesh.Telemetry, of side) (s tracingSpec, decided bool) {
+func settleTracing(c *meshconfig.MeshConfig, proxy *meshconfig.ProxyConfig, layers []*mesh.Telemetry, of side) (s tracingSpec, decided bool) {
+	s.istio = true
+	if e := proxy.GetTracing().GetEnableIstioTags(); e != nil {
+		s.istio = e.GetValue()
+	}
 	if d := c.GetDefaultProviders().GetTracing(); len(d) > 0 {
 		s.provider, decided = d[0], true
 	}
@@ -104,6 +136,15 @@ func settleTracing(c *meshconfig.MeshConfig, layers []*mesh.Telemetry, of side) 
 			if e.GetRandomSamplingPercentage() != nil {
 				v := e.GetRandomSamplingPercentage().GetValue()
 				s.sampling = &v
+			}
+			if e.GetEnableIstioTags() != nil {
+				s.istio = e.GetEnableIstioTags().GetValue()
+			}
+			if e.GetUseRequestIdForTraceSampling() != nil {
+				s.own = !e.GetUseRequestIdForTraceSampling().GetValue()
+			}
+			if e.GetDisableContextPropagation() != nil {
+				s.closed = e.GetDisableContextPropagation().GetValue()
 			}
 			if len(e.GetCustomTags()) > 0 {
 				s.tags = e.GetCustomTags()

@@ -24,16 +24,27 @@ func (m *Mesh) check() diag.List {
 		c.gateway(g)
 	}
 	for _, p := range m.AuthorizationPolicies {
-		if len(p.Spec.GetTargetRefs()) > 0 || p.Spec.GetTargetRef() != nil {
-			c.findings.Add(p.Object.Finding(diag.Error, "MESHC1221", "targetRefs reach only waypoints and Gateway API gateways, which a bundle has none of: this policy protects nothing", "use a selector", "spec", "targetRefs"))
-		}
+		c.targetRefs(p.Object, p.Spec.GetTargetRef() != nil, len(p.Spec.GetTargetRefs()), "this policy protects nothing")
 	}
 	for _, p := range m.RequestAuthentications {
-		if len(p.Spec.GetTargetRefs()) > 0 || p.Spec.GetTargetRef() != nil {
-			c.findings.Add(p.Object.Finding(diag.Error, "MESHC1221", "targetRefs reach only waypoints and Gateway API gateways, which a bundle has none of: this policy checks nothing", "use a selector", "spec", "targetRefs"))
-		}
+		c.targetRefs(p.Object, p.Spec.GetTargetRef() != nil, len(p.Spec.GetTargetRefs()), "this policy checks nothing")
+	}
+	for _, t := range m.Telemetries {
+		c.targetRefs(t.Object, t.Spec.GetTargetRef() != nil, len(t.Spec.GetTargetRefs()), "this object has no effect")
 	}
 	return c.findings
+}
+
+// targetRefs reports an object that attaches to what a bundle never has.
+func (c *checker) targetRefs(o *schema.Object, one bool, many int, outcome string) {
+	field := "targetRefs"
+	switch {
+	case one:
+		field = "targetRef"
+	case many == 0:
+		return
+	}
+	c.findings.Add(o.Finding(diag.Error, "MESHC1221", field+" reaches only waypoints and Gateway API gateways, which a bundle has none of: "+outcome, "use a selector", "spec", field))
 }
 
 type checker struct {

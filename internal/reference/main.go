@@ -29,7 +29,7 @@ What becomes of each field. This page is written by ` + "`make docs`" + ` from `
 - **supported**: the field changes the bundle, or is reported where it cannot (a rule that shadows it, a port it does not fit).
 - **refused**: using it is an error, MESHC1110, for the reason given; with ` + "`--lenient`" + ` a warning, and the field does nothing.
 - **invalid**: Istio's own validation refuses it too, so it is an error, IST0106, also with ` + "`--lenient`" + `.
-- **no effect**: nothing in a bundle depends on it; an information, MESHC1111, says so and why.
+- **no effect**: nothing in a bundle depends on it; a finding, MESHC1111, says so and why: a warning where one would expect an effect, else an information.
 
 Paths of Istio's kinds are below ` + "`spec`" + `; ` + "`[]`" + ` is any element of a list, ` + "`{}`" + ` any key of a mapping.
 `
