@@ -48,6 +48,9 @@ type Spec struct {
 	// Visitors are hosts outside the mesh to send requests from, by name, without an application or a proxy.
 	Visitors   map[string]netip.Addr
 	ServeFlags []string // more flags for meshc serve
+	// TrustDomain gives every workload a certificate of it, and has the server hand it out over mutual TLS. What the
+	// server sends is then not seen by Pushes and Rejections. Empty: no certificates, plaintext ADS.
+	TrustDomain string
 }
 
 // Lab is a running repository.
@@ -59,6 +62,8 @@ type Lab struct {
 	repo      *repository
 	bundle    string
 	processes []*process
+	ca        *authority     // nil: workloads have no certificates
+	tunnels   []net.Listener // in place of the relay, where they have
 
 	mu      sync.Mutex
 	members map[string]*member
@@ -107,6 +112,13 @@ func (l *Lab) start(ctx context.Context) (err error) {
 	}
 	if l.net, err = newNetwork(); err != nil {
 		return err
+	}
+	if l.spec.TrustDomain != "" {
+		flags, err := l.identities()
+		if err != nil {
+			return err
+		}
+		l.spec.ServeFlags = slices.Concat(flags, l.spec.ServeFlags)
 	}
 	if err := l.serve(ctx, l.net.hub, serverADS, serverAdmin); err != nil {
 		return err
@@ -210,8 +222,13 @@ func (l *Lab) startWorkload(w *Workload) error {
 	if err != nil {
 		return err
 	}
-	go l.relay.server.Serve(ads)
-	return l.startEnvoy(m, ProxyUID, bootstrap.Options{XDSAddress: relayADS, AdminAddress: m.admin})
+	if l.ca == nil {
+		go l.relay.server.Serve(ads)
+	} else {
+		l.tunnels = append(l.tunnels, ads)
+		go l.tunnel(ads, func() (net.Conn, error) { return l.net.hub.dial(context.Background(), "tcp", serverADS) })
+	}
+	return l.startEnvoy(m, ProxyUID, bootstrap.Options{XDSAddress: relayADS, AdminAddress: m.admin, TLS: l.clientTLS(w)})
 }
 
 func (l *Lab) visit(name string, address netip.Addr) error {
@@ -417,6 +434,9 @@ func (l *Lab) Close() error {
 	}
 	if l.relay != nil {
 		l.relay.close()
+	}
+	for _, t := range l.tunnels {
+		t.Close()
 	}
 	for _, m := range l.members {
 		m.ns.close()
