@@ -113,7 +113,7 @@ func serveAt(t *testing.T, l *Lab, name, address string, h http.Handler) (stop f
 func TestTokens(t *testing.T) {
 	require(t)
 	inline, remote, stranger := newIssuer(t, "https://inline.test"), newIssuer(t, "https://remote.test"), newIssuer(t, "https://stranger.test")
-	m := secured("enableTracing: false")
+	m := identified("enableTracing: false")
 	m.workload("sidecar", "client", "10.9.0.9", "", "http:80:8080")
 	m.workload("sidecar", "open", "10.9.1.1", "10.96.9.1", "http:80:8080")
 	m.workload("sidecar", "closed", "10.9.1.2", "10.96.9.2", "http:80:8080")
@@ -239,7 +239,7 @@ func TestExternalAuthorization(t *testing.T) {
 	} {
 		providers += fmt.Sprintf("- {name: %s, %s: {%s, timeout: 2s}}\n", p.name, p.kind, p.extra)
 	}
-	m := secured(providers)
+	m := identified(providers)
 	m.workload("sidecar", "client", "10.9.0.9", "", "http:80:8080")
 	m.outsideService("authz-http.test", "10.9.5.1", "8000", "HTTP")
 	m.outsideService("authz-grpc.test", "10.9.5.1", "9000", "GRPC")
@@ -330,7 +330,7 @@ func raw(l *Lab, from, address, request string) (status int, path, host string, 
 
 // guarded denies a path and a host; everything else is allowed.
 func guarded(normalization string) manifests {
-	m := secured("pathNormalization: {normalization: " + normalization + "}")
+	m := identified("pathNormalization: {normalization: " + normalization + "}")
 	m.workload("sidecar", "client", "10.9.0.9", "", "http:80:8080")
 	m.workload("sidecar", "guarded", "10.9.1.1", "10.96.9.1", "http:80:8080")
 	m.add("guard.yaml", `

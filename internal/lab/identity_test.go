@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// secured starts a repository whose workloads have identities in the trust domain mesh.test, once called old.test.
-func secured(settings string) manifests {
+// identified starts a repository whose workloads have identities in the trust domain mesh.test, once called old.test.
+func identified(settings string) manifests {
 	m := manifests{}
 	m.add("mesh.yaml", `
 apiVersion: v1
@@ -122,7 +122,7 @@ func runSecured(t *testing.T, m manifests, spec Spec) *Lab {
 
 // mtls is a mesh in which one workload has each mode.
 func mtls() manifests {
-	m := secured("enableTracing: false")
+	m := identified("enableTracing: false")
 	m.workload("sidecar", "client", "10.9.0.9", "", "http:80:8080")
 	m.workload("sidecar", "strict", "10.9.1.1", "10.96.9.1", "http:80:8080", "http-both:81:8081", "http-plain:82:8082", "tcp-echo:9000:9000")
 	m.workload("sidecar", "permissive", "10.9.1.2", "10.96.9.2", "http:80:8080", "tcp-echo:9000:9000")
