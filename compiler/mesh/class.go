@@ -146,6 +146,9 @@ func (m *Mesh) collectSelectors() *selectorSet {
 	for _, x := range m.Telemetries {
 		s.labels(x.Object.Namespace, x.Spec.GetSelector().GetMatchLabels())
 	}
+	for _, x := range m.ProxyConfigs {
+		s.labels(x.Object.Namespace, x.Spec.GetSelector().GetMatchLabels())
+	}
 	for _, x := range m.DestinationRules {
 		s.labels(x.Object.Namespace, x.Spec.GetWorkloadSelector().GetMatchLabels())
 	}
@@ -246,7 +249,7 @@ func Classes(m *Mesh) ([]*Class, []*Selector, diag.List) {
 	scopes := newScopeTable(m)
 	byKey := map[string]*Class{}
 	for _, w := range append(slices.Clone(m.Workloads), m.impliedWorkloads(selectors)...) {
-		if err := m.proxyConfigOf(w); err != nil {
+		if err := m.settleProxyConfig(w); err != nil {
 			findings.Add(w.Object.Finding(diag.Error, "MESHC1250", "annotation proxy.istio.io/config cannot be read: "+err.Error(), "correct the ProxyConfig", "metadata", "annotations", annotationProxyConfig))
 			w.ProxyConfig = m.Config.DefaultConfig
 		}

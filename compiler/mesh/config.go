@@ -107,7 +107,7 @@ func overlayConfig(base, over *meshconfig.MeshConfig) {
 }
 
 // mergeProxyConfig lays one ProxyConfig over another as Istio does: a field that is set replaces the whole field below,
-// except proxyMetadata, whose keys add up.
+// except proxyMetadata, whose keys add up, and the older fields of proxyHeaders, which are kept one by one.
 func mergeProxyConfig(base, over *meshconfig.ProxyConfig) *meshconfig.ProxyConfig {
 	if over == nil {
 		return base
@@ -129,6 +129,29 @@ func mergeProxyConfig(base, over *meshconfig.ProxyConfig) *meshconfig.ProxyConfi
 	}
 	if len(metadata) > 0 {
 		out.ProxyMetadata = metadata
+	}
+	if over.ProxyHeaders != nil {
+		out.ProxyHeaders = mergeProxyHeaders(base.GetProxyHeaders(), over.ProxyHeaders)
+	}
+	return out
+}
+
+func mergeProxyHeaders(base, over *meshconfig.ProxyConfig_ProxyHeaders) *meshconfig.ProxyConfig_ProxyHeaders {
+	out := proto.Clone(over).(*meshconfig.ProxyConfig_ProxyHeaders)
+	if out.ForwardedClientCert == meshconfig.ForwardClientCertDetails_UNDEFINED {
+		out.ForwardedClientCert = base.GetForwardedClientCert()
+	}
+	if out.RequestId == nil {
+		out.RequestId = base.GetRequestId()
+	}
+	if out.AttemptCount == nil {
+		out.AttemptCount = base.GetAttemptCount()
+	}
+	if out.Server == nil {
+		out.Server = base.GetServer()
+	}
+	if out.EnvoyDebugHeaders == nil {
+		out.EnvoyDebugHeaders = base.GetEnvoyDebugHeaders()
 	}
 	return out
 }

@@ -43,6 +43,7 @@ func (m *Mesh) read(objects []*schema.Object) ([]*schema.Object, diag.List) {
 	m.linkNamespaces(objects)
 	m.linkGateways(objects)
 	m.linkSidecars(objects)
+	m.linkProxyConfigs(objects)
 	findings.Add(m.linkPolicies(objects)...)
 	m.linkServices(objects)
 	findings.Add(m.allocate()...)

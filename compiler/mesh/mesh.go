@@ -31,6 +31,7 @@ type Mesh struct {
 	Gateways         []*Gateway
 	Sidecars         []*Sidecar
 	EnvoyFilters     []*EnvoyFilter
+	ProxyConfigs     []*ProxyConfig
 
 	PeerAuthentications    []*PeerAuthentication
 	RequestAuthentications []*RequestAuthentication

@@ -16,18 +16,19 @@ type index struct {
 	services        map[string][]*Service // by hostname, oldest first
 	pods            map[string]*pod       // by namespace/name
 	podsByNamespace map[string][]*pod
-	rules           map[string][]*DestinationRule // by namespace/host
-	ruleHosts       map[string][]string           // hosts with a rule, by namespace, most specific first
-	gateways        map[string]*Gateway           // by namespace/name
-	byGateway       map[string][]*VirtualService  // by gateway name, oldest first
-	visible         map[string][]*VirtualService  // memo of visibleVirtualServices
-	seen            map[string][]*Service         // memo of servicesVisibleTo
-	selecting       map[string][]*Service         // services with a selector, by namespace
-	addresses       map[string][]addressTarget    // by endpoint address
-	allocated       map[string][]string           // virtual addresses, by namespace/host
-	captured        map[*Service]*Service         // memo of captured
-	first           *schema.Object                // of the input, where a namespace has none
-	anyObject       map[string]*schema.Object     // one object of each namespace, to point at
+	rules           map[string][]*DestinationRule           // by namespace/host
+	ruleHosts       map[string][]string                     // hosts with a rule, by namespace, most specific first
+	gateways        map[string]*Gateway                     // by namespace/name
+	byGateway       map[string][]*VirtualService            // by gateway name, oldest first
+	visible         map[string][]*VirtualService            // memo of visibleVirtualServices
+	seen            map[string][]*Service                   // memo of servicesVisibleTo
+	selecting       map[string][]*Service                   // services with a selector, by namespace
+	addresses       map[string][]addressTarget              // by endpoint address
+	proxies         map[proxyLayers]*meshconfig.ProxyConfig // memo of settleProxyConfig
+	allocated       map[string][]string                     // virtual addresses, by namespace/host
+	captured        map[*Service]*Service                   // memo of captured
+	first           *schema.Object                          // of the input, where a namespace has none
+	anyObject       map[string]*schema.Object               // one object of each namespace, to point at
 	sharing         *sharing
 }
 
@@ -36,7 +37,7 @@ func newIndex() *index {
 		services: map[string][]*Service{}, pods: map[string]*pod{}, podsByNamespace: map[string][]*pod{},
 		rules: map[string][]*DestinationRule{}, ruleHosts: map[string][]string{}, gateways: map[string]*Gateway{},
 		byGateway: map[string][]*VirtualService{}, visible: map[string][]*VirtualService{}, seen: map[string][]*Service{}, selecting: map[string][]*Service{},
-		allocated: map[string][]string{}, captured: map[*Service]*Service{}, anyObject: map[string]*schema.Object{}, sharing: newSharing(),
+		proxies: map[proxyLayers]*meshconfig.ProxyConfig{}, allocated: map[string][]string{}, captured: map[*Service]*Service{}, anyObject: map[string]*schema.Object{}, sharing: newSharing(),
 	}
 }
 

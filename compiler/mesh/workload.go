@@ -3,7 +3,6 @@ package mesh
 import (
 	"strings"
 
-	meshconfig "istio.io/api/mesh/v1alpha1"
 	networking "istio.io/api/networking/v1alpha3"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -222,21 +221,4 @@ func (m *Mesh) entryWorkload(o *schema.Object, e *networking.WorkloadEntry) *Wor
 	w.Network = firstOf(e.GetNetwork(), w.Labels[labelNetwork], w.Network)
 	w.Locality = firstOf(e.GetLocality(), w.Locality)
 	return w
-}
-
-// proxyConfigOf merges the layers of ProxyConfig for a workload: mesh-wide defaultConfig, then the annotation
-// proxy.istio.io/config of the pod, then the variables of the proxy's container.
-func (m *Mesh) proxyConfigOf(w *Workload) error {
-	w.ProxyConfig = m.Config.DefaultConfig
-	if text := w.Annotations[annotationProxyConfig]; text != "" {
-		over := &meshconfig.ProxyConfig{}
-		if err := decodeStrict(text, over); err != nil {
-			return err
-		}
-		w.ProxyConfig = mergeProxyConfig(w.ProxyConfig, over)
-	}
-	if len(w.proxyEnv) > 0 {
-		w.ProxyConfig = mergeProxyConfig(w.ProxyConfig, &meshconfig.ProxyConfig{ProxyMetadata: w.proxyEnv})
-	}
-	return nil
 }

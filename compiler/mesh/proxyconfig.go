@@ -1,0 +1,94 @@
+package mesh
+
+import (
+	meshconfig "istio.io/api/mesh/v1alpha1"
+	networkingv1beta1 "istio.io/api/networking/v1beta1"
+
+	"github.com/meshc/meshc/schema"
+)
+
+// ProxyConfig is a ProxyConfig object.
+type ProxyConfig struct {
+	Object *schema.Object
+	Spec   *networkingv1beta1.ProxyConfig
+}
+
+func (m *Mesh) linkProxyConfigs(objects []*schema.Object) {
+	for _, o := range objects {
+		if p, ok := o.Spec.(*networkingv1beta1.ProxyConfig); ok {
+			m.ProxyConfigs = append(m.ProxyConfigs, &ProxyConfig{o, p})
+		}
+	}
+	sortByAge(m.ProxyConfigs, func(p *ProxyConfig) *schema.Object { return p.Object })
+}
+
+// proxyLayers are the settings that a proxy takes its own from, each laid over the one before.
+type proxyLayers struct {
+	root, namespace, workload *ProxyConfig
+	annotation                string
+	environment               string // of the proxy's own container
+}
+
+// proxyLayersOf picks the oldest ProxyConfig object of each scope: the root namespace and the workload's own, without
+// selector, and those of its namespace whose selector matches.
+func (m *Mesh) proxyLayersOf(w *Workload) proxyLayers {
+	l := proxyLayers{annotation: w.Annotations[annotationProxyConfig], environment: labelKey(w.proxyEnv)}
+	for _, p := range m.ProxyConfigs {
+		selector := p.Spec.GetSelector().GetMatchLabels()
+		switch {
+		case len(selector) > 0:
+			if l.workload == nil && p.Object.Namespace == w.Namespace && subset(selector, w.Labels) {
+				l.workload = p
+			}
+		case p.Object.Namespace == m.RootNamespace:
+			if l.root == nil {
+				l.root = p
+			}
+		case p.Object.Namespace == w.Namespace && l.namespace == nil:
+			l.namespace = p
+		}
+	}
+	if w.Namespace == m.RootNamespace {
+		l.namespace = nil
+	}
+	return l
+}
+
+// settleProxyConfig lays for a workload the ProxyConfig object of the root namespace and the one of its namespace over
+// MeshConfig.defaultConfig, over these the annotation proxy.istio.io/config of the pod, then the object that selects the
+// workload, as Istio does, and last the variables that the pod gives its proxy's container. Workloads with the same layers share the outcome.
+func (m *Mesh) settleProxyConfig(w *Workload) error {
+	l := m.proxyLayersOf(w)
+	if c := m.index.proxies[l]; c != nil {
+		w.ProxyConfig = c
+		return nil
+	}
+	w.ProxyConfig = m.Config.DefaultConfig
+	if l == (proxyLayers{}) {
+		return nil
+	}
+	c := mergeProxyConfig(mergeProxyConfig(m.Config.DefaultConfig, l.root.values()), l.namespace.values())
+	if l.annotation != "" {
+		over := &meshconfig.ProxyConfig{}
+		if err := decodeStrict(l.annotation, over); err != nil {
+			return err
+		}
+		c = mergeProxyConfig(c, over)
+	}
+	c = mergeProxyConfig(c, l.workload.values())
+	if len(w.proxyEnv) > 0 {
+		c = mergeProxyConfig(c, &meshconfig.ProxyConfig{ProxyMetadata: w.proxyEnv})
+	}
+	w.ProxyConfig = c
+	m.index.proxies[l] = w.ProxyConfig
+	return nil
+}
+
+// values is a ProxyConfig object as part of MeshConfig's message: its environment is proxyMetadata. The image matters
+// to injection alone.
+func (p *ProxyConfig) values() *meshconfig.ProxyConfig {
+	if p == nil {
+		return nil
+	}
+	return &meshconfig.ProxyConfig{Concurrency: p.Spec.Concurrency, ProxyMetadata: p.Spec.EnvironmentVariables}
+}
