@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -25,6 +24,7 @@ type routeFlags struct {
 	token, claims    string
 	source, address  string
 	identity         string
+	alpn             []string
 }
 
 func newRoute(a *app) *cobra.Command {
@@ -98,6 +98,7 @@ Exit code: 0 when every branch is allowed or answered, 1 when one is denied or f
 	fl.StringVar(&f.source, "source-ip", "", "address of the client")
 	fl.StringVar(&f.address, "address", "", "address that the name in the URL resolves to")
 	fl.StringVar(&f.identity, "identity", "", "identity in the certificate of a client outside, as spiffe://…")
+	fl.StringSliceVar(&f.alpn, "alpn", nil, "protocols that the client's own TLS offers (default h2,http/1.1 for https)")
 	c.MarkFlagsMutuallyExclusive("token", "claims")
 	_ = c.RegisterFlagCompletionFunc("from", completeClients)
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
@@ -131,7 +132,7 @@ func completeClients(_ *cobra.Command, args []string, prefix string) ([]string, 
 
 // request turns the flags into a request.
 func (f *routeFlags) request() (trace.Request, error) {
-	r := trace.Request{From: f.from, Method: strings.ToUpper(f.method), URL: f.to, Headers: map[string][]string{}, Tokens: map[string]trace.Token{}, Identity: f.identity}
+	r := trace.Request{From: f.from, Method: strings.ToUpper(f.method), URL: f.to, Identity: f.identity, ALPN: f.alpn}
 	if f.from == "" {
 		return r, errors.New("no client: say --from NAMESPACE/NAME, --from \"gateway NAMESPACE/NAME\" or --from outside")
 	}
@@ -139,12 +140,9 @@ func (f *routeFlags) request() (trace.Request, error) {
 		return r, errors.New("no destination: say --to URL")
 	}
 	for _, h := range f.headers {
-		i := strings.IndexAny(h, "=:")
-		if i <= 0 {
-			return r, fmt.Errorf("--header %s: write NAME=VALUE", h)
+		if err := r.AddHeader(h); err != nil {
+			return r, fmt.Errorf("--header: %w", err)
 		}
-		name := strings.ToLower(strings.TrimSpace(h[:i]))
-		r.Headers[name] = append(r.Headers[name], strings.TrimSpace(h[i+1:]))
 	}
 	for _, x := range []struct {
 		flag, value string
@@ -163,35 +161,23 @@ func (f *routeFlags) request() (trace.Request, error) {
 }
 
 func (f *routeFlags) addToken(r *trace.Request) error {
-	text := f.token
-	var t trace.Token
-	var err error
 	switch {
 	case f.claims != "":
-		var claims map[string]any
-		raw, err := fileOrText(f.claims)
+		text, err := fileOrText(f.claims)
 		if err != nil {
 			return err
 		}
-		if err := json.Unmarshal([]byte(raw), &claims); err != nil {
-			return fmt.Errorf("--claims is no JSON object: %w", err)
-		}
-		if text, t, err = trace.ClaimsToken(claims); err != nil {
-			return err
-		}
+		return r.AddClaims(text)
 	case f.token != "":
-		if text, err = fileOrText(f.token); err != nil {
+		text, err := fileOrText(f.token)
+		if err != nil {
 			return err
 		}
-		if t, err = trace.ParseToken(text); err != nil {
+		t, err := trace.ParseToken(text)
+		if err != nil {
 			return fmt.Errorf("--token: %w", err)
 		}
-	default:
-		return nil
-	}
-	r.Tokens[text] = t
-	if r.Headers["authorization"] == nil {
-		r.Headers["authorization"] = []string{"Bearer " + text}
+		r.AddToken(text, t)
 	}
 	return nil
 }

@@ -263,7 +263,9 @@ func (k *walk) speaksTLS(class string, port uint16) bool {
 	return own || rest
 }
 
-// proxied tells whether a workload has a sidecar or is a gateway.
+// proxied tells whether a workload has a sidecar or is a gateway. A WorkloadEntry has one when it is labelled so or, without
+// the label, when it has a service account.
 func proxied(x *bundle.Workload) bool {
-	return x.Labels["security.istio.io/tlsMode"] == "istio" || strings.HasPrefix(x.Class, "router/") || strings.HasPrefix(x.Kind, "Workload")
+	mode, labelled := x.Labels["security.istio.io/tlsMode"]
+	return mode == "istio" || strings.HasPrefix(x.Class, "router/") || strings.HasPrefix(x.Kind, "Workload") && !labelled && x.ServiceAccount != ""
 }

@@ -23,6 +23,7 @@ type Request struct {
 	Tokens   map[string]Token // what is known of bearer tokens, by their text
 	Source   netip.Addr       // of the client; the walk knows those of workloads
 	Identity string           // in the certificate of a client outside the mesh, as spiffe://…
+	ALPN     []string         // protocols that the client's own TLS offers; default: h2 and http/1.1 for https
 	Address  netip.Addr       // that the name in the URL resolves to; the walk knows those of services
 }
 

@@ -3,6 +3,7 @@ package trace
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -59,14 +60,14 @@ func (k *walk) spread(s state, c located[*clusterv3.Cluster], ms []member, late 
 
 func (g *group) text(k *walk) string {
 	m := g.members[0]
-	if m.class == "" {
-		return m.address
+	name := g.name()
+	if name == "" && m.class != "" {
+		name = m.class
+		if v, err := k.w.view(m.class); err == nil {
+			name = v.name()
+		}
 	}
-	v, err := k.w.view(m.class)
-	if err != nil {
-		return m.class
-	}
-	return fmt.Sprintf("%s:%d", v.name(), m.port)
+	return fmt.Sprintf("%s:%d", cmp.Or(name, m.address), m.port)
 }
 
 // connect opens the connection to one of a group of endpoints.
@@ -77,6 +78,9 @@ func (k *walk) connect(s state, c located[*clusterv3.Cluster], g *group, late bo
 	if err != nil {
 		return s.end(Depends, 0, "what goes out cannot be told: "+plain(err)), nil
 	}
+	if open == nil && len(s.conn.layers) > 0 {
+		text = "the TLS of " + s.conn.layers[0].by + " as it is"
+	}
 	st := Step{Kind: "endpoint", Name: g.addresses(late), Text: text}
 	s.add(st)
 	if strings.HasPrefix(m.address, "unix://") {
@@ -84,10 +88,9 @@ func (k *walk) connect(s state, c located[*clusterv3.Cluster], g *group, late bo
 	}
 	if m.class == "" {
 		s.conn.dest = netip.AddrPortFrom(netip.Addr{}, m.port)
-		to := fmt.Sprintf("%s:%d", m.address, m.port)
-		return s.leave(to, s.outside(to, open)), nil
+		return s.leave(m.address, s.outside(fmt.Sprintf("%s:%d", m.address, m.port), open)), nil
 	}
-	return k.deliver(s, c.msg, m, open)
+	return k.deliver(s, c.msg, m, g.name(), open)
 }
 
 func (s *state) outside(to string, open *layer) string {
@@ -125,8 +128,26 @@ func (g *group) addresses(late bool) string {
 	return strings.Join(out, ", ")
 }
 
+// name of the workloads of a group: the first, and how many more.
+func (g *group) name() string {
+	var all []string
+	for _, m := range g.members {
+		if m.workload != nil && !slices.Contains(all, m.workload.Namespace+"/"+m.workload.Name) {
+			all = append(all, m.workload.Namespace+"/"+m.workload.Name)
+		}
+	}
+	slices.Sort(all)
+	switch len(all) {
+	case 0:
+		return ""
+	case 1:
+		return all[0]
+	}
+	return fmt.Sprintf("%s and %d more", all[0], len(all)-1)
+}
+
 // deliver goes on at the proxy of the workload that is reached.
-func (k *walk) deliver(s state, c *clusterv3.Cluster, m member, open *layer) (*Path, error) {
+func (k *walk) deliver(s state, c *clusterv3.Cluster, m member, name string, open *layer) (*Path, error) {
 	v, err := k.w.view(m.class)
 	if err != nil {
 		return nil, err
@@ -136,6 +157,9 @@ func (k *walk) deliver(s state, c *clusterv3.Cluster, m member, open *layer) (*P
 	to.id = k.w.identityOf(m.class)
 	if m.workload != nil {
 		to.proxy, to.id = m.workload.Namespace+"/"+m.workload.Name, k.w.identity(m.workload.Namespace, m.workload.ServiceAccount)
+	}
+	if name != "" {
+		to.proxy = name
 	}
 	to.address, _ = netip.ParseAddr(m.address)
 	to.conn = conn{source: s.address, dest: netip.AddrPortFrom(to.address, m.port), layers: s.conn.layers, wire: s.conn.wire}
@@ -164,12 +188,52 @@ func (k *walk) original(s state, c located[*clusterv3.Cluster], host string) (*P
 			p := s.end(Depends, 0, "the connection goes to the address that the client's DNS gives for "+stripPort(host)+"; say which with --address")
 			return p, nil
 		}
-		to := fmt.Sprintf("%s:%d", stripPort(host), s.conn.dest.Port())
-		return s.leave(to, s.outside(to, nil)), nil
+		to := stripPort(host)
+		return s.leave(to, s.outside(fmt.Sprintf("%s:%d", to, s.conn.dest.Port()), nil)), nil
 	}
 	m := member{address: s.conn.dest.Addr().String(), port: s.conn.dest.Port(), weight: 1}
-	k.place(&m)
+	if k.place(&m); m.class == "" {
+		if svc, ok, err := k.serviceAt(&s); ok || err != nil {
+			return k.behind(s, svc, c, host, err)
+		}
+	}
 	return k.connect(s, c, &group{members: []member{m}}, false, host)
+}
+
+// serviceAt finds the service whose address a connection was dialed to: the node sends it on to one of its endpoints.
+func (k *walk) serviceAt(s *state) (located[*clusterv3.Cluster], bool, error) {
+	prefix := fmt.Sprintf("outbound|%d||", s.conn.dest.Port())
+	for _, name := range slices.Sorted(maps.Keys(s.v.byName[bundle.ClusterType])) {
+		fqdn, ok := strings.CutPrefix(name, prefix)
+		if !ok {
+			continue
+		}
+		one := *s
+		one.service = serviceOf(s.v.byName[bundle.ClusterType][name])
+		if k.addressOf(&one, fqdn, s.conn.dest.Port()) == s.conn.dest.Addr() {
+			return s.v.cluster(name)
+		}
+	}
+	return located[*clusterv3.Cluster]{}, false, nil
+}
+
+// behind goes on at the endpoints of a service, with the TLS of the cluster that sent the connection to its address.
+func (k *walk) behind(s state, svc, via located[*clusterv3.Cluster], host string, err error) (*Path, error) {
+	if err != nil {
+		return nil, err
+	}
+	ms, late, err := k.members(s, svc)
+	if err != nil {
+		return nil, err
+	}
+	if len(ms) == 0 && svc.msg.GetType() == clusterv3.Cluster_ORIGINAL_DST {
+		return s.end(Depends, 0, "the node picks one of the endpoints of "+clusterText(svc.msg.GetName())+", which the bundle does not know; say which with --address"), nil
+	}
+	if len(ms) == 0 {
+		return s.end(Failed, 0, "no endpoint is behind "+clusterText(svc.msg.GetName())), nil
+	}
+	s.add(Step{Kind: "host", Name: s.conn.dest.Addr().String(), Text: "is the address of " + clusterText(svc.msg.GetName()) + ": the node picks one of its endpoints", Origins: trim(originsAt(svc.res, ""))})
+	return k.spread(s, located[*clusterv3.Cluster]{msg: &clusterv3.Cluster{Name: via.msg.GetName(), TransportSocket: via.msg.GetTransportSocket()}, res: via.res}, ms, late, host)
 }
 
 // forwardOriginal is a connection that no proxy of the client touches.
@@ -181,10 +245,13 @@ func (k *walk) forwardOriginal(s state, why string) (*Path, error) {
 		k.place(&m)
 	}
 	if m.class == "" {
-		to := addressText(s.conn.dest)
+		to := "where the client's DNS says"
+		if s.conn.dest.Addr().IsValid() {
+			to = s.conn.dest.Addr().String()
+		}
 		return s.leave(to, s.outside(to, nil)), nil
 	}
-	return k.deliver(s, nil, m, nil)
+	return k.deliver(s, nil, m, "", nil)
 }
 
 // fromOutside is a client without a proxy that knows the endpoints of a service and calls them directly.
@@ -196,7 +263,7 @@ func (k *walk) fromOutside(s state, t target) (*Path, error) {
 	if a := s.conn.dest.Addr(); a.IsValid() {
 		m := member{address: a.String(), port: t.port, weight: 1}
 		if k.place(&m); m.class != "" {
-			return k.deliver(s, nil, m, nil)
+			return k.deliver(s, nil, m, "", nil)
 		}
 	}
 	for _, class := range k.w.b.Classes {

@@ -123,6 +123,9 @@ func (k *walk) start(t target) state {
 		if s.call.HTTP {
 			l.alpn = []string{"h2", "http/1.1"}
 		}
+		if len(k.req.ALPN) > 0 {
+			l.alpn = k.req.ALPN
+		}
 		if k.req.Identity != "" {
 			l.cert, l.ids = true, []string{k.req.Identity}
 		}

@@ -1,0 +1,192 @@
+package trace
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// ParseCall reads a request as it stands in a test: METHOD URL from CLIENT, then -H NAME=VALUE, --claims JSON,
+// --identity ID, --alpn LIST, --source-ip IP or --address IP, quoted as in a shell. METHOD may be left out.
+func ParseCall(line string) (Request, error) {
+	words, err := splitWords(line)
+	if err != nil {
+		return Request{}, err
+	}
+	r := Request{Headers: map[string][]string{}, Tokens: map[string]Token{}}
+	if len(words) > 0 && !strings.Contains(words[0], "://") {
+		r.Method, words = words[0], words[1:]
+	}
+	if len(words) < 3 || words[1] != "from" {
+		return r, fmt.Errorf("%q is no call: write [METHOD] URL from CLIENT", line)
+	}
+	r.URL, r.From, words = words[0], words[2], words[3:]
+	for len(words) > 0 {
+		if len(words) == 1 {
+			return r, fmt.Errorf("%s has no value", words[0])
+		}
+		if err := r.option(words[0], words[1]); err != nil {
+			return r, err
+		}
+		words = words[2:]
+	}
+	return r, nil
+}
+
+func (r *Request) option(name, value string) error {
+	switch name {
+	case "-H", "--header":
+		return r.AddHeader(value)
+	case "--claims":
+		return r.AddClaims(value)
+	case "--identity":
+		r.Identity = value
+	case "--alpn":
+		r.ALPN = strings.Split(value, ",")
+	case "--source-ip", "--address":
+		ip, err := netip.ParseAddr(value)
+		if err != nil {
+			return fmt.Errorf("%s %s is no IP address", name, value)
+		}
+		if name == "--address" {
+			r.Address = ip
+		} else {
+			r.Source = ip
+		}
+	default:
+		return fmt.Errorf("%q is no option of a call", name)
+	}
+	return nil
+}
+
+// AddHeader adds a header written NAME=VALUE or NAME: VALUE.
+func (r *Request) AddHeader(s string) error {
+	i := strings.IndexAny(s, "=:")
+	if i <= 0 {
+		return fmt.Errorf("header %q: write NAME=VALUE", s)
+	}
+	name := strings.ToLower(strings.TrimSpace(s[:i]))
+	if r.Headers == nil {
+		r.Headers = map[string][]string{}
+	}
+	r.Headers[name] = append(r.Headers[name], strings.TrimSpace(s[i+1:]))
+	return nil
+}
+
+// AddClaims gives the request a bearer token with claims, written as JSON.
+func (r *Request) AddClaims(s string) error {
+	var claims map[string]any
+	if err := json.Unmarshal([]byte(s), &claims); err != nil {
+		return fmt.Errorf("claims are a JSON object: %w", err)
+	}
+	text, t, err := ClaimsToken(claims)
+	if err == nil {
+		r.AddToken(text, t)
+	}
+	return err
+}
+
+// AddToken gives the request a bearer token.
+func (r *Request) AddToken(text string, t Token) {
+	if r.Tokens == nil {
+		r.Tokens = map[string]Token{}
+	}
+	r.Tokens[text] = t
+	if r.Headers["authorization"] == nil {
+		if r.Headers == nil {
+			r.Headers = map[string][]string{}
+		}
+		r.Headers["authorization"] = []string{"Bearer " + text}
+	}
+}
+
+// splitWords splits a line at spaces outside of quotes.
+func splitWords(line string) ([]string, error) {
+	var out []string
+	var word strings.Builder
+	quote, started := byte(0), false
+	for i := range len(line) {
+		c := line[i]
+		switch {
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote != 0:
+			word.WriteByte(c)
+		case c == '\'' || c == '"':
+			quote, started = c, true
+		case c == ' ' || c == '\t':
+			if started {
+				out = append(out, word.String())
+				word.Reset()
+				started = false
+			}
+		default:
+			started = true
+			word.WriteByte(c)
+		}
+	}
+	if quote != 0 {
+		return nil, errors.New("a quote is not closed")
+	}
+	if started {
+		out = append(out, word.String())
+	}
+	return out, nil
+}
+
+// Lines says what happens to a request in few lines: what routes, faults and policies of the input did, then each end.
+// It leaves out what every request has, so that a change of a default changes few of them.
+func (r *Result) Lines() []string {
+	var out []string
+	add := func(s string) {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	for _, s := range r.Path.AllSteps() {
+		if t := brief(s); t != "" {
+			add(t + place(s.Origins))
+		}
+	}
+	for _, l := range r.Path.Leaves() {
+		head := ""
+		if len(l.When) > 0 {
+			head = strings.Join(l.When, ", ") + ": "
+			if l.Chance > 0 {
+				head = percentText(l.Chance) + " " + head
+			}
+		}
+		out = append(out, head+l.Outcome.head()+": "+l.Outcome.Text+place(l.Outcome.Origins))
+	}
+	return out
+}
+
+// brief is a step in one line, "" when it is one that every request has.
+func brief(s Step) string {
+	switch s.Kind {
+	case "route":
+		if len(s.Origins) == 0 {
+			return "" // the way into an application
+		}
+		out := "route: " + s.Text
+		for _, n := range s.Notes {
+			if !strings.Contains(n, " retries on ") {
+				out += "; " + n
+			}
+		}
+		return out
+	case "endpoint":
+		if strings.HasPrefix(s.Text, "mutual TLS of the mesh") {
+			return ""
+		}
+		return "endpoint: " + s.Name + ", " + s.Text
+	case "rbac", "jwt":
+		return s.Kind + ": " + strings.Join(append([]string{s.Name + ": " + s.Text}, s.Notes...), "; ")
+	case "fault", "cors", "mirror", "ext_authz", "filter":
+		return s.Kind + ": " + s.Text
+	}
+	return ""
+}
