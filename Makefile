@@ -11,8 +11,8 @@ endif
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-build: ## bin/meshc
-	go build -trimpath -o bin/meshc ./cmd/meshc
+build: ## bin/meshc, one static file
+	CGO_ENABLED=0 go build -trimpath -o bin/meshc ./cmd/meshc
 
 tools: ## the Envoy that tests and demo run, into .cache/
 	@.ci/tools

@@ -134,13 +134,14 @@ func (b *inbound) chains(p *inboundPort) []*chain {
 	return out
 }
 
-// serverALPN is what the server side offers. In a chain chosen by markers, the markers have to be in it, since Envoy
-// picks from its own list; a plain client falls back to the protocols behind them.
+// serverALPN is what the server side offers. The chain was chosen by what the client offers, whatever is agreed on.
+// Never istio-peer-exchange: an istio-proxy client that agrees on it writes its metadata before the first byte of the
+// application, and stock Envoy has no filter that would read it.
 func (b *inbound) serverALPN(k kind) []string {
 	if k.http {
 		return []string{"h2", "http/1.1"}
 	}
-	return []string{"istio-peer-exchange", "h2", "http/1.1"}
+	return []string{"istio", "h2", "http/1.1"}
 }
 
 func (b *inbound) manager(p *inboundPort) manager {

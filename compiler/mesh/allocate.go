@@ -55,7 +55,7 @@ func (m *Mesh) allocate() diag.List {
 			continue
 		}
 		if len(byHost) >= allocatable {
-			findings.Add(s.Object.Finding(diag.Error, "MESHC1241", fmt.Sprintf("no virtual address is left for %s: %d hosts have one", s.Hostname, allocatable),
+			findings.Add(s.Object.Finding(diag.Error, "MESHC1247", fmt.Sprintf("no virtual address is left for %s: %d hosts have one", s.Hostname, allocatable),
 				"write spec.addresses, or set the label "+labelAllocate+": \"false\"", "spec", "hosts"))
 			return findings
 		}
@@ -66,7 +66,7 @@ func (m *Mesh) allocate() diag.List {
 			n = n%allocatable + 1
 		}
 		if first := owner[wanted]; first != nil {
-			d := s.Object.Finding(diag.Info, "MESHC1240", fmt.Sprintf("the virtual address of %s would be that of %s, so it takes the next one, %s, which moves if the other host goes", s.Hostname, first.Hostname, virtualAddresses(n)[0]),
+			d := s.Object.Finding(diag.Info, "MESHC1246", fmt.Sprintf("the virtual address of %s would be that of %s, so it takes the next one, %s, which moves if the other host goes", s.Hostname, first.Hostname, virtualAddresses(n)[0]),
 				"write spec.addresses to pin the address", "spec", "hosts")
 			d.Related = []diag.Related{{Pos: first.Object.Pos("spec", "hosts"), Object: first.Object.Ref(), Message: "the other host"}}
 			findings.Add(d)

@@ -59,6 +59,7 @@ func (m *Mesh) resolve(objects []*schema.Object) diag.List {
 	findings.Add(m.linkDestinationRules(objects)...)
 	m.closeIndex()
 	findings.Add(m.check()...)
+	findings.Add(notCompiled(objects)...)
 	return findings
 }
 

@@ -1,0 +1,29 @@
+package mesh
+
+import (
+	networking "istio.io/api/networking/v1alpha3"
+
+	extensions "istio.io/api/extensions/v1alpha1"
+
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/schema"
+)
+
+// notCompiled reports the objects that are read, checked, and then lead to nothing in a bundle. An extension is often
+// there to protect something, so leaving one out is an error; with leniency it is a warning.
+func notCompiled(objects []*schema.Object) diag.List {
+	var findings diag.List
+	for _, o := range objects {
+		what := ""
+		switch o.Spec.(type) {
+		case *networking.EnvoyFilter:
+			what = "its patches are"
+		case *extensions.WasmPlugin, *extensions.TrafficExtension:
+			what = "its filter is"
+		default:
+			continue
+		}
+		findings.Add(o.Finding(diag.Error, "MESHC1222", o.Kind+" is not compiled yet: "+what+" not in the bundle", "Remove it, or set severity MESHC1222 to warning if the mesh is right without it.", "kind"))
+	}
+	return findings
+}
