@@ -88,12 +88,12 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 
 // lowered is what lower made of the scopes and the classes.
 type loweredSets struct {
-	scopes  map[*mesh.Scope][]*envoy.Resource
+	scopes  map[*mesh.Scope][]*envoy.Group
 	classes map[*mesh.Class][]*envoy.Resource
 }
 
 func newLoweredSets() *loweredSets {
-	return &loweredSets{scopes: map[*mesh.Scope][]*envoy.Resource{}, classes: map[*mesh.Class][]*envoy.Resource{}}
+	return &loweredSets{scopes: map[*mesh.Scope][]*envoy.Group{}, classes: map[*mesh.Class][]*envoy.Resource{}}
 }
 
 // lower lowers each scope and each class of a mesh once, side by side. Findings come in the order of the classes.
@@ -108,6 +108,7 @@ func (out *loweredSets) lower(ctx context.Context, m *mesh.Mesh, classes []*mesh
 		}
 	}
 	type part struct {
+		groups    []*envoy.Group
 		resources []*envoy.Resource
 		findings  diag.List
 	}
@@ -116,7 +117,7 @@ func (out *loweredSets) lower(ctx context.Context, m *mesh.Mesh, classes []*mesh
 	group.SetLimit(workers(opts))
 	for i, s := range scopes {
 		group.Go(func() error {
-			scopeParts[i].resources, scopeParts[i].findings = low.Scope(s)
+			scopeParts[i].groups, scopeParts[i].findings = low.Scope(s)
 			return ctx.Err()
 		})
 	}
@@ -130,7 +131,7 @@ func (out *loweredSets) lower(ctx context.Context, m *mesh.Mesh, classes []*mesh
 		return nil, err
 	}
 	for i, s := range scopes {
-		out.scopes[s] = scopeParts[i].resources
+		out.scopes[s] = scopeParts[i].groups
 		findings.Add(scopeParts[i].findings...)
 	}
 	for i, c := range classes {

@@ -14,7 +14,7 @@ import (
 
 // seal marshals each resource once and hands classes, with the sets they share, to the bundle.
 func seal(in *input, low *loweredSets, opts Options) (*bundle.Bundle, error) {
-	conv := &converter{resources: map[*envoy.Resource]*bundle.Resource{}, sets: map[*mesh.Scope]*bundle.Set{}, low: low}
+	conv := &converter{resources: map[*envoy.Resource]*bundle.Resource{}, sets: map[*envoy.Group]*bundle.Set{}, low: low}
 	read := in.clusters[0].read
 	out := bundle.Input{Compiler: opts.Version, EnvoyMin: EnvoyMin, Source: bundle.SourceInfo{Revision: read.Revision, Dirty: read.Dirty}}
 	for _, c := range in.clusters {
@@ -52,7 +52,7 @@ func (conv *converter) cluster(in *clusterInput, out *bundle.Input) error {
 
 type converter struct {
 	resources map[*envoy.Resource]*bundle.Resource
-	sets      map[*mesh.Scope]*bundle.Set
+	sets      map[*envoy.Group]*bundle.Set
 	low       *loweredSets
 }
 
@@ -66,34 +66,24 @@ func (c *converter) class(k *mesh.Class) (bundle.Class, error) {
 			out.ServiceAccounts = append(out.ServiceAccounts, w.ServiceAccount)
 		}
 	}
-	shared := c.sets[k.Scope]
-	if shared == nil {
-		set, err := c.set(c.low.scopes[k.Scope])
-		if err != nil {
-			return out, err
+	for _, g := range c.low.scopes[k.Scope] {
+		if c.sets[g] == nil {
+			set, err := c.set(g.Resources)
+			if err != nil {
+				return out, err
+			}
+			c.sets[g] = set
 		}
-		shared = set
-		c.sets[k.Scope] = set
+		out.Sets = append(out.Sets, c.sets[g])
 	}
-	own, err := c.set(c.low.classes[k])
-	out.Sets = []*bundle.Set{shared, own}
+	own, err := c.set(envoy.NewGroup(c.low.classes[k]).Resources)
+	out.Sets = append(out.Sets, own)
 	return out, err
 }
 
-// set converts resources; of several with one type and name the first stays, as in istiod.
 func (c *converter) set(rs []*envoy.Resource) (*bundle.Set, error) {
-	type key struct {
-		t    envoy.Type
-		name string
-	}
-	seen := make(map[key]bool, len(rs))
 	s := &bundle.Set{Resources: make([]*bundle.Resource, 0, len(rs))}
 	for _, r := range rs {
-		if k := (key{r.Type, r.Name}); seen[k] {
-			continue
-		} else {
-			seen[k] = true
-		}
 		b, err := c.resource(r)
 		if err != nil {
 			return nil, err

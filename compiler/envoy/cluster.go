@@ -33,23 +33,40 @@ type ClusterInputs struct {
 	Cluster  string // of the client, when the host is cluster-local
 }
 
-// ClusterInputsFor reduces a scope to what the clusters of one of its services depend on.
-func ClusterInputsFor(env *ClusterEnv, s *mesh.Scope, svc *mesh.Service) ClusterInputs {
-	in := ClusterInputs{Env: env, Service: svc, Rule: s.DestinationRule(svc), Gateway: s.Gateway}
+// clientFacts says what about a client changes the clusters of a service.
+type clientFacts struct {
+	locality, labels, cluster bool
+}
+
+func clientFactsFor(env *ClusterEnv, s *mesh.Scope, svc *mesh.Service) clientFacts {
+	f := clientFacts{cluster: env.clusterLocal(svc.Hostname)}
+	f.locality, f.labels = localitySensitive(env.Mesh, s.DestinationRule(svc), svc)
+	return f
+}
+
+// client reduces a scope to the facts that matter.
+func (env *ClusterEnv) client(s *mesh.Scope, f clientFacts) ClusterInputs {
+	in := ClusterInputs{Env: env, Gateway: s.Gateway}
 	if len(env.gateways) > 0 {
 		in.Network = env.networkOfClient(s)
 	}
 	in.View = s.Proxy.GetProxyMetadata()[mesh.MetadataNetworkView]
-	if env.clusterLocal(svc.Hostname) {
+	if f.cluster {
 		in.Cluster = s.Cluster
 	}
-	byLocality, byLabels := localitySensitive(env.Mesh, in.Rule, svc)
-	if byLocality {
+	if f.locality {
 		in.Locality = s.Locality
 	}
-	if byLabels {
+	if f.labels {
 		in.Labels = packLabels(topologyLabels(s.Labels, s.Locality, env.networkOfClient(s), s.Cluster, ""))
 	}
+	return in
+}
+
+// ClusterInputsFor reduces a scope to what the clusters of one of its services depend on.
+func ClusterInputsFor(env *ClusterEnv, s *mesh.Scope, svc *mesh.Service) ClusterInputs {
+	in := env.client(s, clientFactsFor(env, s, svc))
+	in.Service, in.Rule = svc, s.DestinationRule(svc)
 	return in
 }
 

@@ -11,7 +11,8 @@ import (
 )
 
 // Lowering lowers the scopes and classes of one mesh. What several of them share is lowered once: clusters are kept by
-// everything they depend on, virtual hosts likewise. It is safe for concurrent use.
+// everything they depend on, virtual hosts likewise, and scopes that see the same get the same groups of resources. It
+// is safe for concurrent use.
 type Lowering struct {
 	env    *ClusterEnv
 	routes *Memo
@@ -19,6 +20,9 @@ type Lowering struct {
 	mu       sync.Mutex
 	clusters map[ClusterInputs]*clusterEntry
 	system   map[bool][]*Resource
+	reaches  map[*mesh.View]*reach
+	groups   map[clusterGroupKey]*clusterGroup
+	sides    map[scopeKey]*outboundSide
 }
 
 type clusterEntry struct {
@@ -31,7 +35,8 @@ type clusterEntry struct {
 func NewLowering(m *mesh.Mesh) (*Lowering, diag.List) {
 	env, findings := NewClusterEnv(m)
 	findings.Add(serverFindings(m)...)
-	l := &Lowering{env: env, routes: new(Memo), clusters: map[ClusterInputs]*clusterEntry{}}
+	l := &Lowering{env: env, routes: new(Memo), clusters: map[ClusterInputs]*clusterEntry{}, reaches: map[*mesh.View]*reach{},
+		groups: map[clusterGroupKey]*clusterGroup{}, sides: map[scopeKey]*outboundSide{}}
 	l.system = map[bool][]*Resource{true: SystemClusters(m, true), false: SystemClusters(m, false)}
 	return l, findings
 }
@@ -49,24 +54,17 @@ func (l *Lowering) cluster(in ClusterInputs) ([]*Resource, diag.List) {
 }
 
 // Scope lowers what all classes of a scope share: clusters and their endpoints, and for sidecars the outbound listeners
-// and routes.
-func (l *Lowering) Scope(s *mesh.Scope) ([]*Resource, diag.List) {
-	out := append([]*Resource(nil), l.system[s.Gateway]...)
-	var findings diag.List
-	for _, svc := range s.Services {
-		rs, f := l.cluster(ClusterInputsFor(l.env, s, svc))
-		out = append(out, rs...)
-		findings.Add(f...)
-	}
+// and routes. The groups differ in the types of their resources. Findings about what scopes share come with one of them.
+func (l *Lowering) Scope(s *mesh.Scope) ([]*Group, diag.List) {
+	clusters, findings := l.clusterGroup(s)
 	if s.Gateway {
-		return out, findings
+		return []*Group{clusters}, findings
 	}
-	listeners, keys, f := OutboundListeners(s)
-	out = append(out, listeners...)
+	side, f := l.outbound(s)
 	findings.Add(f...)
-	routes, f := l.routes.OutboundRoutes(s, keys)
+	routes, f := side.routesFor(s.Namespace)
 	findings.Add(f...)
-	return append(out, routes...), findings
+	return []*Group{clusters, side.listeners, routes}, findings
 }
 
 // Class lowers what one class has to itself: the inbound side of a sidecar, or the servers of a gateway.

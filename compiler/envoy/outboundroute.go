@@ -24,20 +24,42 @@ func OutboundRoutes(s *mesh.Scope, keys []RouteKey) ([]*Resource, diag.List) {
 func (m *Memo) OutboundRoutes(s *mesh.Scope, keys []RouteKey) ([]*Resource, diag.List) {
 	var out []*Resource
 	var diags diag.List
-	indexes := map[*mesh.EgressListener]*hostIndex{}
-	for _, k := range keys {
-		if k.Listener == nil {
-			continue
+	for _, t := range m.tables(s, keys) {
+		own, f := t.in(s.Namespace)
+		if own == nil {
+			own = t.resources
 		}
-		x := indexes[k.Listener]
-		if x == nil {
-			x = newHostIndex(k.Listener)
-			indexes[k.Listener] = x
-		}
-		o := &outboundConfig{memo: m, scope: s, key: k, index: x, diags: &diags}
-		out = append(out, o.resources()...)
+		out = append(out, own...)
+		diags.Add(t.findings...)
+		diags.Add(f...)
 	}
+	diags.Sort()
 	return out, diags
+}
+
+// tables builds the route configurations as a scope in no namespace would have them.
+func (m *Memo) tables(s *mesh.Scope, keys []RouteKey) []*routeTable {
+	var out []*routeTable
+	for _, k := range keys {
+		if k.Listener != nil {
+			out = append(out, (&outboundConfig{memo: m, scope: s, key: k, index: m.hostIndex(k.Listener)}).table())
+		}
+	}
+	return out
+}
+
+func (m *Memo) hostIndex(l *mesh.EgressListener) *hostIndex {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	x := m.indexes[l]
+	if x == nil {
+		x = newHostIndex(l)
+		if m.indexes == nil {
+			m.indexes = map[*mesh.EgressListener]*hostIndex{}
+		}
+		m.indexes[l] = x
+	}
+	return x
 }
 
 // hostIndex finds the VirtualServices that may speak for a service.
@@ -46,10 +68,14 @@ type hostIndex struct {
 	exact    map[string][]*mesh.VirtualService // in precedence order
 	wildcard map[string]*mesh.VirtualService   // "*.example.com": the first of them
 	aliases  map[string][]string               // host -> ExternalName services that stand for it
+	services map[string][]*mesh.Service        // by host
 }
 
 func newHostIndex(l *mesh.EgressListener) *hostIndex {
-	x := &hostIndex{listener: l, exact: map[string][]*mesh.VirtualService{}, wildcard: map[string]*mesh.VirtualService{}, aliases: map[string][]string{}}
+	x := &hostIndex{listener: l, exact: map[string][]*mesh.VirtualService{}, wildcard: map[string]*mesh.VirtualService{}, aliases: map[string][]string{}, services: map[string][]*mesh.Service{}}
+	for _, svc := range l.Services {
+		x.services[svc.Hostname] = append(x.services[svc.Hostname], svc)
+	}
 	for _, vs := range l.VirtualServices {
 		for _, h := range vs.Spec.GetHosts() {
 			if !strings.HasPrefix(h, "*") {
@@ -115,7 +141,9 @@ type outboundConfig struct {
 	scope *mesh.Scope
 	key   RouteKey
 	index *hostIndex
-	diags *diag.List
+	diags diag.List
+
+	namespace string // of the caller; "": none
 
 	services map[string]*mesh.Service // that have the port, by host
 	plans    []hostPlan
@@ -133,7 +161,8 @@ type hostPlan struct {
 
 func (p hostPlan) name() string { return bracket(p.host) + ":" + strconv.Itoa(int(p.port)) }
 
-func (o *outboundConfig) resources() []*Resource {
+// table plans and builds the configuration.
+func (o *outboundConfig) table() *routeTable {
 	o.collect()
 	o.done = map[string]bool{}
 	vss := o.index.listener.VirtualServices
@@ -158,10 +187,11 @@ func (o *outboundConfig) resources() []*Resource {
 // collect finds the services on the port.
 func (o *outboundConfig) collect() {
 	o.services = map[string]*mesh.Service{}
-	for _, svc := range o.key.Listener.Services {
-		if o.key.Host != "" && svc.Hostname != o.key.Host {
-			continue
-		}
+	list := o.key.Listener.Services
+	if o.key.Host != "" {
+		list = o.index.services[o.key.Host]
+	}
+	for _, svc := range list {
 		if o.key.Port == 0 || slices.ContainsFunc(svc.Ports, func(p *mesh.Port) bool { return p.Number == o.key.Port }) {
 			o.services[svc.Hostname] = svc
 		}
@@ -205,7 +235,7 @@ func (o *outboundConfig) planVirtualService(vs *mesh.VirtualService) {
 	}
 	for _, port := range slices.Sorted(maps.Keys(byPort)) {
 		rs := &routeScope{scope: o.scope, port: port, allPorts: o.key.Port == 0, gateways: []string{meshGateway}}
-		set := o.memo.virtualServiceRoutes(rs, vs, o.diags)
+		set := o.memo.virtualServiceRoutes(rs, vs, &o.diags)
 		if len(set.routes) == 0 {
 			continue
 		}
@@ -252,34 +282,43 @@ func (o *outboundConfig) plan(p hostPlan) {
 }
 
 // build settles the domains of all planned hosts and makes the resources.
-func (o *outboundConfig) build() []*Resource {
-	out := []*Resource{o.memo.shell(shellKey{name: o.key.Name, ignorePort: o.key.Port != 0})}
-	names := &domainSet{taken: map[string]bool{}, fqdns: map[string]bool{}}
+func (o *outboundConfig) build() *routeTable {
+	t := &routeTable{config: o, names: &domainSet{taken: map[string]bool{}, fqdns: map[string]bool{}}, near: map[string][]int{}}
+	t.resources = []*Resource{o.memo.shell(shellKey{name: o.key.Name, ignorePort: o.key.Port != 0})}
 	for _, p := range o.plans {
 		if p.svc != nil {
-			names.fqdns[p.host] = true
+			t.names.fqdns[p.host] = true
 		}
 	}
 	if o.key.Port == 0 {
 		// The plain names belong to port 80; the others are told apart by their port.
 		slices.SortStableFunc(o.plans, func(a, b hostPlan) int { return cmp.Compare(b2i(a.port != 80), b2i(b.port != 80)) })
 	}
-	for _, p := range o.plans {
-		domains := o.domains(p, names)
-		if len(domains) == 0 {
-			o.reportShadowed(p)
-			continue
+	for i := range o.plans {
+		p := &o.plans[i]
+		h := tableHost{plan: p}
+		all, short := o.domains(*p)
+		if h.asked, h.domains = all, all; o.key.Host == "" {
+			h.domains = t.names.take(all, short)
+			t.settleNear(p, len(t.hosts))
 		}
-		if p.routes == nil {
-			p.routes = o.memo.serviceRoutes(o.scope, p.svc, plannedPort(p.svc, p.port))
+		if len(h.domains) == 0 {
+			o.reportShadowed(*p)
+		} else {
+			if p.routes == nil {
+				p.routes = o.memo.serviceRoutes(o.scope, p.svc, plannedPort(p.svc, p.port))
+			}
+			h.resource = o.host(p.name(), h.domains, p.routes)
+			t.resources = append(t.resources, h.resource)
 		}
-		out = append(out, o.host(p.name(), domains, p.routes))
+		t.hosts = append(t.hosts, h)
 	}
 	if o.key.Host == "" {
-		out = append(out, o.catchAll())
+		t.resources = append(t.resources, o.catchAll())
 	}
-	slices.SortStableFunc(out[1:], func(a, b *Resource) int { return cmp.Compare(a.Name, b.Name) })
-	return out
+	slices.SortStableFunc(t.resources[1:], func(a, b *Resource) int { return cmp.Compare(a.Name, b.Name) })
+	t.findings = o.diags
+	return t
 }
 
 func b2i(b bool) int {
@@ -294,18 +333,19 @@ func plannedPort(svc *mesh.Service, number uint32) *mesh.Port {
 	return svc.Ports[i] // planned ports come from the service
 }
 
-func (o *outboundConfig) domains(p hostPlan, names *domainSet) []string {
+// domains are the names that a virtual host asks for, and which of them are short forms.
+func (o *outboundConfig) domains(p hostPlan) (domains, short []string) {
 	if o.key.Host != "" {
-		return []string{"*"} // the listener has one service: whoever comes means it
+		return []string{"*"}, nil // the listener has one service: whoever comes means it
 	}
-	domains, short := []string{bracket(p.host)}, []string(nil)
+	domains = []string{bracket(p.host)}
 	if p.svc != nil {
-		domains, short = serviceDomains(p.svc, o.index.aliases[p.host], o.scope.Namespace, o.scope.Mesh.Domain)
+		domains, short = serviceDomains(p.svc, o.index.aliases[p.host], o.namespace, o.scope.Mesh.Domain)
 	}
 	if o.key.Port == 0 {
 		domains = withPort(domains, p.port)
 	}
-	return names.take(domains, short)
+	return domains, short
 }
 
 func (o *outboundConfig) host(name string, domains []string, set *routeSet) *Resource {

@@ -26,6 +26,9 @@ type Memo struct {
 	hosts  map[hostKey]*Resource
 	shells map[shellKey]*Resource
 	deps   map[*mesh.VirtualService]*routeInputs
+
+	callers map[*mesh.EgressListener][]caller
+	indexes map[*mesh.EgressListener]*hostIndex
 }
 
 // routesKey is everything that the routes of a virtual host depend on. A VirtualService leaves service and host empty

@@ -60,17 +60,28 @@ func hostNames(host, namespace, domain string) (names, short []string) {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return names, nil
 	}
-	svc := strings.Index(host, ".svc.")
-	if svc > 0 && host[svc+len(".svc."):] == domain {
-		if dot := strings.IndexByte(host, '.'); dot+1 <= svc {
-			if host[dot+1:svc] == namespace {
-				short = append(short, host[:dot])
-			}
-			short = append(short, host[:svc]+".svc", host[:svc])
+	if name, own, ok := inCluster(host, domain); ok {
+		if own == namespace && own != "" {
+			short = append(short, name)
 		}
+		svc := len(name) + 1 + len(own)
+		short = append(short, host[:svc]+".svc", host[:svc])
 	}
 	names = append(names, host+".")
 	return append(names, short...), short
+}
+
+// inCluster takes the host name of a Kubernetes service apart.
+func inCluster(host, domain string) (name, namespace string, ok bool) {
+	svc := strings.Index(host, ".svc.")
+	if svc <= 0 || host[svc+len(".svc."):] != domain {
+		return "", "", false
+	}
+	dot := strings.IndexByte(host, '.')
+	if dot+1 > svc {
+		return "", "", false
+	}
+	return host[:dot], host[dot+1 : svc], true
 }
 
 // bracket writes an IPv6 address as an authority does.
