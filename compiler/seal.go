@@ -102,6 +102,7 @@ func (c *converter) resource(r *envoy.Resource) (*bundle.Resource, error) {
 		return nil, fmt.Errorf("resource %s %s: %w", r.Type.URL(), strconv.Quote(r.Name), err)
 	}
 	b := &bundle.Resource{Type: r.Type.URL(), Name: r.Name, Bytes: data}
+	b.Origins = make([]bundle.Origin, 0, len(r.Origins))
 	for _, o := range r.Origins {
 		b.Origins = append(b.Origins, bundle.Origin{
 			At: o.At, File: o.Pos.File, Line: o.Pos.Line, Column: o.Pos.Column, Kind: o.Object.Kind, Namespace: o.Object.Namespace, Name: o.Object.Name, Field: o.Field,

@@ -112,21 +112,24 @@ func (s *sealer) collect(classes []Class) error {
 	return nil
 }
 
-// order sorts the resources, folds equal ones into one, and numbers them.
+// order sorts the resources, folds equal ones into one, and numbers them. The origins of equal ones are merged at once:
+// every class may have the same inbound cluster.
 func (s *sealer) order() {
 	slices.SortStableFunc(s.resources, compareResources)
 	out := make([]*Resource, 0, len(s.resources))
-	for _, r := range s.resources {
-		if n := len(out); n > 0 && compareResources(out[n-1], r) == 0 {
-			s.canonical[r] = out[n-1]
-			out[n-1].Origins = mergeOrigins(out[n-1].Origins, r.Origins)
-			continue
+	for i := 0; i < len(s.resources); {
+		c := *s.resources[i] // numbers differ from bundle to bundle: a resource may be sealed into many
+		j := i + 1
+		for j < len(s.resources) && compareResources(&c, s.resources[j]) == 0 {
+			j++
 		}
-		c := *r // numbers differ from bundle to bundle: a resource may be sealed into many
-		c.Origins = mergeOrigins(nil, r.Origins)
+		c.Origins = mergeOrigins(s.resources[i:j])
 		c.index = int32(len(out))
-		s.canonical[r] = &c
+		for _, r := range s.resources[i:j] {
+			s.canonical[r] = &c
+		}
 		out = append(out, &c)
+		i = j
 	}
 	s.resources = out
 }
@@ -235,12 +238,20 @@ func compareOrigins(a, b Origin) int {
 		cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Field, b.Field))
 }
 
-// mergeOrigins joins two lists, without repeats. The order is that of At and place, so that it depends on no order of work.
-func mergeOrigins(a, b []Origin) []Origin {
-	if len(a)+len(b) == 0 {
+// mergeOrigins joins the origins of equal resources, without repeats. The order is that of At and place, so that it
+// depends on no order of work.
+func mergeOrigins(equal []*Resource) []Origin {
+	n := 0
+	for _, r := range equal {
+		n += len(r.Origins)
+	}
+	if n == 0 {
 		return nil
 	}
-	out := append(slices.Clone(a), b...)
+	out := make([]Origin, 0, n)
+	for _, r := range equal {
+		out = append(out, r.Origins...)
+	}
 	slices.SortFunc(out, compareOrigins)
 	return slices.Compact(out)
 }
