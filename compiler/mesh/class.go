@@ -29,12 +29,12 @@ type Selector struct {
 
 // selectorSet collects the distinct selectors of the mesh and matches workloads against them.
 type selectorSet struct {
-	cluster     string
-	all         map[string]*Selector
-	byNamespace map[string][]*Selector
-	addresses   map[string]*Selector
-	localities  map[string]*Selector
-	networks    map[string]*Selector
+	cluster    string
+	all        map[string]*Selector
+	byLabels   selecting[*Selector]
+	addresses  map[string]*Selector
+	localities map[string]*Selector
+	networks   map[string]*Selector
 }
 
 func labelKey(labels map[string]string) string {
@@ -64,7 +64,7 @@ func (s *selectorSet) labels(namespace string, labels map[string]string) {
 	if s.all[id] == nil {
 		x := &Selector{ID: id, Cluster: s.cluster, Namespace: namespace, Labels: labels}
 		s.all[id] = x
-		s.byNamespace[namespace] = append(s.byNamespace[namespace], x)
+		s.byLabels.add(namespace, labels, x)
 	}
 }
 
@@ -79,10 +79,8 @@ func (s *selectorSet) address(namespace, address string) {
 func (s *selectorSet) match(w *Workload) []string {
 	var out []string
 	for _, ns := range [2]string{w.Namespace, ""} {
-		for _, x := range s.byNamespace[ns] {
-			if subset(x.Labels, w.Labels) {
-				out = append(out, x.ID)
-			}
+		for _, x := range s.byLabels.matching(ns, w.Labels) {
+			out = append(out, x.ID)
 		}
 	}
 	for _, a := range w.Addresses {
@@ -118,7 +116,7 @@ func (m *Mesh) scoped(o *schema.Object) string {
 
 // collectSelectors gathers everything that any object selects proxies by.
 func (m *Mesh) collectSelectors() *selectorSet {
-	s := &selectorSet{cluster: m.Cluster, all: map[string]*Selector{}, byNamespace: map[string][]*Selector{}, addresses: map[string]*Selector{}, localities: map[string]*Selector{}, networks: map[string]*Selector{}}
+	s := &selectorSet{cluster: m.Cluster, all: map[string]*Selector{}, addresses: map[string]*Selector{}, localities: map[string]*Selector{}, networks: map[string]*Selector{}}
 	if id := clusterSelector + m.Cluster; m.Cluster != "" {
 		s.all[id] = &Selector{ID: id, Cluster: m.Cluster}
 	}
@@ -349,10 +347,12 @@ func (m *Mesh) servesGateway(w *Workload) bool {
 // the Deployments it is about. Each selector that no declared workload of its namespace matches implies one with just
 // those labels, each namespace without workloads one without labels, each static endpoint address of the mesh one VM.
 func (m *Mesh) impliedWorkloads(selectors *selectorSet) []*Workload {
-	declared := map[string][]*Workload{}
+	declared := map[string]bool{} // namespaces
+	byLabels := labelled[*Workload]{}
 	known := map[string]bool{}
 	for _, w := range m.Workloads {
-		declared[w.Namespace] = append(declared[w.Namespace], w)
+		declared[w.Namespace] = true
+		byLabels.add(w.Namespace, w.Labels, w)
 		for _, a := range w.Addresses {
 			known[a] = true
 		}
@@ -380,14 +380,14 @@ func (m *Mesh) impliedWorkloads(selectors *selectorSet) []*Workload {
 			continue
 		}
 		for _, ns := range m.selectorNamespaces(x) {
-			if !slices.ContainsFunc(declared[ns], func(w *Workload) bool { return subset(x.Labels, w.Labels) }) {
+			if len(byLabels.matching(ns, x.Labels)) == 0 {
 				byNamespace[ns] = append(byNamespace[ns], x.Labels)
 				add(ns, x.Labels, "")
 			}
 		}
 	}
 	for _, ns := range sortedKeys(m.Namespaces) {
-		if len(declared[ns]) > 0 {
+		if declared[ns] {
 			continue
 		}
 		byNamespace[ns] = append(byNamespace[ns], nil)

@@ -109,13 +109,18 @@ func sliceHealth(e *discoveryv1.Endpoint, s *Service) Health {
 	return Unhealthy
 }
 
-func (m *Mesh) podByAddress(namespace, address string) *pod {
-	for _, p := range m.index.podsByNamespace[namespace] {
-		if slices.Contains(p.workload.Addresses, address) {
-			return p
+func (x *index) addPod(p *pod) {
+	x.pods[p.object.Namespace+"/"+p.object.Name] = p
+	x.podsByLabel.add(p.object.Namespace, p.workload.Labels, p)
+	for _, a := range p.workload.Addresses {
+		if key := p.object.Namespace + "/" + a; x.podsByAddress[key] == nil {
+			x.podsByAddress[key] = p
 		}
 	}
-	return nil
+}
+
+func (m *Mesh) podByAddress(namespace, address string) *pod {
+	return m.index.podsByAddress[namespace+"/"+address]
 }
 
 func (m *Mesh) podEndpoint(p *pod, address string, port uint32) *Endpoint {
@@ -149,8 +154,8 @@ func (m *Mesh) selectedEndpoints(s *Service, pods bool) {
 		return
 	}
 	if pods {
-		for _, p := range m.index.podsByNamespace[s.Namespace] {
-			if !subset(s.Selector, p.workload.Labels) || len(p.workload.Addresses) == 0 || p.spec.Status.Phase == corev1.PodSucceeded || p.spec.Status.Phase == corev1.PodFailed {
+		for _, p := range m.index.podsByLabel.matching(s.Namespace, s.Selector) {
+			if len(p.workload.Addresses) == 0 || p.spec.Status.Phase == corev1.PodSucceeded || p.spec.Status.Phase == corev1.PodFailed {
 				continue
 			}
 			for _, port := range s.Ports {
@@ -166,11 +171,8 @@ func (m *Mesh) selectedEndpoints(s *Service, pods bool) {
 			}
 		}
 	}
-	for _, w := range m.Workloads {
-		e, ok := w.Object.Spec.(*networking.WorkloadEntry)
-		if !ok || w.Namespace != s.Namespace || !subset(s.Selector, w.Labels) {
-			continue
-		}
+	for _, w := range m.index.entries.matching(s.Namespace, s.Selector) {
+		e := w.Object.Spec.(*networking.WorkloadEntry)
 		for _, port := range s.Ports {
 			m.addEntryEndpoint(s, port, e, w.Labels, w)
 		}

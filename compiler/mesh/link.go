@@ -93,7 +93,7 @@ func (m *Mesh) closeIndex() {
 	}
 	for _, s := range m.Services {
 		if len(s.Selector) > 0 {
-			m.index.selecting[s.Namespace] = append(m.index.selecting[s.Namespace], s)
+			m.index.selecting.add(s.Namespace, s.Selector, s)
 		}
 	}
 	m.index.addresses = m.linkAddresses()

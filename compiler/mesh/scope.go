@@ -13,30 +13,32 @@ import (
 // index holds the look-up tables of link and scope. It is filled while linking and only read afterwards, except by the
 // single goroutine that builds classes.
 type index struct {
-	services        map[string][]*Service // by hostname, oldest first
-	pods            map[string]*pod       // by namespace/name
-	podsByNamespace map[string][]*pod
-	rules           map[string][]*DestinationRule           // by namespace/host
-	ruleHosts       map[string][]string                     // hosts with a rule, by namespace, most specific first
-	gateways        map[string]*Gateway                     // by namespace/name
-	byGateway       map[string][]*VirtualService            // by gateway name, oldest first
-	visible         map[string][]*VirtualService            // memo of visibleVirtualServices
-	seen            map[string][]*Service                   // memo of servicesVisibleTo
-	selecting       map[string][]*Service                   // services with a selector, by namespace
-	addresses       map[string][]addressTarget              // by endpoint address
-	proxies         map[proxyLayers]*meshconfig.ProxyConfig // memo of settleProxyConfig
-	allocated       map[string][]string                     // virtual addresses, by namespace/host
-	captured        map[*Service]*Service                   // memo of captured
-	first           *schema.Object                          // of the input, where a namespace has none
-	anyObject       map[string]*schema.Object               // one object of each namespace, to point at
-	sharing         *sharing
+	services      map[string][]*Service // by hostname, oldest first
+	pods          map[string]*pod       // by namespace/name
+	podsByLabel   labelled[*pod]
+	podsByAddress map[string]*pod                         // by namespace/address, the first
+	entries       labelled[*Workload]                     // of WorkloadEntries
+	rules         map[string][]*DestinationRule           // by namespace/host
+	ruleHosts     map[string][]string                     // hosts with a rule, by namespace, most specific first
+	gateways      map[string]*Gateway                     // by namespace/name
+	byGateway     map[string][]*VirtualService            // by gateway name, oldest first
+	visible       map[string][]*VirtualService            // memo of visibleVirtualServices
+	seen          map[string][]*Service                   // memo of servicesVisibleTo
+	selecting     selecting[*Service]                     // services with a selector
+	addresses     map[string][]addressTarget              // by endpoint address
+	proxies       map[proxyLayers]*meshconfig.ProxyConfig // memo of settleProxyConfig
+	allocated     map[string][]string                     // virtual addresses, by namespace/host
+	captured      map[*Service]*Service                   // memo of captured
+	first         *schema.Object                          // of the input, where a namespace has none
+	anyObject     map[string]*schema.Object               // one object of each namespace, to point at
+	sharing       *sharing
 }
 
 func newIndex() *index {
 	return &index{
-		services: map[string][]*Service{}, pods: map[string]*pod{}, podsByNamespace: map[string][]*pod{},
+		services: map[string][]*Service{}, pods: map[string]*pod{}, podsByLabel: labelled[*pod]{}, podsByAddress: map[string]*pod{}, entries: labelled[*Workload]{},
 		rules: map[string][]*DestinationRule{}, ruleHosts: map[string][]string{}, gateways: map[string]*Gateway{},
-		byGateway: map[string][]*VirtualService{}, visible: map[string][]*VirtualService{}, seen: map[string][]*Service{}, selecting: map[string][]*Service{},
+		byGateway: map[string][]*VirtualService{}, visible: map[string][]*VirtualService{}, seen: map[string][]*Service{},
 		proxies: map[proxyLayers]*meshconfig.ProxyConfig{}, allocated: map[string][]string{}, captured: map[*Service]*Service{}, anyObject: map[string]*schema.Object{}, sharing: newSharing(),
 	}
 }

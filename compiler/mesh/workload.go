@@ -153,8 +153,7 @@ func (m *Mesh) linkWorkloads(objects []*schema.Object) {
 				w.Locality = nodeLocality(n)
 			}
 			m.Workloads = append(m.Workloads, w)
-			m.index.pods[o.Namespace+"/"+o.Name] = &pod{object: o, spec: k, workload: w}
-			m.index.podsByNamespace[o.Namespace] = append(m.index.podsByNamespace[o.Namespace], m.index.pods[o.Namespace+"/"+o.Name])
+			m.index.addPod(&pod{object: o, spec: k, workload: w})
 		case *appsv1.Deployment:
 			m.addTemplate(o, &k.Spec.Template)
 		case *appsv1.StatefulSet:
@@ -162,7 +161,9 @@ func (m *Mesh) linkWorkloads(objects []*schema.Object) {
 		case *appsv1.DaemonSet:
 			m.addTemplate(o, &k.Spec.Template)
 		case *networking.WorkloadEntry:
-			m.Workloads = append(m.Workloads, m.entryWorkload(o, k))
+			w := m.entryWorkload(o, k)
+			m.Workloads = append(m.Workloads, w)
+			m.index.entries.add(w.Namespace, w.Labels, w)
 		case *networking.WorkloadGroup:
 			w := m.entryWorkload(o, k.GetTemplate())
 			for key, v := range k.GetMetadata().GetLabels() {

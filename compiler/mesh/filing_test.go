@@ -1,0 +1,49 @@
+package mesh
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"testing"
+)
+
+// TestFilingIsMatching compares both look-ups with a walk over everything.
+func TestFilingIsMatching(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	random := func(least int) map[string]string {
+		out := map[string]string{}
+		for len(out) < least || r.IntN(3) > 0 {
+			out[string(rune('a'+r.IntN(4)))] = strconv.Itoa(r.IntN(3))
+		}
+		return out
+	}
+	for range 50 {
+		has, asks := labelled[int]{}, &selecting[int]{}
+		var labels, selectors []map[string]string
+		for i := range 40 {
+			labels, selectors = append(labels, random(0)), append(selectors, random(1))
+			has.add("n", labels[i], i)
+			asks.add("n", selectors[i], i)
+		}
+		for i := range 40 {
+			var pods, services []int
+			for j := range 40 {
+				if subset(selectors[i], labels[j]) {
+					pods = append(pods, j)
+				}
+				if subset(selectors[j], labels[i]) {
+					services = append(services, j)
+				}
+			}
+			if got := has.matching("n", selectors[i]); !slices.Equal(got, pods) {
+				t.Fatalf("%v: %v, want %v", selectors[i], got, pods)
+			}
+			if got := asks.matching("n", labels[i]); !slices.Equal(got, services) {
+				t.Fatalf("%v: %v, want %v", labels[i], got, services)
+			}
+			if len(has.matching("other", selectors[i]))+len(asks.matching("other", labels[i])) > 0 {
+				t.Fatal("another namespace matches")
+			}
+		}
+	}
+}
