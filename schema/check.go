@@ -26,10 +26,14 @@ type checker struct {
 	ctx    *cue.Context
 	root   cue.Value
 	defs   map[string]cue.Value
+	seen   int // values that CUE has seen
+
+	outliner outliner
+	valid    map[string]bool // outlines that CUE found valid
 }
 
-func newChecker(s shapes, opts Options) *checker {
-	c := &checker{shapes: s, opts: opts, ctx: cuecontext.New(), defs: map[string]cue.Value{}}
+func newChecker(s shapes, f forms, opts Options) *checker {
+	c := &checker{shapes: s, opts: opts, ctx: cuecontext.New(), defs: map[string]cue.Value{}, outliner: outliner{forms: f}, valid: map[string]bool{}}
 	inst := build.NewContext().NewInstance("schema", nil)
 	names, _ := fs.Glob(files, "*.cue")
 	for _, n := range names {
@@ -85,12 +89,21 @@ func (c *checker) lenient() diag.Severity {
 // validate holds a value against its definition.
 func (c *checker) validate(t *target) diag.List {
 	var out diag.List
-	err := c.definition(t.def).Unify(c.ctx.Encode(t.value)).Validate(cue.Concrete(true))
-	if err != nil {
-		out.Add(c.explain(t, err)...)
+	if outline, ok := c.outliner.outline(t.def, t.value); !ok || !c.valid[outline] {
+		if err := c.verdict(t.def, t.value); err != nil {
+			out.Add(c.explain(t, err)...)
+		} else if ok {
+			c.valid[outline] = true
+		}
 	}
 	c.attributes(t, c.shapes[t.def], t.value, nil, &out)
 	return out
+}
+
+// verdict asks CUE.
+func (c *checker) verdict(def string, value any) error {
+	c.seen++
+	return c.definition(def).Unify(c.ctx.Encode(value)).Validate(cue.Concrete(true))
 }
 
 // explain turns CUE's errors into findings, one for each place.

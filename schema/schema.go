@@ -2,7 +2,8 @@
 //
 // The schemas are CUE, one definition for the spec of each kind of Istio and one, open, for each kind of Kubernetes, in
 // a file named after the kind. Check looks the definition up by apiVersion and kind, encodes the document's plain data,
-// unifies the two and turns what CUE reports into findings at the line of the deepest part that exists. Beside CUE, a
+// unifies the two and turns what CUE reports into findings at the line of the deepest part that exists; documents that
+// differ only in what the definition leaves open are shown to CUE once (outline.go). Beside CUE, a
 // table read from the same files (shape.go) holds what CUE has no cheap word for: @oneof(a,b) on a struct,
 // @unsupported("why") and @ignored("why") on a field, with ",always" and ",warn"; and validate_<kind>.go holds the rules that relate fields. What
 // passes is decoded into the messages of istio.io/api and k8s.io/api. Documents are checked in shards, each with a CUE
@@ -60,7 +61,7 @@ func Kinds() []Kind {
 	return out
 }
 
-// contextLife is how many objects one CUE context serves before it is replaced, because a context keeps what it saw.
+// contextLife is how many values one CUE context serves before it is replaced, because a context keeps what it saw.
 const contextLife = 4000
 
 // Check checks and decodes documents, keeping their order. The map counts documents of kinds that are not compiled.
@@ -69,6 +70,7 @@ func Check(docs []*source.Document, opts Options) ([]*Object, map[string]int, di
 	if err != nil {
 		panic("schema: the embedded definitions do not parse: " + err.Error()) // found by any test of this package
 	}
+	forms := readForms()
 	foreign := map[string]int{}
 	var diags diag.List
 	var ours []*source.Document
@@ -86,10 +88,10 @@ func Check(docs []*source.Document, opts Options) ([]*Object, map[string]int, di
 	var wg sync.WaitGroup
 	for _, s := range shards(len(ours), opts.Workers) {
 		wg.Go(func() {
-			c := newChecker(shapes, opts)
+			c := newChecker(shapes, forms, opts)
 			for i := s[0]; i < s[1]; i++ {
-				if i > s[0] && (i-s[0])%contextLife == 0 {
-					c = newChecker(shapes, opts)
+				if c.seen >= contextLife {
+					c = newChecker(shapes, forms, opts)
 				}
 				objects[i], found[i] = c.check(ours[i])
 			}
