@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/trace"
 )
 
 func newBundle(a *app) *cobra.Command {
@@ -63,10 +64,15 @@ func newBundleXDS(a *app) *cobra.Command {
 
 func newBundleInspect(a *app) *cobra.Command {
 	var output string
+	var access bool
 	c := &cobra.Command{
 		Use:   "inspect BUNDLE",
-		Short: "Print what a bundle holds: classes, resources, sizes, origins",
-		Args:  oneBundle,
+		Short: "Print what a bundle holds: classes, resources, sizes, origins; or who may reach what",
+		Long: `inspect prints what a bundle holds. With --access it lists instead, for each server and port, the mutual TLS mode and
+the rules about who may do what, in the order in which they are asked, with the source line of each.`,
+		Example: `  meshc bundle inspect mesh.bundle
+  meshc bundle inspect mesh.bundle --access`,
+		Args: oneBundle,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if output != "text" && output != "json" {
 				return fmt.Errorf("unknown output format %q: use text or json", output)
@@ -75,6 +81,16 @@ func newBundleInspect(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if access {
+				rows, err := trace.New(b).Access()
+				switch {
+				case err != nil:
+					return err
+				case output == "json":
+					return trace.AccessJSON(a.stdout, rows)
+				}
+				return trace.PrintAccess(a.stdout, rows)
+			}
 			if output == "json" {
 				return b.InspectJSON(a.stdout)
 			}
@@ -82,6 +98,7 @@ func newBundleInspect(a *app) *cobra.Command {
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	c.Flags().BoolVar(&access, "access", false, "who may reach what")
 	return c
 }
 

@@ -150,6 +150,13 @@ func joined[T any](list []T, by string, text func(T) string) string {
 			out = append(out, t)
 		}
 	}
+	if len(out) > 1 {
+		for i, t := range out {
+			if by == " and " && strings.Contains(t, " or ") || by == " or " && strings.Contains(t, " and ") {
+				out[i] = "(" + t + ")"
+			}
+		}
+	}
 	if len(out) > 4 {
 		out = append(out[:4], fmt.Sprintf("%d more", len(out)-4))
 	}
@@ -259,6 +266,9 @@ func stringText(m *matcherv3.StringMatcher) string {
 	case *matcherv3.StringMatcher_Contains:
 		return "*" + p.Contains + "*"
 	case *matcherv3.StringMatcher_SafeRegex:
+		if re := p.SafeRegex.GetRegex(); re == "(?s).+" || re == ".+" {
+			return "any"
+		}
 		return "~" + p.SafeRegex.GetRegex()
 	}
 	return "?"
