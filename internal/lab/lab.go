@@ -301,7 +301,9 @@ func (l *Lab) startEnvoy(m *member, uid uint32, o bootstrap.Options) error {
 	if err := os.WriteFile(file, text, 0o644); err != nil {
 		return err
 	}
-	cmd := exec.Command(l.spec.Envoy, "--config-path", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning", "--drain-time-s", "2",
+	cmd := exec.Command(l.spec.Envoy, "--config-path", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning",
+		// What an old listener or filter chain has open it may finish, and every answer asks the client to connect anew.
+		"--drain-time-s", "45", "--drain-strategy", "immediate",
 		"--file-flush-interval-msec", "100") // of access logs
 	return l.launch(m.ns, m.Name+".envoy", uid, cmd)
 }

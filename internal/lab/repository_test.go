@@ -25,9 +25,18 @@ func (m manifests) write(t *testing.T) string {
 	return m.writeTo(t, t.TempDir())
 }
 
-// writeTo puts the repository into a folder that has been there before.
+// writeTo puts the repository into a folder in place of the one there.
 func (m manifests) writeTo(t *testing.T, dir string) string {
 	t.Helper()
+	old, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range old {
+		if err := os.Remove(f); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for file, text := range m {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -21,12 +21,16 @@ import (
 // storm is a mesh that changes all the time. The host shop is called; what is behind it moves.
 type storm struct {
 	random  *rand.Rand
+	mtls    string   // between proxies
 	backend int      // the service behind shop is called backend-N
 	port    int      // its port
 	target  int      // the port of its pods
 	subsets []string // of its DestinationRule, and with a share of the traffic each
 	rules   []rule   // before the route of everything else
 	pods    int      // how many of the pods serve, besides the first
+	limits  int      // of the connection pool
+	bare    bool     // inside the mesh there is no VirtualService for shop
+	logs    bool     // proxies write an access log: all listeners change
 }
 
 // rule leads requests to one path or with one header to a subset.
@@ -36,14 +40,14 @@ type rule struct {
 
 const stormPods = 6 // the first two with proxies
 
-func newStorm(seed uint64) *storm {
-	return &storm{random: rand.New(rand.NewPCG(seed, 0)), port: 80, target: 8080, subsets: []string{"v1"}, pods: 4}
+func newStorm(seed uint64, mtls string) *storm {
+	return &storm{mtls: mtls, random: rand.New(rand.NewPCG(seed, 0)), port: 80, target: 8080, subsets: []string{"v1"}, pods: 4}
 }
 
 // change makes one random change and says which.
 func (s *storm) change() string {
 	for {
-		switch s.random.IntN(7) {
+		switch s.random.IntN(10) {
 		case 0: // subset added
 			if free := slices.DeleteFunc([]string{"v1", "v2"}, func(v string) bool { return slices.Contains(s.subsets, v) }); len(free) > 0 {
 				s.subsets = append(s.subsets, free[0])
@@ -78,13 +82,26 @@ func (s *storm) change() string {
 		case 6:
 			s.pods = 1 + (s.pods+s.random.IntN(stormPods-2))%(stormPods-1)
 			return fmt.Sprint("pods that serve: 1 and ", s.pods, " more")
+		case 7:
+			s.limits++
+			return "connection pool changed"
+		case 8:
+			s.bare = !s.bare
+			return fmt.Sprint("VirtualService there: ", !s.bare)
+		case 9:
+			s.logs = !s.logs
+			return fmt.Sprint("access log: ", s.logs)
 		}
 	}
 }
 
 // manifests writes the state down.
 func (s *storm) manifests() manifests {
-	m := meshOf("enableTracing: false")
+	log := "\"\""
+	if s.logs {
+		log = "/dev/stdout"
+	}
+	m := meshWith(s.mtls, "accessLogFile: "+log)
 	backend := fmt.Sprint("backend-", s.backend)
 	m.pod("sidecar", "client", "app: client", "10.9.0.9", "http:8080")
 	m.pod("gateway", "ingress", "istio: ingress, app: ingress", "10.9.0.1")
@@ -116,22 +133,28 @@ kind: DestinationRule
 metadata: {name: backend, namespace: lab}
 spec:
   host: %s
+  trafficPolicy: {connectionPool: {tcp: {maxConnections: %d}}}
   subsets:
-%s`, backend, subsets)
+%s`, backend, 1000+s.limits, subsets)
 	http := ""
 	for _, r := range s.rules {
 		http += fmt.Sprintf("  - match: [%s]\n    route: [{destination: {host: %s, subset: %s, port: {number: %d}}}]\n", r.match, backend, r.subset, s.port)
 	}
-	m.add("storm.yaml", `
+	for host, gateway := range map[string]string{"shop.lab.svc.cluster.local": "mesh", "shop.example.com": "front"} {
+		if s.bare && gateway == "mesh" {
+			continue
+		}
+		m.add("storm-"+gateway+".yaml", `
 apiVersion: networking.istio.io/v1
 kind: VirtualService
-metadata: {name: shop, namespace: lab}
+metadata: {name: shop-%s, namespace: lab}
 spec:
-  hosts: [shop.lab.svc.cluster.local, shop.example.com]
-  gateways: [mesh, front]
+  hosts: [%s]
+  gateways: [%s]
   http:
 %s  - route:
-%s`, http, weights)
+%s`, gateway, host, gateway, http, weights)
+	}
 	m.add("gateway.yaml", `
 apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -211,27 +234,31 @@ func (p *pacer) at(change string) {
 }
 
 // A thousand requests per second, through fifty random changes of everything behind the host they ask for.
-func TestStormDelta(t *testing.T) { testStorm(t, false, 50) }
+func TestStormDelta(t *testing.T) { testStorm(t, false, "DISABLE", 50) }
 
-func TestStormStateOfTheWorld(t *testing.T) { testStorm(t, true, 15) }
+// The same over state-of-the-world ADS and with identities, some changes long.
+func TestStormStateOfTheWorld(t *testing.T) { testStorm(t, true, "PERMISSIVE", 15) }
 
-func testStorm(t *testing.T, sotw bool, changes int) {
+func testStorm(t *testing.T, sotw bool, mtls string, changes int) {
 	require(t)
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("MESHC_LAB_SEED"); s != "" {
 		seed, _ = strconv.ParseUint(s, 10, 64)
 	}
 	t.Logf("MESHC_LAB_SEED=%d repeats these changes", seed)
-	s := newStorm(seed)
+	s := newStorm(seed, mtls)
+	p := newPKI(t)
+	p.issue("lab/default", labIdentity)
 	dir := t.TempDir()
 	l := run(t, Spec{Source: s.manifests().writeTo(t, dir), StateOfTheWorld: sotw, Visitors: map[string]netip.Addr{"visitor": netip.MustParseAddr("203.0.113.9")},
-		ServeFlags: []string{"--grace", "300ms"}}) // so that clusters do go in between
+		ServeFlags: []string{"--grace", "300ms", // so that clusters do go in between
+			"--secrets", p.dir, "--insecure-secrets-without-tls"}})
 	began := time.Now()
-	p := startPacer(t, l, 1000)
+	load := startPacer(t, l, 1000)
 	var log []string
 	for range changes {
 		what := s.change()
-		p.at(what)
+		load.at(what)
 		log = append(log, time.Now().Format("15:04:05.000 ")+what)
 		if err := l.Apply(context.Background(), s.manifests().writeTo(t, dir)); err != nil {
 			t.Fatal(err)
@@ -239,11 +266,11 @@ func testStorm(t *testing.T, sotw bool, changes int) {
 		time.Sleep(time.Duration(s.random.IntN(400)) * time.Millisecond)
 	}
 	time.Sleep(time.Second)
-	p.stop.Store(true)
-	p.done.Wait()
-	t.Logf("%d requests in %v, %d changes", p.sent.Load(), time.Since(began).Round(time.Millisecond), changes)
-	if len(p.failed) > 0 {
-		t.Errorf("%d requests failed:\n%s\nchanges:\n%s", len(p.failed), strings.Join(p.failed[:min(len(p.failed), 20)], "\n"), strings.Join(log, "\n"))
+	load.stop.Store(true)
+	load.done.Wait()
+	t.Logf("%d requests in %v, %d changes", load.sent.Load(), time.Since(began).Round(time.Millisecond), changes)
+	if len(load.failed) > 0 {
+		t.Errorf("%d requests failed:\n%s\nchanges:\n%s", len(load.failed), strings.Join(load.failed[:min(len(load.failed), 20)], "\n"), strings.Join(log, "\n"))
 	}
 	s.arrived(t, l)
 }
@@ -262,7 +289,10 @@ func (s *storm) arrived(t *testing.T, l *Lab) {
 				return fmt.Errorf("cluster %s: want it %t", name, slices.Contains(s.subsets, v))
 			}
 		}
-		r := ask(t, l, Request{URL: "http://shop/"})
+		r, err := l.Send(context.Background(), "visitor", Request{URL: "http://10.9.0.1:8080/", Host: "shop.example.com"})
+		if err != nil {
+			return err
+		}
 		if want := strconv.Itoa(s.target); r.Echo.Port != want {
 			return fmt.Errorf("answered at port %s, want %s", r.Echo.Port, want)
 		}
