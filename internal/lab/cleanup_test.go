@@ -23,7 +23,7 @@ func TestSideBySide(t *testing.T) {
 		l := &Lab{spec: built(t, Spec{}), members: map[string]*member{}, repo: &repository{}}
 		t.Cleanup(func() { l.Close() })
 		var err error
-		if l.dir, err = stateDir(); err != nil {
+		if l.dir, err = StateDir(); err != nil {
 			t.Fatal(err)
 		}
 		if err := l.tools(context.Background()); err != nil {
@@ -85,7 +85,7 @@ func TestCrash(t *testing.T) {
 		}
 		return nil
 	})
-	next, err := stateDir()
+	next, err := StateDir()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestCrash(t *testing.T) {
 
 // crash starts a part of a lab and waits to be killed.
 func crash(t *testing.T) {
-	dir, err := stateDir()
+	dir, err := StateDir()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func TestInterception(t *testing.T) {
 	l := &Lab{spec: built(t, Spec{}), members: map[string]*member{}, repo: &repository{}}
 	t.Cleanup(func() { l.Close() })
 	var err error
-	if l.dir, err = stateDir(); err != nil {
+	if l.dir, err = StateDir(); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.tools(ctx); err != nil {

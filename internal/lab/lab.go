@@ -97,7 +97,7 @@ func Start(ctx context.Context, spec Spec) (*Lab, error) {
 }
 
 func (l *Lab) start(ctx context.Context) (err error) {
-	if l.dir, err = stateDir(); err != nil {
+	if l.dir, err = StateDir(); err != nil {
 		return err
 	}
 	if err := l.tools(ctx); err != nil {

@@ -25,7 +25,7 @@ func StartLoopback(ctx context.Context, spec Spec) (*Lab, error) {
 }
 
 func (l *Lab) startLoopback(ctx context.Context) (err error) {
-	if l.dir, err = stateDir(); err != nil {
+	if l.dir, err = StateDir(); err != nil {
 		return err
 	}
 	if err := l.tools(ctx); err != nil {

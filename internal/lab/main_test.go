@@ -31,7 +31,7 @@ func built(t *testing.T, spec Spec) Spec {
 	t.Helper()
 	programs.once.Do(func() {
 		p := &programs
-		if p.dir, p.err = stateDir(); p.err != nil {
+		if p.dir, p.err = StateDir(); p.err != nil {
 			return
 		}
 		if p.meshc = os.Getenv("MESHC"); p.meshc == "" {

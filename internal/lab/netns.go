@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -51,8 +52,28 @@ func newNamespace(name string) (*namespace, error) {
 	if err := <-ready; err != nil {
 		return nil, err
 	}
-	return n, n.run("ip", "link", "set", "lo", "up")
+	if err := n.run("ip", "link", "set", "lo", "up"); err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
 }
+
+// probe tries what a lab needs of the kernel: root in a container may lack the right to it.
+var probe = sync.OnceValue(func() error {
+	n, err := newNamespace("probe")
+	if err != nil {
+		return fmt.Errorf("no network namespaces here: %w", err)
+	}
+	defer n.close()
+	if err := n.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth1"); err != nil {
+		return fmt.Errorf("no virtual links here: %w", err)
+	}
+	if err := intercept(n); err != nil {
+		return fmt.Errorf("no redirection of connections here: %w", err)
+	}
+	return nil
+})
 
 // do runs a function on the namespace's own thread; processes started by it live there. The nil namespace is the
 // host's.

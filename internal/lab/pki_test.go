@@ -31,7 +31,7 @@ type pki struct {
 
 func newPKI(t *testing.T) *pki {
 	t.Helper()
-	dir, err := stateDir()
+	dir, err := StateDir()
 	if err != nil {
 		t.Fatal(err)
 	}

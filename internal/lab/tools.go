@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,7 +32,7 @@ func Unavailable() error {
 	if _, err := FindEnvoy(); err != nil {
 		return err
 	}
-	return nil
+	return probe()
 }
 
 // FindEnvoy finds the proxy: the variable ENVOY, then the folder .cache of the project, then PATH.
@@ -67,18 +68,7 @@ func shared(program, dir string) (string, error) {
 	if abs, err = filepath.EvalSymlinks(abs); err != nil {
 		return "", err
 	}
-	open := true
-	for p := abs; ; p = filepath.Dir(p) {
-		i, err := os.Stat(p)
-		if err != nil {
-			return "", err
-		}
-		open = open && i.Mode()&0o001 != 0
-		if p == filepath.Dir(p) {
-			break
-		}
-	}
-	if open {
+	if reachable(abs) {
 		return abs, nil
 	}
 	src, err := os.Open(abs)
@@ -95,6 +85,18 @@ func shared(program, dir string) (string, error) {
 		return "", err
 	}
 	return dst.Name(), dst.Close()
+}
+
+// reachable tells whether every user may enter a folder, or run a program, by its absolute path.
+func reachable(path string) bool {
+	for p := path; ; p = filepath.Dir(p) {
+		if i, err := os.Stat(p); err != nil || i.Mode()&0o001 == 0 {
+			return false
+		}
+		if p == filepath.Dir(p) {
+			return true
+		}
+	}
 }
 
 // moduleRoot is the folder of go.mod, seen from the working directory.
@@ -132,10 +134,14 @@ func Build(ctx context.Context, pkg, into string) (string, error) {
 
 const statePrefix = "meshc-lab-"
 
-// stateDir makes the folder of one lab, named after the process that owns it, and removes those of dead processes.
-// Nothing else of a crashed lab is left: its namespaces and processes end with it.
-func stateDir() (string, error) {
-	old, _ := filepath.Glob(filepath.Join(os.TempDir(), statePrefix+"*"))
+// StateDir makes a folder for one run, named after the process that owns it, and removes those of dead processes:
+// nothing else of a crashed lab is left, since its namespaces and processes end with it.
+func StateDir() (string, error) {
+	parent := os.TempDir()
+	if i := slices.IndexFunc([]string{parent, "/tmp", "/var/tmp"}, reachable); i > 0 { // a folder of one user's own
+		parent = []string{parent, "/tmp", "/var/tmp"}[i]
+	}
+	old, _ := filepath.Glob(filepath.Join(parent, statePrefix+"*"))
 	for _, d := range old {
 		owner, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(d), statePrefix), "-")
 		pid, err := strconv.Atoi(owner)
@@ -143,7 +149,7 @@ func stateDir() (string, error) {
 			os.RemoveAll(d)
 		}
 	}
-	dir, err := os.MkdirTemp("", statePrefix+strconv.Itoa(os.Getpid())+"-")
+	dir, err := os.MkdirTemp(parent, statePrefix+strconv.Itoa(os.Getpid())+"-")
 	if err != nil {
 		return "", err
 	}

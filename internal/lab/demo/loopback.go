@@ -19,13 +19,13 @@ type loopback struct {
 }
 
 func startLoopback(ctx context.Context, _, repo string) (mesh, error) {
-	ports, err := lab.FreePorts(1)
+	ports, err := lab.FreePorts(2) // of the gateway and of all applications: other demos may run, and 9080 may be taken
 	if err != nil {
 		return nil, err
 	}
 	err = lab.Rewrite(repo,
 		"10.8.", "127.8.", // every address of 127.0.0.0/8 is this machine
-		"targetPort: 8080", "targetPort: "+ports[0], "port: 8080", "port: "+ports[0])
+		"targetPort: 8080", "targetPort: "+ports[0], "port: 8080", "port: "+ports[0], "9080", ports[1])
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ type mesh interface {
 }
 
 func demo(ctx context.Context, out io.Writer) error {
-	work, err := os.MkdirTemp("", "meshc-demo-")
+	work, err := lab.StateDir()
 	if err != nil {
 		return err
 	}
