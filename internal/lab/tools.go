@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -169,16 +170,22 @@ func tail(file string) string {
 	return string(b)
 }
 
-// FreePorts returns ports of the loopback interface that nobody listens on.
+// FreePorts returns ports that nobody listens on, at any address. They are below the range that the kernel gives to
+// outgoing connections, so that none of those takes one before it is used.
 func FreePorts(n int) ([]string, error) {
+	const lowest, highest = 10000, 32000
 	var ports []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for try := 0; len(ports) < n; try++ {
+		p := strconv.Itoa(lowest + rand.IntN(highest-lowest))
+		l, err := net.Listen("tcp", ":"+p)
 		if err != nil {
-			return nil, err
+			if try > 1000 {
+				return nil, fmt.Errorf("no free port between %d and %d: %w", lowest, highest, err)
+			}
+			continue
 		}
 		defer l.Close() // held until all are found, so that they differ
-		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+		ports = append(ports, p)
 	}
 	return ports, nil
 }

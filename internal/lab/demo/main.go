@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,7 +27,7 @@ import (
 const host = "bookinfo.example.com"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if err := demo(ctx, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -41,6 +42,7 @@ type mesh interface {
 	get(ctx context.Context, host, path string, headers map[string]string) (*lab.Response, error)
 	apply(ctx context.Context) error
 	pushed() []string // what was sent to proxies since the last call
+	refused() error   // what proxies did not accept
 	close() error
 }
 
@@ -69,7 +71,8 @@ func demo(ctx context.Context, out io.Writer) error {
 	t := &table{tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)}
 	t.row("what", "requests", "answered", "reviews v1", "v2", "v3", "remark")
 	if err := story(ctx, m, repo, t); err != nil {
-		return err
+		t.Flush()
+		return errors.Join(err, m.refused())
 	}
 	return t.Flush()
 }
@@ -87,6 +90,9 @@ func story(ctx context.Context, m mesh, repo string, t *table) error {
 	}
 	t.result(everyone, "gateway -> "+everyone.path)
 	t.result(testers, "gateway -> "+testers.path)
+	if everyone.failed+testers.failed > 0 || everyone.versions["v1"] != 100 {
+		return fmt.Errorf("not every request was answered as routed: of %d requests %d failed, the last: %s%s", everyone.requests+testers.requests, everyone.failed+testers.failed, everyone.last, testers.last)
+	}
 	for _, c := range []struct{ host, path, why string }{{host, "/admin", "path without a route"}, {"other.example.com", "/productpage", "unknown host"}} {
 		r, err := m.get(ctx, c.host, c.path, nil)
 		if err != nil {
@@ -96,9 +102,6 @@ func story(ctx context.Context, m mesh, repo string, t *table) error {
 		if r.Status != 404 {
 			return fmt.Errorf("%s%s was answered with %d", c.host, c.path, r.Status)
 		}
-	}
-	if everyone.failed+testers.failed > 0 || everyone.versions["v1"] != 100 {
-		return fmt.Errorf("not every request was answered as routed: %v %v %v", everyone, testers, everyone.last)
 	}
 	return change(ctx, m, repo, t)
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -66,6 +67,13 @@ func summary(pushes []lab.Push) []string {
 		out = append(out, fmt.Sprintf("%s to %d proxies", what, count[what]))
 	}
 	return out
+}
+
+func (n *namespaces) refused() (err error) {
+	for _, r := range n.lab.Rejections() {
+		err = errors.Join(err, fmt.Errorf("proxy %s refused %s: %s", r.Node, r.Type, r.Message))
+	}
+	return err
 }
 
 func (n *namespaces) close() error {
