@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	git "github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -28,6 +30,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"code":     code,
 			"truncate": truncate,
+			"alter":    alter,
+			"commit":   commit,
 			"located":  located,
 			"nothing":  nothing,
 		},
@@ -78,6 +82,26 @@ func located(ts *testscript.TestScript, neg bool, args []string) {
 func truncate(ts *testscript.TestScript, _ bool, args []string) {
 	b := ts.ReadFile(args[0])
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b[:len(b)/2]), 0o644))
+}
+
+// alter FILE OLD NEW replaces the first OLD in a file, which has to be there.
+func alter(ts *testscript.TestScript, _ bool, args []string) {
+	b := ts.ReadFile(args[0])
+	if !strings.Contains(b, args[1]) {
+		ts.Fatalf("%s does not hold %q", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(b, args[1], args[2], 1)), 0o644))
+}
+
+// commit DIR makes a Git repository of a folder, with all that is in it as one commit.
+func commit(ts *testscript.TestScript, _ bool, args []string) {
+	repo, err := git.PlainInit(ts.MkAbs(args[0]), false)
+	ts.Check(err)
+	tree, err := repo.Worktree()
+	ts.Check(err)
+	ts.Check(tree.AddGlob("."))
+	_, err = tree.Commit("all", &git.CommitOptions{Author: &object.Signature{Name: "a", Email: "a@example.com"}})
+	ts.Check(err)
 }
 
 // nothing PATH… wants that nothing is there, and no left-over of an unfinished write beside it.
