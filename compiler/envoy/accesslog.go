@@ -27,6 +27,14 @@ const (
 // accessLogs lowers Telemetry.accessLogging of all layers (mesh, namespace, workload) to loggers. Without any, the
 // default providers of MeshConfig count, and without those accessLogFile and enableEnvoyAccessLogService.
 func accessLogs(m *mesh.Mesh, layers []*mesh.Telemetry, of side) (*Logs, diag.List) {
+	out, found := chosenLogs(m, layers, of)
+	if m.Config.GetDisableEnvoyListenerLog() {
+		out.Listener = nil
+	}
+	return out, found
+}
+
+func chosenLogs(m *mesh.Mesh, layers []*mesh.Telemetry, of side) (*Logs, diag.List) {
 	var found diag.List
 	out := &Logs{}
 	chosen, decided := chooseLoggers(m.Config, layers, of, &found)

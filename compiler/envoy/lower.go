@@ -73,10 +73,14 @@ func (l *Lowering) Class(c *mesh.Class) ([]*Resource, diag.List) {
 		clusters, findings := InboundClusters(c.Inbound)
 		listener, f := InboundListener(c.Inbound)
 		findings.Add(f...)
-		return slices.Concat(clusters, JWKSClusters(c.Inbound), listener), findings
+		own, f := ProxyClusters(c.Inbound)
+		findings.Add(f...)
+		return slices.Concat(clusters, JWKSClusters(c.Inbound), own, listener), findings
 	}
 	out, findings := GatewayListeners(c)
-	out = append(out, JWKSClusters(c.Inbound)...)
+	own, f := ProxyClusters(c.Inbound)
+	findings.Add(f...)
+	out = slices.Concat(out, JWKSClusters(c.Inbound), own)
 	routes, f := l.routes.GatewayRoutes(c)
 	findings.Add(f...)
 	out = append(out, routes...)

@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	meshconfig "istio.io/api/mesh/v1alpha1"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
@@ -11,9 +12,17 @@ import (
 // CodeIneffectiveTLS is reported for a field of ServerTLSSettings that nothing reads beside the others.
 const CodeIneffectiveTLS = "MESHC1503"
 
+// codeDynamicDNS is reported for the outbound traffic policy that resolves any host.
+const codeDynamicDNS = "MESHC1449"
+
 // serverFindings reports, once for each Gateway and Sidecar, fields that have no effect where they stand.
 func serverFindings(m *mesh.Mesh) diag.List {
 	var out diag.List
+	if m.Config.GetOutboundTrafficPolicy().GetMode() == meshconfig.MeshConfig_OutboundTrafficPolicy_ALLOW_ANY_DYNAMIC_DNS {
+		out.Add(diag.Diagnostic{Code: codeDynamicDNS, Severity: diag.Error, Field: "mesh: outboundTrafficPolicy.mode",
+			Message: "outboundTrafficPolicy mode ALLOW_ANY_DYNAMIC_DNS is not supported: hosts that no service declares are called at the address their name resolved to for the client, as under ALLOW_ANY",
+			Help:    "use ALLOW_ANY, or a ServiceEntry with a wildcard host and resolution DYNAMIC_DNS"})
+	}
 	for _, g := range m.Gateways {
 		for i, s := range g.Spec.GetServers() {
 			out.Add(serverTLSFindings(g.Object, s.GetTls(), "spec", "servers", i, "tls")...)

@@ -77,6 +77,7 @@ func tracing(who traced, proxy *meshconfig.ProxyConfig, layers []*mesh.Telemetry
 			return nil, nil
 		}
 		out.CustomTags = append(out.CustomTags, proxyTags(proxy)...)
+		out.Provider = proxyTracer(proxy)
 		return all, nil
 	}
 	if spec.disabled || spec.provider == "" {

@@ -81,7 +81,7 @@ func linkConfig(objects []*schema.Object) (*meshconfig.MeshConfig, *meshconfig.M
 			if err := decodeStrict(text, read); err != nil {
 				findings.Add(o.Finding(diag.Error, "MESHC1202", "the mesh configuration cannot be read: "+err.Error(), "compare the field with the MeshConfig reference", "data", "mesh"))
 			} else {
-				overlayConfig(cfg, read)
+				overlayConfig(cfg, read, topLevelKeys(text))
 			}
 		}
 		if text := cm.Data["meshNetworks"]; text != "" {
@@ -94,16 +94,31 @@ func linkConfig(objects []*schema.Object) (*meshconfig.MeshConfig, *meshconfig.M
 }
 
 // overlayConfig replaces each top-level field that over sets; defaultConfig goes by mergeProxyConfig.
-func overlayConfig(base, over *meshconfig.MeshConfig) {
+// A field of a plain type that is written out counts even where its value is the one it has when absent.
+func overlayConfig(base, over *meshconfig.MeshConfig, written map[string]bool) {
 	def := mergeProxyConfig(base.DefaultConfig, over.DefaultConfig)
 	b, o := base.ProtoReflect(), over.ProtoReflect()
 	fields := o.Descriptor().Fields()
 	for i := range fields.Len() {
-		if f := fields.Get(i); o.Has(f) {
+		f := fields.Get(i)
+		plain := !f.HasPresence() && !f.IsList() && !f.IsMap()
+		if o.Has(f) || plain && (written[f.JSONName()] || written[string(f.Name())]) {
 			b.Set(f, o.Get(f))
 		}
 	}
 	base.DefaultConfig = def
+}
+
+// topLevelKeys are the fields that the YAML of a message names.
+func topLevelKeys(text string) map[string]bool {
+	var fields map[string]any
+	out := map[string]bool{}
+	if yaml.Unmarshal([]byte(text), &fields) == nil {
+		for k, v := range fields {
+			out[k] = v != nil
+		}
+	}
+	return out
 }
 
 // mergeProxyConfig lays one ProxyConfig over another as Istio does: a field that is set replaces the whole field below,

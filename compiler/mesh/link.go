@@ -33,8 +33,12 @@ func (m *Mesh) read(objects []*schema.Object) ([]*schema.Object, diag.List) {
 	objects = slices.Clone(objects)
 	slices.SortStableFunc(objects, byAge)
 	var findings, f diag.List
-	m.Config, m.Networks, _, f = linkConfig(objects)
+	var from *schema.Object
+	m.Config, m.Networks, from, f = linkConfig(objects)
 	findings.Add(f...)
+	objects, f = discovered(objects, m.Config, from)
+	findings.Add(f...)
+	findings.Add(checkVisibility(m.Config, from)...)
 	m.RootNamespace = firstOf(m.Config.RootNamespace, "istio-system")
 	m.TrustDomain = firstOf(m.Config.TrustDomain, "cluster.local")
 	derived, f := ingressObjects(objects, m.Config, m.RootNamespace)

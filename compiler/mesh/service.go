@@ -126,7 +126,7 @@ func (m *Mesh) serviceEntry(o *schema.Object, e *networking.ServiceEntry) []*Ser
 			Labels: o.Labels, Annotations: o.Annotations,
 			Addresses:       e.Addresses,
 			MeshExternal:    e.Location == networking.ServiceEntry_MESH_EXTERNAL,
-			Visibility:      visibility(e.ExportTo, m.Config.DefaultServiceExportTo, o.Namespace),
+			Visibility:      m.entryVisibility(o, visibility(e.ExportTo, m.Config.DefaultServiceExportTo, o.Namespace)),
 			SubjectAltNames: e.SubjectAltNames,
 			Selector:        e.GetWorkloadSelector().GetLabels(),
 		}
