@@ -4,6 +4,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help build test demo lint bench fuzz golden docs tools clean
 
+# No part of meshc needs C, and Go's own linker is the faster one.
+export CGO_ENABLED := 0
+
 ifdef CI
 export MESHC_REQUIRE_ALL := 1
 endif
