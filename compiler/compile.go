@@ -138,5 +138,6 @@ func (out *loweredSets) lower(ctx context.Context, m *mesh.Mesh, classes []*mesh
 		out.classes[c] = classParts[i].resources
 		findings.Add(classParts[i].findings...)
 	}
+	findings.Add(low.Unused()...)
 	return findings, nil
 }

@@ -14,8 +14,9 @@ import (
 // everything they depend on, virtual hosts likewise, and scopes that see the same get the same groups of resources. It
 // is safe for concurrent use.
 type Lowering struct {
-	env    *ClusterEnv
-	routes *Memo
+	env     *ClusterEnv
+	routes  *Memo
+	patches *patchTable
 
 	mu       sync.Mutex
 	clusters map[ClusterInputs]*clusterEntry
@@ -23,6 +24,7 @@ type Lowering struct {
 	reaches  map[*mesh.View]*reach
 	groups   map[clusterGroupKey]*clusterGroup
 	sides    map[scopeKey]*outboundSide
+	patched  map[patchKey]*patchedGroup
 }
 
 type clusterEntry struct {
@@ -35,7 +37,9 @@ type clusterEntry struct {
 func NewLowering(m *mesh.Mesh) (*Lowering, diag.List) {
 	env, findings := NewClusterEnv(m)
 	findings.Add(serverFindings(m)...)
-	l := &Lowering{env: env, routes: new(Memo), clusters: map[ClusterInputs]*clusterEntry{}, reaches: map[*mesh.View]*reach{},
+	patches, f := readPatches(m.EnvoyFilters)
+	findings.Add(f...)
+	l := &Lowering{env: env, routes: new(Memo), patches: patches, patched: map[patchKey]*patchedGroup{}, clusters: map[ClusterInputs]*clusterEntry{}, reaches: map[*mesh.View]*reach{},
 		groups: map[clusterGroupKey]*clusterGroup{}, sides: map[scopeKey]*outboundSide{}}
 	l.system = map[bool][]*Resource{true: SystemClusters(m, true), false: SystemClusters(m, false)}
 	return l, findings
@@ -54,8 +58,16 @@ func (l *Lowering) cluster(in ClusterInputs) ([]*Resource, diag.List) {
 }
 
 // Scope lowers what all classes of a scope share: clusters and their endpoints, and for sidecars the outbound listeners
-// and routes. The groups differ in the types of their resources. Findings about what scopes share come with one of them.
+// and routes. EnvoyFilters come last. The groups differ in the types of their resources. Findings about what scopes share
+// come with one of them.
 func (l *Lowering) Scope(s *mesh.Scope) ([]*Group, diag.List) {
+	groups, findings := l.scope(s)
+	groups, f := l.patchScope(s, groups)
+	findings.Add(f...)
+	return groups, findings
+}
+
+func (l *Lowering) scope(s *mesh.Scope) ([]*Group, diag.List) {
 	clusters, findings := l.clusterGroup(s)
 	if s.Gateway {
 		return []*Group{clusters}, findings
@@ -67,8 +79,16 @@ func (l *Lowering) Scope(s *mesh.Scope) ([]*Group, diag.List) {
 	return []*Group{clusters, side.listeners, routes}, findings
 }
 
-// Class lowers what one class has to itself: the inbound side of a sidecar, or the servers of a gateway.
+// Class lowers what one class has to itself: the inbound side of a sidecar, or the servers of a gateway. EnvoyFilters
+// come last.
 func (l *Lowering) Class(c *mesh.Class) ([]*Resource, diag.List) {
+	out, findings := l.class(c)
+	out, f := l.patchClass(c, out)
+	findings.Add(f...)
+	return out, findings
+}
+
+func (l *Lowering) class(c *mesh.Class) ([]*Resource, diag.List) {
 	if !c.Gateway {
 		clusters, findings := InboundClusters(c.Inbound)
 		listener, f := InboundListener(c.Inbound)

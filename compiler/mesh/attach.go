@@ -14,6 +14,17 @@ func (m *Mesh) attached(o *schema.Object, selector map[string]string, namespace 
 	return (o.Namespace == namespace || o.Namespace == m.RootNamespace) && subset(selector, labels)
 }
 
+// envoyFiltersFor returns the EnvoyFilters of a workload, by age.
+func (m *Mesh) envoyFiltersFor(namespace string, labels map[string]string) []*EnvoyFilter {
+	var out []*EnvoyFilter
+	for _, f := range m.EnvoyFilters {
+		if len(f.Spec.GetTargetRefs()) == 0 && m.attached(f.Object, f.Spec.GetWorkloadSelector().GetLabels(), namespace, labels) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
 // peerModes is the outcome of all PeerAuthentications for one workload.
 type peerModes struct {
 	mode    MTLSMode

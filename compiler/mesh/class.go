@@ -543,12 +543,16 @@ func (t *scopeTable) get(w *Workload, gateway bool, sidecar *Sidecar) *Scope {
 	for _, x := range telemetries {
 		b.WriteString("|" + x.Object.Namespace + "/" + x.Object.Name)
 	}
+	filters := t.mesh.envoyFiltersFor(w.Namespace, w.Labels)
+	for _, x := range filters {
+		b.WriteString("|filter " + x.Object.Namespace + "/" + x.Object.Name)
+	}
 	key := b.String()
 	if s := t.scopes[key]; s != nil {
 		return s
 	}
 	s := t.mesh.newScope(w, gateway, sidecar)
-	s.Telemetries = telemetries
+	s.Telemetries, s.EnvoyFilters = telemetries, filters
 	t.scopes[key] = s
 	return s
 }

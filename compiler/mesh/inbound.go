@@ -98,11 +98,7 @@ func (m *Mesh) inboundOf(w *Workload, gateway bool, sidecar *Sidecar, targets []
 				in.RequestAuthentications = append(in.RequestAuthentications, p)
 			}
 		}
-		for _, f := range m.EnvoyFilters {
-			if (f.Object.Namespace == m.RootNamespace) == root && len(f.Spec.GetTargetRefs()) == 0 && m.attached(f.Object, f.Spec.GetWorkloadSelector().GetLabels(), w.Namespace, w.Labels) {
-				in.EnvoyFilters = append(in.EnvoyFilters, f)
-			}
-		}
 	}
+	in.EnvoyFilters = m.envoyFiltersFor(w.Namespace, w.Labels)
 	return in
 }

@@ -276,7 +276,8 @@ type Scope struct {
 	Services  []*Service        // union over Listeners, one per hostname, sorted by hostname: these get clusters
 	Outbound  OutboundPolicy
 
-	Telemetries []*Telemetry // mesh, namespace, workload, in this order
+	EnvoyFilters []*EnvoyFilter // that apply, by age
+	Telemetries  []*Telemetry   // mesh, namespace, workload, in this order
 
 	view *View
 	cut  map[*Service]*DestinationRule // rules of services that a listener cuts to one port

@@ -1,0 +1,301 @@
+package envoy
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	meshconfig "istio.io/api/mesh/v1alpha1"
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
+)
+
+// Codes of EnvoyFilters.
+const (
+	codePatchValue   = "MESHC1480" // the value is not what applyTo says
+	codePatchFailed  = "MESHC1481" // the patch cannot be applied to what it matches
+	codePatchUnused  = "MESHC1482" // the patch matches nothing
+	codePatchRefused = "MESHC1483" // a patch that a compiler or stock Envoy cannot do
+	codePatchInvalid = "MESHC1490" // Envoy would refuse the outcome
+)
+
+// istioVersion is the Istio API that meshc implements: what proxyVersion of a patch is matched against, since proxies run
+// stock Envoy and have no Istio version of their own.
+const istioVersion = "1.31.1"
+
+type (
+	applyTo      = networking.EnvoyFilter_ApplyTo
+	patchOp      = networking.EnvoyFilter_Patch_Operation
+	patchContext = networking.EnvoyFilter_PatchContext
+)
+
+// envoyPatch is one entry of configPatches with its value decoded.
+type envoyPatch struct {
+	filter *mesh.EnvoyFilter
+	index  int
+	spec   *networking.EnvoyFilter_EnvoyConfigObjectPatch
+	value  proto.Message // nil for REMOVE
+}
+
+func (p *envoyPatch) op() patchOp { return p.spec.GetPatch().GetOperation() }
+
+func (p *envoyPatch) finding(sev diag.Severity, code, message, help string, path ...any) diag.Diagnostic {
+	return p.filter.Object.Finding(sev, code, message, help, append([]any{"spec", "configPatches", p.index}, path...)...)
+}
+
+func (p *envoyPatch) origins() []Origin {
+	return place(p.filter.Object, "spec", "configPatches", p.index)
+}
+
+// patchTable holds the patches of all EnvoyFilters, decoded once, and which of them were of use.
+type patchTable struct {
+	byFilter map[*mesh.EnvoyFilter][]*envoyPatch
+
+	mu   sync.Mutex
+	used map[*envoyPatch]bool
+}
+
+// readPatches decodes the patches of a mesh.
+func readPatches(filters []*mesh.EnvoyFilter) (*patchTable, diag.List) {
+	t := &patchTable{byFilter: map[*mesh.EnvoyFilter][]*envoyPatch{}, used: map[*envoyPatch]bool{}}
+	var findings diag.List
+	for _, f := range filters {
+		if len(f.Spec.GetTargetRefs()) > 0 {
+			findings.Add(f.Object.Finding(diag.Error, codePatchRefused, "targetRefs attach an EnvoyFilter to gateways of the Gateway API and to waypoints, which are not compiled", "Select the proxies by workloadSelector.", "spec", "targetRefs"))
+			continue
+		}
+		for i, spec := range f.Spec.GetConfigPatches() {
+			p := &envoyPatch{filter: f, index: i, spec: spec}
+			d, ok := p.decode()
+			findings.Add(d...)
+			if ok {
+				t.byFilter[f] = append(t.byFilter[f], p)
+			}
+		}
+	}
+	return t, findings
+}
+
+// patchMessage is the Envoy message that a patch of a kind edits; nil where there is none in a bundle.
+func patchMessage(a applyTo) proto.Message {
+	switch a {
+	case networking.EnvoyFilter_CLUSTER:
+		return &clusterv3.Cluster{}
+	case networking.EnvoyFilter_LISTENER:
+		return &listenerv3.Listener{}
+	case networking.EnvoyFilter_FILTER_CHAIN:
+		return &listenerv3.FilterChain{}
+	case networking.EnvoyFilter_NETWORK_FILTER:
+		return &listenerv3.Filter{}
+	case networking.EnvoyFilter_LISTENER_FILTER:
+		return &listenerv3.ListenerFilter{}
+	case networking.EnvoyFilter_HTTP_FILTER:
+		return &hcmv3.HttpFilter{}
+	case networking.EnvoyFilter_ROUTE_CONFIGURATION:
+		return &routev3.RouteConfiguration{}
+	case networking.EnvoyFilter_VIRTUAL_HOST:
+		return &routev3.VirtualHost{}
+	case networking.EnvoyFilter_HTTP_ROUTE:
+		return &routev3.Route{}
+	case networking.EnvoyFilter_EXTENSION_CONFIG:
+		return &corev3.TypedExtensionConfig{}
+	}
+	return nil
+}
+
+// decode reads the value strictly: a field that the message lacks is a finding, not left out. The patch is of use if it
+// could be read, if need be without the unknown fields, as Istio takes it.
+func (p *envoyPatch) decode() (diag.List, bool) {
+	a := p.spec.GetApplyTo()
+	p.value = patchMessage(a)
+	switch {
+	case p.value == nil:
+		return diag.List{p.finding(diag.Error, codePatchRefused, "a patch of "+a.String()+" cannot be applied: the bootstrap of a proxy is not part of a bundle", "Put the settings into the file that starts Envoy.", "applyTo")}, false
+	case a == networking.EnvoyFilter_EXTENSION_CONFIG && p.op() != networking.EnvoyFilter_Patch_ADD:
+		return diag.List{p.finding(diag.Error, codePatchRefused, "an EXTENSION_CONFIG can be added only: a bundle holds it inside the filter that names it", "Change the patch that adds it.", "patch", "operation")}, false
+	case p.spec.GetMatch().GetContext() == networking.EnvoyFilter_WAYPOINT:
+		return diag.List{p.finding(diag.Error, codePatchRefused, "the context WAYPOINT belongs to ambient mode, which needs proxies that are not stock Envoy", "Remove the patch, or name a sidecar or gateway context.", "match", "context")}, false
+	case p.op() == networking.EnvoyFilter_Patch_REMOVE:
+		p.value = nil
+		return nil, true
+	}
+	text, err := protojson.Marshal(p.spec.GetPatch().GetValue())
+	if err == nil {
+		err = protojson.Unmarshal(text, p.value)
+	}
+	if err == nil {
+		return nil, true
+	}
+	name := string(p.value.ProtoReflect().Descriptor().FullName())
+	findings := diag.List{p.finding(diag.Error, codePatchValue, "the value is no "+name+": "+plainProtoError(err),
+		"Compare it with the reference of "+name+"; a type in @type must be one that stock Envoy has.", "patch", "value")}
+	p.value = patchMessage(a)
+	if (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(text, p.value) != nil {
+		return findings, false
+	}
+	return findings, true
+}
+
+var protoPlace = regexp.MustCompile(`^proto:\s*(\(line \d+:\d+\):\s*)?`)
+
+// plainProtoError takes from an error what changes from build to build or speaks of text that the user has not written.
+func plainProtoError(err error) string {
+	return protoPlace.ReplaceAllString(strings.ReplaceAll(err.Error(), "\u00a0", " "), "")
+}
+
+// unused reports the patches that changed nothing in any proxy.
+func (t *patchTable) unused() diag.List {
+	var findings diag.List
+	for _, patches := range t.byFilter {
+		for _, p := range patches {
+			if !t.used[p] {
+				findings.Add(p.finding(diag.Warning, codePatchUnused, "the patch matches nothing in any proxy of the input", "Compare the match with the names that `meshc bundle xds` shows.", "match"))
+			}
+		}
+	}
+	findings.Sort()
+	return findings
+}
+
+func (t *patchTable) use(p *envoyPatch) {
+	t.mu.Lock()
+	t.used[p] = true
+	t.mu.Unlock()
+}
+
+// patchTarget says what a set of resources is for.
+type patchTarget struct {
+	context     patchContext // SIDECAR_OUTBOUND, SIDECAR_INBOUND or GATEWAY
+	filters     []*mesh.EnvoyFilter
+	root        string
+	proxy       *meshconfig.ProxyConfig
+	cluster     string
+	namespace   string
+	noClusters  bool                // clusters are not added here
+	noListeners bool                // listeners are not added here
+	inbound     *mesh.Inbound       // whose services stand behind inbound clusters
+	serverPorts map[string][]uint32 // ports of Gateway servers, by route configuration
+}
+
+// patcher edits the resources of one target.
+type patcher struct {
+	patchTarget
+	table    *patchTable
+	patches  map[applyTo][]*envoyPatch
+	findings diag.List
+}
+
+// patch applies the EnvoyFilters of a target to its resources, after everything else: ascending priority, the root
+// namespace before others, then age and name, and each filter's patches in their order. Resources are shared between
+// targets, so what is changed is copied first.
+func (t *patchTable) patch(rs []*Resource, target patchTarget) ([]*Resource, diag.List) {
+	p := &patcher{patchTarget: target, table: t, patches: map[applyTo][]*envoyPatch{}}
+	filters := slices.Clone(target.filters)
+	slices.SortStableFunc(filters, func(a, b *mesh.EnvoyFilter) int { // stable: by age and name already
+		return cmp.Or(cmp.Compare(a.Spec.GetPriority(), b.Spec.GetPriority()), -boolCompare(a.Object.Namespace == target.root, b.Object.Namespace == target.root))
+	})
+	n := 0
+	for _, f := range filters {
+		for _, e := range t.byFilter[f] {
+			if p.applies(e) {
+				a := e.spec.GetApplyTo()
+				p.patches[a] = append(p.patches[a], e)
+				n++
+			}
+		}
+	}
+	if n == 0 {
+		return rs, nil
+	}
+	rs = p.patchClusters(rs)
+	rs = p.patchListeners(rs)
+	rs = p.patchRoutes(rs)
+	return rs, p.findings
+}
+
+func boolCompare(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// applies tells whether the patch is for the context and the proxies of the target.
+func (p *patcher) applies(e *envoyPatch) bool {
+	m := e.spec.GetMatch()
+	if c := m.GetContext(); c != networking.EnvoyFilter_ANY && c != p.context {
+		return false
+	}
+	if v := m.GetProxy().GetProxyVersion(); v != "" {
+		re, err := regexp.Compile(v)
+		if err != nil || !re.MatchString(istioVersion) {
+			return false
+		}
+	}
+	for k, want := range m.GetProxy().GetMetadata() {
+		have, known := p.metadata(k)
+		if !known {
+			p.findings.Add(e.finding(diag.Error, codePatchRefused, "whether a proxy has the metadata "+k+" is not known when compiling",
+				"Match by workloadSelector, or set the metadata by ISTIO_META_"+k+" in proxyMetadata.", "match", "proxy", "metadata"))
+			return false
+		}
+		if have != want {
+			return false
+		}
+	}
+	return true
+}
+
+// metadata is what is known of the metadata of the target's proxies.
+func (p *patcher) metadata(key string) (string, bool) {
+	if v, ok := p.proxy.GetProxyMetadata()["ISTIO_META_"+key]; ok {
+		return v, true
+	}
+	switch key {
+	case "CLUSTER_ID":
+		return p.cluster, true
+	case "NAMESPACE":
+		return p.namespace, true
+	}
+	return "", false
+}
+
+// hit records that a patch changed a resource.
+func (p *patcher) hit(e *envoyPatch, r *Resource) {
+	p.table.use(e)
+	if r != nil {
+		r.Origins = append(slices.Clip(r.Origins), e.origins()...)
+	}
+}
+
+func (p *patcher) fail(e *envoyPatch, what string, err error) {
+	p.findings.Add(e.finding(diag.Error, codePatchFailed, "the patch cannot be applied to "+what+": "+plainProtoError(err), "Match what the value fits, or correct the type in its @type.", "patch"))
+}
+
+// check holds a patched resource against the rules that Envoy has for it.
+func (p *patcher) check(e *envoyPatch, r *Resource) {
+	if err := validate(r.Message); err != nil {
+		p.findings.Add(e.finding(diag.Error, codePatchInvalid, "Envoy would refuse "+r.Name+" with this patch: "+err.Error(), "Correct the value.", "patch", "value"))
+	}
+}
+
+// mutable copies a resource so that it can be changed.
+func mutable(r *Resource) *Resource {
+	c := *r
+	c.Message = proto.Clone(r.Message)
+	return &c
+}

@@ -1,0 +1,148 @@
+package envoy
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/protobuf/proto"
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/mesh"
+)
+
+// The operations of EnvoyFilter.patch.
+const (
+	opMerge        = networking.EnvoyFilter_Patch_MERGE
+	opMergeReplace = networking.EnvoyFilter_Patch_MERGE_AND_REPLACE_LIST
+	opAdd          = networking.EnvoyFilter_Patch_ADD
+	opRemove       = networking.EnvoyFilter_Patch_REMOVE
+	opInsertFirst  = networking.EnvoyFilter_Patch_INSERT_FIRST
+	opInsertBefore = networking.EnvoyFilter_Patch_INSERT_BEFORE
+	opInsertAfter  = networking.EnvoyFilter_Patch_INSERT_AFTER
+	opReplace      = networking.EnvoyFilter_Patch_REPLACE
+)
+
+// adds tells whether an operation makes a new object where a kind has no order: Istio takes INSERT there for ADD.
+func adds(op patchOp) bool {
+	return op == opAdd || op == opInsertFirst || op == opInsertBefore || op == opInsertAfter
+}
+
+// patchClusters merges into, removes and adds clusters.
+func (p *patcher) patchClusters(rs []*Resource) []*Resource {
+	patches := p.patches[networking.EnvoyFilter_CLUSTER]
+	if len(patches) == 0 {
+		return rs
+	}
+	var out []*Resource
+	removed := map[string]bool{}
+	for _, r := range rs {
+		if r.Type == Cluster {
+			if r = p.patchCluster(r, patches); r == nil {
+				continue
+			}
+		}
+		out = append(out, r)
+	}
+	for _, r := range rs {
+		removed[r.Name] = removed[r.Name] || r.Type == Cluster && !slices.ContainsFunc(out, func(x *Resource) bool { return x.Type == Cluster && x.Name == r.Name })
+	}
+	out = slices.DeleteFunc(out, func(r *Resource) bool { return r.Type == Endpoints && removed[r.Name] })
+	if p.noClusters {
+		return out
+	}
+	for _, e := range patches {
+		if !adds(e.op()) || !p.mayAdd(e) {
+			continue
+		}
+		c := e.value.(*clusterv3.Cluster)
+		r := &Resource{Type: Cluster, Name: c.Name, Message: proto.Clone(c)}
+		p.hit(e, r)
+		p.check(e, r)
+		out = append(out, r)
+	}
+	return out
+}
+
+// mayAdd tells whether an object is added here: with the context ANY not again on the inbound side of sidecars.
+func (p *patcher) mayAdd(e *envoyPatch) bool {
+	return p.context != networking.EnvoyFilter_SIDECAR_INBOUND || e.spec.GetMatch().GetContext() == p.context
+}
+
+func (p *patcher) patchCluster(r *Resource, patches []*envoyPatch) *Resource {
+	changed := false
+	for _, e := range patches {
+		if adds(e.op()) || !p.clusterMatches(e, r.Name) {
+			continue
+		}
+		if e.op() == opRemove {
+			p.hit(e, nil)
+			return nil
+		}
+		if !changed {
+			r, changed = mutable(r), true
+		}
+		if err := mergeCluster(r.Message.(*clusterv3.Cluster), e.value.(*clusterv3.Cluster), e.op() == opMergeReplace); err != nil {
+			p.fail(e, r.Name, err)
+			continue
+		}
+		p.hit(e, r)
+		p.check(e, r)
+	}
+	return r
+}
+
+// mergeCluster merges a cluster. A transport socket merges into the one of its name, also where automatic mutual TLS
+// keeps it among transport_socket_matches.
+func mergeCluster(dst, src *clusterv3.Cluster, replaceLists bool) error {
+	if ts := src.GetTransportSocket(); ts != nil {
+		var into *corev3.TransportSocket
+		for _, m := range dst.GetTransportSocketMatches() {
+			if m.GetTransportSocket().GetName() == ts.Name {
+				into = m.TransportSocket
+				break
+			}
+		}
+		if own := dst.GetTransportSocket(); into == nil && own.GetName() == ts.Name {
+			into = own
+		}
+		if into != nil {
+			merged, err := mergeAny(into.GetTypedConfig(), ts.GetTypedConfig())
+			if err != nil {
+				return err
+			}
+			into.ConfigType = &corev3.TransportSocket_TypedConfig{TypedConfig: merged}
+			src = proto.Clone(src).(*clusterv3.Cluster)
+			src.TransportSocket = nil
+		}
+	}
+	merge(dst, src, replaceLists)
+	return nil
+}
+
+// clusterMatches compares the name of a cluster, or the parts that Istio's names are made of.
+func (p *patcher) clusterMatches(e *envoyPatch, name string) bool {
+	m := e.spec.GetMatch().GetCluster()
+	if m == nil {
+		return true
+	}
+	if m.Name != "" {
+		return m.Name == name
+	}
+	parts := strings.Split(name, "|")
+	if len(parts) != 4 {
+		return m.Service == "" && m.Subset == "" && m.PortNumber == 0
+	}
+	port, subset, host := parts[1], parts[2], parts[3]
+	if m.Subset != "" && m.Subset != subset || m.PortNumber != 0 && strconv.Itoa(int(m.PortNumber)) != port {
+		return false
+	}
+	if m.Service == "" || m.Service == host {
+		return true
+	}
+	return p.inbound != nil && parts[0] == "inbound" && slices.ContainsFunc(p.inbound.Targets, func(t *mesh.Target) bool {
+		return strconv.Itoa(int(t.TargetPort)) == port && t.Service.Hostname == m.Service
+	})
+}

@@ -1,0 +1,257 @@
+package envoy
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/proto"
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/internal/diag"
+)
+
+var errRouterLast = errors.New("the filter " + routerFilter + " has to stay the last; insert before it")
+
+var routeKinds = [3]applyTo{networking.EnvoyFilter_ROUTE_CONFIGURATION, networking.EnvoyFilter_VIRTUAL_HOST, networking.EnvoyFilter_HTTP_ROUTE}
+
+// patchRoutes edits route configurations and the virtual hosts of each, which are resources of their own.
+func (p *patcher) patchRoutes(rs []*Resource) []*Resource {
+	hosts := map[string][]*Resource{}
+	for _, r := range rs {
+		if r.Type == VirtualHost {
+			rc, _, _ := cutVirtualHost(r)
+			hosts[rc] = append(hosts[rc], r)
+		}
+	}
+	var out []*Resource
+	for _, r := range rs {
+		switch r.Type {
+		case RouteConfiguration:
+			out = append(out, p.patchRouteConfiguration(r, hosts[r.Name])...)
+			delete(hosts, r.Name)
+		case VirtualHost:
+		default:
+			out = append(out, r)
+		}
+	}
+	for _, r := range rs { // virtual hosts without a route configuration here stay as they are
+		if rc, _, _ := cutVirtualHost(r); r.Type == VirtualHost && hosts[rc] != nil {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// cutVirtualHost splits the name of a virtual host resource; the host's own name may hold a slash.
+func cutVirtualHost(r *Resource) (config, host string, ok bool) {
+	v, is := r.Message.(*routev3.VirtualHost)
+	if !is {
+		return "", "", false
+	}
+	return strings.TrimSuffix(r.Name, "/"+v.Name), v.Name, true
+}
+
+// patchRouteConfiguration patches the whole configuration and takes it apart again; virtual hosts that come out as they
+// were stay the same resource.
+func (p *patcher) patchRouteConfiguration(r *Resource, hosts []*Resource) []*Resource {
+	as := append([]*Resource{r}, hosts...)
+	if !slices.ContainsFunc(routeKinds[:], func(k applyTo) bool {
+		return slices.ContainsFunc(p.patches[k], func(e *envoyPatch) bool { return p.routesMatch(e, r.Name) })
+	}) {
+		return as
+	}
+	whole := proto.Clone(r.Message).(*routev3.RouteConfiguration)
+	before := map[string]*Resource{}
+	for _, h := range hosts {
+		v := h.Message.(*routev3.VirtualHost)
+		before[v.Name] = h
+		whole.VirtualHosts = append(whole.VirtualHosts, proto.Clone(v).(*routev3.VirtualHost))
+	}
+	changes := map[string][]Origin{}
+	for _, k := range routeKinds {
+		for _, e := range p.patches[k] {
+			p.patchWhole(e, whole, changes)
+		}
+	}
+	shell := *r
+	vhosts := whole.VirtualHosts
+	whole.VirtualHosts = nil
+	out := []*Resource{r}
+	if !proto.Equal(whole, r.Message) {
+		shell.Message, shell.Origins = whole, append(slices.Clip(r.Origins), changes[""]...)
+		out[0] = &shell
+	}
+	for _, v := range vhosts {
+		if old := before[v.Name]; old != nil && proto.Equal(old.Message, v) {
+			out = append(out, old)
+			continue
+		}
+		n := &Resource{Type: VirtualHost, Name: r.Name + "/" + v.Name, Message: v, Origins: changes[v.Name]}
+		if old := before[v.Name]; old != nil {
+			n.Origins = append(slices.Clip(old.Origins), n.Origins...)
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// patchWhole applies one patch to a route configuration with its virtual hosts; changes notes by virtual host, "" for the
+// configuration, where from. It tells whether anything changed.
+func (p *patcher) patchWhole(e *envoyPatch, rc *routev3.RouteConfiguration, changes map[string][]Origin) bool {
+	if !p.routesMatch(e, rc.Name) {
+		return false
+	}
+	changed := false
+	note := func(host string) {
+		changed = true
+		changes[host] = append(changes[host], e.origins()...)
+	}
+	switch e.spec.GetApplyTo() {
+	case networking.EnvoyFilter_ROUTE_CONFIGURATION:
+		if e.op() == opMerge || e.op() == opMergeReplace {
+			merge(rc, e.value, e.op() == opMergeReplace)
+			note("")
+		}
+	case networking.EnvoyFilter_VIRTUAL_HOST:
+		p.patchHosts(e, rc, note)
+	default:
+		for _, v := range rc.VirtualHosts {
+			if hostMatchesPatch(e, v) && p.patchHostRoutes(e, v) {
+				note(v.Name)
+			}
+		}
+	}
+	if changed {
+		p.hit(e, nil)
+		if err := validate(rc); err != nil {
+			p.findings.Add(e.finding(diag.Error, codePatchInvalid, "Envoy would refuse the routes "+rc.Name+" with this patch: "+err.Error(), "Correct the value.", "patch", "value"))
+		}
+	}
+	return changed
+}
+
+func (p *patcher) patchHosts(e *envoyPatch, rc *routev3.RouteConfiguration, note func(string)) {
+	value, _ := e.value.(*routev3.VirtualHost)
+	if adds(e.op()) {
+		rc.VirtualHosts = append(rc.VirtualHosts, proto.Clone(value).(*routev3.VirtualHost))
+		note(value.Name)
+		return
+	}
+	var out []*routev3.VirtualHost
+	for _, v := range rc.VirtualHosts {
+		if !hostMatchesPatch(e, v) {
+			out = append(out, v)
+			continue
+		}
+		switch e.op() {
+		case opRemove:
+			note(v.Name)
+			continue
+		case opReplace:
+			v = proto.Clone(value).(*routev3.VirtualHost)
+		default:
+			merge(v, value, e.op() == opMergeReplace)
+		}
+		note(v.Name)
+		out = append(out, v)
+	}
+	rc.VirtualHosts = out
+}
+
+func (p *patcher) patchHostRoutes(e *envoyPatch, v *routev3.VirtualHost) bool {
+	m := e.spec.GetMatch().GetRouteConfiguration().GetVhost().GetRoute()
+	value, _ := e.value.(*routev3.Route)
+	if value != nil {
+		value = proto.Clone(value).(*routev3.Route)
+	}
+	out, changed, err := edit(v.Routes, e.op(), value, func(r *routev3.Route) bool { return routeMatchesPatch(m, r) }, m != nil, func(r *routev3.Route) (*routev3.Route, error) {
+		r = proto.Clone(r).(*routev3.Route)
+		merge(r, value, e.op() == opMergeReplace)
+		return r, nil
+	})
+	if err != nil {
+		p.fail(e, "virtual host "+v.Name, err)
+	}
+	v.Routes = out
+	return changed
+}
+
+func routeMatchesPatch(m *networking.EnvoyFilter_RouteConfigurationMatch_RouteMatch, r *routev3.Route) bool {
+	if m == nil {
+		return true
+	}
+	if m.Name != "" && m.Name != r.Name {
+		return false
+	}
+	switch m.Action {
+	case networking.EnvoyFilter_RouteConfigurationMatch_RouteMatch_ROUTE:
+		return r.GetRoute() != nil
+	case networking.EnvoyFilter_RouteConfigurationMatch_RouteMatch_REDIRECT:
+		return r.GetRedirect() != nil
+	case networking.EnvoyFilter_RouteConfigurationMatch_RouteMatch_DIRECT_RESPONSE:
+		return r.GetDirectResponse() != nil
+	}
+	return true
+}
+
+func hostMatchesPatch(e *envoyPatch, v *routev3.VirtualHost) bool {
+	m := e.spec.GetMatch().GetRouteConfiguration().GetVhost()
+	return (m.GetName() == "" || m.GetName() == v.Name) && (m.GetDomainName() == "" || slices.Contains(v.Domains, m.GetDomainName()))
+}
+
+// routesMatch compares the name of a route configuration, or what Istio's names are made of: the port on sidecars; on
+// gateways https.PORT.PORTNAME.GATEWAY.NAMESPACE, or http.PORT, which never matches by gateway or port name.
+func (p *patcher) routesMatch(e *envoyPatch, name string) bool {
+	m := e.spec.GetMatch().GetRouteConfiguration()
+	if m == nil {
+		return true
+	}
+	if m.Name != "" && m.Name != name {
+		return false
+	}
+	if p.context != networking.EnvoyFilter_GATEWAY {
+		return m.PortNumber == 0 || routePort(name) == strconv.Itoa(int(m.PortNumber))
+	}
+	if m.PortNumber != 0 && !slices.Contains(p.serverPorts[name], m.PortNumber) {
+		return false
+	}
+	if m.Gateway == "" && m.PortName == "" {
+		return true
+	}
+	parts := strings.Split(name, ".")
+	if len(parts) < 5 || parts[0] != "https" {
+		return false
+	}
+	n := len(parts)
+	return (m.PortName == "" || m.PortName == parts[2]) && (m.Gateway == "" || m.Gateway == parts[n-1]+"/"+strings.Join(parts[3:n-1], "."))
+}
+
+// routePort is the port in the name of a sidecar's route configuration: 9080, host:9080 or inbound|8080||.
+func routePort(name string) string {
+	if rest, ok := strings.CutPrefix(name, "inbound|"); ok {
+		port, _, _ := strings.Cut(rest, "|")
+		return port
+	}
+	return name[strings.LastIndexByte(name, ':')+1:]
+}
+
+// inlineRoutes applies a patch of routes to the route configuration that a connection manager holds itself.
+func (w *listenerPatch) inlineRoutes(e *envoyPatch, c *listenerv3.FilterChain) (*listenerv3.FilterChain, bool) {
+	for i, f := range c.Filters {
+		h := &hcmv3.HttpConnectionManager{}
+		if !f.GetTypedConfig().MessageIs(h) || f.GetTypedConfig().UnmarshalTo(h) != nil || h.GetRouteConfig() == nil {
+			continue
+		}
+		if w.patchWhole(e, h.GetRouteConfig(), map[string][]Origin{}) {
+			c = proto.Clone(c).(*listenerv3.FilterChain)
+			c.Filters[i].ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: Any(h)}
+			return c, true
+		}
+	}
+	return c, false
+}

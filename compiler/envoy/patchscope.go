@@ -1,0 +1,95 @@
+package envoy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	meshconfig "istio.io/api/mesh/v1alpha1"
+	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
+)
+
+// patchKey is everything that the outcome of patching a shared group depends on.
+type patchKey struct {
+	group     *Group
+	context   patchContext
+	filters   string
+	proxy     *meshconfig.ProxyConfig
+	cluster   string
+	namespace string
+}
+
+type patchedGroup struct {
+	once     sync.Once
+	group    *Group
+	findings diag.List
+	told     bool // the findings went to the scope that asked first
+}
+
+// patchScope applies the EnvoyFilters of a scope to its groups, once for all scopes that share a group and the filters.
+func (l *Lowering) patchScope(s *mesh.Scope, groups []*Group) ([]*Group, diag.List) {
+	if len(s.EnvoyFilters) == 0 {
+		return groups, nil
+	}
+	target := patchTarget{context: networking.EnvoyFilter_SIDECAR_OUTBOUND, filters: s.EnvoyFilters, root: s.Mesh.RootNamespace, proxy: s.Proxy, cluster: s.Cluster, namespace: s.Namespace}
+	if s.Gateway {
+		target.context = networking.EnvoyFilter_GATEWAY
+	}
+	var names strings.Builder
+	for _, f := range s.EnvoyFilters {
+		fmt.Fprintf(&names, "%s/%s|", f.Object.Namespace, f.Object.Name)
+	}
+	out := slices.Clone(groups)
+	var findings diag.List
+	for i, g := range groups {
+		t := target
+		t.noClusters, t.noListeners = i != 0, i != 1 // clusters come first, then listeners
+		key := patchKey{g, t.context, names.String(), t.proxy, t.cluster, t.namespace}
+		l.mu.Lock()
+		e := l.patched[key]
+		if e == nil {
+			e = &patchedGroup{}
+			l.patched[key] = e
+		}
+		first := !e.told
+		e.told = true
+		l.mu.Unlock()
+		e.once.Do(func() {
+			rs, f := l.patches.patch(g.Resources, t)
+			e.group, e.findings = g, f
+			if !slices.Equal(rs, g.Resources) {
+				e.group = NewGroup(rs)
+			}
+		})
+		out[i] = e.group
+		if first {
+			findings.Add(e.findings...)
+		}
+	}
+	return out, findings
+}
+
+// patchClass applies the EnvoyFilters of a class to what it has to itself.
+func (l *Lowering) patchClass(c *mesh.Class, rs []*Resource) ([]*Resource, diag.List) {
+	s := c.Scope
+	target := patchTarget{
+		context: networking.EnvoyFilter_SIDECAR_INBOUND, filters: c.Inbound.EnvoyFilters, root: s.Mesh.RootNamespace,
+		proxy: s.Proxy, cluster: s.Cluster, namespace: s.Namespace, inbound: c.Inbound,
+	}
+	if c.Gateway {
+		target.context, target.noClusters, target.serverPorts = networking.EnvoyFilter_GATEWAY, true, map[string][]uint32{}
+		for _, ms := range c.Servers {
+			for _, x := range ms.Servers {
+				target.serverPorts[x.RouteName] = append(target.serverPorts[x.RouteName], x.Spec.GetPort().GetNumber())
+			}
+		}
+	}
+	return l.patches.patch(rs, target)
+}
+
+// Unused reports, after all scopes and classes, the patches that changed none of them.
+func (l *Lowering) Unused() diag.List { return l.patches.unused() }
