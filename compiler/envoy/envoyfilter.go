@@ -283,6 +283,7 @@ func (p *patcher) hit(e *envoyPatch, r *Resource) {
 }
 
 func (p *patcher) fail(e *envoyPatch, what string, err error) {
+	p.table.use(e)
 	p.findings.Add(e.finding(diag.Error, codePatchFailed, "the patch cannot be applied to "+what+": "+plainProtoError(err), "Match what the value fits, or correct the type in its @type.", "patch"))
 }
 

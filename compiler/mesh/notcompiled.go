@@ -1,8 +1,6 @@
 package mesh
 
 import (
-	networking "istio.io/api/networking/v1alpha3"
-
 	extensions "istio.io/api/extensions/v1alpha1"
 
 	"github.com/meshc/meshc/internal/diag"
@@ -14,16 +12,10 @@ import (
 func notCompiled(objects []*schema.Object) diag.List {
 	var findings diag.List
 	for _, o := range objects {
-		what := ""
 		switch o.Spec.(type) {
-		case *networking.EnvoyFilter:
-			what = "its patches are"
 		case *extensions.WasmPlugin, *extensions.TrafficExtension:
-			what = "its filter is"
-		default:
-			continue
+			findings.Add(o.Finding(diag.Error, "MESHC1222", o.Kind+" is not compiled yet: its filter is not in the bundle", "Remove it, add the filter by an EnvoyFilter, or set severity MESHC1222 to warning if the mesh is right without it.", "kind"))
 		}
-		findings.Add(o.Finding(diag.Error, "MESHC1222", o.Kind+" is not compiled yet: "+what+" not in the bundle", "Remove it, or set severity MESHC1222 to warning if the mesh is right without it.", "kind"))
 	}
 	return findings
 }
