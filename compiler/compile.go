@@ -16,6 +16,7 @@ import (
 	"github.com/meshc/meshc/compiler/envoy"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/fault"
 	"github.com/meshc/meshc/policies"
 )
 
@@ -116,16 +117,16 @@ func (out *loweredSets) lower(ctx context.Context, m *mesh.Mesh, classes []*mesh
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers(opts))
 	for i, s := range scopes {
-		group.Go(func() error {
+		group.Go(fault.Guard(func() error {
 			scopeParts[i].groups, scopeParts[i].findings = low.Scope(s)
 			return ctx.Err()
-		})
+		}))
 	}
 	for i, c := range classes {
-		group.Go(func() error {
+		group.Go(fault.Guard(func() error {
 			classParts[i].resources, classParts[i].findings = low.Class(c)
 			return ctx.Err()
-		})
+		}))
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err

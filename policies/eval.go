@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/fault"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -27,7 +28,7 @@ func (e *engine) eval(ctx context.Context, objs []*schema.Object, o Options) (di
 	g.SetLimit(max(o.Workers, 1))
 	const chunk = 64
 	for from := 0; from < len(objs); from += chunk {
-		g.Go(func() error {
+		g.Go(fault.Guard(func() error {
 			for i := from; i < min(from+chunk, len(objs)); i++ {
 				l, err := e.one(ctx, objs[i], o.Deadline)
 				if err != nil {
@@ -36,13 +37,13 @@ func (e *engine) eval(ctx context.Context, objs []*schema.Object, o Options) (di
 				parts[i] = l
 			}
 			return nil
-		})
+		}))
 	}
-	g.Go(func() error {
+	g.Go(fault.Guard(func() error {
 		l, err := e.ask(ctx, wholeSet, nil, nil, o.Deadline)
 		parts[len(objs)] = l
 		return err
-	})
+	}))
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}

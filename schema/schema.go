@@ -19,9 +19,11 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/fault"
 	"github.com/meshc/meshc/internal/source"
 )
 
@@ -85,9 +87,9 @@ func Check(docs []*source.Document, opts Options) ([]*Object, map[string]int, di
 	}
 	objects := make([]*Object, len(ours))
 	found := make([]diag.List, len(ours))
-	var wg sync.WaitGroup
+	var workers errgroup.Group
 	for _, s := range shards(len(ours), opts.Workers) {
-		wg.Go(func() {
+		workers.Go(fault.Guard(func() error {
 			c := newChecker(shapes, forms, opts)
 			for i := s[0]; i < s[1]; i++ {
 				if c.seen >= contextLife {
@@ -95,9 +97,12 @@ func Check(docs []*source.Document, opts Options) ([]*Object, map[string]int, di
 				}
 				objects[i], found[i] = c.check(ours[i])
 			}
-		})
+			return nil
+		}))
 	}
-	wg.Wait()
+	if err := workers.Wait(); err != nil {
+		panic(err) // a worker did
+	}
 	for _, f := range found {
 		diags.Add(f...)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/fault"
 )
 
 // Exit codes of every verb.
@@ -39,12 +40,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	err := fault.Call(func() error { return root.ExecuteContext(ctx) })
+	var caught *fault.Error
 	switch {
 	case err == nil:
 		return exitClean
 	case errors.Is(err, errFindings):
 		return exitFindings
+	case errors.As(err, &caught):
+		fmt.Fprintf(stderr, "meshc: %v\nThis is a fault of meshc, not of the input. Please report it with what follows.\n\n%s", caught, caught.Stack)
+		return exitFailure
 	default:
 		fmt.Fprintf(stderr, "meshc: %s\n", strings.TrimSpace(err.Error()))
 		return exitFailure

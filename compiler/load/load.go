@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/fault"
 	"github.com/meshc/meshc/internal/source"
 	"golang.org/x/sync/errgroup"
 )
@@ -184,13 +185,13 @@ func parseAll(ctx context.Context, files []file) (*batch, error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range files {
-		g.Go(func() error {
+		g.Go(fault.Guard(func() error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 			parts[i] = parseFile(files[i])
 			return nil
-		})
+		}))
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
