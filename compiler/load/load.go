@@ -12,8 +12,8 @@
 package load
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"io"
 	"runtime"
@@ -235,7 +235,7 @@ func (r *Result) unique(lenient bool) diag.List {
 			continue
 		}
 		out.Add(repeat(kept[i], d, lenient))
-		if kept[i].Digest != d.Digest {
+		if !same(kept[i], d) {
 			kept[i] = d
 		}
 	}
@@ -250,9 +250,6 @@ func joinMesh(into, d *source.Document) {
 		to[k] = v
 	}
 	into.Node.Content[1].Content = append(into.Node.Content[1].Content, d.Node.Content[1].Content...)
-	if sum, err := digest(into.Value); err == nil {
-		into.Digest = sum
-	}
 }
 
 func repeat(before, d *source.Document, lenient bool) diag.Diagnostic {
@@ -260,7 +257,7 @@ func repeat(before, d *source.Document, lenient bool) diag.Diagnostic {
 	f := finding(d.Pos("metadata", "name"), "MESHC1010", d.Ref().String()+" is already defined at "+at.String(),
 		"Remove or rename one of the two; in a cluster the one applied last would replace the other.")
 	switch {
-	case before.Digest == d.Digest:
+	case same(before, d):
 		f.Severity = diag.Warning
 		f.Message += ", with the same content"
 		f.Help = "Remove one of the two."
@@ -273,10 +270,9 @@ func repeat(before, d *source.Document, lenient bool) diag.Diagnostic {
 	return f
 }
 
-func digest(v map[string]any) ([32]byte, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return [32]byte{}, err
-	}
-	return sha256.Sum256(b), nil
+// same tells whether two documents say the same.
+func same(a, b *source.Document) bool {
+	x, err := json.Marshal(a.Value)
+	y, failed := json.Marshal(b.Value)
+	return err == nil && failed == nil && bytes.Equal(x, y)
 }

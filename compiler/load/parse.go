@@ -167,9 +167,6 @@ func (p *parser) mesh(key string) {
 	word := func(s string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: s, Line: 1, Column: 1} }
 	d.Node = &yaml.Node{Kind: yaml.MappingNode, Line: 1, Column: 1, Content: []*yaml.Node{word("data"),
 		{Kind: yaml.MappingNode, Line: 1, Column: 1, Content: []*yaml.Node{word(key), {Kind: yaml.ScalarNode, Style: yaml.LiteralStyle, Value: text, Line: 0, Column: 1}}}}}
-	if sum, err := digest(d.Value); err == nil {
-		d.Digest = sum
-	}
 	p.out.docs = append(p.out.docs, d)
 }
 
@@ -245,12 +242,6 @@ func (p *parser) object(n *yaml.Node, apiVersion, kind string) {
 	if source.Classify(apiVersion, kind) != source.Installer && !p.named(d) {
 		return
 	}
-	sum, err := digest(d.Value)
-	if err != nil {
-		p.out.fail(d.File, n.Line, "MESHC1008", "the object cannot be written as JSON: "+err.Error(), "Remove the value that JSON cannot hold.")
-		return
-	}
-	d.Digest = sum
 	p.out.docs = append(p.out.docs, d)
 }
 

@@ -19,8 +19,7 @@ type Document struct {
 	Kind       string
 	Namespace  string // after the default namespace was applied
 	Name       string
-	Digest     [32]byte // sha256 over the canonical JSON of Value
-	LineOffset int      // added to lines of Node, where the tree came out of a larger file
+	LineOffset int // added to lines of Node, where the tree came out of a larger file
 }
 
 // Ref names the object for a finding.
