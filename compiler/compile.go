@@ -34,6 +34,15 @@ type Options struct {
 	CheckOnly  bool              // findings only, no bundle
 	Version    string            // of meshc, recorded in the bundle
 	Clusters   []Cluster         // the Kubernetes clusters of the mesh, where there are several; none: one, without a name
+
+	// Begin is told when a phase begins: load, schema, policies, link, lower, seal. It is for those who measure.
+	Begin func(phase string)
+}
+
+func (o Options) begin(phase string) {
+	if o.Begin != nil {
+		o.Begin(phase)
+	}
 }
 
 // Result is what a run yields. Bundle is nil when a finding is an error, or with CheckOnly.
@@ -45,6 +54,7 @@ type Result struct {
 
 // Compile runs all phases. The error is a fault of meshc or of the machine; what is wrong with the input is a finding.
 func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag.List, error) {
+	opts.begin("load")
 	in, findings, err := readClusters(ctx, sources, opts)
 	if err != nil {
 		return nil, nil, err
@@ -53,14 +63,17 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 	if stop := settle(&findings, opts, false); stop {
 		return res, findings, nil
 	}
+	opts.begin("schema")
 	findings.Add(in.check(opts)...)
 	res.Objects = len(in.objects())
+	opts.begin("policies")
 	judged, _, err := policies.Eval(ctx, in.objects(), policies.Options{Dirs: opts.PolicyDirs, Workers: workers(opts)})
 	if err != nil {
 		return nil, nil, err
 	}
 	findings.Add(judged...)
 	broken := settle(&findings, opts, false)
+	opts.begin("link")
 	linked := in.link()
 	stop := settle(&linked, opts, opts.Lenient)
 	findings.Add(linked...)
@@ -68,6 +81,7 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 		findings.Sort()
 		return res, findings, nil
 	}
+	opts.begin("lower")
 	sets := newLoweredSets()
 	var lowered diag.List
 	for _, c := range in.clusters {
@@ -83,6 +97,7 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 	if stop || opts.CheckOnly {
 		return res, findings, nil
 	}
+	opts.begin("seal")
 	res.Bundle, err = seal(in, sets, opts)
 	return res, findings, err
 }

@@ -147,11 +147,7 @@ func (c *checker) kubernetes(o *Object, value map[string]any) diag.List {
 		return out
 	}
 	obj := kubernetesObject(o.Kind)
-	b, err := json.Marshal(value)
-	if err == nil {
-		err = json.Unmarshal(b, obj)
-	}
-	if err != nil {
+	if err := decodeObject(value, obj); err != nil {
 		out.Add(undecodable(o, err))
 		return out
 	}
@@ -160,6 +156,15 @@ func (c *checker) kubernetes(o *Object, value map[string]any) diag.List {
 		out.Add(c.meshConfigMap(o, cm)...)
 	}
 	return out
+}
+
+// decodeObject reads plain data into a Kubernetes object.
+func decodeObject(v, into any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, into)
 }
 
 // undecodable places an error of encoding/json, which names the path of the field.

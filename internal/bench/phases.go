@@ -12,28 +12,31 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/load"
-	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/policies"
 	"github.com/meshc/meshc/schema"
 )
 
-// phase is one part of a compile, measured alone.
+// phase is one part of a compile, or a single pass over the input.
 type phase struct {
-	name      string
-	wall, cpu time.Duration
+	name string
+	cost
 }
 
+// phased is what the work on one mesh costs in parts.
 type phased struct {
 	documents, bytes int
-	decode           time.Duration // CPU of decoding the YAML once, into maps
-	list             []phase
+	passes           []phase // parse, CUE, OPA and decode, each alone
+	phases           []phase // of a compile
 }
 
 // cpu is the processor time of this process so far, of all threads.
@@ -45,78 +48,83 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// timed runs one phase, with the garbage of the one before collected.
-func timed(f func() error) (wall, used time.Duration, err error) {
+// timed runs one pass, with the garbage of the one before collected.
+func timed(f func() error) (cost, error) {
 	runtime.GC()
 	began, c := time.Now(), cpu()
-	err = f()
-	return time.Since(began), cpu() - c, err
+	err := f()
+	return cost{wall: time.Since(began), cpu: cpu() - c}, err
 }
 
-// phases runs the parts of a compile one after the other.
-func phases(ctx context.Context, repo string) (phased, error) {
-	var p phased
+// measurePhases runs each pass over the documents by itself, with as many workers as the compiler has, and then the
+// compiler with a look at the clock between its phases.
+func measurePhases(ctx context.Context, repo string) (*phased, error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as meshc compile
+	p := &phased{}
 	texts, err := readAll(repo)
 	if err != nil {
-		return p, err
+		return nil, err
 	}
 	for _, t := range texts {
 		p.bytes += len(t)
 	}
-	_, p.decode, err = timed(func() error { return p.decodeAll(texts) })
-	if err != nil {
-		return p, err
+	if err := p.pass("parse", func() error { return parse(texts) }); err != nil {
+		return nil, err
 	}
-	var read *load.Result
-	var objects []*schema.Object
-	var m *mesh.Mesh
-	for _, step := range []struct {
-		name string
-		run  func() (diag.List, error)
-	}{
-		{"load", func() (l diag.List, err error) {
-			read, l, err = load.Load(ctx, []string{repo}, load.Options{})
-			return l, err
-		}},
-		{"schema", func() (l diag.List, err error) {
-			objects, _, l = schema.Check(read.Documents, schema.Options{})
-			return l, nil
-		}},
-		{"link", func() (l diag.List, err error) {
-			m, l = mesh.Link(objects)
-			return l, nil
-		}},
-		{"classes", func() (l diag.List, err error) {
-			_, _, l = mesh.Classes(m)
-			return l, nil
-		}},
-	} {
-		var found diag.List
-		wall, used, err := timed(func() (err error) {
-			found, err = step.run()
-			return err
-		})
-		if err != nil {
-			return p, err
-		}
-		if found.HasErrors() {
-			return p, fmt.Errorf("%s finds errors, the first: %s %s", step.name, found[0].Code, found[0].Message)
-		}
-		p.list = append(p.list, phase{step.name, wall, used})
+	read, l, err := load.Load(ctx, []string{repo}, load.Options{})
+	if err := failed(l, err); err != nil {
+		return nil, err
 	}
-	wall, used, err := timed(func() error {
-		_, l, err := compiler.Compile(ctx, []string{repo}, compiler.Options{})
-		if err == nil && l.HasErrors() {
-			err = fmt.Errorf("compile finds errors, the first: %s %s", l[0].Code, l[0].Message)
-		}
-		return err
-	})
-	rest := phase{"the rest: policies, lower, seal", wall, used}
-	for _, done := range p.list {
-		rest.wall, rest.cpu = rest.wall-done.wall, rest.cpu-done.cpu
+	p.documents = len(read.Documents)
+	if err := p.pass("CUE", func() error { return schema.Validate(read.Documents, schema.Options{}) }); err != nil {
+		return nil, err
 	}
-	p.list = append(p.list, rest, phase{"all phases in one run", wall, used})
-	return p, err
+	if err := p.pass("decode", func() error { return schema.Decode(read.Documents, schema.Options{}) }); err != nil {
+		return nil, err
+	}
+	objects, _, l := schema.Check(read.Documents, schema.Options{})
+	if err := failed(l, nil); err != nil {
+		return nil, err
+	}
+	if err := p.pass("OPA", func() error {
+		l, _, err := policies.Eval(ctx, objects, policies.Options{Workers: runtime.GOMAXPROCS(0)})
+		return failed(l, err)
+	}); err != nil {
+		return nil, err
+	}
+	return p, p.compile(ctx, repo)
+}
+
+func (p *phased) pass(name string, f func() error) error {
+	c, err := timed(f)
+	p.passes = append(p.passes, phase{name, c})
+	return err
+}
+
+// compile runs the compiler and notes what each phase costs.
+func (p *phased) compile(ctx context.Context, repo string) error {
+	runtime.GC()
+	var began time.Time
+	var used time.Duration
+	end := func() {
+		if n := len(p.phases); n > 0 {
+			p.phases[n-1].cost = cost{wall: time.Since(began), cpu: cpu() - used}
+		}
+	}
+	_, l, err := compiler.Compile(ctx, []string{repo}, compiler.Options{Begin: func(name string) {
+		end()
+		p.phases = append(p.phases, phase{name: name})
+		began, used = time.Now(), cpu()
+	}})
+	end()
+	return failed(l, err)
+}
+
+func failed(l diag.List, err error) error {
+	if err == nil && l.HasErrors() {
+		err = fmt.Errorf("there are findings, the first: %s %s", l[0].Code, l[0].Message)
+	}
+	return err
 }
 
 func readAll(dir string) ([][]byte, error) {
@@ -132,18 +140,26 @@ func readAll(dir string) ([][]byte, error) {
 	return texts, err
 }
 
-func (p *phased) decodeAll(texts [][]byte) error {
+// parse reads YAML to syntax trees and on to maps, as anybody has to who wants values and the lines they stand on.
+func parse(texts [][]byte) error {
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, t := range texts {
-		dec := yaml.NewDecoder(bytes.NewReader(t))
-		for {
-			var doc map[string]any
-			if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				return err
+		g.Go(func() error {
+			dec := yaml.NewDecoder(bytes.NewReader(t))
+			for {
+				var tree yaml.Node
+				if err := dec.Decode(&tree); errors.Is(err, io.EOF) {
+					return nil
+				} else if err != nil {
+					return err
+				}
+				var doc map[string]any
+				if err := tree.Decode(&doc); err != nil {
+					return err
+				}
 			}
-			p.documents++
-		}
+		})
 	}
-	return nil
+	return g.Wait()
 }
