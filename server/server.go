@@ -108,7 +108,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.SecretsDir != "" && o.TLSCert == "" && !o.InsecureSecretsWithoutTLS {
 		return errors.New("secrets are handed out over TLS only, to proxies with a certificate: give --tls-cert, --tls-key and --tls-ca, or --insecure-secrets-without-tls to give them to whoever asks")
 	}
-	b, err := bundle.Read(o.BundlePath)
+	b, err := bundle.ReadToServe(o.BundlePath)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (srv *Server) watch(ctx context.Context) {
 	}
 	addWatches(w, srv.opts.BundlePath)
 	seen := stamp(srv.opts.BundlePath)
-	if b, err := bundle.Read(srv.opts.BundlePath); err == nil { // it may have changed since the start
+	if b, err := bundle.ReadToServe(srv.opts.BundlePath); err == nil { // it may have changed since the start
 		srv.Switch(b)
 	}
 	tick := time.NewTicker(srv.opts.Poll)
@@ -63,7 +63,7 @@ func (srv *Server) watch(ctx context.Context) {
 
 // reload reads the path. What cannot be read leaves the old bundle in service.
 func (srv *Server) reload() {
-	b, err := bundle.Read(srv.opts.BundlePath)
+	b, err := bundle.ReadToServe(srv.opts.BundlePath)
 	if err != nil {
 		srv.metrics.bundles.WithLabelValues("rejected").Inc()
 		srv.log.Error("bundle rejected, the one before stays in service", "path", srv.opts.BundlePath, "error", err.Error(), "bundle", srv.gen.Load().bundle.Digest.String())

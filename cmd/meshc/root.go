@@ -111,13 +111,14 @@ func sourceText(file string) (string, bool) {
 	return string(b), err == nil
 }
 
-// batch sets the garbage collector for a process that ends soon: a compile allocates much and keeps most of it. What the
-// environment says wins.
+// batch sets the garbage collector for a process that ends soon: a compile allocates much and keeps most of it. The limit
+// is far above what the collector would use by itself for thousands of services: near a limit it would collect all the
+// time, and the compile would grow with the square of the mesh. What the environment says wins.
 func batch() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
+		debug.SetGCPercent(200)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(768 << 20) // soft: a larger mesh collects more often, it does not fail
+		debug.SetMemoryLimit(3 << 30) // soft: a larger mesh collects more often, it does not fail
 	}
 }

@@ -19,7 +19,13 @@ import (
 
 // Read reads a bundle from a directory or a tar.gz. Every digest is verified before the bytes are parsed. A refusal is
 // an *Error that names the file.
-func Read(path string) (*Bundle, error) {
+func Read(path string) (*Bundle, error) { return read(path, true) }
+
+// ReadToServe is Read for a bundle that is never written again: it keeps the resources and not the files around them,
+// which is half the memory.
+func ReadToServe(path string) (*Bundle, error) { return read(path, false) }
+
+func read(path string, whole bool) (*Bundle, error) {
 	fi, err := os.Stat(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -37,6 +43,9 @@ func Read(path string) (*Bundle, error) {
 		return nil, in(path, err)
 	}
 	b, err := parse(files)
+	if err == nil && !whole {
+		b.files = nil
+	}
 	return b, in(path, err)
 }
 
@@ -106,14 +115,12 @@ func readRegular(path string, left int) ([]byte, error) {
 	if !fi.Mode().IsRegular() || fi.Size() > int64(left) {
 		return nil, tooLarge(filepath.Base(path))
 	}
-	buf := bytes.NewBuffer(make([]byte, 0, fi.Size()+1))
-	if _, err := io.Copy(buf, io.LimitReader(f, int64(left)+1)); err != nil {
+	data := make([]byte, fi.Size()) // a file that grows or shrinks meanwhile does not have its digest
+	n, err := io.ReadFull(f, data)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
-	if buf.Len() > left {
-		return nil, tooLarge(filepath.Base(path))
-	}
-	return buf.Bytes(), nil
+	return data[:n], nil
 }
 
 func tooLarge(name string) error {

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -33,6 +34,9 @@ func (b *Bundle) limits() error {
 // WriteDir writes the bundle as a directory: into a temporary one beside it, synced, then put in place by rename, so
 // that a reader sees the old bundle or the new one. A directory that is not a bundle is never replaced.
 func (b *Bundle) WriteDir(path string) (err error) {
+	if b.files == nil {
+		return errNoFiles()
+	}
 	if path, err = target(path); err != nil {
 		return err
 	}
@@ -99,6 +103,9 @@ func (b *Bundle) WriteTarGz(path string) (err error) {
 
 // Archive writes the bytes of the tar.gz form.
 func (b *Bundle) Archive(w io.Writer) error {
+	if b.files == nil {
+		return errNoFiles()
+	}
 	buf := bufio.NewWriterSize(w, 1<<16)
 	zw := gzip.NewWriter(buf)
 	tw := tar.NewWriter(zw)
@@ -118,6 +125,8 @@ func (b *Bundle) Archive(w io.Writer) error {
 	}
 	return buf.Flush()
 }
+
+func errNoFiles() error { return errors.New("a bundle that was read to be served cannot be written") }
 
 // target resolves a symlink, so that what it points to is replaced and not the link.
 func target(path string) (string, error) {

@@ -59,7 +59,7 @@ func timed(f func() error) (cost, error) {
 // measurePhases runs each pass over the documents by itself, with as many workers as the compiler has, and then the
 // compiler with a look at the clock between its phases.
 func measurePhases(ctx context.Context, repo string) (*phased, error) {
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as meshc compile
+	defer debug.SetGCPercent(debug.SetGCPercent(200)) // as meshc compile
 	p := &phased{}
 	texts, err := readAll(repo)
 	if err != nil {
