@@ -17,16 +17,17 @@ var mayImport = map[string][]string{
 	"internal/diag":   {},
 	"internal/source": {"internal/diag"},
 	"internal/config": {"internal/diag"},
-	"schema":          {"internal/diag", "internal/source"},
-	"policies":        {"internal/diag", "internal/source", "schema"},
-	"compiler/load":   {"internal/diag", "internal/source"},
+	"internal/fault":  {},
+	"schema":          {"internal/diag", "internal/source", "internal/fault"},
+	"policies":        {"internal/diag", "internal/source", "internal/fault", "schema"},
+	"compiler/load":   {"internal/diag", "internal/source", "internal/fault"},
 	"compiler/mesh":   {"internal/diag", "internal/source", "schema"},
 	"compiler/envoy":  {"internal/diag", "internal/source", "schema", "compiler/mesh"},
 	"compiler/bundle": {"internal/diag"},
 	"compiler/trace":  {"internal/diag", "compiler/bundle"},
-	"compiler":        {"internal/diag", "internal/source", "schema", "policies", "compiler/"},
+	"compiler":        {"internal/diag", "internal/source", "internal/fault", "schema", "policies", "compiler/"},
 	"server":          {"compiler/bundle"},
-	"cmd/meshc":       {"internal/diag", "internal/source", "internal/config", "schema", "policies", "compiler", "compiler/", "server"},
+	"cmd/meshc":       {"internal/diag", "internal/source", "internal/config", "internal/fault", "schema", "policies", "compiler", "compiler/", "server"},
 }
 
 // tests and tools of the project itself may use everything.
