@@ -94,6 +94,9 @@ func (k *walk) application(s state) *Path {
 	}
 	p := s.end(Reached, 0, text)
 	p.Outcome.Port = s.conn.dest.Port()
+	if s.call.HTTP && len(s.conn.layers) == 0 {
+		p.Outcome.Path, p.Outcome.Host = s.call.Path, s.call.Authority
+	}
 	return p
 }
 

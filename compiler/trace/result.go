@@ -42,6 +42,9 @@ type Outcome struct {
 	Status  int             `json:"status,omitempty"` // HTTP status that the client gets from a proxy
 	At      string          `json:"at"`               // workload or address that is reached, or proxy that ends the request
 	Port    uint16          `json:"port,omitempty"`   // of the application that is reached
+	Path    string          `json:"path,omitempty"`   // of the request that it gets
+	Host    string          `json:"host,omitempty"`
+	To      string          `json:"location,omitempty"` // of a redirect
 	Text    string          `json:"text"`
 	Origins []bundle.Origin `json:"origins,omitempty"`
 }

@@ -185,7 +185,9 @@ func (k *walk) router(s state, x *exchange) (*Path, error) {
 	}
 	at := x.rc.GetName() + "/" + x.host.msg.GetName()
 	if x.needsTLS(&s) {
-		return s.end(Answered, 301, "the server redirects to https://"+s.call.Authority+s.call.Path, trim(originsAt(x.host.res, ""))...), nil
+		p := s.end(Answered, 301, "the server redirects to https://"+s.call.Authority+s.call.Path, trim(originsAt(x.host.res, ""))...)
+		p.Outcome.To = "https://" + s.call.Authority + s.call.Path
+		return p, nil
 	}
 	if x.unsure != nil {
 		p := s.end(Failed, 0, "which route takes it cannot be told: "+plain(x.unsure))
@@ -211,7 +213,9 @@ func (k *walk) router(s state, x *exchange) (*Path, error) {
 		if err != nil {
 			return nil, err
 		}
-		return s.end(Answered, code, "redirects to "+to, x.origins()...), nil
+		p := s.end(Answered, code, "redirects to "+to, x.origins()...)
+		p.Outcome.To = to
+		return p, nil
 	case *routev3.Route_Route:
 		return k.forward(s, x, a.Route, st)
 	}

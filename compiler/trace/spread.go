@@ -169,7 +169,7 @@ func (k *walk) deliver(s state, c *clusterv3.Cluster, m member, name string, ope
 	if c != nil && s.call.HTTP && s.parsed && len(s.conn.layers) == 0 {
 		to.conn.wire = upstreamWire(c, s.conn.wire)
 	}
-	to.parsed = false
+	to.fronted, to.parsed = s.fronted || s.parsed, false
 	to.call.Metadata, to.call.Principals, to.call.SNI = nil, nil, ""
 	if !v.class.Gateway && m.workload != nil && !proxied(m.workload) {
 		if open != nil {

@@ -32,6 +32,7 @@ type state struct {
 	service *bundle.Origin // the service that the client calls, where known
 	arrived bool           // the request came in from the network: the inbound side
 	parsed  bool           // a connection manager of this proxy has read the request
+	fronted bool           // a proxy before this one has read the request: it answers for those behind it
 	hops    int
 	steps   []Step
 }
@@ -43,7 +44,11 @@ func (s *state) add(st Step) {
 	s.steps = append(slices.Clip(s.steps), st)
 }
 
+// end ends a branch. A connection that is closed without an answer is a 503 of the proxy that had sent a request over it.
 func (s state) end(verdict string, status int, text string, origins ...bundle.Origin) *Path {
+	if status == 0 && s.fronted && (verdict == Failed || verdict == Denied) {
+		status = 503
+	}
 	return &Path{Steps: s.steps, Outcome: &Outcome{Verdict: verdict, Status: status, At: s.proxy, Text: text, Origins: origins}}
 }
 
