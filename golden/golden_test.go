@@ -310,6 +310,37 @@ func (g *golden) calls(t *testing.T, b *bundle.Bundle, text []byte) []byte {
 	return []byte(out.String())
 }
 
+// The requests that the examples promise end as they say.
+func TestExamples(t *testing.T) {
+	files, err := filepath.Glob("../examples/*/overlays/*/*.calls")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no calls: %v", err)
+	}
+	for _, file := range files {
+		g := &golden{file: file}
+		b, found := g.compile(t, []string{filepath.Dir(file)})
+		if b == nil {
+			t.Fatalf("%s does not compile:\n%s", filepath.Dir(file), g.text(found))
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls, err := trace.ParseCalls(string(text))
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		w := trace.New(b)
+		for _, c := range calls {
+			if r, err := w.Walk(c.Request); err != nil {
+				t.Errorf("%s:%d: %v", file, c.Line, err)
+			} else if why := c.Check(r); why != "" {
+				t.Errorf("%s:%d: %s: %s", file, c.Line, c.Call, why)
+			}
+		}
+	}
+}
+
 // Every base is used, and nothing else lies about.
 func TestNothingIsLeftOver(t *testing.T) {
 	used := map[string]bool{}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/compiler/trace"
+)
+
+func newTest(a *app) *cobra.Command {
+	var in input
+	var files []string
+	var output string
+	var update bool
+	c := &cobra.Command{
+		Use:   "test SOURCE...|BUNDLE",
+		Short: "Follow the requests in *.calls files and compare where they end",
+		Long: `test compiles the sources in memory, follows each request of the *.calls files in them, and compares its ends with those
+that the file wants. It asks no proxy: see meshc route.
+
+A file of calls:
+  # jason tries the new version
+  GET http://reviews/ from shop/web -H end-user=jason
+    allowed at shop/reviews-v2
+  GET http://reviews/ from shop/web
+    80% allowed at shop/reviews-v1:8080
+    20% allowed at shop/reviews-v2:8080
+  DELETE http://reviews/ from "gateway ingress/public" --claims '{"iss":"https://id.example","sub":"a"}'
+    denied 403 at shop/reviews-v1 by shop/reviews rule 0
+
+An indented line is an end: [CHANCE%] VERDICT [STATUS] [at WHERE[:PORT]] [by TEXT]. What is left out is not compared.
+VERDICT is allowed, denied, answered, failed or depends. TEXT is a part of the reason, or FILE:LINE of what decided.
+Calls take -H, --claims, --identity, --alpn, --source-ip and --address as meshc route does.`,
+		Example: `  meshc test mesh/
+  meshc test mesh.bundle --calls checks/reviews.calls
+  meshc test mesh/ --update`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if output != "text" && output != "json" {
+				return fmt.Errorf("unknown output format %q: use text or json", output)
+			}
+			if len(args) == 0 {
+				return errors.New("no SOURCE or BUNDLE")
+			}
+			found, err := callFiles(args)
+			if err != nil {
+				return err
+			}
+			if files = append(files, found...); len(files) == 0 {
+				return fmt.Errorf("no *.calls file in %s: write one, or name one with --calls", strings.Join(args, ", "))
+			}
+			b, err := a.bundleOf(c.Context(), &in, args)
+			if err != nil {
+				return err
+			}
+			t := &tester{world: trace.New(b), update: update, Results: []testResult{}}
+			for _, f := range files {
+				if err := t.file(f); err != nil {
+					return fmt.Errorf("%s: %w", f, err)
+				}
+			}
+			return t.report(a, output)
+		},
+	}
+	in.flags(c)
+	c.Flags().StringArrayVar(&files, "calls", nil, "a file of calls besides those in the sources; may be repeated")
+	c.Flags().BoolVar(&update, "update", false, "write the ends that the calls have into the files")
+	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	return c
+}
+
+// callFiles finds the files of calls below the sources that are folders.
+func callFiles(sources []string) ([]string, error) {
+	var out []string
+	for _, s := range sources {
+		root := localPath(s)
+		if st, err := os.Stat(root); err != nil || !st.IsDir() || isBundle(root) || s == "-" {
+			continue
+		}
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && path != root && strings.HasPrefix(d.Name(), "."):
+				return filepath.SkipDir
+			case !d.IsDir() && strings.HasSuffix(path, ".calls") && !slices.Contains(out, path):
+				out = append(out, path)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// tester runs files of calls against one bundle.
+type tester struct {
+	world   *trace.World
+	update  bool
+	Results []testResult `json:"results"`
+}
+
+// testResult is the outcome of one call.
+type testResult struct {
+	File string   `json:"file"`
+	Line int      `json:"line"`
+	Call string   `json:"call"`
+	OK   bool     `json:"ok"`
+	Ends []string `json:"ends"`
+	Want []string `json:"want"`
+	Why  string   `json:"why,omitempty"`
+}
+
+func (t *tester) file(name string) error {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	if t.update {
+		changed, err := trace.UpdateCalls(string(text), func(e trace.Expectation) ([]string, error) {
+			r, err := t.world.Walk(e.Request)
+			if err != nil {
+				return nil, err
+			}
+			return r.Ends(), nil
+		})
+		if err != nil {
+			return err
+		}
+		if changed != string(text) {
+			if err := os.WriteFile(name, []byte(changed), 0o644); err != nil { //nolint:gosec // a file of the repository
+				return err
+			}
+		}
+		text = []byte(changed)
+	}
+	calls, err := trace.ParseCalls(string(text))
+	if err != nil {
+		return err
+	}
+	for _, e := range calls {
+		out := testResult{File: name, Line: e.Line, Call: e.Call, Ends: []string{}, Want: e.Want}
+		if r, err := t.world.Walk(e.Request); err != nil {
+			out.Why = err.Error()
+		} else {
+			out.Ends, out.Why = r.Ends(), e.Check(r)
+		}
+		out.OK = out.Why == ""
+		t.Results = append(t.Results, out)
+	}
+	return nil
+}
+
+func (t *tester) report(a *app, output string) error {
+	failed := 0
+	for _, r := range t.Results {
+		if !r.OK {
+			failed++
+		}
+	}
+	if output == "json" {
+		e := json.NewEncoder(a.stdout)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		if err := e.Encode(t); err != nil {
+			return err
+		}
+	} else {
+		for _, r := range t.Results {
+			if !r.OK {
+				fmt.Fprintf(a.stdout, "%s:%d: %s\n  %s\n", r.File, r.Line, r.Call, strings.ReplaceAll(r.Why, "\n", "\n  "))
+			}
+		}
+		fmt.Fprintf(a.stdout, "%d calls as expected, %d not\n", len(t.Results)-failed, failed)
+	}
+	if failed > 0 {
+		return errFindings
+	}
+	return nil
+}
