@@ -17,6 +17,7 @@ func (m *Mesh) check() diag.List {
 	for _, v := range m.VirtualServices {
 		c.virtualService(v)
 	}
+	c.hostConflicts()
 	for _, r := range m.DestinationRules {
 		c.destinationRule(r)
 	}
