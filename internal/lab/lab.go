@@ -14,7 +14,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/netip"
@@ -24,8 +23,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
-	"time"
 
 	"github.com/meshc/meshc/internal/bootstrap"
 )
@@ -75,13 +72,6 @@ type member struct {
 	*Workload
 	ns    *namespace // nil: the host's
 	admin string     // address of Envoy's admin interface, seen from the namespace
-}
-
-type process struct {
-	name string // POD.app, POD.envoy, server
-	cmd  *exec.Cmd
-	log  string
-	done chan struct{}
 }
 
 // Start compiles the source, serves it, starts every workload and returns when all proxies are ready.
@@ -146,15 +136,19 @@ func (l *Lab) start(ctx context.Context) (err error) {
 
 // serve starts the server in a namespace, and the relay.
 func (l *Lab) serve(ctx context.Context, ns *namespace, ads, admin string) (err error) {
-	args := append([]string{"serve", l.bundle, "--watch", "--xds-address", ads, "--admin-address", admin}, l.spec.ServeFlags...)
-	if err := l.launch(ns, "server", 0, exec.Command(l.spec.Meshc, args...)); err != nil {
-		return err
-	}
-	if err := l.waitReady(ctx, "server", ns, admin, "/readyz"); err != nil {
+	if err := l.startServer(ctx, ns, ads, admin); err != nil {
 		return err
 	}
 	l.relay, err = newRelay(func(ctx context.Context, _ string) (net.Conn, error) { return ns.dial(ctx, "tcp", ads) })
 	return err
+}
+
+func (l *Lab) startServer(ctx context.Context, ns *namespace, ads, admin string) error {
+	args := append([]string{"serve", l.bundle, "--watch", "--xds-address", ads, "--admin-address", admin}, l.spec.ServeFlags...)
+	if err := l.launch(ns, "server", 0, exec.Command(l.spec.Meshc, args...)); err != nil {
+		return err
+	}
+	return l.waitReady(ctx, "server", ns, admin, "/readyz")
 }
 
 // tools finds or builds the programs. They are run by other users, so an Envoy in a private folder is copied.
@@ -306,98 +300,6 @@ func (l *Lab) startEnvoy(m *member, uid uint32, o bootstrap.Options) error {
 		"--drain-time-s", "45", "--drain-strategy", "immediate",
 		"--file-flush-interval-msec", "100") // of access logs
 	return l.launch(m.ns, m.Name+".envoy", uid, cmd)
-}
-
-// launch starts a process in a namespace as a user, with its output in a log of the lab.
-func (l *Lab) launch(ns *namespace, name string, uid uint32, cmd *exec.Cmd) error {
-	p := &process{name: name, cmd: cmd, log: filepath.Join(l.dir, name+".log"), done: make(chan struct{})}
-	// An access log may go to /dev/stdout: Envoy opens that again by name, as its own user, and both append.
-	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o644)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	if uid != 0 {
-		if err := out.Chown(int(uid), int(uid)); err != nil {
-			return err
-		}
-	}
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Dir = "/"
-	if uid != 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
-	}
-	if err := ns.start(cmd); err != nil {
-		return fmt.Errorf("lab: start %s: %w", name, err)
-	}
-	go func() {
-		cmd.Wait()
-		close(p.done)
-	}()
-	l.processes = append(l.processes, p)
-	return nil
-}
-
-// poll tries until it works, at most half a minute.
-func poll(ctx context.Context, try func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	for {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-func (l *Lab) waitReady(ctx context.Context, name string, ns *namespace, address, path string) error {
-	log := filepath.Join(l.dir, name+".log")
-	client := clientIn(ns, nil)
-	defer client.CloseIdleConnections()
-	err := poll(ctx, func() error {
-		resp, err := client.Get("http://" + address + path)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		body, _ := io.ReadAll(resp.Body)
-		if resp.StatusCode != 200 {
-			return fmt.Errorf("%s answers %d %s", path, resp.StatusCode, body)
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("lab: %s does not become ready: %w\n%s%s", name, err, tail(log), l.serverLog(name))
-	}
-	return nil
-}
-
-func (l *Lab) serverLog(of string) string {
-	if of == "server" {
-		return ""
-	}
-	return "\nserver:\n" + tail(filepath.Join(l.dir, "server.log"))
-}
-
-// Stop kills the application and the proxy of a workload, as if its machine had died: its address refuses connections.
-func (l *Lab) Stop(workload string) error {
-	found := false
-	for _, p := range l.processes {
-		if p.name == workload+".app" || p.name == workload+".envoy" {
-			found = true
-			p.cmd.Process.Kill()
-			<-p.done
-		}
-	}
-	if !found {
-		return fmt.Errorf("lab: no process of a pod called %s", workload)
-	}
-	return nil
 }
 
 // Workloads lists what runs.

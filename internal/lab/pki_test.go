@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
 	"net/url"
@@ -22,11 +21,9 @@ import (
 // pki is a certificate authority made for one test, and a folder of what it has issued, in the layout that meshc serve
 // --secrets reads.
 type pki struct {
-	t    *testing.T
-	dir  string // other users can read it: proxies and applications are such
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  []byte
+	*authority
+	t   *testing.T
+	dir string // other users can read it: proxies and applications are such
 }
 
 func newPKI(t *testing.T) *pki {
@@ -37,26 +34,14 @@ func newPKI(t *testing.T) *pki {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	p := &pki{t: t, dir: dir}
-	if p.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+	if p.authority, err = newAuthority("root of the lab"); err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "root of the lab"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, p.key.Public(), p.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	p.pem = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	return p
 }
 
-// issue writes tls.crt, tls.key and ca.crt into a folder, for DNS names or SPIFFE IDs, and returns the folder.
-func (p *pki) issue(folder string, names ...string) string {
+// issueTo writes tls.crt, tls.key and ca.crt into a folder, for DNS names or SPIFFE IDs, and returns the folder.
+func (p *pki) issueTo(folder string, names ...string) string {
 	p.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

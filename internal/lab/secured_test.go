@@ -25,7 +25,7 @@ func secured(p *pki) manifests {
         endpoints: [{fromCidr: 10.20.0.0/16}]
         gateways: [{address: 203.0.113.50, port: 15443}]
 `
-	p.issue("lab/default", labIdentity)
+	p.issueTo("lab/default", labIdentity)
 	m.pod("sidecar", "client", "app: client, topology.istio.io/network: near", "10.9.0.9", "http:8080")
 	m.pod("sidecar", "scoped", "app: scoped", "10.9.0.10", "http:8080")
 	m.pod("sidecar", "web-near", "app: web, version: near, topology.istio.io/network: near", "10.9.1.1", "http:8080", "tcp-echo:9000")
@@ -72,9 +72,9 @@ spec:
 
 // front is an ingress gateway with every way of taking TLS on one port.
 func (m manifests) front(p *pki) {
-	p.issue("lab/kubernetes/shop", "shop.example.com")
-	p.issue("lab/kubernetes/mutual", "mutual.example.com")
-	p.issue("visitor", "visitor.example.com")
+	p.issueTo("lab/kubernetes/shop", "shop.example.com")
+	p.issueTo("lab/kubernetes/mutual", "mutual.example.com")
+	p.issueTo("visitor", "visitor.example.com")
 	m.add("front.yaml", `
 apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -118,8 +118,8 @@ spec:
 
 // outside is a host that speaks only TLS, reached through the egress gateway under one name and directly under others.
 func (m manifests) outside(p *pki) {
-	p.issue("lab/kubernetes/partner", "partner.example.com")
-	folder := p.issue("external", "external.example.com", "origin.example.com")
+	p.issueTo("lab/kubernetes/partner", "partner.example.com")
+	folder := p.issueTo("external", "external.example.com", "origin.example.com")
 	m.pod("plain", "external", "app: external", "198.51.100.7", "tls-web:8443")
 	m.amend("    ports:\n", "    env: [{name: CERTIFICATE, value: "+folder+"}]\n    ports:\n")
 	m.add("egress.yaml", `

@@ -248,7 +248,7 @@ func testStorm(t *testing.T, sotw bool, mtls string, changes int) {
 	t.Logf("MESHC_LAB_SEED=%d repeats these changes", seed)
 	s := newStorm(seed, mtls)
 	p := newPKI(t)
-	p.issue("lab/default", labIdentity)
+	p.issueTo("lab/default", labIdentity)
 	dir := t.TempDir()
 	l := run(t, Spec{Source: s.manifests().writeTo(t, dir), StateOfTheWorld: sotw, Visitors: map[string]netip.Addr{"visitor": netip.MustParseAddr("203.0.113.9")},
 		ServeFlags: []string{"--grace", "300ms", // so that clusters do go in between
@@ -258,9 +258,20 @@ func testStorm(t *testing.T, sotw bool, mtls string, changes int) {
 	var log []string
 	for range changes {
 		what := s.change()
+		restart := !sotw && s.random.IntN(12) == 0 // over state of the world, proxies do not tell a new server what they hold
+		if restart {
+			what += ", and the server restarted"
+		}
 		load.at(what)
 		log = append(log, time.Now().Format("15:04:05.000 ")+what)
-		if err := l.Apply(context.Background(), s.manifests().writeTo(t, dir)); err != nil {
+		apply := func() error { return l.Apply(context.Background(), s.manifests().writeTo(t, dir)) }
+		var err error
+		if restart {
+			err = l.RestartServer(context.Background(), apply)
+		} else {
+			err = apply()
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Duration(s.random.IntN(400)) * time.Millisecond)

@@ -142,6 +142,33 @@ func TestChangeUnderLoad(t *testing.T) {
 	}
 }
 
+// A server that dies costs no request, and a new one sends only what has changed in the meantime: proxies tell it what
+// they hold.
+func TestServerRestart(t *testing.T) {
+	require(t)
+	l := run(t, Spec{Source: shop(100, "").write(t)})
+	ld := startLoad(t, l, "client", Request{URL: "http://changed/"}, 2)
+	before := len(l.Pushes())
+	err := l.RestartServer(context.Background(), func() error { return l.Apply(context.Background(), shop(0, "").write(t)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if n := ld.seen(); n["v1"] > 0 || n["v2"] == 0 {
+			return fmt.Errorf("after the change: %v", n)
+		}
+		return nil
+	})
+	if failures := ld.end(); len(failures) > 0 {
+		t.Errorf("%d requests failed, the first: %s", len(failures), failures[0])
+	}
+	for _, p := range l.Pushes()[before:] {
+		if len(p.Names) > 0 && !slices.Equal(p.Names, []string{"80/changed.lab.svc.cluster.local:80"}) || len(p.Removed) > 0 {
+			t.Errorf("sent to %s: %s %q, removed %q", p.Node, p.Type, p.Names, p.Removed)
+		}
+	}
+}
+
 // A change that alters only a cluster takes effect within a second: Envoy warms the changed cluster as soon as its
 // endpoints come again, and does not wait for a timeout.
 func TestClusterChange(t *testing.T) {
