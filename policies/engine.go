@@ -40,12 +40,18 @@ type rule struct {
 	line     int
 }
 
+// asks tells whether the rule is about objects of a kind, or about the whole set.
+func (r *rule) asks(kind string) bool {
+	return r.set == (kind == wholeSet) && (kind == wholeSet || r.kinds == nil || r.kinds[kind])
+}
+
 type engine struct {
 	rules    map[string]*rule
 	packages map[string][]*rule
 	excepts  map[string]bool // packages with conftest's exception rule
 	compiler *ast.Compiler
 	queries  map[string]rego.PreparedEvalQuery // by kind
+	idle     map[string]bool                   // kinds that no rule asks about
 	store    map[string]any
 }
 
@@ -53,7 +59,7 @@ var reporting = regexp.MustCompile(`^(deny|violation|warn)(_[a-zA-Z0-9]+)*$`)
 
 // newEngine compiles the modules and prepares one query per kind that occurs.
 func newEngine(ctx context.Context, l *loader, objs []*schema.Object) (*engine, diag.List, error) {
-	e := &engine{rules: map[string]*rule{}, packages: map[string][]*rule{}, excepts: map[string]bool{}, queries: map[string]rego.PreparedEvalQuery{}}
+	e := &engine{rules: map[string]*rule{}, packages: map[string][]*rule{}, excepts: map[string]bool{}, queries: map[string]rego.PreparedEvalQuery{}, idle: map[string]bool{}}
 	found := e.collect(l)
 	if found.HasErrors() {
 		return e, found, nil
@@ -83,6 +89,7 @@ func newEngine(ctx context.Context, l *loader, objs []*schema.Object) (*engine, 
 			return e, nil, fmt.Errorf("policies: %w", err)
 		}
 		e.queries[k] = q
+		e.idle[k] = !slices.ContainsFunc(slices.Collect(maps.Values(e.rules)), func(r *rule) bool { return r.asks(k) })
 	}
 	return e, found, nil
 }
@@ -306,7 +313,7 @@ func (e *engine) generate(kinds map[string]bool) string {
 		b.WriteString(name + "[\"\"] := 0\n")
 		for _, id := range slices.Sorted(maps.Keys(e.rules)) {
 			r := e.rules[id]
-			if r.set != (kind == wholeSet) || kind != wholeSet && r.kinds != nil && !r.kinds[kind] {
+			if !r.asks(kind) {
 				continue
 			}
 			fmt.Fprintf(&b, "%s[%s] := %s\n", name, strconv.Quote(id), r.ref)

@@ -52,6 +52,9 @@ func (e *engine) eval(ctx context.Context, objs []*schema.Object, o Options) (di
 }
 
 func (e *engine) one(ctx context.Context, obj *schema.Object, deadline time.Duration) (diag.List, error) {
+	if e.idle[obj.Kind] {
+		return nil, nil
+	}
 	in, err := ast.InterfaceToValue(document(obj))
 	if err != nil {
 		return nil, fmt.Errorf("policies: %s: %w", obj.Ref(), err)
