@@ -96,6 +96,7 @@ func kubernetesObject(kind string) any {
 func (c *checker) check(d *source.Document) (*Object, diag.List) {
 	o := &Object{APIVersion: d.APIVersion, Kind: d.Kind, Namespace: d.Namespace, Name: d.Name, Doc: d}
 	out := c.metadata(o)
+	out.Add(c.marks(o)...)
 	value, _ := tidy(d.Value).(map[string]any)
 	if out.HasErrors() {
 		delete(value, "metadata") // reported already

@@ -15,9 +15,10 @@ type FieldReference struct {
 	Type        string
 	Enum        []string
 	Doc         string
-	Unsupported string // reason why the field is refused; empty if it is not
-	Always      bool   // Istio refuses it too: an error even when lenient
-	Ignored     string // reason why the field has no effect on the bundle; a finding of severity info says so
+	Unsupported string   // reason why the field is refused; empty if it is not
+	Always      bool     // Istio refuses it too: an error even when lenient
+	Ignored     string   // reason why the field has no effect on the bundle; a finding says so
+	On          []string // of an annotation or label: kinds that it means something on; empty: any
 }
 
 // References describes all kinds, in the order of Kinds, and after them the mesh configuration, MeshConfig and
@@ -27,7 +28,8 @@ func References() ([]Reference, error) {
 	if err != nil {
 		return nil, err
 	}
-	kinds := append(Kinds(), Kind{Name: "MeshConfig", Definition: "#MeshConfig"}, Kind{Name: "MeshNetworks", Definition: "#MeshNetworks"})
+	kinds := append(Kinds(), Kind{Name: "MeshConfig", Definition: "#MeshConfig"}, Kind{Name: "MeshNetworks", Definition: "#MeshNetworks"},
+		Kind{Name: "Annotation", Definition: "#Annotation"}, Kind{Name: "Label", Definition: "#Label"})
 	out := make([]Reference, 0, len(kinds))
 	for _, k := range kinds {
 		sh := shapes[k.Definition]
@@ -72,7 +74,7 @@ func (s shapes) list(r *Reference, sh *shape, prefix string, above *field, seen 
 		}
 		r.Fields = append(r.Fields, FieldReference{
 			Path: strings.TrimPrefix(path, "."), Type: wantType(f), Enum: f.enum, Doc: merged.doc,
-			Unsupported: merged.unsupported, Always: merged.always, Ignored: merged.ignored,
+			Unsupported: merged.unsupported, Always: merged.always, Ignored: merged.ignored, On: f.on,
 		})
 	}
 }

@@ -5,7 +5,8 @@
 // unifies the two and turns what CUE reports into findings at the line of the deepest part that exists; documents that
 // differ only in what the definition leaves open are shown to CUE once (outline.go). Beside CUE, a
 // table read from the same files (shape.go) holds what CUE has no cheap word for: @oneof(a,b) on a struct,
-// @unsupported("why") and @ignored("why") on a field, with ",always" and ",warn"; and validate_<kind>.go holds the rules that relate fields. What
+// @unsupported("why") and @ignored("why") on a field, with ",always" and ",warn";
+// @on, @deprecated and @uint on an annotation (annotation.cue); and validate_<kind>.go holds the rules that relate fields. What
 // passes is decoded into the messages of istio.io/api and k8s.io/api. Documents are checked in shards, each with a CUE
 // context of its own, because contexts are not safe for concurrent use and grow.
 //

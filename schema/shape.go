@@ -30,10 +30,13 @@ type field struct {
 	ref         string // definition of the value, or of its elements
 	inline      *shape // a struct written in place
 	list        bool
-	unsupported string // reason; empty if supported
-	always      bool   // unsupported in Istio too: an error even when lenient
-	ignored     string // reason why the field has no effect
-	warn        bool   // who sets it expects an effect: a warning
+	unsupported string   // reason; empty if supported
+	always      bool     // unsupported in Istio too: an error even when lenient
+	ignored     string   // reason why the field has no effect
+	warn        bool     // who sets it expects an effect: a warning
+	on          []string // of an annotation or label: kinds that it means something on; empty: any
+	deprecated  bool     // of an annotation
+	uint        bool     // of an annotation: its text must be a whole number
 }
 
 // shapes maps definitions to their shape.
@@ -107,6 +110,12 @@ func readField(d *ast.Field) *field {
 			f.unsupported, f.always = reason, rest == ",always"
 		case "ignored":
 			f.ignored, f.warn = reason, rest == ",warn"
+		case "on":
+			f.on = strings.Split(body, ",")
+		case "deprecated":
+			f.deprecated = true
+		case "uint":
+			f.uint = true
 		}
 	}
 	return f

@@ -184,7 +184,7 @@ func (m *Mesh) collectSelectors() *selectorSet {
 // hasTrafficAnnotations tells whether pod annotations shape what the pod's proxy does.
 func hasTrafficAnnotations(a map[string]string) bool {
 	for k := range a {
-		if strings.HasPrefix(k, "traffic.sidecar.istio.io/") || k == "sidecar.istio.io/interceptionMode" {
+		if strings.HasPrefix(k, "traffic.sidecar.istio.io/") || k == annotationInterception {
 			return true
 		}
 	}
@@ -248,7 +248,7 @@ func Classes(m *Mesh) ([]*Class, []*Selector, diag.List) {
 	byKey := map[string]*Class{}
 	for _, w := range append(slices.Clone(m.Workloads), m.impliedWorkloads(selectors)...) {
 		if err := m.settleProxyConfig(w); err != nil {
-			findings.Add(w.Object.Finding(diag.Error, "MESHC1250", "annotation proxy.istio.io/config cannot be read: "+err.Error(), "correct the ProxyConfig", "metadata", "annotations", annotationProxyConfig))
+			findings.Add(w.Object.Finding(diag.Error, "MESHC1250", "the annotations of the pod give no ProxyConfig: "+err.Error(), "correct the ProxyConfig", "metadata", "annotations", annotationProxyConfig))
 			w.ProxyConfig = m.Config.DefaultConfig
 		}
 		signature := selectors.match(w)

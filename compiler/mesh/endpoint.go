@@ -224,6 +224,9 @@ func (m *Mesh) addEntryEndpoint(s *Service, port *Port, e *networking.WorkloadEn
 	if !strings.HasPrefix(e.Address, "unix://") {
 		ep.Port = firstPort(e.Ports[port.Name], port.TargetPort, port.Number)
 	}
+	if w != nil && !entryHealthy(w.Object) {
+		ep.Ready, ep.Health = false, Unhealthy
+	}
 	switch mode := labels[LabelTLSMode]; {
 	case mode != "":
 		ep.MTLS = mode == "istio"
@@ -231,6 +234,21 @@ func (m *Mesh) addEntryEndpoint(s *Service, port *Port, e *networking.WorkloadEn
 		ep.MTLS = e.ServiceAccount != ""
 	}
 	port.Endpoints = append(port.Endpoints, ep)
+}
+
+// entryHealthy: a WorkloadEntry whose machine is asked for its health is unhealthy until its status says otherwise.
+func entryHealthy(o *schema.Object) bool {
+	if o.Annotations[annotationHealthChecks] != "true" {
+		return true
+	}
+	status, _ := o.Doc.Value["status"].(map[string]any)
+	conditions, _ := status["conditions"].([]any)
+	for _, c := range conditions {
+		if c, ok := c.(map[string]any); ok && c["type"] == "Healthy" {
+			return c["status"] == "True"
+		}
+	}
+	return false
 }
 
 func firstPort(ports ...uint32) uint32 {

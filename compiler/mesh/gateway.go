@@ -108,11 +108,17 @@ func gatewayTargets(gw *Gateway, labels map[string]string, targets []*Target) ([
 
 const annotationGatewayService = "internal.istio.io/gateway-service"
 
+// labelNoPortTranslation on a Service keeps gateways behind it listening on the ports that servers name.
+const labelNoPortTranslation = "experimental.istio.io/disable-gateway-port-translation"
+
 // resolvePorts translates a server's port, which is a port of the gateway's Service, to the ports of the pod; none when
 // no service has it, and then the server's own number is listened on.
 func resolvePorts(number uint32, targets []*Target) []uint32 {
 	var ports []uint32
 	for _, t := range targets {
+		if t.Service.Labels[labelNoPortTranslation] == "true" {
+			continue
+		}
 		if t.Port.Number == number && t.TargetPort != 0 && !slices.Contains(ports, t.TargetPort) {
 			ports = append(ports, t.TargetPort)
 		}

@@ -1,6 +1,9 @@
 package mesh
 
 import (
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	networkingv1beta1 "istio.io/api/networking/v1beta1"
 
@@ -26,13 +29,14 @@ func (m *Mesh) linkProxyConfigs(objects []*schema.Object) {
 type proxyLayers struct {
 	root, namespace, workload *ProxyConfig
 	annotation                string
+	interception              string // annotation sidecar.istio.io/interceptionMode
 	environment               string // of the proxy's own container
 }
 
 // proxyLayersOf picks the oldest ProxyConfig object of each scope: the root namespace and the workload's own, without
 // selector, and those of its namespace whose selector matches.
 func (m *Mesh) proxyLayersOf(w *Workload) proxyLayers {
-	l := proxyLayers{annotation: w.Annotations[annotationProxyConfig], environment: labelKey(w.proxyEnv)}
+	l := proxyLayers{annotation: w.Annotations[annotationProxyConfig], interception: w.Annotations[annotationInterception], environment: labelKey(w.proxyEnv)}
 	for _, p := range m.ProxyConfigs {
 		selector := p.Spec.GetSelector().GetMatchLabels()
 		switch {
@@ -76,6 +80,14 @@ func (m *Mesh) settleProxyConfig(w *Workload) error {
 		c = mergeProxyConfig(c, over)
 	}
 	c = mergeProxyConfig(c, l.workload.values())
+	if l.interception != "" {
+		mode, ok := meshconfig.ProxyConfig_InboundInterceptionMode_value[l.interception]
+		if !ok {
+			return fmt.Errorf("%s is %q, which is none of REDIRECT, TPROXY and NONE", annotationInterception, l.interception)
+		}
+		c = proto.Clone(c).(*meshconfig.ProxyConfig)
+		c.InterceptionMode = meshconfig.ProxyConfig_InboundInterceptionMode(mode)
+	}
 	if len(w.proxyEnv) > 0 {
 		c = mergeProxyConfig(c, &meshconfig.ProxyConfig{ProxyMetadata: w.proxyEnv})
 	}

@@ -13,6 +13,9 @@ import (
 // Annotations of a Service that Istio reads.
 const (
 	annotationExportTo            = "networking.istio.io/exportTo"
+	annotationServiceAccounts     = "alpha.istio.io/kubernetes-serviceaccounts" // names
+	annotationCanonicalAccounts   = "alpha.istio.io/canonical-serviceaccounts"  // identities
+	annotationHealthChecks        = "proxy.istio.io/health-checks-enabled"
 	annotationTrafficDistribution = "networking.istio.io/traffic-distribution"
 )
 
@@ -60,6 +63,10 @@ func (m *Mesh) kubernetesService(o *schema.Object, k *corev1.Service) *Service {
 		InternalLocal:   k.Spec.InternalTrafficPolicy != nil && *k.Spec.InternalTrafficPolicy == corev1.ServiceInternalTrafficPolicyLocal,
 	}
 	s.TrafficDistribution = m.trafficDistribution(o, k.Spec.TrafficDistribution)
+	for _, name := range splitList(o.Annotations[annotationServiceAccounts]) {
+		s.SubjectAltNames = append(s.SubjectAltNames, m.spiffe(o.Namespace, name))
+	}
+	s.SubjectAltNames = append(s.SubjectAltNames, splitList(o.Annotations[annotationCanonicalAccounts])...)
 	switch {
 	case k.Spec.Type == corev1.ServiceTypeExternalName:
 		s.Resolution, s.ExternalName, s.MeshExternal = Alias, strings.ToLower(strings.TrimSuffix(k.Spec.ExternalName, ".")), true

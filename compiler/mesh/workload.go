@@ -20,6 +20,7 @@ const (
 	labelLocality          = "istio-locality"
 	labelTopologyLocality  = "topology.istio.io/locality"
 	annotationProxyConfig  = "proxy.istio.io/config"
+	annotationInterception = "sidecar.istio.io/interceptionMode"
 
 	proxyContainer = "istio-proxy"
 	// MetadataNetworkView is the proxyMetadata entry that lists the networks whose endpoints a proxy wants to see.

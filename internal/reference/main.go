@@ -62,7 +62,7 @@ func page(refs []schema.Reference) string {
 		fmt.Fprintf(&b, "\n## %s\n%s\n| Field | Takes | | What becomes of it |\n|---|---|---|---|\n", r.Kind.Name, about(r))
 		for _, f := range r.Fields {
 			status, text := describe(f)
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.Path, cell(f.Type), status, cell(text))
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.Path, cell(takes(f)), status, cell(text))
 		}
 	}
 	return b.String()
@@ -73,10 +73,20 @@ func about(r schema.Reference) string {
 	case r.Kind.Name == "MeshConfig" || r.Kind.Name == "MeshNetworks":
 		key := map[string]string{"MeshConfig": schema.MeshKey, "MeshNetworks": schema.NetworksKey}[r.Kind.Name]
 		return "\nYAML under the key `" + key + "` of the ConfigMap `istio`.\n"
+	case r.Kind.Name == "Annotation" || r.Kind.Name == "Label":
+		return "\nOn which kinds they mean something stands in the second column; a pod template counts as Pod. What is not listed here is left to whom it belongs.\n"
 	case r.Open && r.Kind.Definition != "":
 		return "\nOnly these fields are read.\n"
 	}
 	return ""
+}
+
+// takes is the type of a field, or the kinds that have an annotation or label.
+func takes(f schema.FieldReference) string {
+	if len(f.On) > 0 {
+		return strings.Join(f.On, ", ")
+	}
+	return f.Type
 }
 
 func describe(f schema.FieldReference) (status, text string) {
