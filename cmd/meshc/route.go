@@ -88,6 +88,14 @@ Exit code: 0 when every branch is allowed or answered, 1 when one is denied or f
 		},
 	}
 	in.flags(c)
+	f.add(c)
+	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	_ = c.RegisterFlagCompletionFunc("from", completeClients)
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+func (f *routeFlags) add(c *cobra.Command) {
 	fl := c.Flags()
 	fl.StringVar(&f.from, "from", "", "the client: NAMESPACE/NAME of a workload, a class, \"gateway NAMESPACE/NAME\" or \"outside\"")
 	fl.StringVar(&f.to, "to", "", "the URL")
@@ -100,10 +108,6 @@ Exit code: 0 when every branch is allowed or answered, 1 when one is denied or f
 	fl.StringVar(&f.identity, "identity", "", "identity in the certificate of a client outside, as spiffe://…")
 	fl.StringSliceVar(&f.alpn, "alpn", nil, "protocols that the client's own TLS offers (default h2,http/1.1 for https)")
 	c.MarkFlagsMutuallyExclusive("token", "claims")
-	_ = c.RegisterFlagCompletionFunc("from", completeClients)
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
-	fl.StringVarP(&output, "output", "o", "text", "text or json")
-	return c
 }
 
 // completeClients offers the workloads, classes and gateways of the bundle that is named.

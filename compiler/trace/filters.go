@@ -35,91 +35,111 @@ func ruleOrigins(res *bundle.Resource, policy string) []bundle.Origin {
 	return out
 }
 
+// rbacFilter is one RBAC filter, of a connection or of requests.
+type rbacFilter struct {
+	res           *bundle.Resource // the listener
+	name          string           // under which its shadow rules leave metadata
+	http          bool
+	rules, shadow *rbacv3.RBAC
+	prefix        string // of the metadata
+}
+
 // rbac judges an RBAC filter.
-func (k *walk) rbac(s state, http bool, res *bundle.Resource, filter string, rules, shadow *rbacv3.RBAC, prefix string, goOn next) (*Path, error) {
+func (k *walk) rbac(s state, f rbacFilter, goOn next) (*Path, error) {
 	was := s.call.HTTP
-	s.call.HTTP = http
-	if shadow != nil {
-		v, err := Shadow(shadow, filter, prefix, &s.call)
-		st := Step{Kind: "rbac", Name: ruleText(v.Policy), Origins: ruleOrigins(res, v.Policy)}
-		custom := prefix == "istio_ext_authz_"
-		switch {
-		case err != nil && custom:
-			return k.unknownCustom(s, was, err, shadow, filter, prefix, goOn)
-		case err != nil:
-			st.Name, st.Text = "dry run", "a dry run cannot be judged: "+plain(err)
-			s.add(st)
-		case custom && v.Policy != "":
-			st.Text = "a CUSTOM rule matches, so an external authorizer is asked"
-			s.add(st)
-		case custom:
-		case v.Policy != "" || shadow.GetAction() == rbacv3.RBAC_ALLOW:
-			st.Text = "a dry run would " + map[bool]string{true: "allow", false: "deny"}[v.Allowed] + " this request; nothing is enforced"
-			if v.Policy == "" {
-				st.Name, st.Text = "dry run", "no ALLOW rule of the dry run matches: enforced, it would deny this request"
-			}
+	s.call.HTTP = f.http
+	if f.shadow != nil {
+		custom := f.prefix == "istio_ext_authz_"
+		v, err := Shadow(f.shadow, f.name, f.prefix, &s.call)
+		if err != nil && custom {
+			s.call.HTTP = was
+			return k.unknownCustom(s, f, err, goOn)
+		}
+		if st := f.dryRun(v, err, custom); st.Text != "" {
 			s.add(st)
 		}
 	}
-	if rules == nil {
+	if f.rules == nil {
 		s.call.HTTP = was
 		return goOn(s)
 	}
-	v, err := Authorize(rules, &s.call)
-	reasons := explainAll(rules, &s.call)
+	v, err := Authorize(f.rules, &s.call)
+	why := explainAll(f.rules, &s.call)
 	s.call.HTTP = was
-	action := rules.GetAction().String()
-	status := 0
-	if http {
-		status = 403
+	if err != nil && f.rules.GetAction() != rbacv3.RBAC_LOG {
+		return k.unknownRule(s, f, err, goOn)
 	}
-	if err != nil && rules.GetAction() != rbacv3.RBAC_LOG {
-		yes, no := s.fork(), s.fork()
-		onYes, onNo := yes.end(Denied, status, "a DENY rule matches"), (*Path)(nil)
-		var e error
-		if rules.GetAction() == rbacv3.RBAC_ALLOW {
-			if onYes, e = goOn(yes); e == nil {
-				onNo = no.end(Denied, status, "no ALLOW rule matches")
-			}
-		} else {
-			onNo, e = goOn(no)
-		}
-		if e != nil {
-			return nil, e
-		}
-		return s.undecided("whether a "+action+" rule matches", err, "a rule matches", "no rule matches", onYes, onNo), nil
-	}
-	st := Step{Kind: "rbac", Name: ruleText(v.Policy), Origins: ruleOrigins(res, v.Policy)}
+	st := Step{Kind: "rbac", Name: ruleText(v.Policy), Text: f.rules.GetAction().String() + " rule matches", Origins: ruleOrigins(f.res, v.Policy)}
 	switch {
 	case !v.Allowed && v.Policy != "":
-		return s.end(Denied, status, "DENY rule "+ruleText(v.Policy)+" matches", st.Origins...), nil
+		return s.end(Denied, f.status(), "DENY rule "+ruleText(v.Policy)+" matches", st.Origins...), nil
 	case !v.Allowed:
-		p := s.end(Denied, status, "no ALLOW rule matches", allOrigins(res, rules)...)
-		p.Steps = append(slices.Clip(p.Steps), k.reasons(s, res, rules, reasons))
-		return p, nil
-	case v.Policy != "" && rules.GetAction() == rbacv3.RBAC_LOG:
+		s.add(f.reasons(why))
+		return s.end(Denied, f.status(), "no ALLOW rule matches", allOrigins(f.res, f.rules)...), nil
+	case v.Policy != "" && f.rules.GetAction() == rbacv3.RBAC_LOG:
 		st.Text = "an AUDIT rule matches"
 		s.add(st)
 	case v.Policy != "":
-		st.Text = action + " rule matches"
 		s.add(st)
-	case rules.GetAction() == rbacv3.RBAC_DENY:
-		s.add(k.reasons(s, res, rules, reasons))
+	case f.rules.GetAction() == rbacv3.RBAC_DENY:
+		s.add(f.reasons(why))
 	}
 	return goOn(s)
+}
+
+// status of a refusal: a connection is just closed.
+func (f rbacFilter) status() int {
+	if f.http {
+		return 403
+	}
+	return 0
+}
+
+// dryRun says what shadow rules found, with an empty text when there is nothing to say.
+func (f rbacFilter) dryRun(v Verdict, err error, custom bool) Step {
+	st := Step{Kind: "rbac", Name: ruleText(v.Policy), Origins: ruleOrigins(f.res, v.Policy)}
+	switch {
+	case err != nil:
+		st.Name, st.Text = "dry run", "a dry run cannot be judged: "+plain(err)
+	case custom && v.Policy != "":
+		st.Text = "a CUSTOM rule matches, so an external authorizer is asked"
+	case custom:
+	case v.Policy != "":
+		st.Text = "a dry run would " + map[bool]string{true: "allow", false: "deny"}[v.Allowed] + " this request; nothing is enforced"
+	case f.shadow.GetAction() == rbacv3.RBAC_ALLOW:
+		st.Name, st.Text = "dry run", "no ALLOW rule of the dry run matches: enforced, it would deny this request"
+	}
+	return st
+}
+
+// unknownRule splits where it is not known whether a rule matches.
+func (k *walk) unknownRule(s state, f rbacFilter, err error, goOn next) (*Path, error) {
+	yes, no := s.fork(), s.fork()
+	pass, refuse, text := no, yes, "a DENY rule matches"
+	if f.rules.GetAction() == rbacv3.RBAC_ALLOW {
+		pass, refuse, text = yes, no, "no ALLOW rule matches"
+	}
+	passed, e := goOn(pass)
+	if e != nil {
+		return nil, e
+	}
+	refused := refuse.end(Denied, f.status(), text)
+	if f.rules.GetAction() == rbacv3.RBAC_ALLOW {
+		return s.undecided("whether an ALLOW rule matches", err, "a rule matches", "no rule matches", passed, refused), nil
+	}
+	return s.undecided("whether a DENY rule matches", err, "a rule matches", "no rule matches", refused, passed), nil
 }
 
 func plain(err error) string { return strings.TrimPrefix(err.Error(), "cannot be judged: ") }
 
 // unknownCustom splits where it is not known whether a CUSTOM rule matches.
-func (k *walk) unknownCustom(s state, http bool, err error, shadow *rbacv3.RBAC, filter, prefix string, goOn next) (*Path, error) {
-	s.call.HTTP = http
+func (k *walk) unknownCustom(s state, f rbacFilter, err error, goOn next) (*Path, error) {
 	yes, no := s.fork(), s.fork()
 	name := ""
-	for _, n := range slices.Sorted(maps.Keys(shadow.GetPolicies())) {
+	for _, n := range slices.Sorted(maps.Keys(f.shadow.GetPolicies())) {
 		name = n
 	}
-	yes.call.setMetadata(filter, prefix+"shadow_effective_policy_id", name)
+	yes.call.setMetadata(f.name, f.prefix+"shadow_effective_policy_id", name)
 	onYes, e := goOn(yes)
 	if e != nil {
 		return nil, e
@@ -161,8 +181,8 @@ func allOrigins(res *bundle.Resource, rules *rbacv3.RBAC) []bundle.Origin {
 }
 
 // reasons says for each rule why it does not match.
-func (k *walk) reasons(s state, res *bundle.Resource, rules *rbacv3.RBAC, why map[string]string) Step {
-	st := Step{Proxy: s.proxy, Kind: "rbac", Name: rules.GetAction().String(), Text: fmt.Sprintf("no %s rule matches", rules.GetAction())}
+func (f rbacFilter) reasons(why map[string]string) Step {
+	st := Step{Kind: "rbac", Name: f.rules.GetAction().String(), Text: fmt.Sprintf("no %s rule matches", f.rules.GetAction())}
 	const most = 12
 	for i, n := range slices.Sorted(maps.Keys(why)) {
 		if i == most {
@@ -170,7 +190,7 @@ func (k *walk) reasons(s state, res *bundle.Resource, rules *rbacv3.RBAC, why ma
 			break
 		}
 		note := ruleText(n) + ": " + why[n]
-		if o := ruleOrigins(res, n); len(o) > 0 {
+		if o := ruleOrigins(f.res, n); len(o) > 0 {
 			note += fmt.Sprintf(" (%s:%d)", o[0].File, o[0].Line)
 		}
 		st.Notes = append(st.Notes, note)

@@ -179,7 +179,7 @@ func (k *walk) httpFilters(s state, x *exchange, i int) (*Path, error) {
 		if p, ok := unpack(own, &httprbacv3.RBACPerRoute{}); ok {
 			m = p.GetRbac()
 		}
-		return k.rbac(s, true, x.res, httpRBAC, m.GetRules(), m.GetShadowRules(), m.GetShadowRulesStatPrefix(), goOn)
+		return k.rbac(s, rbacFilter{res: x.res, name: httpRBAC, http: true, rules: m.GetRules(), shadow: m.GetShadowRules(), prefix: m.GetShadowRulesStatPrefix()}, goOn)
 	}
 	if m, ok := unpack(a, &jwtv3.JwtAuthentication{}); ok && own == nil {
 		return k.tokens(s, x.res, m, goOn, func(s *state) { _ = x.pick(s) })

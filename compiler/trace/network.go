@@ -25,7 +25,7 @@ func (k *walk) network(s state, res *bundle.Resource, fc *listenerv3.FilterChain
 	next := func(s state) (*Path, error) { return k.network(s, res, fc, i+1) }
 	a := f.GetTypedConfig()
 	if m, ok := unpack(a, &rbacv3.RBAC{}); ok {
-		return k.rbac(s, false, res, networkRBAC, m.GetRules(), m.GetShadowRules(), m.GetShadowRulesStatPrefix(), next)
+		return k.rbac(s, rbacFilter{res: res, name: networkRBAC, rules: m.GetRules(), shadow: m.GetShadowRules(), prefix: m.GetShadowRulesStatPrefix()}, next)
 	}
 	if m, ok := unpack(a, &extauthzv3.ExtAuthz{}); ok {
 		return k.external(s, m.GetFilterEnabledMetadata(), m.GetGrpcService().GetEnvoyGrpc().GetClusterName(), m.GetFailureModeAllow(), 0, next)
