@@ -62,13 +62,14 @@ func (p *envoyPatch) origins() []Origin {
 type patchTable struct {
 	byFilter map[*mesh.EnvoyFilter][]*envoyPatch
 
-	mu   sync.Mutex
-	used map[*envoyPatch]bool
+	mu    sync.Mutex
+	used  map[*envoyPatch]bool
+	hosts map[hostPatchKey][]*Resource // virtual hosts that many scopes share, patched
 }
 
 // readPatches decodes the patches of a mesh.
 func readPatches(filters []*mesh.EnvoyFilter) (*patchTable, diag.List) {
-	t := &patchTable{byFilter: map[*mesh.EnvoyFilter][]*envoyPatch{}, used: map[*envoyPatch]bool{}}
+	t := &patchTable{byFilter: map[*mesh.EnvoyFilter][]*envoyPatch{}, used: map[*envoyPatch]bool{}, hosts: map[hostPatchKey][]*Resource{}}
 	var findings diag.List
 	for _, f := range filters {
 		if len(f.Spec.GetTargetRefs()) > 0 {
@@ -186,6 +187,7 @@ type patchTarget struct {
 	noListeners bool                // listeners are not added here
 	inbound     *mesh.Inbound       // whose services stand behind inbound clusters
 	serverPorts map[string][]uint32 // ports of Gateway servers, by route configuration
+	shared      string              // names all targets whose virtual hosts are patched alike; "": there are no others
 }
 
 // patcher edits the resources of one target.

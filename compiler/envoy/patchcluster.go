@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,18 +38,19 @@ func (p *patcher) patchClusters(rs []*Resource) []*Resource {
 		return rs
 	}
 	var out []*Resource
-	removed := map[string]bool{}
+	removed, kept := map[string]bool{}, map[string]bool{}
 	for _, r := range rs {
-		if r.Type == Cluster {
-			if r = p.patchCluster(r, patches); r == nil {
-				continue
-			}
+		if r.Type != Cluster {
+			out = append(out, r)
+			continue
 		}
-		out = append(out, r)
+		removed[r.Name] = true
+		if r = p.patchCluster(r, patches); r != nil {
+			kept[r.Name] = true
+			out = append(out, r)
+		}
 	}
-	for _, r := range rs {
-		removed[r.Name] = removed[r.Name] || r.Type == Cluster && !slices.ContainsFunc(out, func(x *Resource) bool { return x.Type == Cluster && x.Name == r.Name })
-	}
+	maps.DeleteFunc(removed, func(name string, _ bool) bool { return kept[name] })
 	out = slices.DeleteFunc(out, func(r *Resource) bool { return r.Type == Endpoints && removed[r.Name] })
 	if p.noClusters {
 		return out

@@ -65,6 +65,18 @@ func (p *patcher) patchRouteConfiguration(r *Resource, hosts []*Resource) []*Res
 	}) {
 		return as
 	}
+	if p.shared != "" && !slices.ContainsFunc(p.patches[networking.EnvoyFilter_ROUTE_CONFIGURATION], func(e *envoyPatch) bool {
+		rc, _ := e.value.(*routev3.RouteConfiguration)
+		return len(rc.GetVirtualHosts()) > 0
+	}) {
+		return p.patchApart(r, hosts)
+	}
+	return p.patchTogether(r, hosts, routeKinds[:], true)
+}
+
+// patchTogether applies the patches of some kinds to a configuration with its hosts, and those that add hosts only if told
+// to.
+func (p *patcher) patchTogether(r *Resource, hosts []*Resource, kinds []applyTo, add bool) []*Resource {
 	whole := proto.Clone(r.Message).(*routev3.RouteConfiguration)
 	before := map[string]*Resource{}
 	for _, h := range hosts {
@@ -73,9 +85,11 @@ func (p *patcher) patchRouteConfiguration(r *Resource, hosts []*Resource) []*Res
 		whole.VirtualHosts = append(whole.VirtualHosts, proto.Clone(v).(*routev3.VirtualHost))
 	}
 	changes := map[string][]Origin{}
-	for _, k := range routeKinds {
+	for _, k := range kinds {
 		for _, e := range p.patches[k] {
-			p.patchWhole(e, whole, changes)
+			if add || k != networking.EnvoyFilter_VIRTUAL_HOST || !adds(e.op()) {
+				p.patchWhole(e, whole, changes)
+			}
 		}
 	}
 	shell := *r
@@ -98,6 +112,37 @@ func (p *patcher) patchRouteConfiguration(r *Resource, hosts []*Resource) []*Res
 		out = append(out, n)
 	}
 	return out
+}
+
+// hostPatchKey is everything that the outcome of patching a virtual host depends on that many scopes share.
+type hostPatchKey struct {
+	host    *Resource
+	targets string
+}
+
+// patchApart is patchTogether where no patch of the configuration brings hosts: then each host is patched by itself, once for
+// all scopes that share it.
+func (p *patcher) patchApart(r *Resource, hosts []*Resource) []*Resource {
+	frame := p.patchTogether(r, nil, routeKinds[:], true)
+	out := frame[:1:1]
+	for _, h := range hosts {
+		key := hostPatchKey{h, p.shared}
+		p.table.mu.Lock()
+		patched, known := p.table.hosts[key]
+		p.table.mu.Unlock()
+		if !known {
+			patched = p.patchTogether(r, []*Resource{h}, routeKinds[1:], false)[1:]
+			p.table.mu.Lock()
+			if first, raced := p.table.hosts[key]; raced {
+				patched = first
+			} else {
+				p.table.hosts[key] = patched
+			}
+			p.table.mu.Unlock()
+		}
+		out = append(out, patched...)
+	}
+	return append(out, frame[1:]...)
 }
 
 // patchWhole applies one patch to a route configuration with its virtual hosts; changes notes by virtual host, "" for the

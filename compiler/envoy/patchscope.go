@@ -2,11 +2,11 @@ package envoy
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 
-	meshconfig "istio.io/api/mesh/v1alpha1"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
@@ -15,12 +15,10 @@ import (
 
 // patchKey is everything that the outcome of patching a shared group depends on.
 type patchKey struct {
-	group     *Group
-	context   patchContext
-	filters   string
-	proxy     *meshconfig.ProxyConfig
-	cluster   string
-	namespace string
+	group   *Group
+	context patchContext
+	filters string
+	facts   string // the metadata of the proxies that the filters look at
 }
 
 type patchedGroup struct {
@@ -43,12 +41,14 @@ func (l *Lowering) patchScope(s *mesh.Scope, groups []*Group) ([]*Group, diag.Li
 	for _, f := range s.EnvoyFilters {
 		fmt.Fprintf(&names, "%s/%s|", f.Object.Namespace, f.Object.Name)
 	}
+	facts := l.patches.facts(target)
+	target.shared = fmt.Sprintf("%d %s %s", target.context, names.String(), facts)
 	out := slices.Clone(groups)
 	var findings diag.List
 	for i, g := range groups {
 		t := target
 		t.noClusters, t.noListeners = i != 0, i != 1 // clusters come first, then listeners
-		key := patchKey{g, t.context, names.String(), t.proxy, t.cluster, t.namespace}
+		key := patchKey{g, t.context, names.String(), facts}
 		l.mu.Lock()
 		e := l.patched[key]
 		if e == nil {
@@ -71,6 +71,22 @@ func (l *Lowering) patchScope(s *mesh.Scope, groups []*Group) ([]*Group, diag.Li
 		}
 	}
 	return out, findings
+}
+
+// facts writes down all metadata that the filters of a target look at.
+func (t *patchTable) facts(target patchTarget) string {
+	p := &patcher{patchTarget: target}
+	var b strings.Builder
+	for _, f := range target.filters {
+		for _, e := range t.byFilter[f] {
+			metadata := e.spec.GetMatch().GetProxy().GetMetadata()
+			for _, k := range slices.Sorted(maps.Keys(metadata)) {
+				v, known := p.metadata(k)
+				fmt.Fprintf(&b, "%q %t ", v, known)
+			}
+		}
+	}
+	return b.String()
 }
 
 // patchClass applies the EnvoyFilters of a class to what it has to itself.
