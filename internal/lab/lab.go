@@ -262,7 +262,7 @@ func (l *Lab) startApp(m *member, uid uint32, names map[string]string, listen st
 // waitListening waits until the application has opened its ports, seen from inside its namespace.
 func (l *Lab) waitListening(m *member, host string) error {
 	for _, p := range slices.Concat(m.HTTP, m.TCP, m.TLS) {
-		if err := poll(context.Background(), func() error {
+		if err := l.pollWhile(context.Background(), m.Name+".app", func() error {
 			c, err := m.ns.dial(context.Background(), "tcp", net.JoinHostPort(host, p))
 			if err == nil {
 				c.Close()

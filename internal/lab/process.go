@@ -49,7 +49,7 @@ func (l *Lab) launch(ns *namespace, name string, uid uint32, cmd *exec.Cmd) erro
 		cmd.Wait()
 		close(p.done)
 	}()
-	l.processes = append(l.processes, p)
+	l.processes = append([]*process{p}, l.processes...) // the newest of a name is found first
 	return nil
 }
 
@@ -70,11 +70,36 @@ func poll(ctx context.Context, try func() error) error {
 	}
 }
 
+// pollWhile is poll, but gives up when the process ends.
+func (l *Lab) pollWhile(ctx context.Context, name string, try func() error) error {
+	i := slices.IndexFunc(l.processes, func(p *process) bool { return p.name == name })
+	if i < 0 {
+		return poll(ctx, try)
+	}
+	p := l.processes[i]
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		select {
+		case <-p.done:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
+	err := poll(ctx, try)
+	select {
+	case <-p.done:
+		return fmt.Errorf("%s has ended: %v", p.cmd.Path, p.cmd.ProcessState)
+	default:
+		return err
+	}
+}
+
 func (l *Lab) waitReady(ctx context.Context, name string, ns *namespace, address, path string) error {
 	log := filepath.Join(l.dir, name+".log")
 	client := clientIn(ns, nil)
 	defer client.CloseIdleConnections()
-	err := poll(ctx, func() error {
+	err := l.pollWhile(ctx, name, func() error {
 		resp, err := client.Get("http://" + address + path)
 		if err != nil {
 			return err

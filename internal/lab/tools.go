@@ -39,8 +39,12 @@ func Unavailable() error {
 // FindEnvoy finds the proxy: the variable ENVOY, then the folder .cache of the project, then PATH.
 func FindEnvoy() (string, error) {
 	if e := os.Getenv("ENVOY"); e != "" {
-		if _, err := os.Stat(e); err != nil {
+		i, err := os.Stat(e)
+		switch {
+		case err != nil:
 			return "", fmt.Errorf("envoy: the variable ENVOY names a file that is not there: %w", err)
+		case !i.Mode().IsRegular() || i.Mode()&0o111 == 0:
+			return "", fmt.Errorf("envoy: the variable ENVOY names %s, which is not a program", e)
 		}
 		return e, nil
 	}
