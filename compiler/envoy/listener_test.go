@@ -253,3 +253,29 @@ func TestPlainAndTLSOnOnePort(t *testing.T) {
 		t.Errorf("a TLS server for any host and plain HTTP match the same connections: %v, %v", chains[0].match, chains[1].match)
 	}
 }
+
+// A Sidecar's forward proxy leads to every port of what it imports, whatever number the proxy itself listens at.
+func TestSidecarForwardProxy(t *testing.T) {
+	c := linked(t, "default/client", routeMesh+`---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: forward, namespace: default}
+spec:
+  egress:
+  - port: {number: 3128, name: forward, protocol: HTTP_PROXY}
+    bind: 127.0.0.1
+    captureMode: NONE
+    hosts: [./api.default.svc.cluster.local]
+`)
+	rs, keys, _ := OutboundListeners(c.Scope)
+	if l := findListener(t, rs, "127.0.0.1_3128"); l.BindToPort != nil && !l.BindToPort.Value {
+		t.Error("it does not listen")
+	}
+	routes, _ := OutboundRoutes(c.Scope, keys)
+	hosts := hostsOf(t, routes)
+	for name, domain := range map[string]string{"api.default.svc.cluster.local:80": "api.default.svc.cluster.local", "api.default.svc.cluster.local:81": "api.default.svc.cluster.local:81"} {
+		if d := hosts[name].GetDomains(); !slices.Contains(d, domain) {
+			t.Errorf("%s has domains %v, want %s among them", name, d, domain)
+		}
+	}
+}

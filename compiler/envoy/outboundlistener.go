@@ -238,6 +238,8 @@ func (o *outbound) httpChain(u unit, f family) *chain {
 	switch {
 	case u.number == 0:
 		key.Name = u.bind
+	case u.protocol == mesh.HTTPProxy:
+		key.Port = 0 // a forward proxy has all ports of its services, told apart by host:port
 	case f == autoFamily && u.bind != wildcard && !u.bindToPort:
 		key.Name = u.svc.Hostname + ":" + key.Name
 		key.Host = u.svc.Hostname

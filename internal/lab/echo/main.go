@@ -1,5 +1,5 @@
 // Command echo is the application of the lab. It says who it is and what it received, over HTTP/1.1, cleartext HTTP/2
-// and TLS, echoes lines over TCP and frames over WebSocket, and calls on: GET /call?url=URL&host=HOST makes it send a
+// and TLS, echoes lines over TCP and frames over WebSocket, passes CONNECT on, and calls on: GET /call?url=URL&host=HOST makes it send a
 // request itself and puts the answer into its own.
 //
 //	echo -name reviews -version v1 -http 9080 -tcp 9000 -tls 9443 -hosts hosts
@@ -214,6 +214,10 @@ func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.webSocket(w, r)
 		return
 	}
+	if r.Method == http.MethodConnect {
+		a.connect(w, r)
+		return
+	}
 	q := r.URL.Query()
 	if only := q.Get("only"); only != "" && only != a.version {
 		q = nil
@@ -316,6 +320,32 @@ func (a *app) call(in *http.Request, url, host string) call {
 		out.Error = strings.TrimSpace(string(body))
 	}
 	return out
+}
+
+// connect is a forward proxy for anything over TCP.
+func (a *app) connect(w http.ResponseWriter, r *http.Request) {
+	up, err := net.DialTimeout("tcp", r.Host, 5*time.Second)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer up.Close()
+	h, ok := w.(http.Hijacker)
+	if !ok {
+		http.Error(w, "CONNECT needs HTTP/1.1 here", http.StatusHTTPVersionNotSupported)
+		return
+	}
+	c, rw, err := h.Hijack()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	fmt.Fprint(c, "HTTP/1.1 200 Connection established\r\n\r\n")
+	go func() {
+		io.Copy(up, rw)
+		up.Close()
+	}()
+	io.Copy(c, up)
 }
 
 // webSocket accepts an upgrade and sends back whatever comes, byte by byte.
