@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"fmt"
 	"strconv"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -196,4 +197,26 @@ func (c *ruleCheck) outlierFindings(l policyLayer) {
 	if o.MaxEjectionPercent < 0 {
 		c.noEffect(l, "it is negative", "Write 0 to 100.", "outlierDetection", "maxEjectionPercent")
 	}
+	c.ejectionFinding(l)
+}
+
+// envoyMaxEjection is Envoy's maxEjectionPercent where the rule has none.
+const envoyMaxEjection = 10
+
+// ejectionFinding reports a share of endpoints that may be ejected which is less than one of them: Envoy then ejects none.
+func (c *ruleCheck) ejectionFinding(l policyLayer) {
+	most := l.od.MaxEjectionPercent
+	if most <= 0 {
+		most = envoyMaxEjection
+	}
+	n := 0
+	for _, p := range l.ports {
+		n = max(n, len(p.Endpoints))
+	}
+	if n < 2 || n*int(most) >= 100 || c.in.Service.Resolution != mesh.Static || !c.exact() {
+		return // one endpoint has no other to take its place, and how many a name stands for is not known here
+	}
+	c.finding(l.object, codePolicyNoEffect,
+		fmt.Sprintf("outlierDetection ejects no endpoint of %s: it has %d, and %d %% of them, the most that may be ejected, is less than one", c.in.Service.Hostname, n, most),
+		fmt.Sprintf("Set maxEjectionPercent to %d or more.", (100+n-1)/n), append(append([]any{}, l.path...), "outlierDetection")...)
 }
