@@ -150,12 +150,12 @@ spec:
 func TestReach(t *testing.T) {
 	require(t)
 	l := run(t, Spec{Source: reach().write(t)})
-	t.Run("shares by locality", func(t *testing.T) { testShares(t, l) })
 	t.Run("sidecar listeners", func(t *testing.T) { testSidecarListeners(t, l) })
 	t.Run("sidecar ingress", func(t *testing.T) { testSidecarIngress(t, l) })
 	t.Run("service entries", func(t *testing.T) { testServiceEntries(t, l) })
 	t.Run("proxy protocol and tunnel", func(t *testing.T) { testWrapped(t, l) })
 	t.Run("delegate", func(t *testing.T) { testDelegate(t, l) })
+	t.Run("shares by locality", func(t *testing.T) { testShares(t, l) }) // kills a pod
 }
 
 func testShares(t *testing.T, l *Lab) {
