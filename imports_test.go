@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"compiler/envoy":  {"internal/diag", "internal/source", "schema", "compiler/mesh"},
 	"compiler/bundle": {"internal/diag"},
 	"compiler/trace":  {"internal/diag", "compiler/bundle"},
+	"compiler/change": {"compiler/bundle", "compiler/trace"},
 	"compiler":        {"internal/diag", "internal/source", "internal/fault", "schema", "policies", "compiler/"},
 	"server":          {"compiler/bundle"},
 	"cmd/meshc":       {"internal/diag", "internal/source", "internal/config", "internal/fault", "schema", "policies", "compiler", "compiler/", "server"},
