@@ -17,7 +17,7 @@ func (m *Mesh) attached(o *schema.Object, selector map[string]string, namespace 
 // envoyFiltersFor returns the EnvoyFilters of a workload, by age.
 func (m *Mesh) envoyFiltersFor(namespace string, labels map[string]string) []*EnvoyFilter {
 	var out []*EnvoyFilter
-	for _, f := range m.EnvoyFilters {
+	for _, f := range m.index.filters.in(m, namespace, m.EnvoyFilters, func(f *EnvoyFilter) *schema.Object { return f.Object }) {
 		if len(f.Spec.GetTargetRefs()) == 0 && m.attached(f.Object, f.Spec.GetWorkloadSelector().GetLabels(), namespace, labels) {
 			out = append(out, f)
 		}
@@ -56,7 +56,7 @@ func modeOf(t *security.PeerAuthentication_MutualTLS, inherited MTLSMode) MTLSMo
 // inherits. Port modes come from the workload's object only.
 func (m *Mesh) peerMode(namespace string, labels map[string]string) *peerModes {
 	var mesh, ns, workload *PeerAuthentication
-	for _, p := range m.PeerAuthentications {
+	for _, p := range m.index.peers.in(m, namespace, m.PeerAuthentications, func(p *PeerAuthentication) *schema.Object { return p.Object }) {
 		selector := p.Spec.GetSelector().GetMatchLabels()
 		switch {
 		case len(selector) == 0 && p.Object.Namespace == m.RootNamespace:

@@ -3,10 +3,35 @@ package mesh
 import (
 	"maps"
 	"slices"
+
+	"github.com/meshc/meshc/schema"
 )
 
 // A namespace may hold thousands of workloads and as many selectors; both are filed by label, so that a look-up meets
 // few of them.
+
+// reaching files a list of objects by the namespaces they may reach workloads in: their own, or all for those of the root
+// namespace. It is filled when it is first asked, so the list must be complete then.
+type reaching[T any] struct {
+	lists map[string][]T
+}
+
+// in returns the objects that may reach a namespace, in the order of the list.
+func (x *reaching[T]) in(m *Mesh, namespace string, list []T, object func(T) *schema.Object) []T {
+	out, ok := x.lists[namespace]
+	if !ok {
+		for _, e := range list {
+			if ns := object(e).Namespace; ns == namespace || ns == m.RootNamespace {
+				out = append(out, e)
+			}
+		}
+		if x.lists == nil {
+			x.lists = map[string][]T{}
+		}
+		x.lists[namespace] = out
+	}
+	return out
+}
 
 type labelPair struct{ namespace, key, value string }
 

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/schema"
 )
 
 // addressTarget is a service port that names a workload by its address, not by a selector.
@@ -88,12 +90,12 @@ func (m *Mesh) inboundOf(w *Workload, gateway bool, sidecar *Sidecar, targets []
 		in.Sidecar = sidecar
 	}
 	for _, root := range []bool{true, false} {
-		for _, p := range m.AuthorizationPolicies {
+		for _, p := range m.index.authorizations.in(m, w.Namespace, m.AuthorizationPolicies, func(p *AuthorizationPolicy) *schema.Object { return p.Object }) {
 			if (p.Object.Namespace == m.RootNamespace) == root && len(p.Spec.GetTargetRefs()) == 0 && p.Spec.GetTargetRef() == nil && m.attached(p.Object, p.Spec.GetSelector().GetMatchLabels(), w.Namespace, w.Labels) {
 				in.AuthorizationPolicies = append(in.AuthorizationPolicies, p)
 			}
 		}
-		for _, p := range m.RequestAuthentications {
+		for _, p := range m.index.tokens.in(m, w.Namespace, m.RequestAuthentications, func(p *RequestAuthentication) *schema.Object { return p.Object }) {
 			if (p.Object.Namespace == m.RootNamespace) == root && len(p.Spec.GetTargetRefs()) == 0 && p.Spec.GetTargetRef() == nil && m.attached(p.Object, p.Spec.GetSelector().GetMatchLabels(), w.Namespace, w.Labels) {
 				in.RequestAuthentications = append(in.RequestAuthentications, p)
 			}

@@ -32,6 +32,13 @@ type index struct {
 	first         *schema.Object                          // of the input, where a namespace has none
 	anyObject     map[string]*schema.Object               // one object of each namespace, to point at
 	sharing       *sharing
+
+	peers          reaching[*PeerAuthentication]
+	authorizations reaching[*AuthorizationPolicy]
+	tokens         reaching[*RequestAuthentication]
+	filters        reaching[*EnvoyFilter]
+	telemetries    reaching[*Telemetry]
+	sidecars       reaching[*Sidecar]
 }
 
 func newIndex() *index {
@@ -138,7 +145,7 @@ func mergePorts(a, b *Service) *Service {
 // the namespace, else the one of the root namespace; nil for the built-in default.
 func (m *Mesh) sidecarFor(namespace string, labels map[string]string) *Sidecar {
 	var ns, root *Sidecar
-	for _, s := range m.Sidecars {
+	for _, s := range m.index.sidecars.in(m, namespace, m.Sidecars, func(s *Sidecar) *schema.Object { return s.Object }) {
 		selector := s.Spec.GetWorkloadSelector().GetLabels()
 		switch {
 		case len(selector) > 0:

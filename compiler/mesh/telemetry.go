@@ -20,7 +20,7 @@ func (m *Mesh) linkTelemetry(objects []*schema.Object) {
 func (m *Mesh) telemetriesFor(namespace string, labels map[string]string) []*Telemetry {
 	var root, ns *Telemetry
 	var workload []*Telemetry
-	for _, t := range m.Telemetries {
+	for _, t := range m.index.telemetries.in(m, namespace, m.Telemetries, func(t *Telemetry) *schema.Object { return t.Object }) {
 		selector := t.Spec.GetSelector().GetMatchLabels()
 		switch {
 		case len(t.Spec.GetTargetRefs()) > 0 || t.Spec.GetTargetRef() != nil:
