@@ -3,13 +3,16 @@
 package lab
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 const labIdentity = "spiffe://cluster.local/ns/lab/sa/default"
@@ -74,6 +77,8 @@ spec:
 func (m manifests) front(p *pki) {
 	p.issueTo("lab/kubernetes/shop", "shop.example.com")
 	p.issueTo("lab/kubernetes/mutual", "mutual.example.com")
+	p.issueTo("lab/kubernetes/optional", "optional.example.com")
+	p.issueTo("lab/kubernetes/modern", "modern.example.com")
 	p.issueTo("visitor", "visitor.example.com")
 	m.add("front.yaml", `
 apiVersion: networking.istio.io/v1
@@ -91,15 +96,36 @@ spec:
   - port: {number: 443, name: https-mutual, protocol: HTTPS}
     tls: {mode: MUTUAL, credentialName: mutual}
     hosts: [mutual.example.com]
+  - port: {number: 443, name: https-optional, protocol: HTTPS}
+    tls: {mode: OPTIONAL_MUTUAL, credentialName: optional}
+    hosts: [optional.example.com]
+  - port: {number: 443, name: https-modern, protocol: HTTPS}
+    tls: {mode: SIMPLE, credentialName: modern, minProtocolVersion: TLSV1_3}
+    hosts: [modern.example.com]
   - port: {number: 443, name: tls-pass, protocol: TLS}
     tls: {mode: PASSTHROUGH}
     hosts: [external.example.com]
+  - port: {number: 9000, name: tcp-echo, protocol: TCP}
+    hosts: ["*"]
+  - port: {number: 9443, name: tls-echo, protocol: TLS}
+    tls: {mode: SIMPLE, credentialName: shop}
+    hosts: [shop.example.com]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: lines, namespace: lab}
+spec:
+  hosts: ["*"]
+  gateways: [front]
+  tcp:
+  - match: [{port: 9000}, {port: 9443}]
+    route: [{destination: {host: web, port: {number: 9000}}}]
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: front, namespace: lab}
 spec:
-  hosts: [shop.example.com, mutual.example.com]
+  hosts: [shop.example.com, mutual.example.com, optional.example.com, modern.example.com]
   gateways: [front]
   http:
   - route: [{destination: {host: web, port: {number: 80}}}]
@@ -219,6 +245,7 @@ func TestSecured(t *testing.T) {
 	t.Run("two networks", func(t *testing.T) { testNetworks(t, l) })
 	t.Run("https redirect", func(t *testing.T) { testHTTPSRedirect(t, l) })
 	t.Run("gateway tls", func(t *testing.T) { testFront(t, l, p) })
+	t.Run("gateway tcp", func(t *testing.T) { testLines(t, l, p) })
 	t.Run("egress gateway", func(t *testing.T) { testEgress(t, l) })
 	t.Run("tls origination", func(t *testing.T) { testOrigination(t, l) })
 	t.Run("headless by pod name", func(t *testing.T) { testHeadless(t, l) })
@@ -273,26 +300,63 @@ func testHTTPSRedirect(t *testing.T, l *Lab) {
 func over(l *Lab, c *tls.Config) (*Response, error) {
 	client := clientIn(l.members["visitor"].ns, func(string) string { return "10.9.0.1" })
 	client.Transport.(*http.Transport).TLSClientConfig = c
+	client.Transport.(*http.Transport).ForceAttemptHTTP2 = slices.Contains(c.NextProtos, "h2")
 	defer client.CloseIdleConnections()
 	return Do(context.Background(), client, Request{URL: "https://" + c.ServerName + ":8443/"})
 }
 
 func testFront(t *testing.T, l *Lab, p *pki) {
+	old := p.client("modern.example.com", "")
+	old.MaxVersion = tls.VersionTLS12
+	stranger := newPKI(t)
+	stranger.issueTo("visitor", "visitor.example.com")
+	unknown := p.client("optional.example.com", "visitor")
+	unknown.Certificates = stranger.client("", "visitor").Certificates
+	h2 := p.client("shop.example.com", "")
+	h2.NextProtos = []string{"h2"}
 	for _, c := range []struct {
-		name, server, certificate, answer string // answer: the application, "" for none
+		name   string
+		tls    *tls.Config
+		answer string // the application, "" for none
 	}{
-		{"terminated", "shop.example.com", "", "web"},
-		{"another name", "unknown.example.com", "", ""},
-		{"mutual", "mutual.example.com", "visitor", "web"},
-		{"mutual without a certificate", "mutual.example.com", "", ""},
-		{"passed through", "external.example.com", "", "external"},
+		{"terminated", p.client("shop.example.com", ""), "web"},
+		{"terminated, HTTP/2", h2, "web"},
+		{"another name", p.client("unknown.example.com", ""), ""},
+		{"mutual", p.client("mutual.example.com", "visitor"), "web"},
+		{"mutual without a certificate", p.client("mutual.example.com", ""), ""},
+		{"optional", p.client("optional.example.com", "visitor"), "web"},
+		{"optional without a certificate", p.client("optional.example.com", ""), "web"},
+		{"optional with a certificate of another authority", unknown, ""},
+		{"a version that is not too old", p.client("modern.example.com", ""), "web"},
+		{"a version that is too old", old, ""},
+		{"passed through", p.client("external.example.com", ""), "external"},
 	} {
-		r, err := over(l, p.client(c.server, c.certificate))
+		r, err := over(l, c.tls)
 		switch {
 		case c.answer == "" && err == nil:
 			t.Errorf("%s: answered %d by %s", c.name, r.Status, r.Echo.Name)
 		case c.answer != "" && (err != nil || r.Status != 200 || r.Echo.Name != c.answer):
 			t.Errorf("%s: %+v, %v", c.name, r, err)
+		}
+	}
+}
+
+// Lines reach the application over a port that takes anything, and over one that takes TLS off.
+func testLines(t *testing.T, l *Lab, p *pki) {
+	for port, config := range map[string]*tls.Config{"9000": nil, "9443": p.client("shop.example.com", "")} {
+		c, err := l.Dial(context.Background(), "visitor", "10.9.0.1:"+port)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(20 * time.Second))
+		if config != nil {
+			c = tls.Client(c, config)
+		}
+		fmt.Fprintln(c, "hello")
+		if s, err := bufio.NewReader(c).ReadString('\n'); !strings.HasPrefix(s, "web ") || err != nil {
+			t.Errorf("port %s: %q, %v", port, s, err)
 		}
 	}
 }
