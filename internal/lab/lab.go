@@ -282,7 +282,7 @@ func (l *Lab) startEnvoy(m *member, uid uint32, o bootstrap.Options) error {
 	var rest string
 	o.Region, rest, _ = strings.Cut(strings.ReplaceAll(m.Locality, ".", "/"), "/")
 	o.Zone, o.SubZone, _ = strings.Cut(rest, "/")
-	o.Network = m.Labels["topology.istio.io/network"]
+	o.Network, o.ClusterID = m.Labels["topology.istio.io/network"], m.Labels["topology.istio.io/cluster"]
 	b, err := bootstrap.New(o)
 	if err != nil {
 		return err

@@ -226,7 +226,12 @@ func testMatch(t *testing.T, l *Lab) {
 // count sends requests over a few connections and counts the versions that answered.
 func count(t *testing.T, l *Lab, n int, r Request) map[string]int {
 	t.Helper()
-	c, err := l.Client("client")
+	return countFrom(t, l, "client", n, r)
+}
+
+func countFrom(t *testing.T, l *Lab, from string, n int, r Request) map[string]int {
+	t.Helper()
+	c, err := l.Client(from)
 	if err != nil {
 		t.Fatal(err)
 	}
