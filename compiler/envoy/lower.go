@@ -37,6 +37,7 @@ type clusterEntry struct {
 func NewLowering(m *mesh.Mesh) (*Lowering, diag.List) {
 	env, findings := NewClusterEnv(m)
 	findings.Add(serverFindings(m)...)
+	findings.Add(metadataFindings(m)...)
 	patches, f := readPatches(m.EnvoyFilters)
 	findings.Add(f...)
 	l := &Lowering{env: env, routes: new(Memo), patches: patches, patched: map[patchKey]*patchedGroup{}, clusters: map[ClusterInputs]*clusterEntry{}, reaches: map[*mesh.View]*reach{},
