@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"policies":        {"internal/diag", "internal/source", "internal/fault", "schema"},
 	"compiler/load":   {"internal/diag", "internal/source", "internal/fault"},
 	"compiler/mesh":   {"internal/diag", "internal/source", "schema"},
+	"compiler/lint":   {"internal/diag", "schema", "compiler/mesh"},
 	"compiler/envoy":  {"internal/diag", "internal/source", "schema", "compiler/mesh"},
 	"compiler/bundle": {"internal/diag"},
 	"compiler/trace":  {"internal/diag", "compiler/bundle"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/meshc/meshc/compiler/lint"
 	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
@@ -90,6 +91,7 @@ func (in *input) link() diag.List {
 		c.mesh = meshes[i]
 		c.classes, c.selectors, f = mesh.Classes(c.mesh)
 		findings.Add(f...)
+		findings.Add(lint.Mesh(c.mesh, c.objects)...)
 	}
 	return findings
 }

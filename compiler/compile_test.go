@@ -22,7 +22,7 @@ spec: {clusterIP: 10.96.0.1, selector: {app: web}, ports: [{name: http, port: 80
 ---
 apiVersion: v1
 kind: Pod
-metadata: {name: web, namespace: shop, labels: {app: web}}
+metadata: {name: web, namespace: shop, labels: {app: web, version: v1}}
 spec: {serviceAccountName: web, containers: [{name: istio-proxy, image: p}, {name: app, image: a, ports: [{name: web, containerPort: 8080}]}]}
 status: {podIP: 10.0.0.1}
 ---
@@ -66,7 +66,7 @@ func TestCompile(t *testing.T) {
 	if info.EnvoyMin != EnvoyMin || info.Compiler != "v0" {
 		t.Errorf("%+v", info)
 	}
-	c, err := res.Bundle.ClassOf(bundle.Node{Namespace: "shop", Labels: map[string]string{"app": "web"}})
+	c, err := res.Bundle.ClassOf(bundle.Node{Namespace: "shop", Labels: map[string]string{"app": "web", "version": "v1"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,8 @@ func kubernetesObject(kind string) any {
 	return nil
 }
 
-// check checks and decodes one document; the object is nil if it cannot be used.
+// check checks and decodes one document; the object is nil if it cannot be decoded. One with errors that can be is kept,
+// so that what refers to it is not called dangling.
 func (c *checker) check(d *source.Document) (*Object, diag.List) {
 	o := &Object{APIVersion: d.APIVersion, Kind: d.Kind, Namespace: d.Namespace, Name: d.Name, Doc: d}
 	out := c.metadata(o)
@@ -106,7 +107,7 @@ func (c *checker) check(d *source.Document) (*Object, diag.List) {
 	} else {
 		out.Add(c.kubernetes(o, value)...)
 	}
-	if out.HasErrors() {
+	if o.Spec == nil {
 		return nil, out
 	}
 	return o, out
@@ -128,7 +129,7 @@ func (c *checker) istio(o *Object, value map[string]any) diag.List {
 	}
 	t := &target{doc: o.Doc, ref: o.Ref(), prefix: []any{"spec"}, def: "#" + o.Kind, value: spec}
 	out.Add(c.validate(t)...)
-	if out.HasErrors() {
+	if slices.ContainsFunc(out, func(d diag.Diagnostic) bool { return d.Severity == diag.Error && d.Code == shapeCode }) {
 		return out
 	}
 	msg := istioMessage(o.Kind)
@@ -144,17 +145,18 @@ func (c *checker) istio(o *Object, value map[string]any) diag.List {
 func (c *checker) kubernetes(o *Object, value map[string]any) diag.List {
 	t := &target{doc: o.Doc, ref: o.Ref(), def: "#" + o.Kind, value: value}
 	out := c.validate(t)
-	if out.HasErrors() {
-		return out
-	}
 	obj := kubernetesObject(o.Kind)
 	if err := decodeObject(value, obj); err != nil {
-		out.Add(undecodable(o, err))
+		if !out.HasErrors() {
+			out.Add(undecodable(o, err))
+		}
 		return out
 	}
 	o.Spec = obj
 	if cm, ok := obj.(*corev1.ConfigMap); ok {
-		out.Add(c.meshConfigMap(o, cm)...)
+		if out.Add(c.meshConfigMap(o, cm)...); out.HasErrors() {
+			o.Spec = nil // the defaults stand in for it
+		}
 	}
 	return out
 }

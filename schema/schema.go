@@ -67,7 +67,8 @@ func Kinds() []Kind {
 // contextLife is how many values one CUE context serves before it is replaced, because a context keeps what it saw.
 const contextLife = 4000
 
-// Check checks and decodes documents, keeping their order. The map counts documents of kinds that are not compiled.
+// Check checks and decodes documents, keeping their order. Objects may be among them that have errors: what is made of
+// them is good for more findings only. The map counts documents of kinds that are not compiled.
 func Check(docs []*source.Document, opts Options) ([]*Object, map[string]int, diag.List) {
 	shapes, err := readShapes()
 	if err != nil {

@@ -1,7 +1,9 @@
 package schema
 
 import (
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	extensions "istio.io/api/extensions/v1alpha1"
@@ -44,6 +46,7 @@ func relate(o *Object) diag.List {
 		r.requestAuthentication(m)
 	case *telemetry.Telemetry:
 		r.attachment(m.Selector, m.TargetRef, m.TargetRefs)
+		r.tagOverrides(m)
 	case *extensions.WasmPlugin:
 		r.attachment(m.Selector, m.TargetRef, m.TargetRefs)
 		r.wasm(nil, m.Url, m.PluginName, m.VmConfig)
@@ -155,5 +158,23 @@ func (r *rules) filterMatch(p at, c *networking.EnvoyFilter_EnvoyConfigObjectPat
 	}
 	if s.Name == "" {
 		r.bad(p.to("filter", "subFilter"), "Add name.", "the match of a sub-filter has no name")
+	}
+}
+
+// tagOverrides: a tag is given a value, or removed.
+func (r *rules) tagOverrides(m *telemetry.Telemetry) {
+	for i, x := range m.GetMetrics() {
+		for j, o := range x.GetOverrides() {
+			for _, tag := range slices.Sorted(maps.Keys(o.GetTagOverrides())) {
+				t := o.GetTagOverrides()[tag]
+				p := at{"metrics", i, "overrides", j, "tagOverrides", tag}
+				switch upsert := t.GetOperation() == telemetry.MetricsOverrides_TagOverride_UPSERT; {
+				case upsert && t.GetValue() == "":
+					r.bad(p, "Add value, or use operation REMOVE.", "tag %s is given no value", tag)
+				case !upsert && t.GetValue() != "":
+					r.bad(p.to("value"), "Remove it, or use operation UPSERT.", "tag %s is removed and given a value", tag)
+				}
+			}
+		}
 	}
 }

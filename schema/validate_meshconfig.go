@@ -29,6 +29,9 @@ func meshRules(t *target, m proto.Message) diag.List {
 	if n := c.ProxyListenPort; n < 0 || n > 65535 {
 		v.bad("Use a port from 1 to 65535.", []any{"proxyListenPort"}, "the port %d is out of range", n)
 	}
+	if p := c.GetDefaultTrafficPolicy().GetConnectionPool(); p != nil && p.Http == nil && p.Tcp == nil {
+		v.bad("Add http or tcp, or remove it.", []any{"defaultTrafficPolicy", "connectionPool"}, "the connection pool sets nothing")
+	}
 	names := map[string]bool{}
 	for i, e := range c.ExtensionProviders {
 		if names[e.Name] {
@@ -53,6 +56,8 @@ func (v *meshCheck) proxy(p *mesh.ProxyConfig) {
 	v.address(at("discoveryAddress"), p.DiscoveryAddress)
 	v.address(at("statsdUdpAddress"), p.StatsdUdpAddress)
 	v.address(at("envoyMetricsServiceAddress"), p.EnvoyMetricsServiceAddress) //nolint:staticcheck // still read
+	v.address(at("envoyMetricsService", "address"), p.GetEnvoyMetricsService().GetAddress())
+	v.address(at("envoyAccessLogService", "address"), p.GetEnvoyAccessLogService().GetAddress())
 	v.address(at("tracing", "zipkin", "address"), p.GetTracing().GetZipkin().GetAddress())
 	v.address(at("tracing", "datadog", "address"), p.GetTracing().GetDatadog().GetAddress())
 	if l := p.GetTracing().GetLightstep(); l != nil { //nolint:staticcheck // still read

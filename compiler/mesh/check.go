@@ -152,13 +152,13 @@ func (c *checker) destinationRule(r *DestinationRule) {
 		}
 	}
 	for _, o := range r.Objects {
-		c.findings.Add(o.Finding(diag.Error, "IST0101", "no Service or ServiceEntry has the host "+r.Spec.Host+": this rule has no effect", "create the service, or correct the host (a short name means a service of namespace "+o.Namespace+")", "spec", "host"))
+		c.findings.Add(o.Finding(diag.Error, "IST0174", "no Service or ServiceEntry has the host "+r.Spec.Host+": this rule has no effect", "create the service, or correct the host (a short name means a service of namespace "+o.Namespace+")", "spec", "host"))
 	}
 }
 
 func (c *checker) gateway(g *Gateway) {
-	if len(g.Spec.Selector) == 0 {
-		return
+	if len(g.Spec.Selector) == 0 || labelKey(g.Spec.Selector) == "istio=ingressgateway" {
+		return // the second is the gateway that an installation of Istio brings
 	}
 	for _, w := range c.m.Workloads {
 		if subset(g.Spec.Selector, w.Labels) {
@@ -170,5 +170,5 @@ func (c *checker) gateway(g *Gateway) {
 			return
 		}
 	}
-	c.findings.Add(g.Object.Finding(diag.Warning, "IST0101", "no workload in the input has the labels this Gateway selects ("+labelKey(g.Spec.Selector)+")", "add the gateway's Deployment to the input, or correct the selector", "spec", "selector"))
+	c.findings.Add(g.Object.Finding(diag.Warning, "IST0101", "no workload of the source has the labels of the selector ("+labelKey(g.Spec.Selector)+")", "add the gateway's Deployment to the input, or correct the selector", "spec", "selector"))
 }

@@ -33,6 +33,11 @@ func (c *checker) hostConflicts() {
 				"join the routes of the two, make one a delegate of the other, or keep them apart with exportTo", "spec", "hosts", i)
 			d.Related = []diag.Related{{Pos: o.Object.Pos("spec", "hosts"), Object: o.Object.Ref(), Message: "counts, as the older one or the first by name"}}
 			c.findings.Add(d)
+			w := o.Object.Finding(diag.Warning, "IST0109",
+				fmt.Sprintf("VirtualService %s/%s has the host %s too, and its http routes are not used by sidecars, because these count", v.Object.Namespace, v.Object.Name, h),
+				"join the routes of the two, make one a delegate of the other, or keep them apart with exportTo", "spec", "hosts")
+			w.Related = []diag.Related{{Pos: v.Object.Pos("spec", "hosts", i), Object: v.Object.Ref(), Message: "without effect on sidecars"}}
+			c.findings.Add(w)
 		}
 	}
 }

@@ -131,6 +131,9 @@ func (g *gatewayMerge) conflict(s, with *GatewayServer, why string) {
 	f := s.Gateway.Object.Finding(diag.Error, "IST0145", "this server conflicts with another on the same port and is not served: "+why, "use another port, another bind address, or other hosts", "spec", "servers", s.Index)
 	f.Related = []diag.Related{{Pos: with.Gateway.Object.Pos("spec", "servers", with.Index), Object: with.Gateway.Object.Ref(), Message: "the server in effect"}}
 	g.findings.Add(f)
+	o := with.Gateway.Object.Finding(diag.Warning, "IST0145", "this server is served, and another on the same port that conflicts with it is not: "+why, "use another port, another bind address, or other hosts", "spec", "servers", with.Index)
+	o.Related = []diag.Related{{Pos: s.Gateway.Object.Pos("spec", "servers", s.Index), Object: s.Gateway.Object.Ref(), Message: "the server left out"}}
+	g.findings.Add(o)
 }
 
 func (g *gatewayMerge) add(gw *Gateway, index int, spec *networking.Server, port uint32) {

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/meshc/meshc/internal/diag"
 )
 
 func gateway(namespace, name, servers string) string {
@@ -54,10 +56,10 @@ func TestGatewayServersMerge(t *testing.T) {
 		{"the Service translates the port", []string{gateway("edge", "a", http)}, ":8080(a.0=http.8080)", ""},
 		{"no service has the port", []string{gateway("edge", "a", other)}, ":9000(a.0=http.9000)", ""},
 		{"plaintext HTTP goes together", []string{gateway("edge", "a", http), gateway("far", "b", http)}, ":8080(a.0=http.8080 b.0=http.8080)", ""},
-		{"plaintext HTTP and TCP do not", []string{gateway("edge", "a", http), gateway("edge", "b", tcp)}, ":8080(a.0=http.8080)", "IST0145 Gateway/b spec.servers[0]"},
+		{"plaintext HTTP and TCP do not", []string{gateway("edge", "a", http), gateway("edge", "b", tcp)}, ":8080(a.0=http.8080)", "IST0145 Gateway/a spec.servers[0], IST0145 Gateway/b spec.servers[0]"},
 		{"TLS by host", []string{gateway("edge", "a", https("x", "x.com")+", "+https("z", "y.com"))}, ":443(a.0=https.443.x.a.edge a.1=https.443.z.a.edge)", ""},
 		{"passthrough beside termination", []string{gateway("edge", "a", https("x", "x.com")), gateway("far", "b", passthrough("y.com"))}, ":443(a.0=https.443.x.a.edge b.0)", ""},
-		{"the same TLS host twice: the first by name", []string{gateway("edge", "b", https("x", "x.com")), gateway("far", "a", https("x", "far/x.com"))}, ":443(a.0=https.443.x.a.far)", "IST0145 Gateway/b spec.servers[0]"},
+		{"the same TLS host twice: the first by name", []string{gateway("edge", "b", https("x", "x.com")), gateway("far", "a", https("x", "far/x.com"))}, ":443(a.0=https.443.x.a.far)", "IST0145 Gateway/a spec.servers[0], IST0145 Gateway/b spec.servers[0]"},
 		{"bind addresses are apart", []string{gateway("edge", "a", http+", {bind: 127.0.0.1, port: {number: 80, name: tcp, protocol: TCP}, hosts: ['*']}")}, ":8080(a.0=http.8080) 127.0.0.1:8080(a.1)", ""},
 		{"another selector", []string{istio("Gateway", "edge", "a", "{selector: {istio: egress}, servers: ["+http+"]}")}, "", ""},
 	} {
@@ -70,11 +72,13 @@ func TestGatewayServersMerge(t *testing.T) {
 	}
 }
 
-// TestConflictNamesBothServers: whoever reads the finding must not have to look for the other Gateway.
+// TestConflictNamesBothServers: whoever reads a finding must not have to look for the other Gateway. The server that is
+// left out is an error, the one that is served a warning.
 func TestConflictNamesBothServers(t *testing.T) {
 	m, _ := link(t, gateway("edge", "a", "{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*']}"), gateway("far", "b", "{port: {number: 80, name: b, protocol: TCP}, hosts: ['*']}"))
 	_, findings := m.mergeServers("edge", map[string]string{"istio": "ingress"}, nil)
-	if len(findings) != 1 || len(findings[0].Related) != 1 || findings[0].Related[0].Object.String() != "Gateway edge/a" || findings[0].Related[0].Line == 0 {
+	if len(findings) != 2 || findings[0].Severity != diag.Error || findings[0].Related[0].Object.String() != "Gateway edge/a" ||
+		findings[1].Severity != diag.Warning || findings[1].Related[0].Object.String() != "Gateway far/b" || findings[0].Related[0].Line == 0 {
 		t.Errorf("%+v", findings)
 	}
 }

@@ -1,0 +1,104 @@
+package lint_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/meshc/meshc/compiler/lint"
+	"github.com/meshc/meshc/compiler/load"
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/schema"
+)
+
+// object writes one manifest; body holds the lines below metadata.
+func object(kind, name, meta, body string) string {
+	group := map[string]string{"Service": "v1", "Namespace": "v1", "Pod": "v1", "Deployment": "apps/v1", "AuthorizationPolicy": "security.istio.io/v1", "RequestAuthentication": "security.istio.io/v1", "Telemetry": "telemetry.istio.io/v1"}[kind]
+	if group == "" {
+		group = "networking.istio.io/v1"
+	}
+	if kind == "EnvoyFilter" {
+		group = "networking.istio.io/v1alpha3"
+	}
+	return "apiVersion: " + group + "\nkind: " + kind + "\nmetadata: {name: " + name + meta + "}\n" + body + "\n"
+}
+
+func pod(name, labels string) string {
+	return object("Pod", name, ", namespace: shop, labels: {"+labels+"}", "spec: {containers: [{name: app, image: a}]}")
+}
+
+const web = "spec: {clusterIP: 10.96.0.1, selector: {app: web}, ports: [{name: http, port: 80}]}"
+
+func TestFindings(t *testing.T) {
+	virtual := func(name, spec string) string {
+		return object("VirtualService", name, ", namespace: shop", "spec: {hosts: [web], "+spec+"http: [{route: [{destination: {host: web, port: {number: 80}}}]}]}")
+	}
+	entry := func(name, protocol, more string) string {
+		return object("ServiceEntry", name, ", namespace: shop", "spec: {hosts: [x.com], resolution: DNS"+more+", ports: [{number: 99, name: p, protocol: "+protocol+"}]}")
+	}
+	gateway := func(name, selector, host string) string {
+		return object("Gateway", name, ", namespace: shop", "spec: {selector: {"+selector+"}, servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: ['"+host+"'], tls: {mode: SIMPLE, credentialName: cert}}]}")
+	}
+	sidecar := func(name, selector string) string {
+		return object("Sidecar", name, ", namespace: shop", "spec: {"+selector+"egress: [{hosts: ['./*']}]}")
+	}
+	const app = "workloadSelector: {labels: {app: web}}, "
+	service := object("Service", "web", ", namespace: shop", web)
+	for _, c := range []struct {
+		name string
+		docs []string
+		want string // "CODE Kind/name", sorted
+	}{
+		{"a sound mesh", []string{service, pod("web", "app: web"), virtual("v", ""), sidecar("s", app)}, ""},
+		{"two labels for injection", []string{object("Namespace", "shop", ", labels: {istio-injection: enabled, istio.io/rev: canary}", ""), service}, "IST0123 Namespace/shop"},
+		{"one of them switched off", []string{object("Namespace", "shop", ", labels: {istio-injection: disabled, istio.io/rev: canary}", ""), service}, ""},
+		{"the proxy's user", []string{object("Pod", "p", ", namespace: shop", "spec: {securityContext: {runAsUser: 1337}, containers: [{name: app, image: a}]}")}, "IST0144 Pod/p"},
+		{"the proxy itself", []string{object("Pod", "p", ", namespace: shop", "spec: {containers: [{name: istio-proxy, image: a, securityContext: {runAsUser: 1337}}]}")}, ""},
+		{"a port without a name", []string{object("Service", "web", ", namespace: shop", "spec: {clusterIP: 10.96.0.1, selector: {app: web}, ports: [{port: 80}]}")}, "IST0118 Service/web"},
+		{"TCP at an ExternalName", []string{object("Service", "web", ", namespace: shop", "spec: {type: ExternalName, externalName: x.com, ports: [{name: tcp, port: 80}]}")}, "IST0150 Service/web"},
+		{"TCP without addresses", []string{entry("a", "TCP", "")}, "IST0134 ServiceEntry/a"},
+		{"TCP with addresses", []string{entry("a", "TCP", ", addresses: [10.1.1.1]")}, ""},
+		{"two protocols for one port", []string{entry("a", "HTTP", ""), entry("b", "TLS", "")}, "IST0177 ServiceEntry/a, IST0177 ServiceEntry/b"},
+		{"a host that the gateway lacks", []string{service, pod("gw", "gw: x"), gateway("gw", "gw: x", "x.com"), virtual("v", "gateways: [gw], ")}, "IST0132 VirtualService/v"},
+		{"a certificate on two Gateways", []string{pod("gw", "gw: x"), gateway("a", "gw: x", "a.com"), gateway("b", "gw: x", "b.com")}, "IST0138 Gateway/a, IST0138 Gateway/b"},
+		{"a port that the Service lacks", []string{object("Service", "gw", ", namespace: shop", "spec: {clusterIP: 10.96.0.1, selector: {gw: x}, ports: [{name: http, port: 80}]}"), pod("gw", "gw: x"), gateway("a", "gw: x", "a.com")}, "IST0162 Gateway/a"},
+		{"a subset of nobody", []string{service, pod("web", "app: web"), object("DestinationRule", "r", ", namespace: shop", "spec: {host: web, subsets: [{name: v1, labels: {version: v1}}]}")}, "IST0173 DestinationRule/r"},
+		{"TLS to anybody", []string{service, object("DestinationRule", "r", ", namespace: shop", "spec: {host: web, trafficPolicy: {tls: {mode: SIMPLE}, portLevelSettings: [{port: {number: 80}, tls: {mode: SIMPLE}}]}}")}, "IST0128 DestinationRule/r, IST0129 DestinationRule/r"},
+		{"TLS with a CA", []string{service, object("DestinationRule", "r", ", namespace: shop", "spec: {host: web, trafficPolicy: {tls: {mode: SIMPLE, caCertificates: /ca.pem}}}")}, ""},
+		{"two Sidecars for a namespace", []string{service, sidecar("a", ""), sidecar("b", "")}, "IST0111 Sidecar/a, IST0111 Sidecar/b"},
+		{"two Sidecars for a workload", []string{service, pod("web", "app: web"), sidecar("a", app), sidecar("b", app)}, "IST0110 Sidecar/a, IST0110 Sidecar/b"},
+		{"a Sidecar for nobody", []string{pod("other", "app: other"), sidecar("a", app)}, "IST0101 Sidecar/a"},
+		{"a Sidecar, and no workloads at all", []string{service, sidecar("a", app)}, ""},
+		{"a policy for nobody", []string{pod("other", "app: other"), object("AuthorizationPolicy", "p", ", namespace: shop", "spec: {selector: {matchLabels: {app: web}}}")}, "IST0127 AuthorizationPolicy/p"},
+		{"a namespace that is not there", []string{object("Namespace", "shop", "", ""), pod("web", "app: web"), object("AuthorizationPolicy", "p", ", namespace: shop", "spec: {rules: [{from: [{source: {namespaces: [shop, nowhere]}}]}]}")}, "IST0101 AuthorizationPolicy/p"},
+		{"a claim that nobody checks", []string{service, pod("gw", "gw: x"), gateway("gw", "gw: x", "*"), object("VirtualService", "v", ", namespace: shop", `spec: {hosts: [x.com], gateways: [gw], http: [{match: [{headers: {"@request.auth.claims.g": {exact: a}}}], route: [{destination: {host: web, port: {number: 80}}}]}]}`)}, "IST0149 VirtualService/v"},
+		{"a patch that depends on the order", []string{object("EnvoyFilter", "f", ", namespace: shop", "spec: {configPatches: [{applyTo: HTTP_FILTER, match: {context: SIDECAR_INBOUND}, patch: {operation: INSERT_BEFORE, value: {name: x}}}]}")}, "IST0151 EnvoyFilter/f"},
+		{"a patch with a priority", []string{object("EnvoyFilter", "f", ", namespace: shop", "spec: {priority: 1, configPatches: [{applyTo: HTTP_FILTER, match: {context: SIDECAR_INBOUND}, patch: {operation: INSERT_BEFORE, value: {name: x}}}]}")}, ""},
+		{"services that disagree", []string{service, object("Service", "raw", ", namespace: shop", "spec: {clusterIP: 10.96.0.2, selector: {app: web}, ports: [{name: tcp, port: 80}]}"),
+			object("Deployment", "web", ", namespace: shop", "spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: a}]}}}")}, "IST0116 Deployment/web"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			read, findings, err := load.Load(context.Background(), []string{"-"}, load.Options{Stdin: strings.NewReader(strings.Join(c.docs, "---\n"))})
+			if err != nil || findings.HasErrors() {
+				t.Fatal(err, findings)
+			}
+			objects, _, findings := schema.Check(read.Documents, schema.Options{Workers: 1})
+			if findings.HasErrors() {
+				t.Fatal(findings)
+			}
+			m, _ := mesh.Link(objects)
+			var got []string
+			for _, d := range lint.Mesh(m, objects) {
+				got = append(got, d.Code+" "+d.Object.Kind+"/"+d.Object.Name)
+				if d.Pos.Line == 0 || d.Message == "" || d.Help == "" {
+					t.Errorf("without place, message or help: %+v", d)
+				}
+			}
+			slices.Sort(got)
+			if strings.Join(slices.Compact(got), ", ") != c.want {
+				t.Errorf("got %v, want %s", got, c.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,192 @@
+package lint
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	networking "istio.io/api/networking/v1alpha3"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/schema"
+)
+
+// servicePorts: the name of a port says its protocol.
+func (l *linter) servicePorts() {
+	for _, s := range l.m.Services {
+		k, ok := s.Object.Spec.(*corev1.Service)
+		if !ok || strings.HasPrefix(s.Namespace, "kube-") || s.Namespace == l.m.RootNamespace {
+			continue
+		}
+		for i, p := range s.Ports {
+			if i >= len(k.Spec.Ports) || k.Spec.Ports[i].AppProtocol != nil {
+				continue
+			}
+			path := []any{"spec", "ports", i}
+			switch {
+			case s.Resolution == mesh.Alias && (p.Protocol == mesh.TCP || p.Protocol.IsAuto() || p.Protocol == mesh.Unsupported):
+				l.add(s.Object, diag.Warning, "IST0150", fmt.Sprintf("port %d of an ExternalName service is TCP or sniffed; a proxy has no address to know its connections by", p.Number),
+					"Name it by its protocol, as https.", path...)
+			case p.Protocol == mesh.Unsupported || p.Protocol.IsAuto() && p.Name == "":
+				l.add(s.Object, diag.Info, "IST0118", fmt.Sprintf("the name %q of port %d does not say its protocol, so it is sniffed", p.Name, p.Number),
+					"Name it PROTOCOL or PROTOCOL-SUFFIX, as http-web, or set appProtocol.", path...)
+			}
+		}
+	}
+}
+
+// sharedWorkloads: several services that lead to one Deployment agree about its ports.
+func (l *linter) sharedWorkloads() {
+	services := map[string][]*mesh.Service{}
+	for _, s := range l.m.Services {
+		if s.Kubernetes && len(s.Selector) > 0 {
+			services[s.Namespace] = append(services[s.Namespace], s)
+		}
+	}
+	for _, o := range l.objects {
+		d, ok := o.Spec.(*appsv1.Deployment)
+		if !ok || l.outside(o.Namespace, d.Spec.Template.Labels, d.Spec.Template.Annotations) {
+			continue
+		}
+		protocols, targets := map[uint32][]use{}, map[string][]use{}
+		for _, s := range services[o.Namespace] {
+			if !selects(s.Selector, d.Spec.Template.Labels) {
+				continue
+			}
+			for _, p := range s.Ports {
+				protocols[p.Number] = append(protocols[p.Number], use{s, string(p.Protocol)})
+				target := p.TargetName
+				if target == "" {
+					target = fmt.Sprint(p.TargetPort)
+				}
+				targets[target] = append(targets[target], use{s, fmt.Sprint(p.Number)})
+			}
+		}
+		for _, n := range sorted(protocols) {
+			if who, what := differ(protocols[n]); len(what) > 1 {
+				l.add(o, diag.Warning, "IST0116", fmt.Sprintf("%s lead to this Deployment by port %d with different protocols, %s: its proxy can treat the port as one of them only", who, n, strings.Join(what, " and ")),
+					"Give the port one protocol.", "metadata", "name")
+			}
+		}
+		for _, t := range sorted(targets) {
+			if who, what := differ(targets[t]); len(what) > 1 && strings.Contains(who, ",") {
+				l.add(o, diag.Warning, "IST0137", fmt.Sprintf("%s lead to port %s of this Deployment by different ports, %s: its proxy knows the port by one of them only", who, t, strings.Join(what, " and ")),
+					"Use one port number.", "metadata", "name")
+			}
+		}
+	}
+}
+
+// outside tells whether pods are kept out of the mesh on purpose.
+func (l *linter) outside(namespace string, labels, annotations map[string]string) bool {
+	const key = "sidecar.istio.io/inject"
+	switch inject := cmp.Or(labels[key], annotations[key]); inject {
+	case "true", "false":
+		return inject == "false"
+	}
+	n := l.namespaces[namespace]
+	return n != nil && n.Labels[labelInjection] == "disabled"
+}
+
+type use struct {
+	service *mesh.Service
+	what    string
+}
+
+// differ lists who uses something, and the different ways they do.
+func differ(uses []use) (who string, what []string) {
+	var by []*schema.Object
+	for _, u := range uses {
+		if !slices.Contains(by, u.service.Object) {
+			by = append(by, u.service.Object)
+		}
+		if !slices.Contains(what, u.what) {
+			what = append(what, u.what)
+		}
+	}
+	return names(by), what
+}
+
+func sorted[K interface{ ~uint32 | ~string }, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// serviceEntries: a connection without a host needs an address to be known by, and one host and port one protocol.
+func (l *linter) serviceEntries() {
+	type claim struct {
+		host string
+		port uint32
+	}
+	claims := map[claim][]*mesh.Service{}
+	var order []claim
+	for _, s := range l.m.Services {
+		if s.Spec == nil {
+			continue
+		}
+		for _, p := range s.Ports {
+			c := claim{s.Hostname, p.Number}
+			if claims[c] == nil {
+				order = append(order, c)
+			}
+			claims[c] = append(claims[c], s)
+		}
+	}
+	for _, c := range order {
+		l.entryProtocols(c.host, c.port, claims[c])
+	}
+	if mesh.CapturesDNS(l.m.Config.GetDefaultConfig()) {
+		return // clients look the host up by their proxy and call the address that was allocated to it
+	}
+	for _, o := range l.objects {
+		e, ok := o.Spec.(*networking.ServiceEntry)
+		if !ok || len(e.Addresses) > 0 {
+			continue
+		}
+		for i, p := range e.Ports {
+			if t := strings.ToUpper(p.GetProtocol()); t == "" || t == "TCP" {
+				l.add(o, diag.Warning, "IST0134", fmt.Sprintf("TCP port %d without addresses: connections to it cannot be told from others on the port", p.GetNumber()),
+					"Write addresses, use a TLS or HTTP port, or let proxies capture DNS.", "spec", "ports", i)
+			}
+		}
+	}
+}
+
+func (l *linter) entryProtocols(host string, port uint32, list []*mesh.Service) {
+	for i, a := range list {
+		for _, b := range list[i+1:] {
+			pa, pb := a.HasPort(port), b.HasPort(port)
+			if a.Object == b.Object || pa.Protocol == pb.Protocol || !overlap(a.Visibility, b.Visibility) {
+				continue
+			}
+			for _, s := range [][2]*mesh.Service{{a, b}, {b, a}} {
+				d := s[0].Object.Finding(diag.Warning, "IST0177", fmt.Sprintf("%s and %s give port %d of %s different protocols, %s and %s: one of them counts",
+					a.Object.Ref(), b.Object.Ref(), port, host, pa.Protocol, pb.Protocol), "Agree on one protocol.", "spec", "ports", s[0].HasPort(port).Index)
+				d.Related = []diag.Related{{Pos: s[1].Object.Pos("spec", "ports", s[1].HasPort(port).Index), Object: s[1].Object.Ref(), Message: "the other one"}}
+				l.found.Add(d)
+			}
+		}
+	}
+}
+
+// overlap tells whether some namespace sees both.
+func overlap(a, b mesh.Visibility) bool {
+	some := func(v mesh.Visibility) bool { return v.Public || len(v.Namespaces) > 0 }
+	if a.Public || b.Public {
+		return some(a) && some(b)
+	}
+	for ns := range a.Namespaces {
+		if b.Namespaces[ns] {
+			return true
+		}
+	}
+	return false
+}
