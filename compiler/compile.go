@@ -8,6 +8,7 @@ package compiler
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"golang.org/x/sync/errgroup"
@@ -94,11 +95,19 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 	stop = settle(&lowered, opts, opts.Lenient)
 	findings.Add(lowered...)
 	findings.Sort()
-	if stop || opts.CheckOnly {
+	if stop {
 		return res, findings, nil
 	}
 	opts.begin("seal")
-	res.Bundle, err = seal(in, sets, opts)
+	sealed, err := seal(in, sets, opts) // for a check too: what cannot be sealed is a finding
+	if refused := (*bundle.Error)(nil); errors.As(err, &refused) {
+		findings.Add(refused.Diagnostic())
+		findings.Sort()
+		return res, findings, nil
+	}
+	if !opts.CheckOnly {
+		res.Bundle = sealed
+	}
 	return res, findings, err
 }
 

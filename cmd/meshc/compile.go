@@ -46,9 +46,7 @@ BUNDLE is a directory, or an archive if it ends in .tar.gz or .tgz.`,
 			if !l.HasErrors() {
 				var found diag.List
 				res, found, err = compiler.Compile(c.Context(), args, o)
-				if refused := (*bundle.Error)(nil); errors.As(err, &refused) {
-					found.Add(refused.Diagnostic())
-				} else if err != nil {
+				if err != nil {
 					return err
 				}
 				l.Add(found...)

@@ -219,9 +219,7 @@ func (a *app) bundleOf(ctx context.Context, in *input, args []string) (*bundle.B
 	if !l.HasErrors() {
 		var found diag.List
 		res, found, err = compiler.Compile(ctx, args, o)
-		if refused := (*bundle.Error)(nil); errors.As(err, &refused) {
-			found.Add(refused.Diagnostic())
-		} else if err != nil {
+		if err != nil {
 			return nil, err
 		}
 		l.Add(found...)
