@@ -24,16 +24,24 @@ func Mesh(m *mesh.Mesh, objects []*schema.Object) diag.List {
 		l.byNamespace[w.Namespace] = append(l.byNamespace[w.Namespace], w)
 	}
 	for _, o := range objects {
-		if n, ok := o.Spec.(*corev1.Namespace); ok {
-			l.namespaces[o.Name] = n
+		switch k := o.Spec.(type) {
+		case *corev1.Namespace:
+			l.namespaces[o.Name] = k
+		case *corev1.ConfigMap:
+			if o.Name == "istio" && l.config == nil {
+				l.config = o
+			}
 		}
 	}
 	l.namespaceLabels()
 	l.workloadUsers()
+	l.automaticImages()
+	l.registries()
 	l.servicePorts()
 	l.sharedWorkloads()
 	l.serviceEntries()
 	l.gatewayHosts()
+	l.repeatedMatches()
 	l.subsetsBehindGateways()
 	l.claimsWithoutTokens()
 	l.deprecatedFields()
@@ -53,6 +61,7 @@ type linter struct {
 	objects     []*schema.Object
 	byNamespace map[string][]*mesh.Workload
 	namespaces  map[string]*corev1.Namespace
+	config      *schema.Object // the mesh configuration; nil: none in the source
 	found       diag.List
 }
 

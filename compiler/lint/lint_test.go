@@ -75,6 +75,16 @@ func TestFindings(t *testing.T) {
 		{"a claim that nobody checks", []string{service, pod("gw", "gw: x"), gateway("gw", "gw: x", "*"), object("VirtualService", "v", ", namespace: shop", `spec: {hosts: [x.com], gateways: [gw], http: [{match: [{headers: {"@request.auth.claims.g": {exact: a}}}], route: [{destination: {host: web, port: {number: 80}}}]}]}`)}, "IST0149 VirtualService/v"},
 		{"a patch that depends on the order", []string{object("EnvoyFilter", "f", ", namespace: shop", "spec: {configPatches: [{applyTo: HTTP_FILTER, match: {context: SIDECAR_INBOUND}, patch: {operation: INSERT_BEFORE, value: {name: x}}}]}")}, "IST0151 EnvoyFilter/f"},
 		{"a patch with a priority", []string{object("EnvoyFilter", "f", ", namespace: shop", "spec: {priority: 1, configPatches: [{applyTo: HTTP_FILTER, match: {context: SIDECAR_INBOUND}, patch: {operation: INSERT_BEFORE, value: {name: x}}}]}")}, ""},
+		{"a match twice", []string{service, object("VirtualService", "v", ", namespace: shop", `spec: {hosts: [web], http: [
+  {match: [{uri: {prefix: /a}}], route: [{destination: {host: web, port: {number: 80}}}]},
+  {match: [{uri: {prefix: /a/b}, method: {exact: GET}}, {uri: {prefix: /b}}], route: [{destination: {host: web, port: {number: 80}}}]},
+  {match: [{uri: {exact: /b}}], route: [{destination: {host: web, port: {number: 80}}}]}]}`)}, "IST0130 VirtualService/v, IST0131 VirtualService/v"},
+		{"matches that differ", []string{service, object("VirtualService", "v", ", namespace: shop", `spec: {hosts: [web], http: [
+  {match: [{uri: {prefix: /a}, method: {exact: GET}}, {uri: {prefix: /c}, port: 80}], route: [{destination: {host: web, port: {number: 80}}}]},
+  {match: [{uri: {prefix: /a}}, {uri: {prefix: /c}, port: 81}, {uri: {regex: /a.*}}], route: [{destination: {host: web, port: {number: 80}}}]}]}`)}, ""},
+		{"an image that injection would name", []string{object("Deployment", "gw", ", namespace: shop", "spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: istio-proxy, image: auto}]}}}"),
+			object("Deployment", "in", ", namespace: shop", "spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web, sidecar.istio.io/inject: 'true'}}, spec: {containers: [{name: istio-proxy, image: auto}]}}}"),
+			object("Pod", "p", ", namespace: shop", "spec: {containers: [{name: istio-proxy, image: auto}]}")}, "IST0146 Deployment/gw, IST0147 Pod/p"},
 		{"services that disagree", []string{service, object("Service", "raw", ", namespace: shop", "spec: {clusterIP: 10.96.0.2, selector: {app: web}, ports: [{name: tcp, port: 80}]}"),
 			object("Deployment", "web", ", namespace: shop", "spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: a}]}}}")}, "IST0116 Deployment/web"},
 	} {
