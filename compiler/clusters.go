@@ -91,6 +91,14 @@ func (in *input) link() diag.List {
 		c.mesh = meshes[i]
 		c.classes, c.selectors, f = mesh.Classes(c.mesh)
 		findings.Add(f...)
+	}
+	return findings
+}
+
+// lint looks at each linked mesh for what resolves and is hardly meant.
+func (in *input) lint() diag.List {
+	var findings diag.List
+	for _, c := range in.clusters {
 		findings.Add(lint.Mesh(c.mesh, c.objects)...)
 	}
 	return findings

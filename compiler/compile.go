@@ -76,6 +76,8 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 	broken := settle(&findings, opts, false)
 	opts.begin("link")
 	linked := in.link()
+	opts.begin("lint")
+	linked.Add(in.lint()...)
 	stop := settle(&linked, opts, opts.Lenient)
 	findings.Add(linked...)
 	if broken || stop {

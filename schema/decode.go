@@ -129,7 +129,7 @@ func (c *checker) istio(o *Object, value map[string]any) diag.List {
 	}
 	t := &target{doc: o.Doc, ref: o.Ref(), prefix: []any{"spec"}, def: "#" + o.Kind, value: spec}
 	out.Add(c.validate(t)...)
-	if slices.ContainsFunc(out, func(d diag.Diagnostic) bool { return d.Severity == diag.Error && d.Code == shapeCode }) {
+	if misshapen(out) {
 		return out
 	}
 	msg := istioMessage(o.Kind)
@@ -140,6 +140,11 @@ func (c *checker) istio(o *Object, value map[string]any) diag.List {
 	o.Spec = msg
 	out.Add(relate(o)...)
 	return out
+}
+
+// misshapen tells whether findings are about the shape; what is only not supported can be read.
+func misshapen(l diag.List) bool {
+	return slices.ContainsFunc(l, func(d diag.Diagnostic) bool { return d.Severity == diag.Error && d.Code == shapeCode })
 }
 
 func (c *checker) kubernetes(o *Object, value map[string]any) diag.List {

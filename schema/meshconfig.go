@@ -51,7 +51,7 @@ func (c *checker) meshConfigMap(o *Object, cm *corev1.ConfigMap) diag.List {
 		value := c.camel(tidy(doc.Value), c.shapes[k.def])
 		t := &target{doc: doc, ref: o.Ref(), label: k.key + ": ", def: k.def, value: value}
 		found := c.validate(t)
-		if !found.HasErrors() {
+		if !misshapen(found) {
 			if err := decodeMessage(value, k.into); err != nil {
 				found.Add(o.Finding(diag.Error, shapeCode, "the key "+k.key+" cannot be read: "+err.Error(), "Correct the value that the message names.", "data", k.key))
 			} else {
