@@ -69,6 +69,9 @@ func (r *rules) authorizationPolicy(a *security.AuthorizationPolicy) {
 		if a.GetProvider().GetName() == "" {
 			r.bad(at{"provider"}, "Add provider.name, the name of an extension provider of the mesh config.", "action CUSTOM needs a provider")
 		}
+		if a.Rules == nil {
+			r.bad(at{"rules"}, "Add an empty rule ({}) to ask for every request.", "a policy of action CUSTOM without rules never asks its provider")
+		}
 	} else if a.ActionDetail != nil {
 		r.bad(at{"provider"}, "Use action CUSTOM.", "provider goes only with action CUSTOM")
 	}

@@ -10,6 +10,7 @@ import (
 	httprbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	rbacfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
+	meshconfig "istio.io/api/mesh/v1alpha1"
 	security "istio.io/api/security/v1beta1"
 
 	"github.com/meshc/meshc/compiler/mesh"
@@ -219,6 +220,9 @@ func rulePorts(spec *security.Rule) []string {
 func (r *authzRule) permission(cs []permissionCondition, ports []string) *rbacv3.Permission {
 	var and []*rbacv3.Permission
 	for _, c := range cs {
+		if c.field == "paths" && !r.tcp {
+			r.checkNormalized(c)
+		}
 		if len(c.values)+len(c.notValues) == 0 || !r.judge(c.field, c.httpOnly, ports, c.path, len(c.values) == 0, c.notPath) {
 			continue
 		}
@@ -309,6 +313,20 @@ func (r *authzRule) refuse(what string, path []any) {
 	r.findings.Add(r.policy.Object.Finding(diag.Error, "MESHC1540",
 		"this AuthorizationPolicy cannot be enforced as written: "+what,
 		"correct the value; a policy that is only partly enforced would let requests pass that it means to stop", path...))
+}
+
+// checkNormalized refuses to decide by a path that callers may write in many ways.
+func (r *authzRule) checkNormalized(c permissionCondition) {
+	path := c.path
+	if len(c.values) == 0 {
+		path = c.notPath
+	}
+	if len(c.values)+len(c.notValues) == 0 || r.in.Mesh.Config.GetPathNormalization().GetNormalization() != meshconfig.MeshConfig_ProxyPathNormalization_NONE {
+		return
+	}
+	r.findings.Add(r.policy.Object.Finding(diag.Error, "MESHC1548",
+		"the policy decides by path, and pathNormalization NONE leaves paths as callers write them: /x/../admin and /%61dmin are not /admin to the proxy, but they are to the application",
+		"set MeshConfig.pathNormalization.normalization to BASE, MERGE_SLASHES or DECODE_AND_MERGE_SLASHES", path...))
 }
 
 // checkStar reports stars that mean themselves where a pattern was surely meant.

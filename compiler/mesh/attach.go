@@ -1,6 +1,8 @@
 package mesh
 
 import (
+	"strconv"
+
 	networking "istio.io/api/networking/v1alpha3"
 	security "istio.io/api/security/v1beta1"
 
@@ -53,7 +55,8 @@ func modeOf(t *security.PeerAuthentication_MutualTLS, inherited MTLSMode) MTLSMo
 }
 
 // peerMode settles the mode of a workload: workload over namespace over mesh, the oldest object in each class, UNSET
-// inherits. Port modes come from the workload's object only.
+// inherits. Port modes come from the workload's object only. An object with a selector in the root namespace has no
+// effect, not even there.
 func (m *Mesh) peerMode(namespace string, labels map[string]string) *peerModes {
 	var mesh, ns, workload *PeerAuthentication
 	for _, p := range m.index.peers.in(m, namespace, m.PeerAuthentications, func(p *PeerAuthentication) *schema.Object { return p.Object }) {
@@ -64,8 +67,6 @@ func (m *Mesh) peerMode(namespace string, labels map[string]string) *peerModes {
 		case len(selector) == 0 && p.Object.Namespace == namespace:
 			ns = firstPA(ns, p)
 		case len(selector) > 0 && p.Object.Namespace == namespace && namespace != m.RootNamespace && subset(selector, labels):
-			workload = firstPA(workload, p)
-		case len(selector) > 0 && p.Object.Namespace == namespace && subset(selector, labels):
 			workload = firstPA(workload, p)
 		}
 	}
@@ -96,6 +97,12 @@ func firstPA(have, next *PeerAuthentication) *PeerAuthentication {
 	return next
 }
 
+// dryRun tells whether a policy is only tried out: the annotation is a boolean in any spelling of Go's.
+func dryRun(o *schema.Object) bool {
+	on, err := strconv.ParseBool(o.Annotations["istio.io/dry-run"])
+	return err == nil && on
+}
+
 // linkPolicies sorts the objects that attach by selector into the mesh.
 func (m *Mesh) linkPolicies(objects []*schema.Object) diag.List {
 	var findings diag.List
@@ -106,10 +113,14 @@ func (m *Mesh) linkPolicies(objects []*schema.Object) diag.List {
 			if o.Namespace == m.RootNamespace && len(s.GetPortLevelMtls()) > 0 && len(s.GetSelector().GetMatchLabels()) == 0 {
 				findings.Add(o.Finding(diag.Error, "MESHC1220", "portLevelMtls needs a selector: without one it has no effect", "add a selector, or set mtls", "spec", "portLevelMtls"))
 			}
+			if o.Namespace == m.RootNamespace && len(s.GetSelector().GetMatchLabels()) > 0 {
+				findings.Add(o.Finding(diag.Error, "MESHC1224", "a PeerAuthentication with a selector has no effect in the root namespace "+m.RootNamespace+": it protects nothing",
+					"remove the selector to set the mode of the mesh, or move the object to the namespace of the workload", "spec", "selector"))
+			}
 		case *security.RequestAuthentication:
 			m.RequestAuthentications = append(m.RequestAuthentications, &RequestAuthentication{o, s})
 		case *security.AuthorizationPolicy:
-			m.AuthorizationPolicies = append(m.AuthorizationPolicies, &AuthorizationPolicy{o, s, o.Annotations["istio.io/dry-run"] == "true"})
+			m.AuthorizationPolicies = append(m.AuthorizationPolicies, &AuthorizationPolicy{o, s, dryRun(o)})
 		case *networking.EnvoyFilter:
 			m.EnvoyFilters = append(m.EnvoyFilters, &EnvoyFilter{o, s})
 		}

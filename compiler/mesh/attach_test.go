@@ -29,7 +29,7 @@ func TestPeerAuthenticationPrecedence(t *testing.T) {
 		{"oldest of two", []string{pa("shop", "a", strict), pa("shop", "b", disable)}, Strict, Strict, "a"},
 		{"other namespace", []string{pa("other", "o", strict)}, Permissive, Permissive, ""},
 		{"other workload", []string{pa("shop", "w", "{selector: {matchLabels: {app: x}}, mtls: {mode: STRICT}}")}, Permissive, Permissive, ""},
-		{"selector in the root namespace reaches only there", []string{pa("istio-system", "m", "{"+app+", mtls: {mode: STRICT}}")}, Permissive, Permissive, ""},
+		{"selector in the root namespace has no effect", []string{pa("istio-system", "m", "{"+app+", mtls: {mode: STRICT}}")}, Permissive, Permissive, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m, _ := link(t, append(c.objects, service("shop", "web"))...)
@@ -69,5 +69,5 @@ func TestPoliciesAttach(t *testing.T) {
 	if strings.Join(got, " ") != "root-web z-root a-web b-all" {
 		t.Error("root namespace first, then by age:", got)
 	}
-	wantCodes(t, findings, "MESHC1221 AuthorizationPolicy/ref spec.targetRefs")
+	wantCodes(t, findings, "IST0127 AuthorizationPolicy/far ", "IST0127 AuthorizationPolicy/other spec.selector.matchLabels", "MESHC1221 AuthorizationPolicy/ref spec.targetRefs")
 }
