@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"compiler/change": {"compiler/bundle", "compiler/trace"},
 	"compiler":        {"internal/diag", "internal/source", "internal/fault", "schema", "policies", "compiler/"},
 	"server":          {"compiler/bundle"},
-	"cmd/meshc":       {"internal/diag", "internal/source", "internal/config", "internal/fault", "schema", "policies", "compiler", "compiler/", "server"},
+	"cmd/meshc":       {"internal/diag", "internal/source", "internal/config", "internal/fault", "schema", "policies", "compiler", "compiler/", "server", "internal/bootstrap"},
 }
 
 // tests and tools of the project itself may use everything.

@@ -37,6 +37,7 @@ func settle(findings *diag.List, opts Options, tolerate bool) bool {
 func failsClosed(code string) bool {
 	switch code {
 	case "MESHC1202", // the mesh configuration cannot be read
+		"MESHC1204", // nor where certificates come from
 		"MESHC1540", // an AuthorizationPolicy would be enforced in part
 		"MESHC1490": // Envoy would refuse the resource
 		return true

@@ -74,6 +74,7 @@ Exit codes of all verbs: 0 clean, 1 findings, 2 misuse or failure.`,
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w\nSee 'meshc %s --help'", err, strings.TrimPrefix(c.CommandPath(), "meshc "))
 	})
+	c.AddCommand(newBootstrap(a))
 	c.AddCommand(newCompile(a), newCheck(a), newBundle(a), newDiff(a), newRoute(a), newServe(a), newTest(a), newVersion(a))
 	return c
 }

@@ -50,11 +50,11 @@ func DownstreamMTLS(in *mesh.Inbound, alpn []string) *tlsv3.DownstreamTlsContext
 		CommonTlsContext: &tlsv3.CommonTlsContext{
 			TlsParams:                      params,
 			AlpnProtocols:                  slices.Clone(alpn),
-			TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{SDSSecret(workloadCertificate)},
+			TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{identitySecret(in.Mesh, workloadCertificate)},
 			ValidationContextType: &tlsv3.CommonTlsContext_CombinedValidationContext{
 				CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
 					DefaultValidationContext:         validation,
-					ValidationContextSdsSecretConfig: SDSSecret(workloadRoots),
+					ValidationContextSdsSecretConfig: identitySecret(in.Mesh, workloadRoots),
 				},
 			},
 		},

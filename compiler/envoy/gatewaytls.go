@@ -36,8 +36,8 @@ func serverTLS(m *mesh.Mesh, s *networking.ServerTLSSettings) *tlsv3.DownstreamT
 	credentials := credentialNames(s)
 	switch {
 	case s.Mode == networking.ServerTLSSettings_ISTIO_MUTUAL:
-		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{SDSSecret("default")}
-		validation(common, "ROOTCA", &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: exactSANs(s.SubjectAltNames), Crl: crl(s)})
+		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{identitySecret(m, workloadCertificate)}
+		validation(common, identitySecret(m, workloadRoots), &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: exactSANs(s.SubjectAltNames), Crl: crl(s)})
 		return out // TLS versions and ciphers are those of the mesh
 	case len(credentials) > 0:
 		for _, c := range credentials {
@@ -51,7 +51,7 @@ func serverTLS(m *mesh.Mesh, s *networking.ServerTLSSettings) *tlsv3.DownstreamT
 		if validate {
 			v := &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: exactSANs(s.SubjectAltNames), Crl: crl(s)}
 			acceptUntrusted(v, s)
-			validation(common, "file-root:"+s.CaCertificates, v)
+			validation(common, SDSSecret("file-root:"+s.CaCertificates), v)
 		}
 	}
 	common.TlsParams = serverTLSParams(m, s)
@@ -75,14 +75,14 @@ func credentialValidation(common *tlsv3.CommonTlsContext, s *networking.ServerTL
 	if s.CaCertCredentialName != "" {
 		ca = secretName(s.CaCertCredentialName)
 	}
-	validation(common, ca, v)
+	validation(common, SDSSecret(ca), v)
 }
 
-func validation(common *tlsv3.CommonTlsContext, roots string, v *tlsv3.CertificateValidationContext) {
+func validation(common *tlsv3.CommonTlsContext, roots *tlsv3.SdsSecretConfig, v *tlsv3.CertificateValidationContext) {
 	common.ValidationContextType = &tlsv3.CommonTlsContext_CombinedValidationContext{
 		CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
 			DefaultValidationContext:         v,
-			ValidationContextSdsSecretConfig: SDSSecret(roots),
+			ValidationContextSdsSecretConfig: roots,
 		},
 	}
 }

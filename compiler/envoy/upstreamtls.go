@@ -41,7 +41,7 @@ func (b *clusterBuild) tls() {
 		if sni == "" {
 			sni = SNICluster(b.port.Number, b.name, b.in.Service.Hostname)
 		}
-		ctx = meshTLS(sni, sans, b.meshALPN())
+		ctx = meshTLS(b.in.Env.Mesh, sni, sans, b.meshALPN())
 	case networking.ClientTLSSettings_SIMPLE, networking.ClientTLSSettings_MUTUAL:
 		ctx = b.originateTLS(t)
 	}
@@ -60,7 +60,7 @@ func (b *clusterBuild) autoMTLS() {
 		return
 	}
 	sni := SNICluster(b.port.Number, b.name, svc.Hostname)
-	socket := tlsSocket(meshTLS(sni, b.serviceAccounts(), b.meshALPN()))
+	socket := tlsSocket(meshTLS(b.in.Env.Mesh, sni, b.serviceAccounts(), b.meshALPN()))
 	if b.c.GetType() == clusterv3.Cluster_ORIGINAL_DST {
 		b.c.TransportSocket = socket
 		return
@@ -108,12 +108,12 @@ func (b *clusterBuild) meshALPN() []string {
 }
 
 // meshTLS is the client side of Istio mutual TLS: the workload's own certificate, the mesh's roots.
-func meshTLS(sni string, sans, alpn []string) *tlsv3.UpstreamTlsContext {
+func meshTLS(m *mesh.Mesh, sni string, sans, alpn []string) *tlsv3.UpstreamTlsContext {
 	return &tlsv3.UpstreamTlsContext{Sni: sni, CommonTlsContext: &tlsv3.CommonTlsContext{
 		TlsParams:                      upstreamTLSParams(),
 		AlpnProtocols:                  alpn,
-		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{SDSSecret("default")},
-		ValidationContextType:          upstreamValidation("ROOTCA", sans, ""),
+		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{identitySecret(m, workloadCertificate)},
+		ValidationContextType:          upstreamValidation(identitySecret(m, workloadRoots), sans, ""),
 	}}
 }
 
@@ -148,7 +148,7 @@ func (b *clusterBuild) originateTLS(t *networking.ClientTLSSettings) *tlsv3.Upst
 		if t.CredentialName != "" {
 			crl = ""
 		}
-		common.ValidationContextType = upstreamValidation(root, sans, crl)
+		common.ValidationContextType = upstreamValidation(SDSSecret(root), sans, crl)
 	}
 	return &tlsv3.UpstreamTlsContext{Sni: t.Sni, CommonTlsContext: common}
 }
@@ -197,13 +197,13 @@ func upstreamTLSParams() *tlsv3.TlsParameters {
 
 // upstreamValidation checks the peer against a root delivered by SDS and, if any, the names it must show. crl is a file on the
 // proxy.
-func upstreamValidation(root string, sans []string, crl string) *tlsv3.CommonTlsContext_CombinedValidationContext {
+func upstreamValidation(root *tlsv3.SdsSecretConfig, sans []string, crl string) *tlsv3.CommonTlsContext_CombinedValidationContext {
 	ctx := &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: sanMatchers(sans)}
 	if crl != "" {
 		ctx.Crl = &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: crl}}
 	}
 	return &tlsv3.CommonTlsContext_CombinedValidationContext{CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
-		DefaultValidationContext: ctx, ValidationContextSdsSecretConfig: SDSSecret(root),
+		DefaultValidationContext: ctx, ValidationContextSdsSecretConfig: root,
 	}}
 }
 

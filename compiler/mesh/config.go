@@ -82,6 +82,7 @@ func linkConfig(objects []*schema.Object) (*meshconfig.MeshConfig, *meshconfig.M
 				findings.Add(o.Finding(diag.Error, "MESHC1202", "the mesh configuration cannot be read: "+err.Error(), "compare the field with the MeshConfig reference", "data", "mesh"))
 			} else {
 				overlayConfig(cfg, read, topLevelKeys(text))
+				findings.Add(checkIdentitySource(o, read)...)
 			}
 		}
 		if text := cm.Data["meshNetworks"]; text != "" {

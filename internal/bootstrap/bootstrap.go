@@ -43,6 +43,7 @@ const (
 const (
 	XDSCluster   = "xds-grpc"
 	AdminCluster = "prometheus_stats"
+	AgentCluster = "sds-grpc"
 )
 
 // Options describe one proxy.
@@ -67,13 +68,16 @@ type Options struct {
 	// StateOfTheWorld asks for whole sets of resources (api_type GRPC) instead of deltas.
 	StateOfTheWorld bool
 	TLS             *TLS // nil: plaintext, for a server on the loopback interface
+	// AgentSocket is the path of the socket at which an agent on the node hands out secrets, as SPIRE's does; empty: none.
+	AgentSocket string
 
 	AdminAddress string // default 127.0.0.1:15000
 	// NoServing leaves out the listeners for health and metrics, for several proxies in one network namespace.
 	NoServing bool
 }
 
-// TLS is the proxy's side of mutual TLS to the ADS server; files are read by Envoy and watched for rotation.
+// TLS is the proxy's side of mutual TLS to the ADS server; files are read by Envoy and watched for rotation. Without
+// files the agent has the certificate and the roots.
 type TLS struct {
 	CertificateFile string
 	KeyFile         string
@@ -89,6 +93,9 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 	}
 	if len(o.Addresses) == 0 {
 		return nil, fmt.Errorf("bootstrap: proxy %s.%s needs an address", o.Name, o.Namespace)
+	}
+	if t := o.TLS; t != nil && t.CertificateFile == "" && o.AgentSocket == "" {
+		return nil, fmt.Errorf("bootstrap: TLS to the ADS server needs files or the socket of an agent")
 	}
 	o.defaults()
 	node, err := Node(o)
@@ -114,7 +121,7 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
 			LdsConfig: ads, CdsConfig: proto.Clone(ads).(*corev3.ConfigSource), AdsConfig: adsConfig(o),
 		},
-		StaticResources: &bootstrapv3.Bootstrap_StaticResources{Clusters: []*clusterv3.Cluster{xds}},
+		StaticResources: &bootstrapv3.Bootstrap_StaticResources{Clusters: append(agentClusters(o), xds)},
 		LayeredRuntime: &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{
 			{Name: "mesh", LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: runtime}},
 			{Name: "admin", LayerSpecifier: &bootstrapv3.RuntimeLayer_AdminLayer_{AdminLayer: &bootstrapv3.RuntimeLayer_AdminLayer{}}},
@@ -254,9 +261,7 @@ func xdsCluster(o Options) (*clusterv3.Cluster, error) {
 		LoadAssignment:       load(XDSCluster, a),
 		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
 			KeepaliveTime: wrapperspb.UInt32(300), KeepaliveInterval: wrapperspb.UInt32(30)}},
-		TypedExtensionProtocolOptions: map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(&upstreamsv3.HttpProtocolOptions{
-			UpstreamProtocolOptions: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig{
-				ProtocolConfig: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{}}}}})},
+		TypedExtensionProtocolOptions: http2(),
 	}
 	host := a.GetSocketAddress().GetAddress()
 	if _, err := netip.ParseAddr(host); err != nil {
@@ -269,6 +274,31 @@ func xdsCluster(o Options) (*clusterv3.Cluster, error) {
 	return c, nil
 }
 
+// http2 makes a cluster speak HTTP/2, as gRPC needs it.
+func http2() map[string]*anypb.Any {
+	return map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(&upstreamsv3.HttpProtocolOptions{
+		UpstreamProtocolOptions: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig{
+			ProtocolConfig: &upstreamsv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{}}}}})}
+}
+
+// agentClusters leads to the agent's socket, under the name that compiled resources know it by.
+func agentClusters(o Options) []*clusterv3.Cluster {
+	if o.AgentSocket == "" {
+		return nil
+	}
+	pipe := &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: o.AgentSocket}}}
+	return []*clusterv3.Cluster{{Name: AgentCluster, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}, ConnectTimeout: durationpb.New(1e9),
+		LoadAssignment: load(AgentCluster, pipe), TypedExtensionProtocolOptions: http2()}}
+}
+
+// fromAgent is a secret that the agent has.
+func fromAgent(name string) *tlsv3.SdsSecretConfig {
+	return &tlsv3.SdsSecretConfig{Name: name, SdsConfig: &corev3.ConfigSource{ResourceApiVersion: corev3.ApiVersion_V3,
+		ConfigSourceSpecifier: &corev3.ConfigSource_ApiConfigSource{ApiConfigSource: &corev3.ApiConfigSource{
+			ApiType: corev3.ApiConfigSource_GRPC, TransportApiVersion: corev3.ApiVersion_V3, SetNodeOnFirstMessageOnly: true,
+			GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: AgentCluster}}}}}}}}
+}
+
 func clientTLS(t *TLS, host string) *corev3.TransportSocket {
 	name := t.ServerName
 	if name == "" {
@@ -278,14 +308,18 @@ func clientTLS(t *TLS, host string) *corev3.TransportSocket {
 	if t.ServerSPIFFE != "" {
 		san = &tlsv3.SubjectAltNameMatcher{SanType: tlsv3.SubjectAltNameMatcher_URI, Matcher: exact(t.ServerSPIFFE)}
 	}
-	ctx := &tlsv3.UpstreamTlsContext{Sni: name, CommonTlsContext: &tlsv3.CommonTlsContext{
-		TlsParams:     &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2},
-		AlpnProtocols: []string{"h2"},
-		TlsCertificates: []*tlsv3.TlsCertificate{{
-			CertificateChain: file(t.CertificateFile), PrivateKey: file(t.KeyFile), WatchedDirectory: watched(t.CertificateFile)}},
-		ValidationContextType: &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
-			TrustedCa: file(t.RootsFile), WatchedDirectory: watched(t.RootsFile), MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{san}}},
-	}}
+	common := &tlsv3.CommonTlsContext{TlsParams: &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2}, AlpnProtocols: []string{"h2"}}
+	v := &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{san}}
+	if t.CertificateFile == "" {
+		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{fromAgent("default")}
+		common.ValidationContextType = &tlsv3.CommonTlsContext_CombinedValidationContext{CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
+			DefaultValidationContext: v, ValidationContextSdsSecretConfig: fromAgent("ROOTCA")}}
+	} else {
+		v.TrustedCa, v.WatchedDirectory = file(t.RootsFile), watched(t.RootsFile)
+		common.TlsCertificates = []*tlsv3.TlsCertificate{{CertificateChain: file(t.CertificateFile), PrivateKey: file(t.KeyFile), WatchedDirectory: watched(t.CertificateFile)}}
+		common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: v}
+	}
+	ctx := &tlsv3.UpstreamTlsContext{Sni: name, CommonTlsContext: common}
 	return &corev3.TransportSocket{Name: "envoy.transport_sockets.tls", ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: pack(ctx)}}
 }
 

@@ -1,0 +1,294 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/internal/bootstrap"
+)
+
+// Where a proxy gets its certificate from, for --identity.
+const (
+	identityNone   = "none"
+	identityServer = "server"
+	identityFiles  = "files"
+	identityAgent  = "spire"
+)
+
+// bootstrapFlags are the flags of meshc bootstrap.
+type bootstrapFlags struct {
+	bootstrap.Options
+	workload, output, identity, locality string
+	ips, labels, metadata                []string
+	cert, key, roots                     string
+	serverName, serverSPIFFE             string
+	plaintext                            bool
+}
+
+func newBootstrap(a *app) *cobra.Command {
+	f := &bootstrapFlags{}
+	c := &cobra.Command{
+		Use:   "bootstrap [BUNDLE]",
+		Short: "Write the file that Envoy starts with",
+		Long: `bootstrap writes what a stock Envoy needs to know before it can ask for anything: who it is, where the ADS server is and
+how to prove the one to the other. Start the proxy with envoy --config-path FILE.
+
+With a BUNDLE, --workload NAMESPACE/NAME fills in labels, service account, addresses and locality of a workload that the
+bundle knows, and the node is held against the bundle's classes: the server would refuse one that has none.
+
+--identity says where the proxy's certificate comes from:
+  none    nowhere; the ADS server has to be on the loopback interface
+  server  the server hands it out by SDS (serve --secrets); --cert, --key and --roots are for the connection to the server
+  files   --cert, --key and --roots are the identity for everything; rotate them by renaming the folder or a link to it
+  spire   from SPIRE's agent at --agent-socket, for everything; the mesh has to be compiled with
+          defaultConfig.proxyMetadata.MESHC_IDENTITY: spire in MeshConfig`,
+		Example: `  meshc bootstrap mesh.tar.gz --workload shop/reviews --name reviews-0 --ip 10.0.0.7 \
+    --xds meshc.istio-system:18000 --identity spire --server-spiffe spiffe://cluster.local/ns/istio-system/sa/meshc`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return f.run(a, args) },
+	}
+	p := c.Flags()
+	p.StringVar(&f.workload, "workload", "", "NAMESPACE/NAME of a workload in the bundle")
+	p.BoolVar(&f.Gateway, "gateway", false, "a gateway (router), not a sidecar")
+	p.StringVar(&f.Name, "name", "", "name of the pod or host (default: that of the workload)")
+	p.StringVarP(&f.Namespace, "namespace", "n", "", "namespace of the workload")
+	p.StringSliceVar(&f.ips, "ip", nil, "address of the workload; may be repeated")
+	p.StringSliceVar(&f.labels, "label", nil, "KEY=VALUE of the pod; may be repeated")
+	p.StringVar(&f.ServiceAccount, "service-account", "", "service account (default \"default\")")
+	p.StringVar(&f.locality, "locality", "", "REGION/ZONE/SUBZONE")
+	p.StringVar(&f.Network, "network", "", "network of the mesh that the workload is in")
+	p.StringVar(&f.ClusterID, "cluster", "", "cluster of the mesh that the workload is in (default \"Kubernetes\")")
+	p.StringVar(&f.Domain, "domain", "", "DNS domain of the cluster (default \"cluster.local\")")
+	p.StringSliceVar(&f.metadata, "metadata", nil, "KEY=VALUE of node metadata, such as DNS_CAPTURE=true; may be repeated")
+	p.StringVar(&f.XDSAddress, "xds", "127.0.0.1:18000", "HOST:PORT of the ADS server")
+	p.BoolVar(&f.StateOfTheWorld, "state-of-the-world", false, "ask for whole sets of resources, not for deltas")
+	p.StringVar(&f.identity, "identity", "", "none, server, files or spire (default: none for a server on loopback)")
+	p.StringVar(&f.cert, "cert", "", "certificate chain of the proxy")
+	p.StringVar(&f.key, "key", "", "its private key")
+	p.StringVar(&f.roots, "roots", "", "certificates of the CAs that the proxy trusts")
+	p.StringVar(&f.AgentSocket, "agent-socket", "/run/spire/agent-sockets/spire-agent.sock", "socket of SPIRE's agent")
+	p.StringVar(&f.serverSPIFFE, "server-spiffe", "", "SPIFFE ID that the ADS server has to show")
+	p.StringVar(&f.serverName, "server-name", "", "DNS name that the ADS server has to show (default: host of --xds)")
+	p.StringVar(&f.AdminAddress, "admin-address", "", "address of Envoy's admin interface (default 127.0.0.1:15000)")
+	p.BoolVar(&f.NoServing, "no-status-ports", false, "leave out the listeners for health (15021) and metrics (15090)")
+	p.BoolVar(&f.plaintext, "insecure-plaintext-to-any-server", false, "ask a server beyond loopback for configuration without TLS")
+	p.StringVarP(&f.output, "output", "o", "", "file to write (default: standard output)")
+	return c
+}
+
+func (f *bootstrapFlags) run(a *app, args []string) error {
+	var b *bundle.Bundle
+	if len(args) == 1 {
+		var err error
+		if b, err = bundle.Read(args[0]); err != nil {
+			return err
+		}
+	}
+	if err := f.fill(b); err != nil {
+		return err
+	}
+	if err := f.secure(); err != nil {
+		return err
+	}
+	if b != nil {
+		class, err := f.class(b)
+		if err != nil {
+			return err
+		}
+		a.note("class %s of bundle %s", class.ID, b.Digest)
+	}
+	boot, err := bootstrap.New(f.Options)
+	if err != nil {
+		return err
+	}
+	text, err := bootstrap.JSON(boot)
+	if err != nil {
+		return err
+	}
+	text = append(text, '\n')
+	if f.output == "" || f.output == "-" {
+		_, err = a.stdout.Write(text)
+		return err
+	}
+	return replaceFile(f.output, text)
+}
+
+// replaceFile writes a file so that readers see the old or the new one.
+func replaceFile(name string, text []byte) error {
+	t, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-")
+	if err != nil {
+		return err
+	}
+	_, err = t.Write(text)
+	err = errors.Join(err, t.Chmod(0o644), t.Close())
+	if err == nil {
+		err = os.Rename(t.Name(), name)
+	}
+	if err != nil {
+		_ = os.Remove(t.Name())
+	}
+	return err
+}
+
+// fill takes over what the bundle says about the workload, under what the flags say.
+func (f *bootstrapFlags) fill(b *bundle.Bundle) error {
+	var err error
+	if f.Labels, err = pairs("label", f.labels); err != nil {
+		return err
+	}
+	if f.Metadata, err = pairs("metadata", f.metadata); err != nil {
+		return err
+	}
+	for _, ip := range f.ips {
+		a, err := netip.ParseAddr(ip)
+		if err != nil {
+			return fmt.Errorf("--ip: %w", err)
+		}
+		f.Addresses = append(f.Addresses, a)
+	}
+	if f.workload != "" {
+		if err := f.fromBundle(b); err != nil {
+			return err
+		}
+	}
+	f.Region, f.locality, _ = strings.Cut(f.locality, "/")
+	f.Zone, f.SubZone, _ = strings.Cut(f.locality, "/")
+	switch {
+	case f.Namespace == "":
+		return errors.New("--namespace is missing, or --workload and a bundle")
+	case f.Name == "":
+		return errors.New("--name is missing, or --workload and a bundle")
+	case len(f.Addresses) == 0:
+		return errors.New("--ip is missing: the address at which the workload is called")
+	}
+	return nil
+}
+
+func (f *bootstrapFlags) fromBundle(b *bundle.Bundle) error {
+	namespace, name, ok := strings.Cut(f.workload, "/")
+	if b == nil || !ok {
+		return errors.New("--workload takes NAMESPACE/NAME and goes with a bundle, as in: meshc bootstrap BUNDLE --workload shop/reviews")
+	}
+	at := -1
+	for i, w := range b.Workloads {
+		if w.Namespace == namespace && w.Name == name && (at < 0 || w.Kind != "Pod") {
+			at = i
+		}
+	}
+	if at < 0 {
+		return fmt.Errorf("the bundle knows no workload %s; meshc bundle inspect lists those it knows", f.workload)
+	}
+	w := b.Workloads[at]
+	def := func(s *string, v string) {
+		if *s == "" {
+			*s = v
+		}
+	}
+	def(&f.Namespace, w.Namespace)
+	def(&f.Name, w.Name)
+	def(&f.Workload, w.Name)
+	def(&f.ServiceAccount, w.ServiceAccount)
+	def(&f.locality, w.Locality)
+	def(&f.Network, w.Network)
+	def(&f.ClusterID, w.Cluster)
+	for k, v := range w.Labels {
+		if _, set := f.Labels[k]; !set {
+			f.Labels[k] = v
+		}
+	}
+	if len(f.Addresses) == 0 {
+		for _, s := range w.Addresses {
+			if a, err := netip.ParseAddr(s); err == nil {
+				f.Addresses = append(f.Addresses, a)
+			}
+		}
+	}
+	for _, c := range b.Classes {
+		f.Gateway = f.Gateway || c.ID == w.Class && c.Gateway
+	}
+	return nil
+}
+
+// class finds the class of the node, as the server will.
+func (f *bootstrapFlags) class(b *bundle.Bundle) (*bundle.Class, error) {
+	n, err := bootstrap.Node(f.Options)
+	if err != nil {
+		return nil, err
+	}
+	node, err := bundle.NodeFromProto(n)
+	if err != nil {
+		return nil, err
+	}
+	return b.ClassOf(node)
+}
+
+// secure settles how the proxy proves who it is.
+func (f *bootstrapFlags) secure() error {
+	host, _, err := net.SplitHostPort(f.XDSAddress)
+	if err != nil {
+		return fmt.Errorf("--xds: %w", err)
+	}
+	ip, err := netip.ParseAddr(host)
+	local := host == "localhost" || err == nil && ip.IsLoopback()
+	if f.identity == "" {
+		switch {
+		case f.cert != "" || f.key != "" || f.roots != "":
+			return errors.New("--identity is missing: files, if certificate and key are the workload's, or server, if they are for the connection to the server only")
+		case !local && !f.plaintext:
+			return fmt.Errorf("the server at %s is not on the loopback interface, so it wants a certificate: give --identity (files, server or spire), or --insecure-plaintext-to-any-server if the network itself is trusted", f.XDSAddress)
+		}
+		f.identity = identityNone
+	}
+	socket := f.AgentSocket
+	f.AgentSocket = ""
+	switch f.identity {
+	case identityNone:
+		if !local && !f.plaintext {
+			return fmt.Errorf("--identity none is for a server on the loopback interface, and %s is not", f.XDSAddress)
+		}
+		return nil
+	case identityFiles, identityServer:
+		for _, p := range []string{f.cert, f.key, f.roots} {
+			if !filepath.IsAbs(p) {
+				return fmt.Errorf("--identity %s needs --cert, --key and --roots, absolute paths on the host of the proxy", f.identity)
+			}
+		}
+	case identityAgent:
+		if f.cert != "" || f.key != "" || f.roots != "" {
+			return errors.New("--identity spire takes certificate, key and roots from the agent: leave out --cert, --key and --roots")
+		}
+		if !filepath.IsAbs(socket) {
+			return errors.New("--agent-socket is not an absolute path")
+		}
+		f.AgentSocket = socket
+	default:
+		return fmt.Errorf("--identity %q is none of none, server, files and spire", f.identity)
+	}
+	f.TLS = &bootstrap.TLS{CertificateFile: f.cert, KeyFile: f.key, RootsFile: f.roots, ServerName: f.serverName, ServerSPIFFE: f.serverSPIFFE}
+	if f.identity == identityFiles {
+		for k, v := range map[string]string{"TLS_CLIENT_CERT_CHAIN": f.cert, "TLS_CLIENT_KEY": f.key, "TLS_CLIENT_ROOT_CERT": f.roots} {
+			f.Metadata[k] = v
+		}
+	}
+	return nil
+}
+
+func pairs(flag string, list []string) (map[string]string, error) {
+	m := map[string]string{}
+	for _, p := range list {
+		k, v, ok := strings.Cut(p, "=")
+		if !ok || k == "" {
+			return nil, fmt.Errorf("--%s: %q is not KEY=VALUE", flag, p)
+		}
+		m[k] = v
+	}
+	return m, nil
+}
