@@ -57,27 +57,3 @@ warn_deny_by_path contains result if {
 		"field": field,
 	}
 }
-
-# METADATA
-# title: Access denied by a host that can be written with a port
-# description: The Host header of a request may carry a port, and the proxy compares it as it stands.
-# related_resources:
-# - https://istio.io/latest/docs/reference/config/security/authorization-policy/#Operation
-# custom:
-#   code: MESHC-P022
-#   severity: warning
-#   help: Add the host followed by ":*" to the list, as in [example.com, "example.com:*"].
-warn_deny_by_host contains result if {
-	input.kind == "AuthorizationPolicy"
-	input.spec.action == "DENY"
-	some i, rule in input.spec.rules
-	some j, to in rule.to
-	some k, host in to.operation.hosts
-	not endswith(host, "*")
-	not contains(host, ":")
-	not sprintf("%s:*", [host]) in to.operation.hosts
-	result := {
-		"msg": sprintf("a request for %s:80 or any other port is not denied", [host]),
-		"field": sprintf("spec.rules[%d].to[%d].operation.hosts[%d]", [i, j, k]),
-	}
-}

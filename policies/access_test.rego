@@ -20,12 +20,3 @@ test_deny_by_path if {
 	count(access.warn_deny_by_path) == 0 with input as deny with data.meshc.pathNormalization as "MERGE_SLASHES"
 	count(access.warn_deny_by_path) == 0 with input as ap({"rules": [{"to": [{"operation": {"paths": ["/"]}}]}]}) with data.meshc.pathNormalization as "BASE"
 }
-
-test_deny_by_host if {
-	count(access.warn_deny_by_host) == 1 with input as denied(["a.test"])
-	count(access.warn_deny_by_host) == 0 with input as denied(["a.test", "a.test:*"])
-	count(access.warn_deny_by_host) == 0 with input as denied(["a.*", "a.test:80"])
-	count(access.warn_deny_by_host) == 0 with input as ap({"rules": [{"to": [{"operation": {"hosts": ["a.test"]}}]}]})
-}
-
-denied(hosts) := ap({"action": "DENY", "rules": [{"to": [{"operation": {"hosts": hosts}}]}]})

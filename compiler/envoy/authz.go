@@ -226,10 +226,19 @@ func (r *authzRule) permission(cs []permissionCondition, ports []string) *rbacv3
 		if len(c.values)+len(c.notValues) == 0 || !r.judge(c.field, c.httpOnly, ports, c.path, len(c.values) == 0, c.notPath) {
 			continue
 		}
-		if or := collect(r, c.values, c.path, c.match); len(or) > 0 {
+		match, matchNot := c.match, c.match
+		if c.strict != nil {
+			switch r.policy.Spec.GetAction() {
+			case security.AuthorizationPolicy_DENY, security.AuthorizationPolicy_CUSTOM:
+				match = c.strict
+			case security.AuthorizationPolicy_ALLOW:
+				matchNot = c.strict
+			}
+		}
+		if or := collect(r, c.values, c.path, match); len(or) > 0 {
 			and = append(and, permissionOr(or))
 		}
-		if or := collect(r, c.notValues, c.notPath, c.match); len(or) > 0 {
+		if or := collect(r, c.notValues, c.notPath, matchNot); len(or) > 0 {
 			and = append(and, permissionNot(permissionOr(or)))
 		}
 	}

@@ -230,7 +230,6 @@ func TestAuthorizationRules(t *testing.T) {
 		{"{to: [{operation: {paths: [/a, /b*, '*c', '*']}}]}", "((path=/a | path=/b… | path=…c | path=/(?s).+/)) from (any)", ""},
 		{"{to: [{operation: {paths: ['/a/{*}/b', '/c/{**}']}}]}", "((template=/a/*/b | template=/c/**)) from (any)", ""},
 		{"{to: [{operation: {notPaths: [/a], methods: [GET, 'P*'], notMethods: ['*']}}]}", "(((:method=GET | :method=P…) & !:method present & !path=/a)) from (any)", ""},
-		{"{to: [{operation: {hosts: [A.test, '*.b', c*, '*']}}]}", "((:authority=A.test(i) | :authority=….b(i) | :authority=c…(i) | :authority present)) from (any)", ""},
 		{"{to: [{operation: {ports: ['80'], notPorts: ['81']}}, {operation: {ports: ['82']}}]}", "((port=80 & !port=81) | port=82) from (any)", ""},
 		{"{from: [{source: {principals: [td/ns/a/sa/b]}}]}", "(any) from ((spiffe://td/ns/a/sa/b | spiffe://old/ns/a/sa/b))", ""},
 		{"{from: [{source: {principals: [old/ns/a/sa/b]}}]}", "(any) from ((spiffe://td/ns/a/sa/b | spiffe://old/ns/a/sa/b))", ""},
@@ -306,6 +305,24 @@ func TestAuthorizationPolicies(t *testing.T) {
 		tcp, more := showFilters(t, in, true)
 		if http != c.http || tcp != c.tcp || codesOf(append(found, more...)) != c.codes {
 			t.Errorf("%s\nHTTP %s\nwant %s\nTCP  %s\nwant %s\nfindings %s, want %s", name, http, c.http, tcp, c.tcp, codesOf(append(found, more...)), c.codes)
+		}
+	}
+}
+
+// A port or the dot of the root behind a host is no way around a rule that takes something away.
+func TestHostsOfAnyForm(t *testing.T) {
+	const all = "hosts: [A.test, '*.b', c*, '*', 'd:80']"
+	plain := "(:authority=A.test(i) | :authority=….b(i) | :authority=c…(i) | :authority present | :authority=d:80(i))"
+	strict := `(:authority=/(?i)A\.test\.?(:[0-9]*)?/ | :authority=/(?i).*\.b\.?(:[0-9]*)?/ | :authority=c…(i) | :authority present | :authority=d:80(i))`
+	for policy, want := range map[string]string{
+		"rules: [{to: [{operation: {" + all + "}}]}]":                                      "ALLOW [p0]-rule[0](" + plain + ") from (any)",
+		"action: DENY, rules: [{to: [{operation: {" + all + "}}]}]":                        "DENY [p0]-rule[0](" + strict + ") from (any)",
+		"rules: [{to: [{operation: {notH" + all[1:] + "}}]}]":                              "ALLOW [p0]-rule[0](!" + strict + ") from (any)",
+		"action: DENY, rules: [{to: [{operation: {notH" + all[1:] + "}}]}]":                "DENY [p0]-rule[0](!" + plain + ") from (any)",
+		"action: CUSTOM, provider: {name: x}, rules: [{to: [{operation: {" + all + "}}]}]": "DENY [p0]-rule[0](" + strict + ") from (any)",
+	} {
+		if got, _ := showFilters(t, guard(t, "", "{"+policy+"}"), false); got != want {
+			t.Errorf("%s\n got %s\nwant %s", policy, got, want)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func ProxyClusters(in *mesh.Inbound) ([]*Resource, diag.List) {
 			return
 		}
 		c := proxyCluster(in.Mesh, name, host, port, http2)
-		if ctx := proxyTLS(tls, http2); ctx != nil {
+		if ctx := proxyTLS(m, tls, http2); ctx != nil {
 			c.TransportSocket = tlsSocket(ctx)
 		}
 		if k := keepalive(in.Mesh.Config.GetTcpKeepalive(), keep); k != nil {
@@ -107,14 +107,14 @@ func proxyCluster(m *mesh.Mesh, name, host string, port uint32, http2 bool) *clu
 }
 
 // proxyTLS is TLS to a service that ProxyConfig names; nil: plain text.
-func proxyTLS(t *networking.ClientTLSSettings, http2 bool) *tlsv3.UpstreamTlsContext {
+func proxyTLS(m *mesh.Mesh, t *networking.ClientTLSSettings, http2 bool) *tlsv3.UpstreamTlsContext {
 	var alpn []string
 	if http2 {
 		alpn = []string{"h2"}
 	}
 	switch t.GetMode() {
 	case networking.ClientTLSSettings_ISTIO_MUTUAL:
-		return meshTLS(t.GetSni(), t.GetSubjectAltNames(), alpn)
+		return meshTLS(m, t.GetSni(), t.GetSubjectAltNames(), alpn)
 	case networking.ClientTLSSettings_SIMPLE, networking.ClientTLSSettings_MUTUAL:
 	default:
 		return nil
@@ -127,7 +127,7 @@ func proxyTLS(t *networking.ClientTLSSettings, http2 bool) *tlsv3.UpstreamTlsCon
 	if t.GetInsecureSkipVerify().GetValue() {
 		common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{}}
 	} else {
-		common.ValidationContextType = upstreamValidation(root, t.SubjectAltNames, t.CaCrl)
+		common.ValidationContextType = upstreamValidation(SDSSecret(root), t.SubjectAltNames, t.CaCrl)
 	}
 	return &tlsv3.UpstreamTlsContext{Sni: t.Sni, CommonTlsContext: common}
 }

@@ -2,10 +2,12 @@ package envoy
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	security "istio.io/api/security/v1beta1"
 )
 
@@ -17,6 +19,7 @@ type permissionCondition struct {
 	path, notPath     []any // of the lists in the object
 	httpOnly          bool
 	match             func(v string) (*rbacv3.Permission, error)
+	strict            func(v string) (*rbacv3.Permission, error) // in place of match, where a match takes away; nil: match
 }
 
 // operationConditions lowers AuthorizationPolicy.rules[].to[].operation.
@@ -25,8 +28,10 @@ func operationConditions(op *security.Operation, at []any) []permissionCondition
 		notName := "not" + strings.ToUpper(name[:1]) + name[1:]
 		return permissionCondition{field: name, values: values, notValues: not, path: pathTo(at, name), notPath: pathTo(at, notName), httpOnly: httpOnly, match: match}
 	}
+	hosts := field("hosts", op.GetHosts(), op.GetNotHosts(), true, hostPermission)
+	hosts.strict = hostOfAnyForm
 	return []permissionCondition{
-		field("hosts", op.GetHosts(), op.GetNotHosts(), true, hostPermission),
+		hosts,
 		field("methods", op.GetMethods(), op.GetNotMethods(), true, methodPermission),
 		field("paths", op.GetPaths(), op.GetNotPaths(), true, pathPermission),
 		field("ports", op.GetPorts(), op.GetNotPorts(), false, portPermission),
@@ -50,8 +55,24 @@ func whenPermission(key string) (match func(string) (*rbacv3.Permission, error),
 
 const experimentalKey = "experimental.envoy.filters."
 
+// hostPermission matches the Host header as it stands.
 func hostPermission(v string) (*rbacv3.Permission, error) {
 	return &rbacv3.Permission{Rule: &rbacv3.Permission_Header{Header: rbacHost(v)}}, nil
+}
+
+// hostOfAnyForm matches a host also with a port or the dot of the root behind it, which callers may add as they like.
+// Where a match takes something away from a caller, they must not be a way around it.
+func hostOfAnyForm(v string) (*rbacv3.Permission, error) {
+	rest, suffix := strings.CutPrefix(v, "*")
+	if rest == "" || strings.HasSuffix(v, "*") || strings.Contains(v, ":") {
+		return hostPermission(v)
+	}
+	re := "(?i)" + regexp.QuoteMeta(strings.TrimSuffix(rest, ".")) + `\.?(:[0-9]*)?`
+	if suffix {
+		re = "(?i).*" + strings.TrimPrefix(re, "(?i)")
+	}
+	return &rbacv3.Permission{Rule: &rbacv3.Permission_Header{Header: &routev3.HeaderMatcher{Name: ":authority",
+		HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: rbacRegex(re)}}}}, nil
 }
 
 func methodPermission(v string) (*rbacv3.Permission, error) {

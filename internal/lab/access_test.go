@@ -342,7 +342,7 @@ spec:
   action: DENY
   rules:
   - to: [{operation: {paths: [/admin, "/admin/*", "/admin;*", "/private*"]}}]
-  - to: [{operation: {hosts: [forbidden.test, "*.forbidden.test", "forbidden.test:*"]}}]
+  - to: [{operation: {hosts: [forbidden.test, "*.forbidden.test"]}}]
 `)
 	return m
 }
@@ -435,6 +435,7 @@ func reaches(p string) bool {
 func testHostileHosts(t *testing.T, l *Lab) {
 	for host, pass := range map[string]bool{
 		"forbidden.test": false, "FORBIDDEN.test": false, "Forbidden.Test": false, "forbidden.test:80": false, "FORBIDDEN.TEST:8080": false, "forbidden.test:0": false,
+		"forbidden.test.": false, "forbidden.test.:80": false, "forbidden.test:": false, "www.forbidden.test:443": false, "xforbidden.test": true,
 		"www.forbidden.test": false, "WWW.forbidden.TEST": false, "guarded": true, "forbidden.test.example": true,
 	} {
 		for _, from := range []struct{ from, address string }{{"stranger", "10.9.1.1:8080"}} {
