@@ -39,7 +39,7 @@ func ProxyClusters(in *mesh.Inbound) ([]*Resource, diag.List) {
 			return
 		}
 		c := proxyCluster(in.Mesh, name, host, port, http2)
-		if ctx := proxyTLS(m, tls, http2); ctx != nil {
+		if ctx := proxyTLS(in.Mesh, tls, http2); ctx != nil {
 			c.TransportSocket = tlsSocket(ctx)
 		}
 		if k := keepalive(in.Mesh.Config.GetTcpKeepalive(), keep); k != nil {
