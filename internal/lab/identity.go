@@ -112,8 +112,12 @@ func (l *Lab) identities() (flags []string, err error) {
 			}
 		}
 	}
-	return []string{"--tls-cert", filepath.Join(dir, "tls.crt"), "--tls-key", filepath.Join(dir, "tls.key"), "--tls-ca", filepath.Join(dir, "ca.crt"),
-		"--trust-domain", l.trustDomain(), "--secrets", filepath.Join(l.dir, "secrets"), "--poll", "100ms"}, nil
+	flags = []string{"--tls-cert", filepath.Join(dir, "tls.crt"), "--tls-key", filepath.Join(dir, "tls.key"), "--tls-ca", filepath.Join(dir, "ca.crt"),
+		"--trust-domain", l.trustDomain(), "--poll", "100ms"}
+	if !l.spec.Agent {
+		flags = append(flags, "--secrets", filepath.Join(l.dir, "secrets"))
+	}
+	return flags, nil
 }
 
 func (l *Lab) trustDomain() string { return l.spec.TrustDomain }
@@ -146,6 +150,9 @@ func (l *Lab) clientTLS(w *Workload) *bootstrap.TLS {
 		return nil
 	}
 	dir := l.ownFolder(w)
+	if l.spec.Agent {
+		return &bootstrap.TLS{ServerSPIFFE: "spiffe://" + l.trustDomain() + "/" + serverIdentity}
+	}
 	return &bootstrap.TLS{CertificateFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key"), RootsFile: filepath.Join(dir, "ca.crt"),
 		ServerSPIFFE: "spiffe://" + l.trustDomain() + "/" + serverIdentity}
 }

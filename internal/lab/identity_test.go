@@ -364,3 +364,51 @@ func testRotation(t *testing.T, l *Lab) {
 		t.Errorf("%d requests answered, %d failed: %.2000v", n, len(failed), failed)
 	}
 }
+
+// With an agent on the node, as SPIRE's, no other has the keys: it serves the connection to the server, too. What it
+// rotates takes effect by itself.
+func TestAgent(t *testing.T) {
+	require(t)
+	m := identified("defaultConfig: {proxyMetadata: {MESHC_IDENTITY: spire}}")
+	m.workload("sidecar", "client", "10.9.0.9", "", "http:80:8080")
+	m.workload("sidecar", "web", "10.9.1.1", "10.96.9.1", "http:80:8080")
+	m.add("strict.yaml", `
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: lab}
+spec: {mtls: {mode: STRICT}}
+`)
+	l := runSecured(t, m, Spec{Agent: true, Visitors: map[string]netip.Addr{"stranger": netip.MustParseAddr("10.9.8.8")}})
+	call := func() error {
+		r, err := l.Get(context.Background(), "client", "http://web/")
+		if err == nil && (r.Status != 200 || !strings.Contains(r.Echo.Headers["x-forwarded-client-cert"], clientID)) {
+			err = fmt.Errorf("%d %s", r.Status, r.Body)
+		}
+		return err
+	}
+	if err := call(); err != nil {
+		t.Fatal(err)
+	}
+	before, err := serial(l, "10.9.1.1:8080")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := l.members["web"].Workload
+	if err := l.identify(l.secretFolder(w), l.ca, "mesh.test", "ns/lab/sa/web"); err != nil {
+		t.Fatal(err)
+	}
+	l.agents["web"].rotate()
+	eventually(t, func() error {
+		now, err := serial(l, "10.9.1.1:8080")
+		if err == nil && now == before {
+			err = fmt.Errorf("the old certificate is still in use")
+		}
+		return err
+	})
+	if err := call(); err != nil {
+		t.Error(err)
+	}
+	if b, err := l.Admin(context.Background(), "web", "/config_dump?resource=dynamic_active_secrets"); err != nil || strings.Contains(b, "xds-grpc") {
+		t.Errorf("secrets by another way: %v %s", err, b)
+	}
+}

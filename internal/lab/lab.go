@@ -48,6 +48,8 @@ type Spec struct {
 	// TrustDomain gives every workload a certificate of it, and has the server hand it out over mutual TLS. What the
 	// server sends is then not seen by Pushes and Rejections. Empty: no certificates, plaintext ADS.
 	TrustDomain string
+	// Agent has an agent at a socket hand out the certificates, not the server.
+	Agent bool
 }
 
 // Lab is a running repository.
@@ -61,6 +63,7 @@ type Lab struct {
 	processes []*process
 	ca        *authority     // nil: workloads have no certificates
 	tunnels   []net.Listener // in place of the relay, where they have
+	agents    map[string]*agent
 
 	mu      sync.Mutex
 	members map[string]*member
@@ -222,7 +225,14 @@ func (l *Lab) startWorkload(w *Workload) error {
 		l.tunnels = append(l.tunnels, ads)
 		go l.tunnel(ads, func() (net.Conn, error) { return l.net.hub.dial(context.Background(), "tcp", serverADS) })
 	}
-	return l.startEnvoy(m, ProxyUID, bootstrap.Options{XDSAddress: relayADS, AdminAddress: m.admin, TLS: l.clientTLS(w)})
+	o := bootstrap.Options{XDSAddress: relayADS, AdminAddress: m.admin, TLS: l.clientTLS(w)}
+	if l.spec.Agent {
+		if err := l.startAgent(w); err != nil {
+			return err
+		}
+		o.AgentSocket = l.agentSocket(w)
+	}
+	return l.startEnvoy(m, ProxyUID, o)
 }
 
 func (l *Lab) visit(name string, address netip.Addr) error {
