@@ -108,6 +108,10 @@ func (p *textPrinter) snippet(at Pos) {
 	if !ok {
 		return
 	}
+	if line == hidden {
+		fmt.Fprintf(p, "  %5d | %s\n", at.Line, hidden)
+		return
+	}
 	const limit = 160 // a minified document would otherwise fill the screen
 	runes := []rune(line)
 	if len(runes) > limit {
@@ -145,6 +149,9 @@ func (p *textPrinter) line(at Pos) (string, bool) {
 	}
 	if at.Line > len(lines) {
 		return "", false
+	}
+	if mayHoldKey(lines, at.Line-1) {
+		return hidden, true
 	}
 	return strings.TrimRight(lines[at.Line-1], "\r"), true
 }

@@ -245,11 +245,16 @@ func testCallers(t *testing.T, l *Lab) {
 		{"of a trust domain that begins alike", l.ca, "spiffe://mesh.test.evil/ns/lab/sa/client", false},
 		{"of another CA", other, "spiffe://mesh.test/ns/lab/sa/client", false},
 		{"without a SPIFFE ID", l.ca, "https://mesh.test/ns/lab/sa/client", false},
+		{"expired", l.ca, "spiffe://mesh.test/ns/lab/sa/client", false},
 		{"none", nil, "", false},
 	} {
 		conf := &tls.Config{NextProtos: []string{"istio-http/1.1"}}
 		if c.by != nil {
-			crt, key, err := c.by.issue(c.id)
+			expires := time.Now().Add(time.Hour)
+			if c.name == "expired" {
+				expires = time.Now().Add(-time.Minute)
+			}
+			crt, key, err := c.by.issueUntil(c.id, expires)
 			if err != nil {
 				t.Fatal(err)
 			}
