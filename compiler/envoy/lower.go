@@ -18,6 +18,8 @@ type Lowering struct {
 	routes  *Memo
 	patches *patchTable
 
+	providers []provider
+
 	mu       sync.Mutex
 	clusters map[ClusterInputs]*clusterEntry
 	system   map[bool][]*Resource
@@ -42,6 +44,7 @@ func NewLowering(m *mesh.Mesh) (*Lowering, diag.List) {
 	findings.Add(f...)
 	l := &Lowering{env: env, routes: new(Memo), patches: patches, patched: map[patchKey]*patchedGroup{}, clusters: map[ClusterInputs]*clusterEntry{}, reaches: map[*mesh.View]*reach{},
 		groups: map[clusterGroupKey]*clusterGroup{}, sides: map[scopeKey]*outboundSide{}}
+	l.providers = providers(m)
 	l.system = map[bool][]*Resource{true: SystemClusters(m, true), false: SystemClusters(m, false)}
 	return l, findings
 }
@@ -84,6 +87,7 @@ func (l *Lowering) scope(s *mesh.Scope) ([]*Group, diag.List) {
 // come last.
 func (l *Lowering) Class(c *mesh.Class) ([]*Resource, diag.List) {
 	out, findings := l.class(c)
+	out = append(out, l.providerClusters(c, out)...)
 	out, f := l.patchClass(c, out)
 	findings.Add(f...)
 	return out, findings
