@@ -41,7 +41,7 @@ FUZZTIME ?= 30s
 fuzz: ## every fuzz target for FUZZTIME=30s
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r d; do \
 	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$d"/*_test.go | cut -c6-); do \
-	    echo "$$d $$f"; go test "$$d" -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME); done; done
+	    echo "$$d $$f"; go test "$$d" -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 2s; done; done
 
 golden: ## rewrite expected outputs; read the diff before committing
 	@for d in ./internal/diag ./golden; do [ -z "$$(ls $$d/*_test.go 2>/dev/null)" ] || go test $$d -update; done
