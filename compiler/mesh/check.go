@@ -33,7 +33,6 @@ func (m *Mesh) check() diag.List {
 	for _, p := range m.PeerAuthentications {
 		c.portModes(p)
 	}
-	c.policySelectors()
 	for _, t := range m.Telemetries {
 		c.targetRefs(t.Object, t.Spec.GetTargetRef() != nil, len(t.Spec.GetTargetRefs()), "this object has no effect")
 	}
