@@ -172,13 +172,18 @@ func addOwnPolicies(dirs []string, configFile string, sources []string) []string
 	return dirs
 }
 
-// localPath is the folder or file of a source on this disk: that of a Git revision is the work tree it belongs to.
+// localPath is the folder or file of a source on this disk: that of a Git revision is where its subdir lies in the work
+// tree it belongs to.
 func localPath(source string) string {
 	if source == "-" {
 		return "."
 	}
-	if path, _, ok := strings.Cut(source, "#"); ok {
-		source = path
+	path, fragment, _ := strings.Cut(source, "#")
+	path = strings.TrimSuffix(path, ".git")
+	for _, part := range strings.Split(fragment, ",") {
+		if dir, ok := strings.CutPrefix(part, "subdir="); ok {
+			path = filepath.Join(path, filepath.FromSlash(dir))
+		}
 	}
-	return filepath.Clean(strings.TrimSuffix(source, ".git"))
+	return filepath.Clean(path)
 }

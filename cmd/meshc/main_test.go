@@ -114,3 +114,14 @@ func nothing(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 }
+
+// TestLocalPath: settings and policies of a Git revision are looked for where its subdir lies, not in the root alone.
+func TestLocalPath(t *testing.T) {
+	for source, want := range map[string]string{
+		"-": ".", "mesh/": "mesh", ".git": ".", ".git#ref=main": ".", "repo/.git#ref=v1,subdir=a/b": "repo/a/b", "bare.git#subdir=a,ref=v1": "bare/a",
+	} {
+		if got := filepath.ToSlash(localPath(source)); got != want {
+			t.Errorf("%s: got %s, want %s", source, got, want)
+		}
+	}
+}
