@@ -208,7 +208,11 @@ func isBundle(path string) bool {
 // bundleOf reads a bundle, or compiles sources to one in memory.
 func (a *app) bundleOf(ctx context.Context, in *input, args []string) (*bundle.Bundle, error) {
 	if len(args) == 1 && isBundle(args[0]) {
-		return bundle.Read(args[0])
+		b, err := bundle.Read(args[0])
+		// An archive that holds other files is one of sources.
+		if refused := (*bundle.Error)(nil); !errors.As(err, &refused) || refused.Code != bundle.CodeForeign {
+			return b, err
+		}
 	}
 	batch()
 	args, o, l, err := in.settle(a, args)
