@@ -101,10 +101,11 @@ func colorful(w io.Writer) bool {
 	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
-// sourceText reads an input file again, to show the line of a finding.
+// sourceText reads an input file again, to show the line of a finding. A symbolic link is not followed: the finding may be
+// that it leads out of the source, to what nobody meant to print.
 func sourceText(file string) (string, bool) {
 	const limit = 4 << 20
-	st, err := os.Stat(file)
+	st, err := os.Lstat(file)
 	if err != nil || !st.Mode().IsRegular() || st.Size() > limit {
 		return "", false
 	}
