@@ -92,7 +92,22 @@ func measurePhases(ctx context.Context, repo string) (*phased, error) {
 	}); err != nil {
 		return nil, err
 	}
-	return p, p.compile(ctx, repo)
+	var all [][]phase
+	for range runs {
+		list, err := compilePhases(ctx, repo)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list)
+	}
+	for i, x := range all[0] {
+		var costs []cost
+		for _, list := range all {
+			costs = append(costs, list[i].cost)
+		}
+		p.phases = append(p.phases, phase{x.name, median(costs)})
+	}
+	return p, nil
 }
 
 func (p *phased) pass(name string, f func() error) error {
@@ -101,23 +116,23 @@ func (p *phased) pass(name string, f func() error) error {
 	return err
 }
 
-// compile runs the compiler and notes what each phase costs.
-func (p *phased) compile(ctx context.Context, repo string) error {
+// compilePhases runs the compiler and notes what each phase costs.
+func compilePhases(ctx context.Context, repo string) (list []phase, err error) {
 	runtime.GC()
 	var began time.Time
 	var used time.Duration
 	end := func() {
-		if n := len(p.phases); n > 0 {
-			p.phases[n-1].cost = cost{wall: time.Since(began), cpu: cpu() - used}
+		if n := len(list); n > 0 {
+			list[n-1].cost = cost{wall: time.Since(began), cpu: cpu() - used}
 		}
 	}
 	_, l, err := compiler.Compile(ctx, []string{repo}, compiler.Options{Begin: func(name string) {
 		end()
-		p.phases = append(p.phases, phase{name: name})
+		list = append(list, phase{name: name})
 		began, used = time.Now(), cpu()
 	}})
 	end()
-	return failed(l, err)
+	return list, failed(l, err)
 }
 
 func failed(l diag.List, err error) error {
