@@ -158,6 +158,10 @@ func (c *checker) kubernetes(o *Object, value map[string]any) diag.List {
 		return out
 	}
 	o.Spec = obj
+	if s, ok := obj.(*discoveryv1.EndpointSlice); ok && s.AddressType == discoveryv1.AddressTypeFQDN {
+		out.Add(o.Finding(c.lenient(), "MESHC1110", "addressType FQDN is not supported: an endpoint needs an IP address, so these endpoints are left out",
+			"Write the IP addresses, or a ServiceEntry with resolution DNS.", "addressType"))
+	}
 	if cm, ok := obj.(*corev1.ConfigMap); ok {
 		if out.Add(c.meshConfigMap(o, cm)...); out.HasErrors() {
 			o.Spec = nil // the defaults stand in for it

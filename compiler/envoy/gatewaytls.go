@@ -58,14 +58,11 @@ func serverTLS(m *mesh.Mesh, s *networking.ServerTLSSettings) *tlsv3.DownstreamT
 	return out
 }
 
-// credentialValidation sets how client certificates are verified when the server has credentials in Secrets. Names to
-// match are kept for SIMPLE too, where they concern clients that show a certificate unasked.
+// credentialValidation sets how client certificates are verified when the server has credentials in Secrets. SIMPLE asks
+// for none, and Envoy refuses names to match where there are no roots.
 func credentialValidation(common *tlsv3.CommonTlsContext, s *networking.ServerTLSSettings, credential string, validate bool) {
 	v := &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: exactSANs(s.SubjectAltNames)}
 	if !validate {
-		if len(s.SubjectAltNames) > 0 {
-			common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: v}
-		}
 		return
 	}
 	v.VerifyCertificateSpki = s.VerifyCertificateSpki

@@ -92,7 +92,7 @@ func serverTLSFindings(o *schema.Object, t *networking.ServerTLSSettings, path .
 		unread(t.CaCertCredentialName != "", diag.Warning, "caCertCredentialName", why, help)
 		unread(t.CaCertificates != "", diag.Warning, "caCertificates", why, help)
 		unread(t.InsecureSkipVerify != nil, diag.Warning, "insecureSkipVerify", why, help)
-		unread(files && len(t.SubjectAltNames) > 0, diag.Warning, "subjectAltNames", why, help)
+		unread(len(t.SubjectAltNames) > 0, diag.Warning, "subjectAltNames", why, help)
 	case networking.ServerTLSSettings_ISTIO_MUTUAL:
 		why, help := "mode ISTIO_MUTUAL takes it from the mesh", "Set MeshConfig.meshMTLS, or remove it."
 		unread(t.MinProtocolVersion != networking.ServerTLSSettings_TLS_AUTO, diag.Warning, "minProtocolVersion", why, help)

@@ -51,6 +51,9 @@ func (m *Mesh) kubernetesEndpoints(s *Service, list []*schema.Object) {
 }
 
 func (m *Mesh) sliceEndpoints(s *Service, slice *discoveryv1.EndpointSlice) {
+	if slice.AddressType == discoveryv1.AddressTypeFQDN {
+		return // reported with its schema: an endpoint needs an IP address
+	}
 	for i := range slice.Endpoints {
 		e := &slice.Endpoints[i]
 		var p *pod
