@@ -1,7 +1,7 @@
 package envoy
 
 import (
-	"cmp"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -179,7 +179,6 @@ func (t *patchTable) use(p *envoyPatch) {
 type patchTarget struct {
 	context     patchContext // SIDECAR_OUTBOUND, SIDECAR_INBOUND or GATEWAY
 	filters     []*mesh.EnvoyFilter
-	root        string
 	proxy       *meshconfig.ProxyConfig
 	cluster     string
 	namespace   string
@@ -198,17 +197,12 @@ type patcher struct {
 	findings diag.List
 }
 
-// patch applies the EnvoyFilters of a target to its resources, after everything else: ascending priority, the root
-// namespace before others, then age and name, and each filter's patches in their order. Resources are shared between
-// targets, so what is changed is copied first.
+// patch applies the EnvoyFilters of a target to its resources, after everything else, in the order the mesh gives them and
+// each filter's patches in theirs. Resources are shared between targets, so what is changed is copied first.
 func (t *patchTable) patch(rs []*Resource, target patchTarget) ([]*Resource, diag.List) {
 	p := &patcher{patchTarget: target, table: t, patches: map[applyTo][]*envoyPatch{}}
-	filters := slices.Clone(target.filters)
-	slices.SortStableFunc(filters, func(a, b *mesh.EnvoyFilter) int { // stable: by age and name already
-		return cmp.Or(cmp.Compare(a.Spec.GetPriority(), b.Spec.GetPriority()), -boolCompare(a.Object.Namespace == target.root, b.Object.Namespace == target.root))
-	})
 	n := 0
-	for _, f := range filters {
+	for _, f := range target.filters {
 		for _, e := range t.byFilter[f] {
 			if p.applies(e) {
 				a := e.spec.GetApplyTo()
@@ -226,16 +220,6 @@ func (t *patchTable) patch(rs []*Resource, target patchTarget) ([]*Resource, dia
 	return rs, p.findings
 }
 
-func boolCompare(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
-	}
-	return -1
-}
-
 // applies tells whether the patch is for the context and the proxies of the target.
 func (p *patcher) applies(e *envoyPatch) bool {
 	m := e.spec.GetMatch()
@@ -248,14 +232,15 @@ func (p *patcher) applies(e *envoyPatch) bool {
 			return false
 		}
 	}
-	for k, want := range m.GetProxy().GetMetadata() {
+	metadata := m.GetProxy().GetMetadata()
+	for _, k := range slices.Sorted(maps.Keys(metadata)) { // in order: what is found must not depend on chance
 		have, known := p.metadata(k)
 		if !known {
 			p.findings.Add(e.finding(diag.Error, codePatchRefused, "whether a proxy has the metadata "+k+" is not known when compiling",
 				"Match by workloadSelector, or set the metadata by ISTIO_META_"+k+" in proxyMetadata.", "match", "proxy", "metadata"))
 			return false
 		}
-		if have != want {
+		if have != metadata[k] {
 			return false
 		}
 	}

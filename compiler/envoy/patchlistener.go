@@ -15,6 +15,8 @@ import (
 // routerFilter answers a request, so it has to be the last HTTP filter.
 const routerFilter = "envoy.filters.http.router"
 
+var errRouterLast = errors.New("the filter " + routerFilter + " has to stay the last; insert before it")
+
 // patchListeners edits listeners, their filter chains, and the filters in them, in this order, and adds listeners last.
 func (p *patcher) patchListeners(rs []*Resource) []*Resource {
 	var out []*Resource

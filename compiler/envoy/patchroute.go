@@ -1,7 +1,6 @@
 package envoy
 
 import (
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,8 +13,6 @@ import (
 
 	"github.com/meshc/meshc/internal/diag"
 )
-
-var errRouterLast = errors.New("the filter " + routerFilter + " has to stay the last; insert before it")
 
 var routeKinds = [3]applyTo{networking.EnvoyFilter_ROUTE_CONFIGURATION, networking.EnvoyFilter_VIRTUAL_HOST, networking.EnvoyFilter_HTTP_ROUTE}
 

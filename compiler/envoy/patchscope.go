@@ -33,7 +33,7 @@ func (l *Lowering) patchScope(s *mesh.Scope, groups []*Group) ([]*Group, diag.Li
 	if len(s.EnvoyFilters) == 0 {
 		return groups, nil
 	}
-	target := patchTarget{context: networking.EnvoyFilter_SIDECAR_OUTBOUND, filters: s.EnvoyFilters, root: s.Mesh.RootNamespace, proxy: s.Proxy, cluster: s.Cluster, namespace: s.Namespace}
+	target := patchTarget{context: networking.EnvoyFilter_SIDECAR_OUTBOUND, filters: s.EnvoyFilters, proxy: s.Proxy, cluster: s.Cluster, namespace: s.Namespace}
 	if s.Gateway {
 		target.context = networking.EnvoyFilter_GATEWAY
 	}
@@ -93,7 +93,7 @@ func (t *patchTable) facts(target patchTarget) string {
 func (l *Lowering) patchClass(c *mesh.Class, rs []*Resource) ([]*Resource, diag.List) {
 	s := c.Scope
 	target := patchTarget{
-		context: networking.EnvoyFilter_SIDECAR_INBOUND, filters: c.Inbound.EnvoyFilters, root: s.Mesh.RootNamespace,
+		context: networking.EnvoyFilter_SIDECAR_INBOUND, filters: c.Inbound.EnvoyFilters,
 		proxy: s.Proxy, cluster: s.Cluster, namespace: s.Namespace, inbound: c.Inbound,
 	}
 	if c.Gateway {

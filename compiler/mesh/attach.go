@@ -1,6 +1,8 @@
 package mesh
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -16,7 +18,7 @@ func (m *Mesh) attached(o *schema.Object, selector map[string]string, namespace 
 	return (o.Namespace == namespace || o.Namespace == m.RootNamespace) && subset(selector, labels)
 }
 
-// envoyFiltersFor returns the EnvoyFilters of a workload, by age.
+// envoyFiltersFor returns the EnvoyFilters of a workload, in the order in which they apply.
 func (m *Mesh) envoyFiltersFor(namespace string, labels map[string]string) []*EnvoyFilter {
 	var out []*EnvoyFilter
 	for _, f := range m.index.filters.in(m, namespace, m.EnvoyFilters, func(f *EnvoyFilter) *schema.Object { return f.Object }) {
@@ -130,5 +132,8 @@ func (m *Mesh) linkPolicies(objects []*schema.Object) diag.List {
 	sortByAge(m.RequestAuthentications, func(p *RequestAuthentication) *schema.Object { return p.Object })
 	sortByAge(m.AuthorizationPolicies, func(p *AuthorizationPolicy) *schema.Object { return p.Object })
 	sortByAge(m.EnvoyFilters, func(p *EnvoyFilter) *schema.Object { return p.Object })
+	slices.SortStableFunc(m.EnvoyFilters, func(a, b *EnvoyFilter) int {
+		return cmp.Or(cmp.Compare(a.Spec.GetPriority(), b.Spec.GetPriority()), boolOrder(b.Object.Namespace == m.RootNamespace, a.Object.Namespace == m.RootNamespace))
+	})
 	return findings
 }

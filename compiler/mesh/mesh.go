@@ -30,7 +30,7 @@ type Mesh struct {
 	DestinationRules []*DestinationRule
 	Gateways         []*Gateway
 	Sidecars         []*Sidecar
-	EnvoyFilters     []*EnvoyFilter
+	EnvoyFilters     []*EnvoyFilter // ascending priority, the root namespace before others, then age and name
 	ProxyConfigs     []*ProxyConfig
 
 	PeerAuthentications    []*PeerAuthentication
@@ -276,7 +276,7 @@ type Scope struct {
 	Services  []*Service        // union over Listeners, one per hostname, sorted by hostname: these get clusters
 	Outbound  OutboundPolicy
 
-	EnvoyFilters []*EnvoyFilter // that apply, by age
+	EnvoyFilters []*EnvoyFilter // that apply, in their order
 	Telemetries  []*Telemetry   // mesh, namespace, workload, in this order
 
 	view *View
