@@ -11,30 +11,7 @@ import (
 
 // serveDelta is DeltaAggregatedResources.
 func (srv *Server) serveDelta(_ any, g grpc.ServerStream) error {
-	first := &discoveryv3.DeltaDiscoveryRequest{}
-	if err := srv.enter(); err != nil {
-		return err
-	}
-	defer srv.exit()
-	if err := begin(g, first); err != nil {
-		return srv.unread(err)
-	}
-	s, err := srv.open(g, first.GetNode(), true)
-	if err != nil {
-		return err
-	}
-	defer srv.leave(s)
-	req, pace := first, srv.newPace()
-	for {
-		srv.throttle(g.Context(), pace)
-		if err := s.deltaRequest(req); err != nil {
-			return err
-		}
-		req = &discoveryv3.DeltaDiscoveryRequest{}
-		if err := g.RecvMsg(req); err != nil {
-			return srv.unread(err)
-		}
-	}
+	return converse(srv, g, true, (*stream).deltaRequest)
 }
 
 // deltaRequest takes a request in and lets the pump answer it.

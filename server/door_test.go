@@ -92,17 +92,7 @@ func startTLS(t testing.TB, ca *authority, secrets string, more ...*bundle.Resou
 	crt, key := ca.issue("spiffe://td/ns/meshc/sa/server", time.Hour)
 	put(t, dir, map[string][]byte{"crt": crt, "key": key, "ca": ca.pem})
 	srv := New(sealed(t, append(base(1), more...)...), Options{TLSCert: filepath.Join(dir, "crt"), TLSKey: filepath.Join(dir, "key"), TLSCA: filepath.Join(dir, "ca"), TrustDomains: []string{"td"}, SecretsDir: secrets})
-	g, err := srv.GRPC()
-	if err != nil {
-		t.Fatal(err)
-	}
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = g.Serve(lis) }()
-	t.Cleanup(g.Stop)
-	return srv, lis.Addr().String()
+	return srv, serveADS(t, srv)
 }
 
 func dial(t testing.TB, ca *authority, addr string, crt, key []byte) discoveryv3.AggregatedDiscoveryServiceClient {

@@ -83,9 +83,9 @@ func without(rs []*bundle.Resource, name string) []*bundle.Resource {
 	return slices.DeleteFunc(slices.Clone(rs), func(r *bundle.Resource) bool { return r.Name == name })
 }
 
-func start(t testing.TB, b *bundle.Bundle, o Options) (*Server, discoveryv3.AggregatedDiscoveryServiceClient) {
+// serveADS serves ADS on a loopback port and returns its address.
+func serveADS(t testing.TB, srv *Server) string {
 	t.Helper()
-	srv := New(b, o)
 	g, err := srv.GRPC()
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +96,13 @@ func start(t testing.TB, b *bundle.Bundle, o Options) (*Server, discoveryv3.Aggr
 	}
 	go func() { _ = g.Serve(lis) }()
 	t.Cleanup(g.Stop)
-	conn, err := grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	return lis.Addr().String()
+}
+
+func start(t testing.TB, b *bundle.Bundle, o Options) (*Server, discoveryv3.AggregatedDiscoveryServiceClient) {
+	t.Helper()
+	srv := New(b, o)
+	conn, err := grpc.NewClient(serveADS(t, srv), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,30 +12,7 @@ import (
 
 // serveSotW is StreamAggregatedResources.
 func (srv *Server) serveSotW(_ any, g grpc.ServerStream) error {
-	first := &discoveryv3.DiscoveryRequest{}
-	if err := srv.enter(); err != nil {
-		return err
-	}
-	defer srv.exit()
-	if err := begin(g, first); err != nil {
-		return srv.unread(err)
-	}
-	s, err := srv.open(g, first.GetNode(), false)
-	if err != nil {
-		return err
-	}
-	defer srv.leave(s)
-	req, pace := first, srv.newPace()
-	for {
-		srv.throttle(g.Context(), pace)
-		if err := s.sotwRequest(req); err != nil {
-			return err
-		}
-		req = &discoveryv3.DiscoveryRequest{}
-		if err := g.RecvMsg(req); err != nil {
-			return srv.unread(err)
-		}
-	}
+	return converse(srv, g, false, (*stream).sotwRequest)
 }
 
 func (s *stream) sotwRequest(req *discoveryv3.DiscoveryRequest) error {
