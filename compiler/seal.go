@@ -108,10 +108,7 @@ func (c *converter) resource(r *envoy.Resource) (*bundle.Resource, error) {
 			At: o.At, File: o.Pos.File, Line: o.Pos.Line, Column: o.Pos.Column, Kind: o.Object.Kind, Namespace: o.Object.Namespace, Name: o.Object.Name, Field: o.Field,
 		})
 	}
-	if s := r.Selector; s != nil {
-		b.Selector = &bundle.EndpointSelector{Hostname: s.Hostname, Namespace: s.Namespace, Port: s.Port, PortName: s.PortName, Labels: s.Labels,
-			Workloads: s.Workloads, TargetPort: s.TargetPort, TargetPortName: s.TargetPortName}
-	}
+	b.Selector = (*bundle.EndpointSelector)(r.Selector) // one shape on both sides of the border, held by the conversion
 	c.resources[r] = b
 	return b, nil
 }
