@@ -89,7 +89,8 @@ func Start(ctx context.Context, spec Spec) (*Lab, error) {
 	return l, nil
 }
 
-func (l *Lab) start(ctx context.Context) (err error) {
+// prepare makes the folder of the lab, finds the programs it runs, reads the source and compiles it.
+func (l *Lab) prepare(ctx context.Context) (err error) {
 	if l.dir, err = StateDir(); err != nil {
 		return err
 	}
@@ -100,7 +101,11 @@ func (l *Lab) start(ctx context.Context) (err error) {
 		return err
 	}
 	l.bundle = filepath.Join(l.dir, "bundle.tar.gz")
-	if err := l.compile(ctx, l.spec.Source); err != nil {
+	return l.compile(ctx, l.spec.Source)
+}
+
+func (l *Lab) start(ctx context.Context) (err error) {
+	if err := l.prepare(ctx); err != nil {
 		return err
 	}
 	if l.net, err = newNetwork(); err != nil {

@@ -25,17 +25,7 @@ func StartLoopback(ctx context.Context, spec Spec) (*Lab, error) {
 }
 
 func (l *Lab) startLoopback(ctx context.Context) (err error) {
-	if l.dir, err = StateDir(); err != nil {
-		return err
-	}
-	if err := l.tools(ctx); err != nil {
-		return err
-	}
-	if l.repo, err = readRepository(l.spec.Source); err != nil {
-		return err
-	}
-	l.bundle = filepath.Join(l.dir, "bundle.tar.gz")
-	if err := l.compile(ctx, l.spec.Source); err != nil {
+	if err := l.prepare(ctx); err != nil {
 		return err
 	}
 	ports, err := FreePorts(2)

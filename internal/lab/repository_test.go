@@ -140,6 +140,20 @@ spec:
 %s`, name, vip, app, list)
 }
 
+// ingress adds the Gateway front, which takes plain requests to a host.
+func (m manifests) ingress(host string) {
+	m.add("gateway.yaml", `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: front, namespace: lab}
+spec:
+  selector: {istio: ingress}
+  servers:
+  - port: {number: 80, name: http, protocol: HTTP}
+    hosts: [%s]
+`, host)
+}
+
 // rule adds a DestinationRule of a service with a traffic policy.
 func (m manifests) rule(name, policy string) {
 	m.add(name+".yaml", `

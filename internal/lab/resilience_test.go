@@ -50,16 +50,8 @@ func resilience(scaled bool) manifests {
   - mirrors: [{destination: {host: shadow}, percentage: {value: 30}}]
     route: [{destination: {host: mirror}}]
 `)
+	m.ingress("source.example.com")
 	m.add("gateway.yaml", `
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: front, namespace: lab}
-spec:
-  selector: {istio: ingress}
-  servers:
-  - port: {number: 80, name: http, protocol: HTTP}
-    hosts: [source.example.com]
----
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: front, namespace: lab}

@@ -155,16 +155,7 @@ spec:
 %s  - route:
 %s`, gateway, host, gateway, http, weights)
 	}
-	m.add("gateway.yaml", `
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: front, namespace: lab}
-spec:
-  selector: {istio: ingress}
-  servers:
-  - port: {number: 80, name: http, protocol: HTTP}
-    hosts: [shop.example.com]
-`)
+	m.ingress("shop.example.com")
 	return m
 }
 

@@ -107,16 +107,7 @@ spec:
 	}
 	m.pod("gateway", "ingress", "istio: ingress, app: ingress", "10.9.0.1")
 	m.serves("ingress", "ingress", "10.96.9.103", "http:80:8080")
-	m.add("rules.yaml", `
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: front, namespace: lab}
-spec:
-  selector: {istio: ingress}
-  servers:
-  - port: {number: 80, name: http, protocol: HTTP}
-    hosts: [shop.test]
-`)
+	m.ingress("shop.test")
 	m.add("rules.yaml", `
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
