@@ -97,6 +97,8 @@ func readDir(ctx context.Context, b *batch, dir string) {
 	walk(ctx, b, root.FS(), ".", display(dir))
 }
 
+var tooMany = fmt.Sprintf("the source holds more than %d files and directories, or directories more than %d deep", MaxEntries, maxDepth)
+
 // isManifest tells by the name whether a file in a directory is read.
 func isManifest(name string) bool {
 	switch strings.ToLower(path.Ext(name)) {
@@ -122,9 +124,13 @@ func kustomizationIn(fsys fs.FS, dir string) string {
 // walk collects the manifests below dir, in order of path. Names that start with a dot are skipped, as is a
 // kustomization file, which lists objects and is none.
 func walk(ctx context.Context, b *batch, fsys fs.FS, dir, prefix string) {
-	total := int64(0)
+	total, visited := int64(0), 0
 	err := fs.WalkDir(fsys, dir, func(p string, e fs.DirEntry, err error) error {
 		if ctx.Err() != nil {
+			return fs.SkipAll
+		}
+		if visited++; visited > MaxEntries || strings.Count(p, "/") > maxDepth {
+			b.fail(prefix, 1, "MESHC1005", tooMany, "Name the directories that hold the mesh.")
 			return fs.SkipAll
 		}
 		name := join(prefix, strings.TrimPrefix(strings.TrimPrefix(p, dir), "/"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -199,8 +200,12 @@ func (g gitFS) ReadFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	s, err := f.Contents()
-	return []byte(s), err
+	r, err := f.Reader()
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	defer r.Close()
+	return io.ReadAll(io.LimitReader(r, MaxFileSize+1)) // the size in the object's header is only a claim
 }
 
 // ReadDir implements fs.ReadDirFS.
@@ -284,8 +289,9 @@ func differs(root *object.Tree, rel, prefix string, files []file) bool {
 	}
 	missing := false
 	if len(files) > 0 && len(files[0].name) > len(prefix) {
+		visited := 0
 		_ = fs.WalkDir(gitFS{root}, rel, func(p string, e fs.DirEntry, err error) error {
-			if err != nil || missing {
+			if visited++; err != nil || missing || visited > MaxEntries {
 				return fs.SkipAll
 			}
 			if p != rel && strings.HasPrefix(e.Name(), ".") {

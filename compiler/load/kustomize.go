@@ -272,10 +272,14 @@ func (k *kustomization) build(ctx context.Context) {
 }
 
 func (k *kustomization) copyDir(ctx context.Context, mem filesys.FileSystem, dir string) bool {
-	total := 0
+	total, visited := 0, 0
 	err := fs.WalkDir(k.fsys, dir, func(p string, e fs.DirEntry, err error) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if visited++; visited > MaxEntries || strings.Count(p, "/") > maxDepth {
+			k.fail(dir, 1, "MESHC1005", tooMany, "Move the kustomization into a directory of its own.")
+			return fs.SkipAll
 		}
 		if err != nil || (p != dir && e.IsDir() && strings.HasPrefix(e.Name(), ".")) {
 			return fs.SkipDir

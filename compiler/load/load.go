@@ -30,6 +30,8 @@ const (
 	MaxFileSize   = 4 << 20   // bytes in one file
 	MaxFiles      = 50_000    // files in one source
 	MaxSourceSize = 256 << 20 // bytes in one source
+	MaxEntries    = 500_000   // files and directories looked at in one source: a few Git trees can stand for billions
+	maxDepth      = 128       // directories above a file
 )
 
 // Options says how to read.

@@ -20,15 +20,19 @@ type memFS struct {
 func newMemFS(files map[string][]byte) memFS {
 	m := memFS{files: files, dirs: map[string][]string{".": nil}}
 	for name := range files {
-		for p := name; p != "."; p = path.Dir(p) {
+		for p := name; p != "."; {
 			d := path.Dir(p)
-			if !slices.Contains(m.dirs[d], path.Base(p)) {
-				m.dirs[d] = append(m.dirs[d], path.Base(p))
+			_, seen := m.dirs[d]
+			m.dirs[d] = append(m.dirs[d], path.Base(p))
+			if seen {
+				break
 			}
+			p = d
 		}
 	}
-	for _, names := range m.dirs {
+	for d, names := range m.dirs {
 		slices.Sort(names)
+		m.dirs[d] = slices.Compact(names)
 	}
 	return m
 }

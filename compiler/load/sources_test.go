@@ -179,6 +179,9 @@ func TestTar(t *testing.T) {
 	if _, diags := load(t, pack("x.tgz", "../a.yaml", objectText("Sidecar", "a"))); len(diags) != 1 || diags[0].Code != "MESHC1014" {
 		t.Error(diags)
 	}
+	if _, diags := load(t, pack("deep.tgz", strings.Repeat("a/", 1000)+"a.yaml", objectText("Sidecar", "a"))); len(diags) != 1 || diags[0].Code != "MESHC1014" {
+		t.Error(diags)
+	}
 	cut := pack("cut.tar.gz", "a.yaml", objectText("Sidecar", "a"))
 	data, _ := os.ReadFile(cut)
 	_ = os.WriteFile(cut, data[:len(data)/2], 0o644)

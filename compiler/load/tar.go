@@ -64,6 +64,10 @@ func readEntries(ctx context.Context, b *batch, r *tar.Reader, name string, limi
 			return false
 		}
 		inside, ok := cleanName(h.Name)
+		if len(inside) > 4096 || strings.Count(inside, "/") > maxDepth {
+			b.fail(name, 1, "MESHC1014", fmt.Sprintf("the archive holds a name of %d bytes and %d directories; names have at most 4096 and %d", len(inside), strings.Count(inside, "/"), maxDepth), "Pack only the manifests.")
+			return false
+		}
 		if !ok && h.Typeflag != tar.TypeDir {
 			b.fail(name, 1, "MESHC1014", fmt.Sprintf("the archive holds the name %q, which leads out of it", h.Name), "Pack it again with relative names.")
 			return false
