@@ -129,7 +129,7 @@ func (c *ruleCheck) verifyFindings(unread func(bool, string, string), l policyLa
 		at := append(append([]any{}, l.path...), "tls", "credentialName")
 		c.ds.Add(l.object.Finding(diag.Error, codeCredential,
 			"credentialName "+t.CredentialName+" cannot be used by sidecars without a workloadSelector: connections to "+c.in.Service.Hostname+" would be sent without TLS",
-			"Add a workloadSelector that selects the clients which may read the Secret, or use files or caCertificates.", at...))
+			"Add a workloadSelector that selects the clients which may read the Secret (for egress, the gateway, in its namespace), or use files or caCertificates.", at...))
 	}
 }
 
