@@ -9,7 +9,9 @@ import (
 	"sync"
 	"time"
 
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 )
@@ -80,38 +82,14 @@ func (r *relay) DeltaAggregatedResources(down discovery.AggregatedDiscoveryServi
 	if err != nil {
 		return err
 	}
-	id := newNodeID()
-	go func() {
-		for {
-			req, err := down.Recv()
-			if err != nil {
-				up.CloseSend()
-				return
-			}
-			id.set(req.GetNode().GetId())
-			if e := req.GetErrorDetail(); e != nil {
-				r.reject(id.get(), req.TypeUrl, e.Message)
-			}
-			if up.Send(req) != nil {
-				return
-			}
-		}
-	}()
-	for {
-		resp, err := up.Recv()
-		if err != nil {
-			return ended(err)
-		}
-		p := Push{Node: id.get(), Type: shortType(resp.TypeUrl), Removed: resp.RemovedResources, Count: len(resp.Resources)}
+	return converse(r, down, up, func(resp *discovery.DeltaDiscoveryResponse) Push {
+		p := Push{Type: shortType(resp.TypeUrl), Removed: resp.RemovedResources, Count: len(resp.Resources)}
 		for _, res := range resp.Resources {
 			p.Names = append(p.Names, res.Name)
 		}
 		slices.Sort(p.Names)
-		r.note(p)
-		if err := down.Send(resp); err != nil {
-			return err
-		}
-	}
+		return p
+	})
 }
 
 // StreamAggregatedResources relays a state-of-the-world stream.
@@ -120,17 +98,38 @@ func (r *relay) StreamAggregatedResources(down discovery.AggregatedDiscoveryServ
 	if err != nil {
 		return err
 	}
+	return converse(r, down, up, func(resp *discovery.DiscoveryResponse) Push {
+		return Push{Type: shortType(resp.TypeUrl), Count: len(resp.Resources)}
+	})
+}
+
+// request is what both forms of a request have in common.
+type request interface {
+	GetNode() *core.Node
+	GetTypeUrl() string
+	GetErrorDetail() *status.Status
+}
+
+// converse passes messages on in both directions until one side ends, and notes what is pushed and rejected.
+func converse[Req request, Resp any](r *relay, down interface {
+	Recv() (Req, error)
+	Send(Resp) error
+}, up interface {
+	Recv() (Resp, error)
+	Send(Req) error
+	CloseSend() error
+}, push func(Resp) Push) error {
 	id := newNodeID()
 	go func() {
 		for {
 			req, err := down.Recv()
 			if err != nil {
-				up.CloseSend()
+				_ = up.CloseSend()
 				return
 			}
 			id.set(req.GetNode().GetId())
 			if e := req.GetErrorDetail(); e != nil {
-				r.reject(id.get(), req.TypeUrl, e.Message)
+				r.reject(id.get(), req.GetTypeUrl(), e.Message)
 			}
 			if up.Send(req) != nil {
 				return
@@ -142,7 +141,9 @@ func (r *relay) StreamAggregatedResources(down discovery.AggregatedDiscoveryServ
 		if err != nil {
 			return ended(err)
 		}
-		r.note(Push{Node: id.get(), Type: shortType(resp.TypeUrl), Count: len(resp.Resources)})
+		p := push(resp)
+		p.Node = id.get()
+		r.note(p)
 		if err := down.Send(resp); err != nil {
 			return err
 		}
