@@ -28,12 +28,22 @@ var mayImport = map[string][]string{
 	"compiler/trace":  {"internal/diag", "compiler/bundle"},
 	"compiler/change": {"compiler/bundle", "compiler/trace"},
 	"compiler":        {"internal/diag", "internal/source", "internal/fault", "schema", "policies", "compiler/"},
-	"server":          {"compiler/bundle"},
+	"server":          {"compiler/bundle", "server/kube"},
+	"server/kube":     {},
 	"cmd/meshc":       {"internal/diag", "internal/source", "internal/config", "internal/fault", "schema", "policies", "compiler", "compiler/", "server", "internal/bootstrap"},
 }
 
 // tests and tools of the project itself may use everything.
-var free = []string{"golden", "internal/lab", "internal/bench", "internal/meshgen", "internal/envoytest", "internal/bootstrap", "internal/reference", "examples"}
+var free = []string{"golden", "internal/lab", "internal/bench", "internal/meshgen", "internal/envoytest", "internal/bootstrap", "internal/reference", "internal/kubetest", "examples"}
+
+// onlyHere lists, by the beginning of their paths, packages that the compiler does not link, or in one place alone, and who
+// may import them.
+var onlyHere = map[string][]string{
+	"k8s.io/client-go/":             {"server/kube"},
+	"github.com/prometheus/":        {"server"},
+	"github.com/go-git/":            {"compiler/load"},
+	"github.com/open-policy-agent/": {"policies"},
+}
 
 func TestImports(t *testing.T) {
 	const module = "github.com/meshc/meshc"
@@ -65,6 +75,11 @@ func TestImports(t *testing.T) {
 			fits := func(a string) bool { return own == a || strings.HasSuffix(a, "/") && strings.HasPrefix(own, a) }
 			if ok && !slices.ContainsFunc(allowed, fits) {
 				t.Errorf("package %s imports %s, which its place in the design does not allow", path, own)
+			}
+			for module, by := range onlyHere {
+				if strings.HasPrefix(i, module) && !slices.Contains(by, path) {
+					t.Errorf("package %s imports %s, which only %v may", path, i, by)
+				}
 			}
 		}
 	}
