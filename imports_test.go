@@ -34,13 +34,14 @@ var mayImport = map[string][]string{
 }
 
 // tests and tools of the project itself may use everything.
-var free = []string{"golden", "internal/lab", "internal/bench", "internal/meshgen", "internal/envoytest", "internal/bootstrap", "internal/reference", "internal/kubetest", "examples"}
+var free = []string{"golden", "internal/lab", "internal/bench", "internal/meshgen", "internal/envoytest", "internal/spiffetest", "internal/bootstrap", "internal/reference", "internal/kubetest", "examples"}
 
 // onlyHere lists, by the beginning of their paths, packages that the compiler does not link, or in one place alone, and who
 // may import them.
 var onlyHere = map[string][]string{
 	"k8s.io/client-go/":             {"server/kube"},
 	"github.com/prometheus/":        {"server"},
+	"github.com/spiffe/":            {"server"},
 	"github.com/go-git/":            {"compiler/load"},
 	"github.com/open-policy-agent/": {"policies"},
 }

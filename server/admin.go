@@ -15,7 +15,8 @@ import (
 type Status struct {
 	Bundle   string          `json:"bundle"` // digest in service
 	Revision string          `json:"revision,omitempty"`
-	Warning  string          `json:"warning,omitempty"` // why a newer bundle is not in service
+	Warning  string          `json:"warning,omitempty"`  // why a newer bundle is not in service
+	Identity *IdentityStatus `json:"identity,omitempty"` // the server's own; without TLS none
 	Nodes    []NodeStatus    `json:"nodes"`
 	Refused  []RefusedStatus `json:"refused"` // the latest
 }
@@ -30,6 +31,13 @@ type NodeStatus struct {
 	Since  time.Time    `json:"since"`
 	NACKs  []nackStatus `json:"nacks"`
 	Kept   string       `json:"kept,omitempty"` // why it keeps an older bundle's configuration
+}
+
+// IdentityStatus is what the server shows to proxies.
+type IdentityStatus struct {
+	ID      string    `json:"id,omitempty"`      // SPIFFE ID
+	Expires time.Time `json:"expires,omitzero"`  // when its certificate does
+	Warning string    `json:"warning,omitempty"` // why there is none, or no newer one
 }
 
 // RefusedStatus is a proxy that was not let in.
@@ -72,6 +80,14 @@ func (srv *Server) snapshot() []*stream {
 func (srv *Server) Status() Status {
 	b := srv.gen.Load().bundle
 	st := Status{Bundle: b.Digest.String(), Revision: b.Source.Revision, Warning: srv.warning(), Nodes: []NodeStatus{}}
+	if srv.own != nil {
+		st.Identity = &IdentityStatus{Warning: srv.own.warning()}
+		if o, err := srv.ownIdentity(); err != nil {
+			st.Identity.Warning = err.Error()
+		} else {
+			st.Identity.ID, st.Identity.Expires = o.spiffe(), o.leaf.NotAfter.UTC()
+		}
+	}
 	for _, s := range srv.snapshot() {
 		st.Nodes = append(st.Nodes, s.status())
 	}
@@ -102,17 +118,8 @@ func (srv *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		srv.mu.Lock()
-		draining, why := srv.draining, srv.badWhy
-		srv.mu.Unlock()
-		switch {
-		case draining:
-			reply(w, http.StatusServiceUnavailable, "draining\n")
-		case why != "":
-			reply(w, http.StatusOK, "ok\nwarning: the newest bundle is not in service: "+why+"\n")
-		default:
-			reply(w, http.StatusOK, "ok\n")
-		}
+		code, body := srv.ready()
+		reply(w, code, body)
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(srv.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
@@ -122,6 +129,30 @@ func (srv *Server) Admin() http.Handler {
 		_ = e.Encode(srv.Status()) // the reader went away
 	})
 	return mux
+}
+
+// ready tells whether proxies may be sent here, and what is wrong though they may.
+func (srv *Server) ready() (code int, body string) {
+	srv.mu.Lock()
+	draining, why := srv.draining, srv.badWhy
+	srv.mu.Unlock()
+	if draining {
+		return http.StatusServiceUnavailable, "draining\n"
+	}
+	body = "ok\n"
+	if why != "" {
+		body += "warning: the newest bundle is not in service: " + why + "\n"
+	}
+	if srv.own == nil {
+		return http.StatusOK, body
+	}
+	if _, err := srv.ownIdentity(); err != nil {
+		return http.StatusServiceUnavailable, err.Error() + "\n"
+	}
+	if why := srv.own.warning(); why != "" {
+		body += "warning: no newer identity: " + why + "\n"
+	}
+	return http.StatusOK, body
 }
 
 func reply(w http.ResponseWriter, code int, body string) {

@@ -2,16 +2,13 @@ package server
 
 import (
 	"cmp"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -65,7 +62,7 @@ func (srv *Server) refuse(n bundle.Node, why string, code codes.Code, err error)
 	srv.metrics.refused.WithLabelValues(why).Inc()
 	srv.refusals.add(n.ID, why, err.Error())
 	srv.log.Warn("proxy refused", "node", n.ID, "why", why, "reason", err.Error())
-	if srv.opts.TLSCert != "" && (why == "class" || why == "identity") {
+	if srv.own != nil && (why == "class" || why == "identity") {
 		// The reason names selectors and service accounts of others. They are for who runs the server.
 		return status.Errorf(code, "node %q is refused (%s); the log and /status of the server say why", n.ID, why)
 	}
@@ -105,7 +102,12 @@ func spiffe(g grpc.ServerStream) (trustDomain, namespace, account string, err er
 	if !ok || len(info.State.PeerCertificates) == 0 {
 		return "", "", "", errors.New("the connection has no client certificate")
 	}
-	uris := info.State.PeerCertificates[0].URIs
+	return workload(info.State.PeerCertificates[0])
+}
+
+// workload reads who a certificate is for.
+func workload(cert *x509.Certificate) (trustDomain, namespace, account string, err error) {
+	uris := cert.URIs
 	if len(uris) != 1 || uris[0].Scheme != "spiffe" {
 		return "", "", "", fmt.Errorf("the client certificate has %d URI names; it needs exactly one SPIFFE ID", len(uris))
 	}
@@ -120,15 +122,16 @@ func spiffe(g grpc.ServerStream) (trustDomain, namespace, account string, err er
 // identity holds what the node says against its certificate and returns the service account, of the certificate where
 // there is one.
 func (srv *Server) identity(g grpc.ServerStream, n bundle.Node) (account string, err error) {
-	if srv.opts.TLSCert == "" {
+	if srv.own == nil {
 		return n.ServiceAccount, nil
 	}
 	td, ns, sa, err := spiffe(g)
+	if err == nil {
+		err = srv.own.admits(td)
+	}
 	switch {
 	case err != nil:
 		return "", err
-	case len(srv.opts.TrustDomains) > 0 && !slices.Contains(srv.opts.TrustDomains, td):
-		return "", fmt.Errorf("trust domain %q is not one of this server: %s", td, strings.Join(srv.opts.TrustDomains, ", "))
 	case ns != n.Namespace:
 		return "", fmt.Errorf("the certificate is for namespace %q, node %q says %q", ns, n.ID, n.Namespace)
 	case n.ServiceAccount != "" && sa != n.ServiceAccount:
@@ -140,7 +143,7 @@ func (srv *Server) identity(g grpc.ServerStream, n bundle.Node) (account string,
 // mayHave tells whether an authenticated proxy may have the configuration of the class: labels are only a claim. A
 // workload that names no service account has the one called default.
 func (srv *Server) mayHave(c *bundle.Class, n bundle.Node, account string) error {
-	if srv.opts.TLSCert == "" || slices.Contains(c.ServiceAccounts, account) || len(c.ServiceAccounts) == 0 && account == "default" {
+	if srv.own == nil || slices.Contains(c.ServiceAccounts, account) || len(c.ServiceAccounts) == 0 && account == "default" {
 		return nil
 	}
 	return fmt.Errorf("node %q has the labels of class %q, whose workloads run as %s; its certificate is for %q", n.ID, c.ID, cmp.Or(strings.Join(c.ServiceAccounts, ", "), "default"), account)
@@ -148,11 +151,11 @@ func (srv *Server) mayHave(c *bundle.Class, n bundle.Node, account string) error
 
 // listen opens the ADS address: plaintext on loopback only, unless told otherwise in so many words.
 func listen(o Options) (net.Listener, error) {
-	if o.TLSCert == "" && !o.InsecurePlaintextOnAnyAddress {
+	if !o.secured() && !o.InsecurePlaintextOnAnyAddress {
 		if ok, err := onLoopback(o.XDSAddress); err != nil {
 			return nil, fmt.Errorf("xds address %q: %w", o.XDSAddress, err)
 		} else if !ok {
-			return nil, fmt.Errorf("xds address %q is not loopback, and configuration is served without TLS there only: give --tls-cert, --tls-key and --tls-ca, or --insecure-plaintext-on-any-address if the network itself is trusted", o.XDSAddress)
+			return nil, fmt.Errorf("xds address %q is not loopback, and configuration is served without TLS there only: give --tls-cert, --tls-key and --tls-ca, --spiffe-socket, or --insecure-plaintext-on-any-address if the network itself is trusted", o.XDSAddress)
 		}
 	}
 	return net.Listen("tcp", o.XDSAddress)
@@ -180,54 +183,4 @@ func onLoopback(address string) (bool, error) {
 	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback(), nil
-}
-
-// identityFiles are the server's certificate, key and CA. They are read again when they change, both at once.
-type identityFiles struct {
-	opts Options
-
-	mu    sync.Mutex
-	stamp string
-	next  time.Time
-	conf  *tls.Config
-}
-
-func (f *identityFiles) config() (*tls.Config, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if now := time.Now(); f.conf == nil || now.After(f.next) {
-		f.next = now.Add(time.Second)
-		stamp := ""
-		for _, p := range []string{f.opts.TLSCert, f.opts.TLSKey, f.opts.TLSCA} {
-			if fi, err := os.Stat(p); err == nil {
-				stamp += fmt.Sprint(fi.ModTime().UnixNano(), fi.Size(), ";")
-			}
-		}
-		if stamp != f.stamp || f.conf == nil {
-			conf, err := f.load()
-			if err != nil && f.conf == nil {
-				return nil, err
-			}
-			if err == nil { // else: half a rotation; the old files stay in use
-				f.conf, f.stamp = conf, stamp
-			}
-		}
-	}
-	return f.conf, nil
-}
-
-func (f *identityFiles) load() (*tls.Config, error) {
-	cert, err := tls.LoadX509KeyPair(f.opts.TLSCert, f.opts.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("server certificate: %w", err)
-	}
-	pem, err := os.ReadFile(f.opts.TLSCA)
-	if err != nil {
-		return nil, fmt.Errorf("client CA: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("client CA: %s holds no certificate", f.opts.TLSCA)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}}, nil
 }

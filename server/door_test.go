@@ -64,7 +64,7 @@ func (a *authority) issue(id string, expires time.Duration) (crt, key []byte) {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(expires), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	c := &x509.Certificate{SerialNumber: big.NewInt(2), KeyUsage: x509.KeyUsageDigitalSignature, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(expires), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}, URIs: []*url.URL{u}}
 	der, err := x509.CreateCertificate(rand.Reader, c, a.cert, &k.PublicKey, a.key)
 	if err != nil {
@@ -85,6 +85,15 @@ func put(t testing.TB, dir string, files map[string][]byte) {
 		}
 	}
 }
+
+// eachSource runs a test with each source of the server's own identity.
+func eachSource(t *testing.T, test func(t *testing.T, start starter)) {
+	t.Run("files", func(t *testing.T) { test(t, startTLS) })
+	t.Run("agent", func(t *testing.T) { test(t, startWithAgent) })
+}
+
+// starter starts a server of the trust domain td that has its identity of a CA, and secrets from a directory.
+type starter func(t testing.TB, ca *authority, secrets string, more ...*bundle.Resource) (*Server, string)
 
 func startTLS(t testing.TB, ca *authority, secrets string, more ...*bundle.Resource) (*Server, string) {
 	t.Helper()
@@ -168,12 +177,14 @@ func spoofs(t *testing.T, ca *authority) []spoof {
 
 // Whoever is not the workload gets nothing, and learns nothing: neither of clusters nor of secrets, neither by deltas nor
 // by state of the world.
-func TestSpoofedNodes(t *testing.T) {
+func TestSpoofedNodes(t *testing.T) { eachSource(t, testSpoofedNodes) }
+
+func testSpoofedNodes(t *testing.T, start starter) {
 	ca := newAuthority(t)
 	dir := t.TempDir()
 	crt, key := ca.issue("spiffe://td/ns/default/sa/sa", time.Hour)
 	put(t, filepath.Join(dir, "default", "sa"), map[string][]byte{"tls.crt": crt, "tls.key": key, "ca.crt": ca.pem})
-	srv, addr := startTLS(t, ca, dir)
+	srv, addr := start(t, ca, dir)
 	for _, c := range spoofs(t, ca) {
 		conn := dial(t, ca, addr, c.crt, c.key)
 		for _, url := range []string{bundle.ClusterType, bundle.ListenerType, secretType} {
@@ -229,9 +240,11 @@ func TestSpoofedNodes(t *testing.T) {
 }
 
 // A node that changes its mind on an open stream keeps the class of its first request.
-func TestNodeOfLaterRequests(t *testing.T) {
+func TestNodeOfLaterRequests(t *testing.T) { eachSource(t, testNodeOfLaterRequests) }
+
+func testNodeOfLaterRequests(t *testing.T, start starter) {
 	ca := newAuthority(t)
-	_, addr := startTLS(t, ca, "")
+	_, addr := start(t, ca, "")
 	crt, key := ca.issue("spiffe://td/ns/default/sa/sa", time.Hour)
 	p := connect(t, dial(t, ca, addr, crt, key))
 	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.ClusterType})
@@ -243,9 +256,11 @@ func TestNodeOfLaterRequests(t *testing.T) {
 }
 
 // A stream does not outlive the certificate it was opened with.
-func TestStreamEndsWithCertificate(t *testing.T) {
+func TestStreamEndsWithCertificate(t *testing.T) { eachSource(t, testStreamEndsWithCertificate) }
+
+func testStreamEndsWithCertificate(t *testing.T, start starter) {
 	ca := newAuthority(t)
-	_, addr := startTLS(t, ca, "")
+	_, addr := start(t, ca, "")
 	crt, key := ca.issue("spiffe://td/ns/default/sa/sa", 1500*time.Millisecond)
 	p := connect(t, dial(t, ca, addr, crt, key))
 	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.ClusterType})
@@ -261,9 +276,11 @@ func TestStreamEndsWithCertificate(t *testing.T) {
 }
 
 // Each port does its own duty only, and neither speaks TLS 1.1.
-func TestPortsAreApart(t *testing.T) {
+func TestPortsAreApart(t *testing.T) { eachSource(t, testPortsAreApart) }
+
+func testPortsAreApart(t *testing.T, start starter) {
 	ca := newAuthority(t)
-	srv, addr := startTLS(t, ca, "")
+	srv, addr := start(t, ca, "")
 	admin := httptest.NewServer(srv.Admin())
 	defer admin.Close()
 	conn, err := grpc.NewClient(strings.TrimPrefix(admin.URL, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))

@@ -31,10 +31,11 @@ func newMetrics(srv *Server) *metrics {
 	m.bundles = vec("meshc_bundle_loads_total", "Bundles that were read from the path while serving, by result.", "result")
 	m.throttled = prometheus.NewCounter(prometheus.CounterOpts{Name: "meshc_throttled_requests_total", Help: "Requests of proxies that had to wait because there were too many of them."})
 	m.registry.MustRegister(m.throttled, &live{srv: srv,
-		nodes:  prometheus.NewDesc("meshc_connected_nodes", "Proxies connected, by class.", []string{"class"}, nil),
-		info:   prometheus.NewDesc("meshc_bundle_info", "The bundle in service; always 1.", []string{"digest", "revision", "compiler"}, nil),
-		bad:    prometheus.NewDesc("meshc_bundle_rejected", "1 while the newest bundle at the path cannot be taken into service.", nil, nil),
-		nacked: prometheus.NewDesc("meshc_nodes_nacked", "Proxies that refused something and have not taken it since.", nil, nil),
+		nodes:   prometheus.NewDesc("meshc_connected_nodes", "Proxies connected, by class.", []string{"class"}, nil),
+		info:    prometheus.NewDesc("meshc_bundle_info", "The bundle in service; always 1.", []string{"digest", "revision", "compiler"}, nil),
+		bad:     prometheus.NewDesc("meshc_bundle_rejected", "1 while the newest bundle at the path cannot be taken into service.", nil, nil),
+		expires: prometheus.NewDesc("meshc_identity_expires_timestamp_seconds", "When the server's own certificate expires, in seconds since 1970; absent without one.", nil, nil),
+		nacked:  prometheus.NewDesc("meshc_nodes_nacked", "Proxies that refused something and have not taken it since.", nil, nil),
 	}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -48,13 +49,13 @@ func (m *metrics) sent(k kind, resources, size int) {
 
 // live reads the gauges when they are asked for.
 type live struct {
-	srv                      *Server
-	nodes, info, bad, nacked *prometheus.Desc
+	srv                               *Server
+	nodes, info, bad, nacked, expires *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
 func (l *live) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{l.nodes, l.info, l.bad, l.nacked} {
+	for _, d := range []*prometheus.Desc{l.nodes, l.info, l.bad, l.nacked, l.expires} {
 		c <- d
 	}
 }
@@ -76,6 +77,11 @@ func (l *live) Collect(c chan<- prometheus.Metric) {
 	}
 	b := l.srv.gen.Load().bundle
 	c <- prometheus.MustNewConstMetric(l.info, prometheus.GaugeValue, 1, b.Digest.String(), b.Source.Revision, b.Compiler)
+	if l.srv.own != nil {
+		if o, err := l.srv.own.current(); err == nil {
+			c <- prometheus.MustNewConstMetric(l.expires, prometheus.GaugeValue, float64(o.leaf.NotAfter.Unix()))
+		}
+	}
 	bad := 0.0
 	if l.srv.warning() != "" {
 		bad = 1

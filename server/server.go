@@ -34,7 +34,8 @@ type Options struct {
 	Watch        bool   // take a new bundle at the path into service
 
 	TLSCert, TLSKey, TLSCA        string   // files of the server's certificate and key, and of the CA of the proxies
-	TrustDomains                  []string // of the proxies, all of them during a migration; none: whatever the CA signs
+	SPIFFESocket                  string   // socket of a SPIFFE agent, as unix:///PATH or a path, in place of the files; see workloadAPI
+	TrustDomains                  []string // of the proxies, all of them during a migration; none: whatever the CA signs, or with an agent that of the server
 	InsecurePlaintextOnAnyAddress bool     // serve configuration without TLS beyond loopback
 	InsecureAdminOnAnyAddress     bool     // serve health, metrics and the names of proxies beyond loopback
 
@@ -90,6 +91,7 @@ type Server struct {
 	metrics  *metrics
 	gen      atomic.Pointer[generation]
 	refusals refusalLog
+	own      identitySource // nil: no TLS
 
 	secretsMu sync.Mutex
 	secrets   *secretDir
@@ -105,8 +107,11 @@ type Server struct {
 
 // Run serves until the context ends, then drains.
 func Run(ctx context.Context, o Options) error {
-	if o.SecretsDir != "" && o.TLSCert == "" && !o.InsecureSecretsWithoutTLS {
-		return errors.New("secrets are handed out over TLS only, to proxies with a certificate: give --tls-cert, --tls-key and --tls-ca, or --insecure-secrets-without-tls to give them to whoever asks")
+	if err := o.checkIdentity(); err != nil {
+		return err
+	}
+	if o.SecretsDir != "" && !o.secured() && !o.InsecureSecretsWithoutTLS {
+		return errors.New("secrets are handed out over TLS only, to proxies with a certificate: give --tls-cert, --tls-key and --tls-ca, --spiffe-socket, or --insecure-secrets-without-tls to give them to whoever asks")
 	}
 	b, err := bundle.ReadToServe(o.BundlePath)
 	if err != nil {
@@ -117,15 +122,18 @@ func Run(ctx context.Context, o Options) error {
 	if err := adminMayListen(srv.opts); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if srv.own != nil {
+		if err := srv.own.start(ctx); err != nil {
+			return err
+		}
+	}
 	lis, err := listen(srv.opts)
 	if err != nil {
 		return err
 	}
-	g, err := srv.GRPC()
-	if err != nil {
-		_ = lis.Close()
-		return err
-	}
+	g := srv.GRPC()
 	var admin net.Listener
 	web := &http.Server{Handler: srv.Admin(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 1 << 16}
 	if srv.opts.AdminAddress != "-" {
@@ -135,8 +143,6 @@ func Run(ctx context.Context, o Options) error {
 		}
 		go func() { _ = web.Serve(admin) }()
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	if o.Watch {
 		go srv.watch(ctx)
 	}
@@ -186,6 +192,7 @@ func New(b *bundle.Bundle, o Options) *Server {
 	srv := &Server{opts: o, log: o.Log, streams: map[*stream]struct{}{}}
 	srv.gen.Store(newGeneration(b, nil))
 	srv.metrics = newMetrics(srv)
+	srv.own = newIdentitySource(&o)
 	if o.SecretsDir != "" {
 		srv.secrets = &secretDir{root: o.SecretsDir, last: map[string]loaded{}}
 	}
@@ -193,7 +200,7 @@ func New(b *bundle.Bundle, o Options) *Server {
 }
 
 // GRPC returns the gRPC server with the aggregated discovery service, and nothing else.
-func (srv *Server) GRPC() (*grpc.Server, error) {
+func (srv *Server) GRPC() *grpc.Server {
 	opts := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
@@ -202,13 +209,15 @@ func (srv *Server) GRPC() (*grpc.Server, error) {
 		grpc.ReadBufferSize(4 << 10), grpc.WriteBufferSize(32 << 10), grpc.SharedWriteBuffer(true),
 		grpc.MaxHeaderListSize(16 << 10), grpc.ConnectionTimeout(10 * time.Second),
 	}
-	if srv.opts.TLSCert != "" {
-		files := &identityFiles{opts: srv.opts}
-		if _, err := files.config(); err != nil {
-			return nil, err
-		}
+	if srv.own != nil {
 		opts = append(opts, grpc.Creds(expiring{credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"},
-			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return files.config() }})}))
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+				o, err := srv.ownIdentity()
+				if err != nil {
+					return nil, err
+				}
+				return o.tls, nil
+			}})}))
 	}
 	g := grpc.NewServer(opts...)
 	g.RegisterService(&grpc.ServiceDesc{ServiceName: "envoy.service.discovery.v3.AggregatedDiscoveryService", HandlerType: (*any)(nil),
@@ -216,7 +225,7 @@ func (srv *Server) GRPC() (*grpc.Server, error) {
 			{StreamName: "DeltaAggregatedResources", Handler: srv.serveDelta, ServerStreams: true, ClientStreams: true},
 			{StreamName: "StreamAggregatedResources", Handler: srv.serveSotW, ServerStreams: true, ClientStreams: true},
 		}}, srv)
-	return g, nil
+	return g
 }
 
 // join files the stream, unless the bundle has changed since the stream looked at it.

@@ -86,10 +86,12 @@ func without(rs []*bundle.Resource, name string) []*bundle.Resource {
 // serveADS serves ADS on a loopback port and returns its address.
 func serveADS(t testing.TB, srv *Server) string {
 	t.Helper()
-	g, err := srv.GRPC()
-	if err != nil {
-		t.Fatal(err)
+	if srv.own != nil {
+		if err := srv.own.start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
+	g := srv.GRPC()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -18,11 +19,18 @@ func newServe(a *app) *cobra.Command {
 		Long: `serve answers proxies over ADS, delta and state of the world, with the resources of a bundle, and takes a new bundle
 into service when one is put in its place. A bundle that cannot be read never replaces one that can.
 
-Beyond loopback the server wants TLS: --tls-cert, --tls-key and the CA of the proxies, --tls-ca. A proxy then gets the
-configuration and the secrets of the SPIFFE ID in its certificate, whatever else it says.`,
+Beyond loopback the server wants TLS: --tls-cert, --tls-key and the CA of the proxies, --tls-ca; or --spiffe-socket, and
+it has all of them from a SPIFFE agent, such as SPIRE's. Both are renewed while it runs. A proxy then gets the
+configuration and the secrets of the SPIFFE ID in its certificate, whatever else it says.
+
+Without any of these flags and --insecure-plaintext-on-any-address, SPIFFE_ENDPOINT_SOCKET in the environment names the
+agent's socket. As long as no agent gives the server an identity, no proxy is let in and /readyz says why.`,
 		Args: oneBundle,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.BundlePath = args[0]
+			if o.TLSCert+o.TLSKey+o.TLSCA+o.SPIFFESocket == "" && !o.InsecurePlaintextOnAnyAddress {
+				o.SPIFFESocket = os.Getenv("SPIFFE_ENDPOINT_SOCKET")
+			}
 			level := slog.LevelInfo
 			if a.quiet {
 				level = slog.LevelWarn
@@ -44,7 +52,8 @@ configuration and the secrets of the SPIFFE ID in its certificate, whatever else
 	f.StringVar(&o.TLSCert, "tls-cert", "", "certificate of the server, read again when it changes")
 	f.StringVar(&o.TLSKey, "tls-key", "", "key of the server")
 	f.StringVar(&o.TLSCA, "tls-ca", "", "CA that signs the proxies' certificates")
-	f.StringSliceVar(&o.TrustDomains, "trust-domain", nil, "trust domain of the proxies; several during a migration (default: whatever the CA signs)")
+	f.StringVar(&o.SPIFFESocket, "spiffe-socket", "", "socket of a SPIFFE agent, unix:///PATH or a path, in place of the three files (default: SPIFFE_ENDPOINT_SOCKET of the environment)")
+	f.StringSliceVar(&o.TrustDomains, "trust-domain", nil, "trust domain of the proxies; several during a migration (default: whatever the CA signs; with an agent that of the server)")
 	f.BoolVar(&o.InsecurePlaintextOnAnyAddress, "insecure-plaintext-on-any-address", false, "serve the mesh's configuration to anybody who can connect")
 	f.BoolVar(&o.InsecureAdminOnAnyAddress, "insecure-admin-on-any-address", false, "serve health, metrics and the names of proxies to anybody who can connect")
 	f.IntVar(&o.MaxStreams, "max-streams", 20000, "streams open at a time; -1 for any number")

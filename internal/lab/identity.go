@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/meshc/meshc/internal/bootstrap"
+	"github.com/meshc/meshc/internal/spiffetest"
 )
 
 // serverIdentity is the service that the server's certificate names.
@@ -104,8 +105,7 @@ func (l *Lab) identities() (flags []string, err error) {
 	if l.ca, err = newAuthority("lab"); err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(l.dir, "server")
-	if err := l.identify(dir, l.ca, l.trustDomain(), serverIdentity); err != nil {
+	if flags, err = l.serverFlags(); err != nil {
 		return nil, err
 	}
 	for _, w := range l.repo.workloads {
@@ -116,12 +116,28 @@ func (l *Lab) identities() (flags []string, err error) {
 			}
 		}
 	}
-	flags = []string{"--tls-cert", filepath.Join(dir, "tls.crt"), "--tls-key", filepath.Join(dir, "tls.key"), "--tls-ca", filepath.Join(dir, "ca.crt"),
-		"--trust-domain", l.trustDomain(), "--poll", "100ms"}
 	if !l.spec.Agent {
 		flags = append(flags, "--secrets", filepath.Join(l.dir, "secrets"))
 	}
-	return flags, nil
+	return append(flags, "--trust-domain", l.trustDomain(), "--poll", "100ms"), nil
+}
+
+// serverFlags gives the server its own identity: in files, or from an agent that knows no other.
+func (l *Lab) serverFlags() ([]string, error) {
+	dir := filepath.Join(l.dir, "server")
+	if !l.spec.Agent {
+		return []string{"--tls-cert", filepath.Join(dir, "tls.crt"), "--tls-key", filepath.Join(dir, "tls.key"), "--tls-ca", filepath.Join(dir, "ca.crt")},
+			l.identify(dir, l.ca, l.trustDomain(), serverIdentity)
+	}
+	crt, key, err := l.ca.issue("spiffe://" + l.trustDomain() + "/" + serverIdentity)
+	if err != nil {
+		return nil, err
+	}
+	socket := dir + ".sock"
+	if l.serverAgent, err = spiffetest.Start(socket); err != nil {
+		return nil, err
+	}
+	return []string{"--spiffe-socket", socket}, l.serverAgent.Give(spiffetest.Identity{Certificate: crt, Key: key, Bundle: l.ca.pem})
 }
 
 func (l *Lab) trustDomain() string { return l.spec.TrustDomain }

@@ -370,8 +370,8 @@ func testRotation(t *testing.T, l *Lab) {
 	}
 }
 
-// With an agent on the node, as SPIRE's, no other has the keys: it serves the connection to the server, too. What it
-// rotates takes effect by itself.
+// With agents on the nodes, as SPIRE's, no other has the keys: they serve both ends of the connection to the server, too.
+// What they rotate takes effect by itself.
 func TestAgent(t *testing.T) {
 	require(t)
 	m := identified("defaultConfig: {proxyMetadata: {MESHC_IDENTITY: spire}}")

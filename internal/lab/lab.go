@@ -25,6 +25,7 @@ import (
 	"sync"
 
 	"github.com/meshc/meshc/internal/bootstrap"
+	"github.com/meshc/meshc/internal/spiffetest"
 )
 
 const (
@@ -48,7 +49,7 @@ type Spec struct {
 	// TrustDomain gives every workload a certificate of it, and has the server hand it out over mutual TLS. What the
 	// server sends is then not seen by Pushes and Rejections. Empty: no certificates, plaintext ADS.
 	TrustDomain string
-	// Agent has an agent at a socket hand out the certificates, not the server.
+	// Agent has an agent at a socket hand out the certificates, not the server, whose own it hands out, too.
 	Agent bool
 }
 
@@ -64,6 +65,8 @@ type Lab struct {
 	ca        *authority     // nil: workloads have no certificates
 	tunnels   []net.Listener // in place of the relay, where they have
 	agents    map[string]*agent
+
+	serverAgent *spiffetest.Agent // nil: the server has its identity from files
 
 	mu      sync.Mutex
 	members map[string]*member
@@ -353,6 +356,9 @@ func (l *Lab) Close() error {
 	}
 	if l.relay != nil {
 		l.relay.close()
+	}
+	if l.serverAgent != nil {
+		l.serverAgent.Stop()
 	}
 	for _, t := range l.tunnels {
 		t.Close()

@@ -1,0 +1,170 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ownIdentity is what the server makes a connection with: its certificate, and the roots it holds the caller to.
+type ownIdentity struct {
+	tls  *tls.Config
+	leaf *x509.Certificate
+}
+
+// spiffe is the SPIFFE ID in the server's own certificate; "" if it has none.
+func (o *ownIdentity) spiffe() string {
+	if len(o.leaf.URIs) == 0 {
+		return ""
+	}
+	return o.leaf.URIs[0].String()
+}
+
+// identitySource is where the server has its identity from.
+type identitySource interface {
+	// start readies the source, and has it follow what changes until the context ends. It fails if waiting would not help.
+	start(ctx context.Context) error
+	// current is the identity for a new connection, or why there is none.
+	current() (*ownIdentity, error)
+	// admits tells whether callers of a trust domain may be let in, or why not.
+	admits(trustDomain string) error
+	// warning is what hinders a newer identity; "": nothing.
+	warning() string
+}
+
+// secured tells whether the door has a lock: callers show certificates, and so does the server.
+func (o *Options) secured() bool { return o.TLSCert != "" || o.SPIFFESocket != "" }
+
+// checkIdentity holds the options against each other: there is one source or none, and half of one is none too few.
+func (o *Options) checkIdentity() error {
+	files := 0
+	for _, f := range []string{o.TLSCert, o.TLSKey, o.TLSCA} {
+		if f != "" {
+			files++
+		}
+	}
+	switch {
+	case files > 0 && o.SPIFFESocket != "":
+		return errors.New("the server has its identity from files or from an agent, not both: leave out --spiffe-socket, or --tls-cert, --tls-key and --tls-ca")
+	case files > 0 && files < 3:
+		return errors.New("a certificate, its key and the CA of the proxies go together: give --tls-cert, --tls-key and --tls-ca, all three")
+	case o.SPIFFESocket != "":
+		return checkAgent(o)
+	}
+	return nil
+}
+
+func newIdentitySource(o *Options) identitySource {
+	switch {
+	case o.SPIFFESocket != "":
+		return &workloadAPI{socket: o.SPIFFESocket, trusted: o.TrustDomains, log: o.Log}
+	case o.TLSCert != "":
+		return &identityFiles{cert: o.TLSCert, key: o.TLSKey, ca: o.TLSCA, trusted: o.TrustDomains}
+	}
+	return nil
+}
+
+// ownIdentity is the identity that a connection may be made with now.
+func (srv *Server) ownIdentity() (*ownIdentity, error) {
+	o, err := srv.own.current()
+	if err != nil {
+		return nil, err
+	}
+	if now := time.Now(); now.After(o.leaf.NotAfter) {
+		return nil, fmt.Errorf("the server's certificate expired at %s: %s", o.leaf.NotAfter.UTC().Format(time.RFC3339), cmp.Or(srv.own.warning(), "there is no newer one"))
+	}
+	return o, nil
+}
+
+// mutual is how the door speaks TLS. Sessions that are resumed are held to these roots, too, by crypto/tls.
+func mutual(cert tls.Certificate, roots *x509.CertPool) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{cert}, ClientCAs: roots, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"h2"}}
+}
+
+func notTrusted(trustDomain string, trusted []string) error {
+	return fmt.Errorf("trust domain %q is not one of this server: %s", trustDomain, strings.Join(trusted, ", "))
+}
+
+// identityFiles are the server's certificate, key and CA. They are read again when they change, both at once.
+type identityFiles struct {
+	cert, key, ca string
+	trusted       []string // trust domains; none: whatever the CA signs
+
+	mu      sync.Mutex
+	stamp   string
+	next    time.Time
+	now     *ownIdentity
+	trouble string
+}
+
+func (f *identityFiles) start(context.Context) error {
+	_, err := f.current()
+	return err
+}
+
+func (f *identityFiles) admits(trustDomain string) error {
+	if len(f.trusted) == 0 || slices.Contains(f.trusted, trustDomain) {
+		return nil
+	}
+	return notTrusted(trustDomain, f.trusted)
+}
+
+func (f *identityFiles) warning() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.trouble
+}
+
+func (f *identityFiles) current() (*ownIdentity, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	if f.now != nil && now.Before(f.next) {
+		return f.now, nil
+	}
+	f.next = now.Add(time.Second)
+	stamp := ""
+	for _, p := range []string{f.cert, f.key, f.ca} {
+		if fi, err := os.Stat(p); err == nil {
+			stamp += fmt.Sprint(fi.ModTime().UnixNano(), fi.Size(), ";")
+		}
+	}
+	if stamp == f.stamp && f.now != nil {
+		return f.now, nil
+	}
+	fresh, err := f.load()
+	switch {
+	case err == nil:
+		f.now, f.stamp, f.trouble = fresh, stamp, ""
+	case f.now == nil:
+		return nil, err
+	default: // half a rotation; the old files stay in use
+		f.trouble = err.Error()
+	}
+	return f.now, nil
+}
+
+func (f *identityFiles) load() (*ownIdentity, error) {
+	cert, err := tls.LoadX509KeyPair(f.cert, f.key)
+	if err != nil {
+		return nil, fmt.Errorf("server certificate: %w", err)
+	}
+	pem, err := os.ReadFile(f.ca)
+	if err != nil {
+		return nil, fmt.Errorf("client CA: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("client CA: %s holds no certificate", f.ca)
+	}
+	return &ownIdentity{tls: mutual(cert, pool), leaf: cert.Leaf}, nil
+}
