@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -179,19 +180,17 @@ func rbacPort(v string) (uint32, error) {
 	return uint32(n), nil
 }
 
-// bracketed splits key[a][b] behind prefix into its names.
+// bracketed splits key[a][b] behind prefix into its names. Where that gives no names, all between the first bracket and
+// the last is one name.
 func bracketed(key, prefix string) ([]string, error) {
-	rest := strings.TrimPrefix(key, prefix)
-	var names []string
-	for rest != "" {
-		end := strings.IndexByte(rest, ']')
-		if rest[0] != '[' || end < 2 {
-			return nil, fmt.Errorf("%q needs a name in brackets, as in %s[name]", key, prefix)
-		}
-		names, rest = append(names, rest[1:end]), rest[end+1:]
-	}
-	if len(names) == 0 {
+	all, opened := strings.CutPrefix(strings.TrimPrefix(key, prefix), "[")
+	all, closed := strings.CutSuffix(all, "]")
+	if !opened || !closed || all == "" {
 		return nil, fmt.Errorf("%q needs a name in brackets, as in %s[name]", key, prefix)
+	}
+	names := strings.Split(all, "][")
+	if slices.ContainsFunc(names, func(n string) bool { return n == "" || strings.ContainsAny(n, "[]") }) {
+		names = []string{all}
 	}
 	return names, nil
 }

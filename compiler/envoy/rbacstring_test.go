@@ -153,4 +153,9 @@ func TestValuesThatEnvoyWouldRefuse(t *testing.T) {
 			t.Errorf("%q passes as %v", v, got)
 		}
 	}
+	for v, want := range map[string]string{"p[a]": "a", "p[a][b]": "a b", "p[https://x/y.z]": "https://x/y.z", "p[a[b]c]": "a[b]c", "p[a][]": "a][", "p[a]b[c]": "a]b[c"} {
+		if got, err := bracketed(v, "p"); err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%q is %v, %v; want %s", v, got, err, want)
+		}
+	}
 }

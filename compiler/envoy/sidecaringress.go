@@ -44,7 +44,9 @@ func (b *inbound) ingress(sc *mesh.Sidecar) []*inboundPort {
 			}
 		}
 		if l.Tls != nil {
-			p.tls = b.ingressTLS(sc, i, port, l.Tls)
+			if p.tls = b.ingressTLS(sc, i, port, l.Tls); p.tls != nil {
+				p.protocol = p.protocol.Terminated()
+			}
 		}
 		out = append(out, p)
 	}

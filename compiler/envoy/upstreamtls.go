@@ -24,7 +24,7 @@ const (
 )
 
 // tls lowers ClientTLSSettings of the policy; without any, auto mutual TLS: endpoints that accept it get it, the others
-// plain text. An ORIGINAL_DST cluster knows no endpoints, so it uses mutual TLS only if all endpoints of the service do.
+// plain text. An ORIGINAL_DST cluster knows no endpoints, so it uses mutual TLS only if all endpoints of the service can.
 func (b *clusterBuild) tls() {
 	t := b.policy.GetTls()
 	if t == nil {
@@ -56,7 +56,7 @@ func (b *clusterBuild) autoMTLS() {
 		return
 	}
 	passthrough := svc.Resolution == mesh.Passthrough || b.simpleLB() == networking.LoadBalancerSettings_PASSTHROUGH
-	if passthrough && !allMTLS(b.port.Endpoints) {
+	if passthrough && !allCapable(b.port.Endpoints) {
 		return
 	}
 	sni := SNICluster(b.port.Number, b.name, svc.Hostname)
@@ -72,8 +72,12 @@ func (b *clusterBuild) autoMTLS() {
 	}
 }
 
-func allMTLS(eps []*mesh.Endpoint) bool {
-	return len(eps) > 0 && !slices.ContainsFunc(eps, func(e *mesh.Endpoint) bool { return !e.MTLS })
+// allCapable tells whether every endpoint has a proxy that speaks mutual TLS. That PeerAuthentication turns it off for one of
+// them does not count: the connections to all others would go in plain text.
+func allCapable(eps []*mesh.Endpoint) bool {
+	return len(eps) > 0 && !slices.ContainsFunc(eps, func(e *mesh.Endpoint) bool {
+		return !e.MTLS && e.Labels[mesh.LabelTLSMode] != "istio"
+	})
 }
 
 // serviceAccounts are the identities a server of the service may show: those behind its endpoints and its own

@@ -61,7 +61,15 @@ func TestPoliciesAttach(t *testing.T) {
 	m, findings := link(t, service("shop", "web"), podOf("shop", "web", "10.0.0.1", "app: web"),
 		ap("shop", "b-all", ""), ap("shop", "a-web", "selector: {matchLabels: {app: web}}, "), ap("shop", "other", "selector: {matchLabels: {app: x}}, "),
 		ap("istio-system", "z-root", ""), ap("istio-system", "root-web", "selector: {matchLabels: {app: web}}, "), ap("far", "far", ""),
-		ap("shop", "ref", "targetRefs: [{kind: Service, group: '', name: web}], "))
+		ap("shop", "ref", "targetRefs: [{kind: Service, group: '', name: web}], "),
+		istio("RequestAuthentication", "istio-system", "a-root", "{jwtRules: [{issuer: x}]}"), istio("RequestAuthentication", "shop", "z-own", "{jwtRules: [{issuer: x}]}"))
+	var tokens []string
+	for _, p := range classNamed(t, m, "sidecar/shop/web").Inbound.RequestAuthentications {
+		tokens = append(tokens, p.Object.Name)
+	}
+	if strings.Join(tokens, " ") != "z-own a-root" {
+		t.Error("of two rules for one issuer that of the namespace is tried first:", tokens)
+	}
 	var got []string
 	for _, p := range classNamed(t, m, "sidecar/shop/web").Inbound.AuthorizationPolicies {
 		got = append(got, p.Object.Name)

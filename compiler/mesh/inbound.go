@@ -96,7 +96,7 @@ func (m *Mesh) inboundOf(w *Workload, gateway bool, sidecar *Sidecar, targets []
 			}
 		}
 		for _, p := range m.index.tokens.in(m, w.Namespace, m.RequestAuthentications, func(p *RequestAuthentication) *schema.Object { return p.Object }) {
-			if (p.Object.Namespace == m.RootNamespace) == root && len(p.Spec.GetTargetRefs()) == 0 && p.Spec.GetTargetRef() == nil && m.attached(p.Object, p.Spec.GetSelector().GetMatchLabels(), w.Namespace, w.Labels) {
+			if (p.Object.Namespace == m.RootNamespace) != root && len(p.Spec.GetTargetRefs()) == 0 && p.Spec.GetTargetRef() == nil && m.attached(p.Object, p.Spec.GetSelector().GetMatchLabels(), w.Namespace, w.Labels) {
 				in.RequestAuthentications = append(in.RequestAuthentications, p)
 			}
 		}

@@ -306,10 +306,10 @@ type Inbound struct {
 	Sidecar                *Sidecar // selects the workload and may have ingress listeners; nil: none
 	MTLS                   MTLSMode // of the workload
 	PortMTLS               map[uint32]MTLSMode
-	MTLSOrigins            []*schema.Object       // PeerAuthentications that decided
-	AuthorizationPolicies  []*AuthorizationPolicy // that apply, root namespace first, then by age
-	RequestAuthentications []*RequestAuthentication
-	Telemetries            []*Telemetry // mesh, namespace, workload, in this order
+	MTLSOrigins            []*schema.Object         // PeerAuthentications that decided
+	AuthorizationPolicies  []*AuthorizationPolicy   // that apply, root namespace first, then by age
+	RequestAuthentications []*RequestAuthentication // that apply, root namespace last, then by age
+	Telemetries            []*Telemetry             // mesh, namespace, workload, in this order
 	EnvoyFilters           []*EnvoyFilter
 }
 

@@ -82,5 +82,16 @@ func (p Protocol) IsTCP() bool {
 // IsTLS tells whether the bytes on the port are TLS by declaration.
 func (p Protocol) IsTLS() bool { return p == HTTPS || p == TLS }
 
+// Terminated is what runs inside the TLS of a port, once it has ended.
+func (p Protocol) Terminated() Protocol {
+	switch p {
+	case HTTPS:
+		return HTTP
+	case TLS:
+		return TCP
+	}
+	return p
+}
+
 // IsAuto tells whether the protocol is sniffed.
 func (p Protocol) IsAuto() bool { return p == Auto || p == Unsupported }
