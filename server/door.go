@@ -69,6 +69,21 @@ func (srv *Server) refuse(n bundle.Node, why string, code codes.Code, err error)
 	return status.Error(code, err.Error())
 }
 
+// unproven notes a caller that does not get through TLS: it has no certificate, or one that does not hold. It has not
+// said which node it is. Those that only look whether the port is open are not noted, nor is it their fault while the
+// server has no identity.
+func (srv *Server) unproven(from net.Addr, err error) {
+	if _, own := srv.ownIdentity(); own != nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return
+	}
+	srv.metrics.refused.WithLabelValues("tls").Inc()
+	why := err.Error()
+	if len(why) > 300 { // it may quote the caller's certificate
+		why = why[:300]
+	}
+	srv.log.Warn("caller refused by TLS", "address", from.String(), "reason", why)
+}
+
 // unread says why no request could be read; nil when the proxy went away.
 func (srv *Server) unread(err error) error {
 	switch {

@@ -234,6 +234,9 @@ func testSpoofedNodes(t *testing.T, start starter) {
 			}
 		}
 	}
+	if n := counted(srv, `meshc_refused_nodes_total{reason="tls"}`); n == "" {
+		t.Error("refusals by TLS are not counted")
+	}
 	if n := counted(srv, `meshc_refused_nodes_total{reason="identity"}`); n != "72" {
 		t.Errorf("%v refusals by identity are counted", n)
 	}

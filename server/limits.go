@@ -119,12 +119,14 @@ func (srv *Server) throttle(ctx context.Context, p *pace) {
 // opened with.
 type expiring struct {
 	credentials.TransportCredentials
+	unproven func(from net.Addr, err error) // told of callers whose handshake fails
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
 func (e expiring) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	c, info, err := e.TransportCredentials.ServerHandshake(raw)
 	if err != nil {
+		e.unproven(raw.RemoteAddr(), err)
 		return nil, nil, err
 	}
 	if t, ok := info.(credentials.TLSInfo); ok {
@@ -139,7 +141,7 @@ func (e expiring) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo,
 
 // Clone implements credentials.TransportCredentials.
 func (e expiring) Clone() credentials.TransportCredentials {
-	return expiring{e.TransportCredentials.Clone()}
+	return expiring{e.TransportCredentials.Clone(), e.unproven}
 }
 
 // validUntil is when the first certificate of the caller's chain expires.

@@ -27,7 +27,7 @@ func newMetrics(srv *Server) *metrics {
 	m.bytes = vec("meshc_sent_bytes_total", "Encoded bytes of responses sent to proxies.", "type")
 	m.acks = vec("meshc_acks_total", "Responses that proxies took.", "type")
 	m.nacks = vec("meshc_nacks_total", "Responses that proxies refused.", "type")
-	m.refused = vec("meshc_refused_nodes_total", "Proxies that got no configuration, by reason: node, identity, version, class, update, limit; or not a secret they asked for: secret.", "reason")
+	m.refused = vec("meshc_refused_nodes_total", "Proxies that got no configuration, by reason: tls, node, identity, version, class, update, limit; or not a secret they asked for: secret.", "reason")
 	m.bundles = vec("meshc_bundle_loads_total", "Bundles that were read from the path while serving, by result.", "result")
 	m.throttled = prometheus.NewCounter(prometheus.CounterOpts{Name: "meshc_throttled_requests_total", Help: "Requests of proxies that had to wait because there were too many of them."})
 	m.registry.MustRegister(m.throttled, &live{srv: srv,

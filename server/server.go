@@ -217,7 +217,7 @@ func (srv *Server) GRPC() *grpc.Server {
 					return nil, err
 				}
 				return o.tls, nil
-			}})}))
+			}}), srv.unproven}))
 	}
 	g := grpc.NewServer(opts...)
 	g.RegisterService(&grpc.ServiceDesc{ServiceName: "envoy.service.discovery.v3.AggregatedDiscoveryService", HandlerType: (*any)(nil),
