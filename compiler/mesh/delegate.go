@@ -1,7 +1,9 @@
 package mesh
 
 import (
+	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -11,8 +13,8 @@ import (
 )
 
 // mergeDelegates replaces each http block of root that delegates by the blocks of the delegate, each narrowed by the
-// root's match: the cross product of both match lists. A pair that cannot both hold is left out; a block of which no
-// pair is left disappears, and both are reported.
+// root's match: the cross product of both match lists, without the pairs that cannot both hold. Each match of a block
+// has to go with one of the root's; a block with a match that does not disappears whole, and that is reported.
 func (m *Mesh) mergeDelegates(root *VirtualService, delegates map[string]*VirtualService, used map[*VirtualService]bool) diag.List {
 	var findings diag.List
 	var http []*networking.HTTPRoute
@@ -42,27 +44,34 @@ func (m *Mesh) mergeDelegates(root *VirtualService, delegates map[string]*Virtua
 				findings.Add(d.Object.Finding(diag.Error, "MESHC1232", "a delegate may not delegate again", "route here, or delegate from the root", "spec", "http", j, "delegate"))
 				continue
 			}
-			merged, match, dropped := mergeBlock(h, leaf)
-			for _, why := range dropped {
-				f := d.Object.Finding(diag.Error, "MESHC1233", "this match cannot hold together with the root's: "+why, "narrow the root's match, or give the delegate one inside it", "spec", "http", j)
+			merged, match, lost := mergeBlock(h, leaf)
+			if lost != nil {
+				f := d.Object.Finding(diag.Error, "MESHC1233", "this block is left out: its match "+strconv.Itoa(lost.index)+" cannot hold together with any match of the root's block: "+lost.why,
+					"widen the root's match, or narrow the delegate's to what the root delegates", "spec", "http", j)
 				f.Related = []diag.Related{{Pos: root.Object.Pos("spec", "http", i), Object: root.Object.Ref(), Message: "the root block"}}
 				findings.Add(f)
+				continue
 			}
-			if merged != nil {
-				http = append(http, merged)
-				origins = append(origins, RouteOrigin{Object: d.Object, Index: j, Match: match})
-			}
+			http = append(http, merged)
+			origins = append(origins, RouteOrigin{Object: d.Object, Index: j, Match: match})
 		}
 	}
 	root.Spec.Http, root.HTTP = http, origins
 	return findings
 }
 
-// mergeBlock merges one root block with one block of its delegate; nil when no match survives.
-func mergeBlock(root, leaf *networking.HTTPRoute) (*networking.HTTPRoute, []int, []string) {
-	matches, index, dropped := mergeMatches(root.Match, leaf.Match)
-	if len(matches) == 0 && len(root.Match)+len(leaf.Match) > 0 {
-		return nil, nil, dropped
+// lostMatch is a match of a delegate that goes with none of the root's.
+type lostMatch struct {
+	index int
+	why   string
+}
+
+// mergeBlock merges one root block with one block of its delegate, unless a match of the delegate is lost. index tells
+// for each match of the result which one of the delegate it is, -1 for one of the root alone.
+func mergeBlock(root, leaf *networking.HTTPRoute) (merged *networking.HTTPRoute, index []int, lost *lostMatch) {
+	matches, index, lost := mergeMatches(root.Match, leaf.Match)
+	if lost != nil {
+		return nil, nil, lost
 	}
 	out := proto.Clone(leaf).(*networking.HTTPRoute)
 	out.Match = matches
@@ -72,7 +81,7 @@ func mergeBlock(root, leaf *networking.HTTPRoute) (*networking.HTTPRoute, []int,
 		out.Name = root.Name + "-" + out.Name
 	}
 	inheritBlock(out, root)
-	return out, index, dropped
+	return out, index, nil
 }
 
 // inheritBlock gives the merged block what only the root sets; a redirect is never inherited.
@@ -113,7 +122,8 @@ func inheritBlock(out, root *networking.HTTPRoute) {
 	}
 }
 
-func mergeMatches(root, leaf []*networking.HTTPMatchRequest) (out []*networking.HTTPMatchRequest, index []int, dropped []string) {
+// mergeMatches pairs the matches, in the order of the delegate's.
+func mergeMatches(root, leaf []*networking.HTTPMatchRequest) (out []*networking.HTTPMatchRequest, index []int, lost *lostMatch) {
 	if len(root) == 0 {
 		for i := range leaf {
 			index = append(index, i)
@@ -126,16 +136,20 @@ func mergeMatches(root, leaf []*networking.HTTPMatchRequest) (out []*networking.
 		}
 		return root, index, nil
 	}
-	for _, r := range root {
-		for i, l := range leaf {
-			if why := conflict(r, l); why != "" {
-				dropped = append(dropped, why)
+	for i, l := range leaf {
+		found, why := false, ""
+		for _, r := range root {
+			if w := conflict(r, l); w != "" {
+				why = cmp.Or(why, w)
 				continue
 			}
-			out, index = append(out, mergeMatch(r, l)), append(index, i)
+			out, index, found = append(out, mergeMatch(r, l)), append(index, i), true
+		}
+		if !found {
+			return nil, nil, &lostMatch{i, why}
 		}
 	}
-	return out, index, dropped
+	return out, index, nil
 }
 
 func mergeMatch(root, leaf *networking.HTTPMatchRequest) *networking.HTTPMatchRequest {
@@ -207,7 +221,7 @@ func conflict(root, leaf *networking.HTTPMatchRequest) string {
 		return "authority"
 	case root.Port > 0 && leaf.Port > 0 && root.Port != leaf.Port:
 		return "port"
-	case root.SourceNamespace != leaf.SourceNamespace:
+	case root.SourceNamespace != "" && root.SourceNamespace != leaf.SourceNamespace:
 		return "sourceNamespace"
 	}
 	for _, pair := range [][2]map[string]*networking.StringMatch{{root.Headers, leaf.Headers}, {root.WithoutHeaders, leaf.WithoutHeaders}, {root.QueryParams, leaf.QueryParams}} {
@@ -223,6 +237,9 @@ func conflict(root, leaf *networking.HTTPMatchRequest) string {
 		}
 	}
 	if len(root.Gateways) > 0 {
+		if len(leaf.Gateways) > len(root.Gateways) {
+			return "gateways"
+		}
 		for _, g := range leaf.Gateways {
 			if !slices.Contains(root.Gateways, g) {
 				return "gateways"

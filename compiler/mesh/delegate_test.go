@@ -41,6 +41,7 @@ func TestDelegateMatches(t *testing.T) {
 		{"presence against a value", "uri: {prefix: /a}, headers: {x: {}}", "headers: {x: {exact: b}}", ""},
 		{"query parameter", "uri: {prefix: /a}, queryParams: {x: {exact: a}}", "queryParams: {x: {exact: b}}", ""},
 		{"source namespace, also when the leaf has none", "uri: {prefix: /a}, sourceNamespace: n1", "method: {exact: GET}", ""},
+		{"source namespace of the leaf only", "uri: {prefix: /a}", "sourceNamespace: n1", "/a"},
 		{"source labels", "uri: {prefix: /a}, sourceLabels: {app: a}", "sourceLabels: {app: b}", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -84,7 +85,27 @@ func TestDelegateOrder(t *testing.T) {
 	if v.HTTP[2].Index != 1 || v.Spec.Http[2].Timeout.Seconds != 3 {
 		t.Errorf("second block of the leaf: %v %v", v.HTTP[2], v.Spec.Http[2])
 	}
-	if len(found) != 2 { // /a with /b/1, and /b with /a/1
+	if len(found) != 0 { // /a with /b/1 and /b with /a/1 cannot hold, but each match of the leaf goes with one
+		t.Error(found)
+	}
+}
+
+// TestDelegateLostMatch: pairs stand in the order of the leaf's matches, and a block goes as soon as one of its matches
+// goes with none of the root's.
+func TestDelegateLostMatch(t *testing.T) {
+	const root = "{match: [{uri: {prefix: /}, headers: {x: {}}}, {uri: {prefix: /a}}]" + to
+	v, found := rootAndLeaf(t, root, "{match: [{uri: {prefix: /a/1}}, {uri: {prefix: /b}}]"+hop+", {match: [{uri: {prefix: /c}, headers: {x: {}}}]"+hop)
+	if len(v.Spec.Http) != 1 || len(v.Spec.Http[0].Match) != 3 {
+		t.Fatalf("%v", v.Spec.Http)
+	}
+	var got []string
+	for _, m := range v.Spec.Http[0].Match {
+		got = append(got, m.Uri.GetPrefix()+strings.Repeat("+", len(m.Headers)))
+	}
+	if s := strings.Join(got, " "); s != "/a/1+ /a/1 /b+" {
+		t.Error(s)
+	}
+	if len(found) != 1 || found[0] != "MESHC1233 VirtualService/leaf spec.http[1]" {
 		t.Error(found)
 	}
 }
