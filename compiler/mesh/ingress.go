@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	meshconfig "istio.io/api/mesh/v1alpha1"
@@ -23,40 +24,48 @@ const (
 
 // ingressObjects turns the Kubernetes Ingresses that are meant for the mesh into the Gateways and VirtualServices that
 // mean the same: a Gateway for each Ingress, with port 80 for all hosts and port 443 for each tls entry, and one
-// VirtualService for each host, over all Ingresses, with exact paths first and longer paths before shorter ones.
+// VirtualService for each host, over all Ingresses, with longer paths before shorter ones and exact ones first among
+// equals. As in Istio, the VirtualService is bound to the Gateway of the oldest Ingress with the host only: all of them
+// share port 80, but the tls entries of the others do not serve the host. None of the objects has an age.
 // MeshConfig.ingressControllerMode decides which Ingresses are meant: STRICT those of MeshConfig.ingressClass, DEFAULT
 // also those without a class, OFF none. The others belong to another controller and are left alone.
-func ingressObjects(objects []*schema.Object, cfg *meshconfig.MeshConfig, root string) ([]*schema.Object, diag.List) {
+func ingressObjects(objects []*schema.Object, cfg *meshconfig.MeshConfig, root, domain string) ([]*schema.Object, diag.List) {
 	var findings diag.List
 	services := map[string]*corev1.Service{}
+	var meant []*schema.Object // the oldest first, as the objects are
 	for _, o := range objects {
-		if s, ok := o.Spec.(*corev1.Service); ok {
+		switch s := o.Spec.(type) {
+		case *corev1.Service:
 			services[o.Namespace+"/"+o.Name] = s
+		case *networkingv1.Ingress:
+			if ingressMeant(o, s, cfg) {
+				meant = append(meant, o)
+			}
 		}
 	}
 	var out []*schema.Object
-	var gateways []string
 	hosts := map[string][]ingressRoute{}
-	for _, o := range objects {
-		in, ok := o.Spec.(*networkingv1.Ingress)
-		if !ok || !ingressMeant(o, in, cfg) {
-			continue
-		}
-		gw := ingressGateway(o, in, cfg, root)
+	for _, o := range meant {
+		in := o.Spec.(*networkingv1.Ingress)
+		gw, d := ingressGateway(o, in, cfg, root)
 		out = append(out, gw)
-		gateways = append(gateways, gw.Namespace+"/"+gw.Name)
+		findings.Add(d...)
 		for i := range in.Spec.Rules {
 			r := &in.Spec.Rules[i]
 			if r.HTTP == nil {
 				findings.Add(o.Finding(diag.Warning, "MESHC1260", "a rule without http paths has no effect", "add http.paths", "spec", "rules", i))
 				continue
 			}
+			host := cmp.Or(strings.ToLower(r.Host), "*")
 			for j := range r.HTTP.Paths {
-				route, d := ingressPath(o, &r.HTTP.Paths[j], services, i, j)
+				route, d := ingressPath(o, &r.HTTP.Paths[j], services, domain, i, j)
 				findings.Add(d...)
 				if route != nil {
-					host := cmp.Or(strings.ToLower(r.Host), "*")
-					hosts[host] = append(hosts[host], ingressRoute{o, route})
+					uri, length := ingressMatch(&r.HTTP.Paths[j])
+					if uri != nil {
+						route.Match = []*networking.HTTPMatchRequest{{Uri: uri}}
+					}
+					hosts[host] = append(hosts[host], ingressRoute{o, route, length, uri.GetExact() != ""})
 				}
 			}
 		}
@@ -65,14 +74,17 @@ func ingressObjects(objects []*schema.Object, cfg *meshconfig.MeshConfig, root s
 		}
 	}
 	for _, host := range sortedKeys(hosts) {
-		out = append(out, ingressVirtualService(host, hosts[host], gateways, root))
+		out = append(out, ingressVirtualService(host, hosts[host], root))
 	}
 	return out, findings
 }
 
+// ingressRoute is one path of an Ingress.
 type ingressRoute struct {
 	object *schema.Object
 	route  *networking.HTTPRoute
+	length int  // of the path as it is written, less the wildcard at its end
+	exact  bool // an exact path
 }
 
 func ingressMeant(o *schema.Object, in *networkingv1.Ingress, cfg *meshconfig.MeshConfig) bool {
@@ -89,11 +101,16 @@ func ingressMeant(o *schema.Object, in *networkingv1.Ingress, cfg *meshconfig.Me
 	return classed && class == cfg.IngressClass
 }
 
-func ingressGateway(o *schema.Object, in *networkingv1.Ingress, cfg *meshconfig.MeshConfig, root string) *schema.Object {
-	g := &networking.Gateway{Selector: map[string]string{labelIstio: cmp.Or(cfg.IngressSelector, "ingressgateway")}}
+func ingressGateway(o *schema.Object, in *networkingv1.Ingress, cfg *meshconfig.MeshConfig, root string) (*schema.Object, diag.List) {
+	var findings diag.List
+	g := &networking.Gateway{Selector: map[string]string{labelIstio: ingressSelector(cfg)}}
 	for i, t := range in.Spec.TLS {
+		if t.SecretName == "" {
+			findings.Add(o.Finding(diag.Warning, "MESHC1263", "this tls entry is not served: it names no secret", "set secretName", "spec", "tls", i))
+			continue
+		}
 		g.Servers = append(g.Servers, &networking.Server{
-			Port:  &networking.Port{Number: 443, Protocol: "HTTPS", Name: "https-443-ingress-" + o.Name + "-" + o.Namespace + "-" + string(rune('0'+i%10))},
+			Port:  &networking.Port{Number: 443, Protocol: "HTTPS", Name: "https-443-ingress-" + o.Name + "-" + o.Namespace + "-" + strconv.Itoa(i)},
 			Hosts: orAny(t.Hosts),
 			Tls:   &networking.ServerTLSSettings{Mode: networking.ServerTLSSettings_SIMPLE, CredentialName: t.SecretName},
 		})
@@ -102,7 +119,20 @@ func ingressGateway(o *schema.Object, in *networkingv1.Ingress, cfg *meshconfig.
 		Port:  &networking.Port{Number: 80, Protocol: "HTTP", Name: "http-80-ingress-" + o.Name + "-" + o.Namespace},
 		Hosts: []string{"*"},
 	})
-	return ingressDerived(o, "Gateway", root, o.Name+"-"+ingressGatewayName+"-"+o.Namespace, g)
+	return ingressDerived(o, "Gateway", root, ingressGatewayOf(o), g), findings
+}
+
+func ingressGatewayOf(o *schema.Object) string {
+	return o.Name + "-" + ingressGatewayName + "-" + o.Namespace
+}
+
+// ingressSelector is the value of the label istio that gateways for Ingresses have: MeshConfig.ingressSelector, else the
+// name of the gateway's Service, unless that is the one of the default installation.
+func ingressSelector(cfg *meshconfig.MeshConfig) string {
+	if cfg.IngressSelector == "" && cfg.IngressService != "" && cfg.IngressService != "istio-ingressgateway" {
+		return cfg.IngressService
+	}
+	return cmp.Or(cfg.IngressSelector, "ingressgateway")
 }
 
 func orAny(hosts []string) []string {
@@ -114,30 +144,22 @@ func orAny(hosts []string) []string {
 
 // ingressDerived is an object that stands for an Ingress: findings about it point into the Ingress.
 func ingressDerived(o *schema.Object, kind, namespace, name string, spec any) *schema.Object {
-	return &schema.Object{APIVersion: "networking.istio.io/v1", Kind: kind, Namespace: namespace, Name: name, Created: o.Created, Spec: spec, Doc: o.Doc}
+	return &schema.Object{APIVersion: "networking.istio.io/v1", Kind: kind, Namespace: namespace, Name: name, Spec: spec, Doc: o.Doc}
 }
 
-func ingressVirtualService(host string, routes []ingressRoute, gateways []string, root string) *schema.Object {
+func ingressVirtualService(host string, routes []ingressRoute, root string) *schema.Object {
+	first := routes[0].object
 	slices.SortStableFunc(routes, func(a, b ingressRoute) int {
-		x, y := a.route.Match[0].Uri, b.route.Match[0].Uri
-		return cmp.Or(boolOrder(y.GetExact() != "", x.GetExact() != ""), cmp.Compare(pathLength(y), pathLength(x)))
+		return cmp.Or(cmp.Compare(b.length, a.length), boolOrder(b.exact, a.exact))
 	})
-	v := &networking.VirtualService{Hosts: []string{host}, Gateways: gateways}
+	v := &networking.VirtualService{Hosts: []string{host}, Gateways: []string{root + "/" + ingressGatewayOf(first)}}
 	for _, r := range routes {
 		v.Http = append(v.Http, r.route)
 	}
-	name := strings.ReplaceAll(strings.ReplaceAll(host, "*", "any"), ".", "-")
-	return ingressDerived(routes[0].object, "VirtualService", root, name+"-"+ingressGatewayName, v)
+	return ingressDerived(first, "VirtualService", first.Namespace, strings.ReplaceAll(host, ".", "-")+"-"+first.Name+"-"+ingressGatewayName, v)
 }
 
-func pathLength(m *networking.StringMatch) int {
-	return max(len(m.GetExact()), len(m.GetPrefix()), len(strings.TrimSuffix(m.GetRegex(), pathSegments)))
-}
-
-// pathSegments follows a path in a regex: nothing more, or a slash and anything.
-const pathSegments = `((\/).*)?`
-
-func ingressPath(o *schema.Object, p *networkingv1.HTTPIngressPath, services map[string]*corev1.Service, rule, path int) (*networking.HTTPRoute, diag.List) {
+func ingressPath(o *schema.Object, p *networkingv1.HTTPIngressPath, services map[string]*corev1.Service, domain string, rule, path int) (*networking.HTTPRoute, diag.List) {
 	at := []any{"spec", "rules", rule, "http", "paths", path}
 	b := p.Backend.Service
 	if b == nil {
@@ -156,31 +178,47 @@ func ingressPath(o *schema.Object, p *networkingv1.HTTPIngressPath, services map
 	if number == 0 {
 		return nil, diag.List{o.Finding(diag.Error, "IST0101", "Service "+o.Namespace+"/"+b.Name+" has no port named "+b.Port.Name, "use a port of the Service", append(at, "backend", "service", "port")...)}
 	}
-	host := b.Name + "." + o.Namespace + ".svc.cluster.local"
+	host := b.Name + "." + o.Namespace + ".svc." + domain
 	return &networking.HTTPRoute{
-		Match: []*networking.HTTPMatchRequest{{Uri: ingressMatch(p)}},
 		Route: []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: host, Port: &networking.PortSelector{Number: number}}}},
 	}, nil
 }
 
-func ingressMatch(p *networkingv1.HTTPIngressPath) *networking.StringMatch {
-	prefix := func(s string) *networking.StringMatch {
-		return &networking.StringMatch{MatchType: &networking.StringMatch_Prefix{Prefix: s}}
-	}
-	exact := &networking.StringMatch{MatchType: &networking.StringMatch_Exact{Exact: p.Path}}
+// pathSegments follows a path in a regex: nothing more, or a slash and anything.
+const pathSegments = `((\/).*)?`
+
+// ingressMatch lowers a path, nil if it stands for every path, and says how long it is. A prefix counts whole path
+// segments, also one that is written as an ImplementationSpecific path with /* or .* at its end. Any other path of that
+// kind, / too, is an exact one.
+func ingressMatch(p *networkingv1.HTTPIngressPath) (*networking.StringMatch, int) {
 	kind := networkingv1.PathTypeImplementationSpecific
 	if p.PathType != nil {
 		kind = *p.PathType
 	}
-	switch {
-	case p.Path == "" || p.Path == "/" && kind != networkingv1.PathTypeExact:
-		return prefix("/")
-	case kind == networkingv1.PathTypeExact:
-		return exact
-	case kind == networkingv1.PathTypePrefix:
-		return &networking.StringMatch{MatchType: &networking.StringMatch_Regex{Regex: regexp.QuoteMeta(strings.TrimSuffix(p.Path, "/")) + pathSegments}}
-	case strings.HasSuffix(p.Path, "*"):
-		return prefix(strings.TrimSuffix(strings.TrimSuffix(p.Path, "*"), "."))
+	path := p.Path
+	switch kind {
+	case networkingv1.PathTypeExact:
+	case networkingv1.PathTypePrefix:
+		return segments(path)
+	default:
+		for _, wildcard := range []string{"", "*", "/*", ".*"} {
+			if path == wildcard {
+				return nil, 0
+			}
+		}
+		for _, wildcard := range []string{".*", "/*"} {
+			if cut, ok := strings.CutSuffix(path, wildcard); ok {
+				return segments(cut)
+			}
+		}
 	}
-	return exact
+	return &networking.StringMatch{MatchType: &networking.StringMatch_Exact{Exact: path}}, len(path)
+}
+
+// segments matches the paths below one.
+func segments(path string) (*networking.StringMatch, int) {
+	if path == "" || path == "/" {
+		return &networking.StringMatch{MatchType: &networking.StringMatch_Prefix{Prefix: "/"}}, len(path)
+	}
+	return &networking.StringMatch{MatchType: &networking.StringMatch_Regex{Regex: regexp.QuoteMeta(strings.TrimSuffix(path, "/")) + pathSegments}}, len(path)
 }

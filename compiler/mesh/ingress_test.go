@@ -1,8 +1,11 @@
 package mesh
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	networking "istio.io/api/networking/v1alpha3"
 )
 
 func ingress(name, meta, spec string) string {
@@ -33,13 +36,15 @@ func TestWhichIngressesAreMeant(t *testing.T) {
 	}
 }
 
-// TestIngressPaths: exact before the rest, longer before shorter; a Prefix ends at a slash.
+// TestIngressPaths: longer before shorter, exact first among equals; a prefix ends at a slash. The VirtualService is
+// bound to the Gateway of the oldest Ingress with the host.
 func TestIngressPaths(t *testing.T) {
 	path := func(kind, p string) string {
 		return "{path: '" + p + "', pathType: " + kind + ", " + backend + "}"
 	}
-	m, findings := link(t, service("shop", "web"), ingress("one", "", "ingressClassName: istio, rules: [{host: X.com, http: {paths: ["+path("Prefix", "/")+", "+path("Prefix", "/a.b/")+", "+path("ImplementationSpecific", "/glob/*")+"]}}]"),
-		ingress("two", "", "ingressClassName: istio, rules: [{host: x.com, http: {paths: ["+path("Exact", "/")+", "+path("ImplementationSpecific", "/plain")+"]}}, {http: {paths: ["+path("Prefix", "/any")+"]}}]"))
+	m, findings := link(t, service("shop", "web"),
+		ingress("two", "", "ingressClassName: istio, rules: [{host: x.com, http: {paths: ["+path("Exact", "/")+", "+path("ImplementationSpecific", "/plain")+", "+path("Prefix", "/plain")+"]}}, {http: {paths: ["+path("Prefix", "/any")+", "+path("ImplementationSpecific", "/")+", "+path("ImplementationSpecific", "/*")+"]}}]"),
+		ingress("one", "", "ingressClassName: istio, rules: [{host: X.com, http: {paths: ["+path("Prefix", "/")+", "+path("Prefix", "/a.b/")+", "+path("ImplementationSpecific", "/glob/*")+", "+path("ImplementationSpecific", "/dot.*")+"]}}]"))
 	if findings.HasErrors() {
 		t.Error(findings)
 	}
@@ -49,8 +54,13 @@ func TestIngressPaths(t *testing.T) {
 	for _, v := range m.VirtualServices {
 		var got []string
 		for _, h := range v.Spec.Http {
-			u := h.Match[0].Uri
+			var u *networking.StringMatch
+			if len(h.Match) > 0 {
+				u = h.Match[0].Uri
+			}
 			switch {
+			case u == nil:
+				got = append(got, "any")
 			case u.GetExact() != "":
 				got = append(got, "="+u.GetExact())
 			case u.GetPrefix() != "":
@@ -59,9 +69,30 @@ func TestIngressPaths(t *testing.T) {
 				got = append(got, "~"+u.GetRegex())
 			}
 		}
-		want := map[string]string{"x.com": `=/plain =/ /glob/ ~/a\.b((\/).*)? /`, "*": `~/any((\/).*)?`}[v.Spec.Hosts[0]]
-		if strings.Join(got, " ") != want || len(v.Spec.Gateways) != 2 {
-			t.Errorf("%s: got %v at %v, want %s", v.Spec.Hosts[0], got, v.Spec.Gateways, want)
+		want := map[string]string{"x.com": `=/plain ~/plain((\/).*)? ~/a\.b((\/).*)? ~/glob((\/).*)? ~/dot((\/).*)? =/ /`, "*": `~/any((\/).*)? =/ any`}[v.Spec.Hosts[0]]
+		gateway := map[string]string{"x.com": "istio-system/one-", "*": "istio-system/two-"}[v.Spec.Hosts[0]]
+		if strings.Join(got, " ") != want || len(v.Spec.Gateways) != 1 || !strings.HasPrefix(v.Spec.Gateways[0], gateway) {
+			t.Errorf("%s: got %v at %v, want %s at %s", v.Spec.Hosts[0], got, v.Spec.Gateways, want, gateway)
+		}
+	}
+}
+
+// TestIngressGateway: which gateways serve Ingresses, and a tls entry without secret is left out.
+func TestIngressGateway(t *testing.T) {
+	for _, c := range []struct{ mesh, want string }{
+		{"{}", "ingressgateway"},
+		{"ingressService: edge", "edge"},
+		{"ingressService: istio-ingressgateway", "ingressgateway"},
+		{"{ingressService: edge, ingressSelector: front}", "front"},
+	} {
+		m, findings := link(t, meshConfig("istio", c.mesh), service("shop", "web"),
+			ingress("in", "", "ingressClassName: istio, tls: [{hosts: [a.com]}, {hosts: [b.com], secretName: b}], rules: [{http: {paths: [{path: /, pathType: Prefix, "+backend+"}]}}]"))
+		if got := codes(findings); !slices.Contains(got, "MESHC1263 Ingress/in spec.tls[0]") {
+			t.Error(got)
+		}
+		g := m.Gateways[0].Spec
+		if g.Selector["istio"] != c.want || len(g.Servers) != 2 || g.Servers[0].Hosts[0] != "b.com" {
+			t.Errorf("%s: %v", c.mesh, g)
 		}
 	}
 }

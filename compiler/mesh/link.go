@@ -41,7 +41,7 @@ func (m *Mesh) read(objects []*schema.Object) ([]*schema.Object, diag.List) {
 	findings.Add(checkVisibility(m.Config, from)...)
 	m.RootNamespace = firstOf(m.Config.RootNamespace, "istio-system")
 	m.TrustDomain = firstOf(m.Config.TrustDomain, "cluster.local")
-	derived, f := ingressObjects(objects, m.Config, m.RootNamespace)
+	derived, f := ingressObjects(objects, m.Config, m.RootNamespace, m.Domain)
 	findings.Add(f...)
 	objects = append(objects, derived...)
 	m.linkNamespaces(objects)
