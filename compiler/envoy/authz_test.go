@@ -370,6 +370,36 @@ func TestAuthorizerFailure(t *testing.T) {
 	}
 }
 
+// All headers at once is more than a list of headers can say.
+func TestAuthorizerHeaders(t *testing.T) {
+	for list, codes := range map[string]string{"[x-a, x-b*, '*-c']": "", "[x-a, '*']": "MESHC1542"} {
+		in := guard(t, "extensionProviders: [{name: x, envoyExtAuthzHttp: {service: authz.test, port: 9000, headersToUpstreamOnAllow: "+list+"}}]",
+			"{action: CUSTOM, provider: {name: x}, rules: [{to: [{operation: {ports: ['8080']}}]}]}")
+		if _, found := HTTPAuthFilters(in); codesOf(found) != codes {
+			t.Errorf("%s: %v", list, found)
+		}
+	}
+}
+
+// TestCiphers: what Envoy does not know would make it refuse every listener of the mesh.
+func TestCiphers(t *testing.T) {
+	in := guard(t, "meshMTLS: {cipherSuites: [RC4, AES128-SHA, AES128-SHA]}\ntlsDefaults: {cipherSuites: [ECDH]}")
+	if got := DownstreamMTLS(in, nil).CommonTlsContext.TlsParams.CipherSuites; !slices.Equal(got, []string{"AES128-SHA"}) {
+		t.Error(got)
+	}
+	var fields []string
+	for _, d := range cipherFindings(in.Mesh) {
+		fields = append(fields, d.Code+" "+d.Field)
+	}
+	if want := "MESHC1502 mesh: meshMTLS.cipherSuites[0], MESHC1502 mesh: tlsDefaults.cipherSuites[0]"; strings.Join(fields, ", ") != want {
+		t.Error(fields)
+	}
+	in.Mesh.Config.MeshMTLS.CipherSuites = []string{"RC4"}
+	if got := DownstreamMTLS(in, nil).CommonTlsContext.TlsParams.CipherSuites; !slices.Equal(got, meshCiphers()) {
+		t.Error("nothing usable is left, so Istio's suites hold:", got)
+	}
+}
+
 func TestTokens(t *testing.T) {
 	const key = `{"keys":[{"kty":"EC","crv":"P-256","x":"a","y":"b"}]}`
 	for rule, c := range map[string]struct{ want, codes string }{

@@ -34,7 +34,7 @@ func DownstreamMTLS(in *mesh.Inbound, alpn []string) *tlsv3.DownstreamTlsContext
 	if cfg.GetMinProtocolVersion() == meshconfig.MeshConfig_TLSConfig_TLSV1_3 {
 		params.TlsMinimumProtocolVersion = tlsv3.TlsParameters_TLSv1_3
 	}
-	params.CipherSuites = slices.Clone(cfg.GetCipherSuites())
+	params.CipherSuites = usableCiphers(cfg.GetCipherSuites())
 	if len(params.CipherSuites) == 0 {
 		params.CipherSuites = meshCiphers()
 	}

@@ -126,6 +126,9 @@ func (l *authz) extAuthz(name string) (*extAuthz, error) {
 		if pre := out.web.GetPathPrefix(); pre != "" && !strings.HasPrefix(pre, "/") {
 			return nil, fmt.Errorf("extension provider %q: pathPrefix %q must start with /", name, pre)
 		}
+		if anyHeader(out.web) {
+			return nil, fmt.Errorf("extension provider %q: * alone names all headers; a list takes names, prefix* and *suffix", name)
+		}
 	case out.grpc != nil:
 		service, port, status = out.grpc.GetService(), out.grpc.GetPort(), out.grpc.GetStatusOnError()
 	default:
@@ -143,6 +146,13 @@ func (l *authz) extAuthz(name string) (*extAuthz, error) {
 		out.onError = &typev3.HttpStatus{Code: typev3.StatusCode(code)}
 	}
 	return out, nil
+}
+
+// anyHeader tells whether a list of headers has a star alone: all headers of a caller, or of the answer.
+func anyHeader(w *meshconfig.MeshConfig_ExtensionProvider_EnvoyExternalAuthorizationHttpProvider) bool {
+	return slices.ContainsFunc([][]string{w.GetIncludeRequestHeadersInCheck(), w.GetIncludeHeadersInCheck(), //nolint:staticcheck // deprecated, but still in use
+		w.GetHeadersToUpstreamOnAllow(), w.GetHeadersToDownstreamOnDeny(), w.GetHeadersToDownstreamOnAllow()},
+		func(list []string) bool { return slices.Contains(list, "*") })
 }
 
 // extensionProvider returns a provider of the mesh by name; of several with the same name the last one counts.
@@ -257,7 +267,7 @@ func headerPatterns(names []string) *matcherv3.ListStringMatcher {
 	out := &matcherv3.ListStringMatcher{}
 	for _, n := range names {
 		m := rbacString(n)
-		m.IgnoreCase = m.GetSafeRegex() == nil // Envoy refuses ignore_case beside a regex
+		m.IgnoreCase = true
 		out.Patterns = append(out.Patterns, m)
 	}
 	return out

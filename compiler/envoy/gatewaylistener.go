@@ -14,9 +14,6 @@ import (
 	"github.com/meshc/meshc/internal/diag"
 )
 
-// CodeUnknownCipher is reported for a cipher suite that Envoy does not know.
-const CodeUnknownCipher = "MESHC1502"
-
 // gateway lowers one class of gateway proxies.
 type gateway struct {
 	class    *mesh.Class

@@ -1,7 +1,6 @@
 package envoy
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -149,7 +148,7 @@ func serverTLSParams(m *mesh.Mesh, s *networking.ServerTLSSettings) *tlsv3.TlsPa
 	p := &tlsv3.TlsParameters{
 		TlsMinimumProtocolVersion: tlsVersion(s.MinProtocolVersion),
 		TlsMaximumProtocolVersion: tlsVersion(s.MaxProtocolVersion),
-		CipherSuites:              dedupe(s.CipherSuites),
+		CipherSuites:              usableCiphers(s.CipherSuites),
 		EcdhCurves:                dedupe(def.GetEcdhCurves()),
 	}
 	if p.TlsMinimumProtocolVersion == tlsv3.TlsParameters_TLS_AUTO {
@@ -161,7 +160,7 @@ func serverTLSParams(m *mesh.Mesh, s *networking.ServerTLSSettings) *tlsv3.TlsPa
 		}
 	}
 	if len(p.CipherSuites) == 0 {
-		p.CipherSuites = dedupe(def.GetCipherSuites())
+		p.CipherSuites = usableCiphers(def.GetCipherSuites())
 	}
 	if p.TlsMinimumProtocolVersion == 0 && p.TlsMaximumProtocolVersion == 0 && len(p.CipherSuites) == 0 && len(p.EcdhCurves) == 0 {
 		return nil
@@ -197,21 +196,9 @@ func dedupe(list []string) []string {
 // checkServerTLS reports settings that Envoy would refuse the listener for.
 func (g *gateway) checkServerTLS(s *mesh.GatewayServer) {
 	t := s.Spec.Tls
-	known := envoyCiphers()
 	for i, c := range t.CipherSuites {
-		if !slices.Contains(known, c) {
-			g.diags.Add(s.Gateway.Object.Finding(diag.Error, CodeUnknownCipher,
-				fmt.Sprintf("%s is not a cipher suite that Envoy knows", c), "use one of "+strings.Join(known, ", "),
-				"spec", "servers", s.Index, "tls", "cipherSuites", i))
+		if !knownCipher(c) {
+			g.diags.Add(s.Gateway.Object.Finding(diag.Error, CodeUnknownCipher, unknownCipher(c), useCipher(), "spec", "servers", s.Index, "tls", "cipherSuites", i))
 		}
-	}
-}
-
-// envoyCiphers are the TLS 1.2 cipher suites of Envoy.
-func envoyCiphers() []string {
-	return []string{
-		"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
-		"ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305", "ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA",
-		"ECDHE-ECDSA-AES256-SHA", "ECDHE-RSA-AES256-SHA", "AES128-GCM-SHA256", "AES256-GCM-SHA384", "AES128-SHA", "AES256-SHA", "DES-CBC3-SHA",
 	}
 }

@@ -40,6 +40,7 @@ func NewLowering(m *mesh.Mesh) (*Lowering, diag.List) {
 	env, findings := NewClusterEnv(m)
 	findings.Add(serverFindings(m)...)
 	findings.Add(metadataFindings(m)...)
+	findings.Add(cipherFindings(m)...)
 	patches, f := readPatches(m.EnvoyFilters)
 	findings.Add(f...)
 	l := &Lowering{env: env, routes: new(Memo), patches: patches, patched: map[patchKey]*patchedGroup{}, clusters: map[ClusterInputs]*clusterEntry{}, reaches: map[*mesh.View]*reach{},

@@ -131,7 +131,7 @@ func (b *clusterBuild) originateTLS(t *networking.ClientTLSSettings) *tlsv3.Upst
 	b.http.upstream = autoNames(t)
 	common := &tlsv3.CommonTlsContext{TlsParams: upstreamTLSParams()}
 	if d := b.in.Env.Mesh.Config.GetTlsDefaults(); d != nil {
-		common.TlsParams.CipherSuites = d.CipherSuites
+		common.TlsParams.CipherSuites = usableCiphers(d.CipherSuites)
 		common.TlsParams.EcdhCurves = d.EcdhCurves
 	}
 	if b.http.kind == upstreamHTTP2 {

@@ -40,9 +40,14 @@ func TestMeshConfig(t *testing.T) {
 }
 
 func TestSecondMeshConfig(t *testing.T) {
-	m, findings := link(t, object("v1", "ConfigMap", "a", "istio", "data: {mesh: 'rootNamespace: one'}"), object("v1", "ConfigMap", "b", "istio", "data: {mesh: 'rootNamespace: two'}"))
+	m, findings := link(t, object("v1", "ConfigMap", "a", "istio", "data: {mesh: 'rootNamespace: a'}"), meshConfig("istio", "rootNamespace: one"))
 	wantCodes(t, findings, "MESHC1201 ConfigMap/istio metadata.name")
-	if m.RootNamespace != "one" || len(findings[0].Related) != 1 {
+	if m.RootNamespace != "one" {
+		t.Error("whoever is first in the alphabet decides:", m.RootNamespace)
+	}
+	m, findings = link(t, object("v1", "ConfigMap", "a", "istio", "data: {mesh: 'rootNamespace: a'}"), object("v1", "ConfigMap", "b", "istio", "data: {mesh: 'rootNamespace: two'}"))
+	wantCodes(t, findings, "MESHC1201 ConfigMap/istio metadata.name", "MESHC1205 ConfigMap/istio metadata.namespace")
+	if m.RootNamespace != "a" || len(findings[0].Related) != 1 {
 		t.Error(m.RootNamespace, findings)
 	}
 }

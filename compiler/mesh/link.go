@@ -39,7 +39,7 @@ func (m *Mesh) read(objects []*schema.Object) ([]*schema.Object, diag.List) {
 	objects, f = discovered(objects, m.Config, from)
 	findings.Add(f...)
 	findings.Add(checkVisibility(m.Config, from)...)
-	m.RootNamespace = firstOf(m.Config.RootNamespace, "istio-system")
+	m.RootNamespace = firstOf(m.Config.RootNamespace, systemNamespace)
 	m.TrustDomain = firstOf(m.Config.TrustDomain, "cluster.local")
 	derived, f := ingressObjects(objects, m.Config, m.RootNamespace, m.Domain)
 	findings.Add(f...)
