@@ -14,6 +14,15 @@ const (
 	maxError   = 2000
 )
 
+// nackStatus is a refusal by a proxy, for /status.
+type nackStatus struct {
+	Type      string    `json:"type"`
+	Error     string    `json:"error"`
+	Time      time.Time `json:"time"`
+	Resources []string  `json:"resources"`
+	Origins   []string  `json:"origins"`
+}
+
 // acknowledge takes an ACK or NACK in. A version that was refused counts as held, so that it is not sent again before
 // it changes. Call with mu held.
 func (s *stream) acknowledge(k kind, nonce string, refusal *rpcstatus.Status) {

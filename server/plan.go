@@ -1,0 +1,231 @@
+package server
+
+import (
+	"slices"
+	"strconv"
+	"time"
+)
+
+// plan is one response to be.
+type plan struct {
+	kind    kind
+	adds    []int32
+	removes []int32  // held, gone
+	names   []string // removed by name only
+	replace []int32  // held in an older version
+	full    bool     // state of the world: all that is held goes along
+}
+
+// order is the order in which kinds are looked at.
+func (s *stream) order() []kind {
+	if s.delta {
+		return []kind{clusters, endpoints, secrets, listeners, routes, virtualHosts}
+	}
+	return []kind{clusters, endpoints, secrets, listeners, inlinedRoutes}
+}
+
+// next decides what to send now, or sets a timer. Call with mu held.
+func (s *stream) next(now time.Time) *plan {
+	var clusterRemovals *plan
+	for _, k := range s.order() {
+		sub := &s.subs[k]
+		if !sub.asked {
+			continue
+		}
+		if k >= listeners && s.settled && !sub.answer && s.waits(now) {
+			return nil
+		}
+		p := s.diff(k)
+		if p == nil {
+			continue
+		}
+		if k == clusters && len(p.removes)+len(p.names) > 0 {
+			clusterRemovals = &plan{kind: k, removes: p.removes, names: p.names, full: p.full}
+			p.removes, p.names = nil, nil
+			if len(p.adds) == 0 && !sub.answer {
+				continue
+			}
+		}
+		if s.settled {
+			s.deadline = now.Add(s.srv.opts.AckTimeout)
+		}
+		return p
+	}
+	if !s.settled && s.subs[listeners].asked && s.quiet() {
+		s.settled = true
+	}
+	if clusterRemovals == nil {
+		s.removeAt = time.Time{}
+		return nil
+	}
+	if s.blocked || !s.quiet() && now.Before(s.deadline) {
+		s.wake(now, s.deadline)
+		return nil
+	}
+	if s.removeAt.IsZero() {
+		s.removeAt = now.Add(s.srv.opts.Grace)
+	}
+	if now.Before(s.removeAt) {
+		s.wake(now, s.removeAt)
+		return nil
+	}
+	s.removeAt = time.Time{}
+	return clusterRemovals
+}
+
+// waits tells whether what depends on clusters has to wait for acknowledgements.
+func (s *stream) waits(now time.Time) bool {
+	if s.blocked {
+		return true
+	}
+	if len(s.subs[clusters].sent)+len(s.subs[endpoints].sent) == 0 || !now.Before(s.deadline) {
+		return false
+	}
+	s.wake(now, s.deadline)
+	return true
+}
+
+// quiet tells whether all that was sent is acknowledged.
+func (s *stream) quiet() bool {
+	for k := range s.subs {
+		if len(s.subs[k].sent) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// target is what the proxy should have.
+func (s *stream) target(k kind) bitset {
+	if k == secrets {
+		return s.secretTarget
+	}
+	return s.view.target[k]
+}
+
+// diff compares what the proxy should have with what it holds.
+func (s *stream) diff(k kind) *plan {
+	sub, target := &s.subs[k], s.target(k)
+	p := &plan{kind: k}
+	var list []*entry
+	entryOf := func(id int32) *entry {
+		if list == nil {
+			list = s.reg.list(k)
+		}
+		return list[id]
+	}
+	var adding map[int32]bool
+	var groups map[string]bool
+	if k == virtualHosts {
+		groups = s.heldNames(routes)
+	}
+	target.without(sub.held, func(id int32) {
+		e := entryOf(id)
+		if !s.wants(k, e, groups) {
+			return
+		}
+		p.adds = append(p.adds, id)
+		if adding == nil {
+			adding = map[int32]bool{}
+		}
+		adding[e.nameID] = true
+		delete(sub.stale, e.name)
+	})
+	sub.held.without(target, func(id int32) {
+		e := entryOf(id)
+		switch {
+		case adding[e.nameID]:
+			p.replace = append(p.replace, id)
+		case sub.wildcard || k == virtualHosts:
+			p.removes = append(p.removes, id)
+		}
+	})
+	if len(sub.stale) > 0 && (sub.wildcard || k == virtualHosts) {
+		held := s.heldNames(k)
+		for name := range sub.stale {
+			if !held[name] {
+				p.names = append(p.names, name)
+			}
+		}
+	}
+	p.names = append(p.names, sub.missing...)
+	if k == virtualHosts && len(s.fresh) > 0 {
+		p.names = append(p.names, s.withoutHosts(p)...)
+	}
+	if len(p.adds)+len(p.removes)+len(p.names) == 0 && !sub.answer {
+		return nil
+	}
+	p.full = !s.delta && (k == clusters || k == listeners)
+	return p
+}
+
+// wants tells whether the proxy subscribed to the resource, and can use it: a virtual host that comes before its route
+// configuration is dropped.
+func (s *stream) wants(k kind, e *entry, groups map[string]bool) bool {
+	return (k != virtualHosts || groups[e.group]) && s.subs[k].wants(e)
+}
+
+// withoutHosts names what stands for "no virtual hosts" of the route configurations just sent that have none: Envoy
+// keeps a listener closed until it has heard of its virtual hosts, and takes the removal of any for an answer.
+func (s *stream) withoutHosts(p *plan) (names []string) {
+	have, list := map[string]bool{}, s.reg.list(virtualHosts)
+	for _, id := range p.adds {
+		have[list[id].group] = true
+	}
+	s.subs[virtualHosts].held.each(func(id int32) { have[list[id].group] = true })
+	for rc := range s.fresh {
+		if !have[rc] {
+			names = append(names, rc+"/")
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// heldNames are the names that the proxy holds in a version of the target.
+func (s *stream) heldNames(k kind) map[string]bool {
+	names, list := map[string]bool{}, s.reg.list(k)
+	s.subs[k].held.each(func(id int32) { names[list[id].name] = true })
+	return names
+}
+
+// commit takes the plan for sent and renders the response. Call with mu held.
+func (s *stream) commit(p *plan) (*raw, int) {
+	sub := &s.subs[p.kind]
+	s.nonce++
+	nonce := strconv.FormatUint(s.nonce, 10)
+	list := s.reg.list(p.kind)
+	for _, id := range p.adds {
+		sub.held.set(id)
+	}
+	for _, id := range p.replace {
+		sub.held.clear(id)
+	}
+	for _, id := range p.removes {
+		sub.held.clear(id)
+	}
+	for _, n := range p.names {
+		delete(sub.stale, n)
+	}
+	switch p.kind {
+	case routes:
+		if s.fresh == nil {
+			s.fresh = map[string]struct{}{}
+		}
+		for _, id := range p.adds {
+			s.fresh[list[id].name] = struct{}{}
+		}
+	case virtualHosts:
+		s.fresh = nil
+	}
+	sub.answer, sub.missing, sub.last = false, nil, nonce
+	out := sent{nonce: nonce, ids: p.adds, removed: p.names}
+	for _, id := range p.removes {
+		out.removed = append(out.removed, list[id].name)
+	}
+	sub.sent = append(sub.sent, out)
+	if s.delta {
+		return s.renderDelta(p, list, nonce), len(p.adds)
+	}
+	return s.renderSotW(p, list, nonce)
+}

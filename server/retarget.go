@@ -1,0 +1,120 @@
+package server
+
+import (
+	"time"
+)
+
+// retarget moves the stream to another bundle.
+func (s *stream) retarget(v *view) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.aim(v); err != nil {
+		return err
+	}
+	s.lost = ""
+	s.kick()
+	return nil
+}
+
+func (s *stream) aim(v *view) error {
+	if !s.delta {
+		inl, err := v.gen.inline(v)
+		if err != nil {
+			return err
+		}
+		c := *v
+		c.target[inlinedRoutes] = inl
+		v = &c
+	}
+	if v.gen.reg != s.reg {
+		s.translate(v.gen.reg)
+	}
+	s.view, s.blocked, s.removeAt = v, false, time.Time{}
+	if len(s.secretNames) > 0 {
+		s.targetSecrets(nil) // numbers may be new
+	}
+	s.adopt()
+	s.retry()
+	return nil
+}
+
+// retry sends what was refused again, when the new bundle has changed some of it: a proxy refuses a response as a whole,
+// so what was good in it is missing, too.
+func (s *stream) retry() {
+	for k := range s.subs {
+		sub := &s.subs[k]
+		var kept []sent
+		for _, r := range sub.refused {
+			changed := len(r.ids) == 0
+			for _, id := range r.ids {
+				changed = changed || !s.target(kind(k)).has(id)
+			}
+			if !changed {
+				kept = append(kept, r)
+				continue
+			}
+			list := s.reg.list(kind(k))
+			for _, id := range r.ids {
+				sub.held.clear(id)
+				sub.outdate(list[id].name) // some of it may have been taken
+			}
+			for _, n := range r.removed {
+				sub.outdate(n)
+			}
+		}
+		sub.refused = kept
+	}
+}
+
+// translate renumbers what the proxy holds and wants.
+func (s *stream) translate(reg *registry) {
+	old := s.reg
+	s.reg = reg
+	if old == nil {
+		return
+	}
+	for k := range s.subs {
+		sub, list := &s.subs[k], old.list(kind(k))
+		var held, names bitset
+		sub.held.each(func(id int32) {
+			e := list[id]
+			held.set(reg.add(kind(k), e.name, e.version, e.value, e.from))
+		})
+		old.mu.RLock()
+		for name, id := range old.spaces[k].names {
+			if !sub.names.has(id) {
+				continue
+			}
+			if now, ok := reg.nameID(kind(k), name); ok {
+				names.set(now)
+			} else {
+				sub.other(name)
+			}
+		}
+		old.mu.RUnlock()
+		sub.held, sub.names = held, names
+		for _, of := range [][]sent{sub.sent, sub.refused} {
+			for i := range of {
+				ids := make([]int32, len(of[i].ids))
+				for j, id := range of[i].ids {
+					e := list[id]
+					ids[j] = reg.add(kind(k), e.name, e.version, e.value, e.from)
+				}
+				of[i].ids = ids
+			}
+		}
+	}
+}
+
+// adopt moves names that were unknown and that the bundle now has to their numbers.
+func (s *stream) adopt() {
+	for k := range s.subs {
+		sub := &s.subs[k]
+		for name := range sub.others {
+			if id, ok := s.reg.nameID(kind(k), name); ok {
+				sub.names.set(id)
+				delete(sub.others, name)
+			}
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package server
+
+import (
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// subscription is what a proxy wants and has of one kind.
+type subscription struct {
+	asked    bool
+	wildcard bool
+	names    bitset              // name numbers
+	others   map[string]struct{} // names no bundle has had; virtual hosts: route configurations
+	held     bitset              // what was sent and not taken back
+	stale    map[string]struct{} // held in a version that no bundle here has
+	answer   bool                // the proxy waits for a response, be it empty
+	missing  []string            // asked for, and there is none
+	sent     []sent              // not yet acknowledged
+	refused  []sent              // by the proxy, and not sent again before the bundle changes what is in it
+	last     string              // newest nonce
+}
+
+// sent is a response that the proxy has not answered yet, or has refused.
+type sent struct {
+	nonce   string
+	ids     []int32
+	removed []string
+}
+
+func (s *subscription) wants(e *entry) bool {
+	if s.wildcard || s.names.has(e.nameID) {
+		return true
+	}
+	if e.group != "" && s.others != nil {
+		_, ok := s.others[e.group]
+		return ok
+	}
+	return false
+}
+
+func (s *subscription) other(name string) {
+	if s.others == nil {
+		s.others = map[string]struct{}{}
+	}
+	s.others[name] = struct{}{}
+}
+
+// bounded refuses to remember more names.
+func (s *subscription) bounded() error {
+	if len(s.others)+len(s.stale)+len(s.missing) > maxNamesKept {
+		return status.Errorf(codes.ResourceExhausted, "more than %d names that the bundle has not", maxNamesKept)
+	}
+	return nil
+}
+
+// outdate notes that the proxy may hold some version of the resource.
+func (s *subscription) outdate(name string) {
+	if s.stale == nil {
+		s.stale = map[string]struct{}{}
+	}
+	s.stale[name] = struct{}{}
+}
