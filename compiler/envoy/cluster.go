@@ -6,11 +6,10 @@ import (
 	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
@@ -58,7 +57,7 @@ func (env *ClusterEnv) client(s *mesh.Scope, f clientFacts) ClusterInputs {
 		in.Locality = s.Locality
 	}
 	if f.labels {
-		in.Labels = packLabels(topologyLabels(s.Labels, s.Locality, env.networkOfClient(s), s.Cluster, ""))
+		in.Labels = packLabels(endpoint.Topology(s.Labels, s.Locality, env.networkOfClient(s), s.Cluster, ""))
 	}
 	return in
 }
@@ -160,7 +159,7 @@ func (b *clusterBuild) resources() []*Resource {
 	out := []*Resource{r}
 	if b.c.GetType() == clusterv3.Cluster_EDS && b.c.GetClusterType() == nil {
 		r.Selector = b.selector()
-		cla := &endpointv3.ClusterLoadAssignment{ClusterName: name, Endpoints: b.loadAssignment()}
+		cla := b.members().LoadAssignment(name)
 		out = append(out, &Resource{Type: Endpoints, Name: name, Message: cla, Origins: b.origins()})
 	}
 	return out
@@ -253,14 +252,4 @@ func unpackLabels(s string) map[string]string {
 		}
 	}
 	return out
-}
-
-// splitLocality reads region/zone/subzone; nil for "".
-func splitLocality(s string) *corev3.Locality {
-	if s == "" {
-		return nil
-	}
-	region, rest, _ := strings.Cut(s, "/")
-	zone, sub, _ := strings.Cut(rest, "/")
-	return &corev3.Locality{Region: region, Zone: zone, SubZone: sub}
 }

@@ -13,6 +13,7 @@ import (
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/source"
@@ -226,7 +227,7 @@ func TestLocalityOfClient(t *testing.T) {
 func TestSplitHorizon(t *testing.T) {
 	svc := testService()
 	in := testInputs(svc, nil, nil)
-	in.Env.gateways = map[string][]networkGateway{"net-2": {{"2.2.2.2", 15443}}}
+	in.Env.gateways = map[string][]endpoint.Gateway{"net-2": {{Address: "2.2.2.2", Port: 15443}}}
 	in.Network = "net-1"
 	for i, e := range svc.Ports[0].Endpoints {
 		e.Network, e.Locality = "net-1", ""

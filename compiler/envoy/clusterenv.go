@@ -3,7 +3,6 @@ package envoy
 import (
 	"cmp"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 	security "istio.io/api/security/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 )
@@ -20,9 +20,8 @@ import (
 type ClusterEnv struct {
 	Mesh      *mesh.Mesh
 	autoMTLS  bool
-	plaintext map[string]bool // namespaces whose PeerAuthentication, or the mesh's, is DISABLE
-	gateways  map[string][]networkGateway
-	cidrs     []networkPrefix
+	plaintext map[string]bool               // namespaces whose PeerAuthentication, or the mesh's, is DISABLE
+	gateways  map[string][]endpoint.Gateway // by network
 	family    clusterv3.Cluster_DnsLookupFamily
 	hosts     map[string]bool
 	twins     map[declaredHost][]*mesh.Service // services that share host and namespace, where there are several
@@ -30,16 +29,6 @@ type ClusterEnv struct {
 }
 
 type declaredHost struct{ host, namespace string }
-
-type networkGateway struct {
-	address string
-	port    uint32
-}
-
-type networkPrefix struct {
-	prefix  netip.Prefix
-	network string
-}
 
 // defaultGatewayPort is where a network gateway takes mutual TLS by SNI unless it says otherwise.
 const defaultGatewayPort = 15443
@@ -50,7 +39,7 @@ func NewClusterEnv(m *mesh.Mesh) (*ClusterEnv, diag.List) {
 		Mesh:      m,
 		autoMTLS:  m.Config.GetEnableAutoMtls() == nil || m.Config.GetEnableAutoMtls().Value,
 		plaintext: plaintextNamespaces(m),
-		gateways:  map[string][]networkGateway{},
+		gateways:  map[string][]endpoint.Gateway{},
 		twins:     map[declaredHost][]*mesh.Service{},
 		registry:  map[string]string{},
 		hosts:     make(map[string]bool, len(m.Services)),
@@ -115,9 +104,6 @@ func (e *ClusterEnv) readNetworks() diag.List {
 	networks := e.Mesh.Networks.GetNetworks()
 	for _, name := range slices.Sorted(maps.Keys(networks)) {
 		for _, ep := range networks[name].GetEndpoints() {
-			if p, err := netip.ParsePrefix(ep.GetFromCidr()); err == nil {
-				e.cidrs = append(e.cidrs, networkPrefix{p.Masked(), name})
-			}
 			if r := ep.GetFromRegistry(); r != "" && e.registry[r] == "" {
 				e.registry[r] = name
 			}
@@ -125,7 +111,7 @@ func (e *ClusterEnv) readNetworks() diag.List {
 		for _, gw := range networks[name].GetGateways() {
 			switch a := gw.GetAddress(); {
 			case isIP(a):
-				e.addGateway(name, networkGateway{a, gw.GetPort()})
+				e.addGateway(name, endpoint.Gateway{Address: a, Port: gw.GetPort()})
 			case a != "":
 				ds.Add(diag.Diagnostic{Code: codeGatewayAddress, Severity: diag.Warning,
 					Message: "gateway " + a + " of network " + name + " is a host name, which cannot be resolved when compiling; endpoints of that network stay unreachable through it",
@@ -136,19 +122,17 @@ func (e *ClusterEnv) readNetworks() diag.List {
 		}
 	}
 	for _, svc := range slices.Concat(e.Mesh.Services, e.Mesh.Remote) {
-		if n := svc.Labels[labelNetwork]; n != "" {
+		if n := svc.Labels[endpoint.LabelNetwork]; n != "" {
 			e.addLabelledGateway(n, svc)
 		}
 	}
 	for _, gws := range e.gateways {
-		slices.SortFunc(gws, func(a, b networkGateway) int {
-			return cmp.Or(cmp.Compare(a.address, b.address), cmp.Compare(a.port, b.port))
-		})
+		slices.SortFunc(gws, endpoint.Gateway.Compare)
 	}
 	return ds
 }
 
-func (e *ClusterEnv) addGateway(network string, g networkGateway) {
+func (e *ClusterEnv) addGateway(network string, g endpoint.Gateway) {
 	if !slices.Contains(e.gateways[network], g) {
 		e.gateways[network] = append(e.gateways[network], g)
 	}
@@ -158,7 +142,7 @@ func (e *ClusterEnv) addServiceGateway(network string, gw *meshconfig.Network_Is
 	for _, svc := range slices.Concat(e.Mesh.Services, e.Mesh.Remote) {
 		if svc.Hostname == gw.GetRegistryServiceName() {
 			for _, a := range externalAddresses(svc) {
-				e.addGateway(network, networkGateway{a, gw.GetPort()})
+				e.addGateway(network, endpoint.Gateway{Address: a, Port: gw.GetPort()})
 			}
 		}
 	}
@@ -172,7 +156,7 @@ func (e *ClusterEnv) addLabelledGateway(network string, svc *mesh.Service) {
 		}
 	}
 	for _, a := range externalAddresses(svc) {
-		e.addGateway(network, networkGateway{a, port})
+		e.addGateway(network, endpoint.Gateway{Address: a, Port: port})
 	}
 }
 
@@ -211,69 +195,6 @@ const defaultCluster = "Kubernetes"
 // networkOfClient is the network of the proxies of a scope: their own word, else that of the cluster they run in.
 func (e *ClusterEnv) networkOfClient(s *mesh.Scope) string {
 	return cmp.Or(s.Network, e.registry[cmp.Or(s.Cluster, defaultCluster)])
-}
-
-// networkOf is the network an endpoint is in: its own word, else the MeshNetworks CIDR it falls into.
-func (e *ClusterEnv) networkOf(ep *mesh.Endpoint) string {
-	if ep.Network != "" {
-		return ep.Network
-	}
-	a, err := netip.ParseAddr(ep.Address)
-	if err != nil {
-		return ""
-	}
-	for _, c := range e.cidrs {
-		if c.prefix.Contains(a) {
-			return c.network
-		}
-	}
-	return ""
-}
-
-// splitHorizon replaces the members of other networks by the gateways of those networks, which carry their weight and
-// forward by SNI, so only members that accept mutual TLS can be reached there. A network without gateways is reached
-// directly.
-func (e *ClusterEnv) splitHorizon(ms []member, client string) []member {
-	if len(e.gateways) == 0 || client == "" {
-		return ms
-	}
-	scale := uint32(1)
-	for _, gws := range e.gateways {
-		scale = lcm(scale, uint32(len(gws)))
-	}
-	var out []member
-	weights := map[networkGateway]uint32{}
-	for _, m := range ms {
-		n := m.labels[labelNetwork]
-		gws := e.gateways[n]
-		if n == "" || n == client || len(gws) == 0 {
-			m.weight *= scale
-			m.explicit = m.explicit || scale > 1
-			out = append(out, m)
-			continue
-		}
-		if !m.mtls || m.health != 0 {
-			continue
-		}
-		for _, g := range gws {
-			weights[g] += m.weight * scale / uint32(len(gws))
-		}
-	}
-	keys := slices.SortedFunc(maps.Keys(weights), func(a, b networkGateway) int {
-		return cmp.Or(cmp.Compare(a.address, b.address), cmp.Compare(a.port, b.port))
-	})
-	for _, g := range keys {
-		out = append(out, member{address: g.address, port: g.port, weight: weights[g], explicit: true, mtls: true})
-	}
-	return out
-}
-
-func lcm(a, b uint32) uint32 {
-	x, y := a, b
-	for y != 0 {
-		x, y = y, x%y
-	}
-	return a / max(1, x) * b
 }
 
 // clusterLocal tells whether MeshConfig.serviceSettings, or Istio's defaults, keep calls to a host inside the caller's

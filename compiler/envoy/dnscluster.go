@@ -18,7 +18,7 @@ func (b *clusterBuild) dns(logical bool) bool {
 		kind = clusterv3.Cluster_LOGICAL_DNS
 	}
 	b.c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: kind}
-	groups := b.loadAssignment()
+	groups := b.members().Localities()
 	if logical && len(groups) > 0 {
 		first := groups[0]
 		first.LbEndpoints, first.Priority = first.LbEndpoints[:1], 0

@@ -11,6 +11,7 @@ import (
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 )
@@ -150,19 +151,19 @@ func ingressService(in *mesh.Inbound, port uint32) (*mesh.Service, *mesh.Port) {
 }
 
 // ingressEndpoint points the cluster at a defaultEndpoint. The result says what is wrong with it.
-func ingressEndpoint(in *mesh.Inbound, c *clusterv3.Cluster, port uint32, endpoint string) string {
-	if endpoint == "" {
+func ingressEndpoint(in *mesh.Inbound, c *clusterv3.Cluster, port uint32, target string) string {
+	if target == "" {
 		return ""
 	}
-	if _, ok := pipePath(endpoint); ok {
-		staticEndpoint(c, endpoint, 0)
+	if _, ok := endpoint.PipePath(target); ok {
+		staticEndpoint(c, target, 0)
 		return ""
 	}
-	host, p, err := net.SplitHostPort(endpoint)
+	host, p, err := net.SplitHostPort(target)
 	n, perr := strconv.ParseUint(p, 10, 16)
 	addr, aerr := netip.ParseAddr(host)
 	if err != nil || perr != nil || n == 0 || aerr != nil {
-		return "defaultEndpoint " + strconv.Quote(endpoint) + " of the ingress listener on port " + strconv.Itoa(int(port)) + " is neither IP:PORT nor a unix domain socket"
+		return "defaultEndpoint " + strconv.Quote(target) + " of the ingress listener on port " + strconv.Itoa(int(port)) + " is neither IP:PORT nor a unix domain socket"
 	}
 	switch {
 	case addr.IsLoopback():
@@ -170,7 +171,7 @@ func ingressEndpoint(in *mesh.Inbound, c *clusterv3.Cluster, port uint32, endpoi
 	case addr.IsUnspecified():
 		instanceEndpoint(in, c, port, uint32(n))
 	default:
-		return "defaultEndpoint " + strconv.Quote(endpoint) + " leads away from the workload; only its own addresses are allowed"
+		return "defaultEndpoint " + strconv.Quote(target) + " leads away from the workload; only its own addresses are allowed"
 	}
 	return ""
 }
@@ -192,7 +193,7 @@ func staticEndpoint(c *clusterv3.Cluster, address string, port uint32) {
 	c.LbPolicy = clusterv3.Cluster_ROUND_ROBIN
 	c.UpstreamBindConfig = nil
 	c.LoadAssignment = &endpointv3.ClusterLoadAssignment{ClusterName: c.Name, Endpoints: []*endpointv3.LocalityLbEndpoints{{
-		LbEndpoints: []*endpointv3.LbEndpoint{{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: socketAddress(address, port)}}}},
+		LbEndpoints: []*endpointv3.LbEndpoint{{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: endpoint.Address(address, port)}}}},
 	}}}
 }
 

@@ -12,15 +12,8 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
-)
-
-// tlsModeKey and tlsModeIstio are how an endpoint says, in its envoy.transport_socket_match metadata, that it accepts
-// Istio mutual TLS.
-const (
-	tlsModeKey           = "tlsMode"
-	tlsModeIstio         = "istio"
-	transportSocketMatch = "envoy.transport_socket_match"
 )
 
 // tls lowers ClientTLSSettings of the policy; without any, auto mutual TLS: endpoints that accept it get it, the others
@@ -65,7 +58,7 @@ func (b *clusterBuild) autoMTLS() {
 		b.c.TransportSocket = socket
 		return
 	}
-	match := &structpb.Struct{Fields: map[string]*structpb.Value{tlsModeKey: structpb.NewStringValue(tlsModeIstio)}}
+	match := &structpb.Struct{Fields: map[string]*structpb.Value{endpoint.TLSModeKey: structpb.NewStringValue(endpoint.TLSModeIstio)}}
 	b.c.TransportSocketMatches = []*clusterv3.Cluster_TransportSocketMatch{
 		{Name: "tlsMode-istio", Match: match, TransportSocket: socket},
 		{Name: "tlsMode-disabled", Match: &structpb.Struct{}, TransportSocket: rawBuffer()},

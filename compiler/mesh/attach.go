@@ -8,6 +8,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 	security "istio.io/api/security/v1beta1"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
@@ -72,6 +73,10 @@ func (m *Mesh) peerMode(namespace string, labels map[string]string) *peerModes {
 			workload = firstPA(workload, p)
 		}
 	}
+	return settlePeers(mesh, ns, workload)
+}
+
+func settlePeers(mesh, ns, workload *PeerAuthentication) *peerModes {
 	out := &peerModes{mode: Permissive, ports: map[uint32]MTLSMode{}}
 	for _, p := range []*PeerAuthentication{mesh, ns, workload} {
 		if p != nil {
@@ -83,6 +88,66 @@ func (m *Mesh) peerMode(namespace string, labels map[string]string) *peerModes {
 		out.ports[port] = modeOf(t, out.mode)
 	}
 	return out
+}
+
+// plaintext lists the workload ports that peerMode finds DISABLE, for all labels that a workload may have.
+func (m *Mesh) plaintext() endpoint.Plaintext {
+	if !slices.ContainsFunc(m.PeerAuthentications, (*PeerAuthentication).disables) {
+		return nil
+	}
+	var mesh *PeerAuthentication
+	byNamespace := map[string]*PeerAuthentication{}
+	out := endpoint.Plaintext{}
+	for _, p := range m.PeerAuthentications {
+		switch namespace, all := p.Object.Namespace, len(p.Spec.GetSelector().GetMatchLabels()) == 0; {
+		case namespace == m.RootNamespace:
+			if all {
+				mesh = firstPA(mesh, p)
+			}
+		default:
+			out[namespace] = nil
+			if all {
+				byNamespace[namespace] = firstPA(byNamespace[namespace], p)
+			}
+		}
+	}
+	rule := func(ns, workload *PeerAuthentication) endpoint.PlainRule {
+		modes := settlePeers(mesh, ns, workload)
+		r := endpoint.PlainRule{Labels: workload.selector(), All: modes.mode == Disable}
+		for port, mode := range modes.ports {
+			if r.Ports == nil {
+				r.Ports = map[uint32]bool{}
+			}
+			r.Ports[port] = mode == Disable
+		}
+		return r
+	}
+	for _, p := range m.PeerAuthentications {
+		if ns := p.Object.Namespace; ns != m.RootNamespace && len(p.selector()) > 0 {
+			out[ns] = append(out[ns], rule(byNamespace[ns], p))
+		}
+	}
+	for ns := range out {
+		out[ns] = append(out[ns], rule(byNamespace[ns], nil))
+	}
+	out[""] = []endpoint.PlainRule{rule(nil, nil)}
+	return out
+}
+
+// disables tells whether the object takes mutual TLS from any port.
+func (p *PeerAuthentication) disables() bool {
+	off := p.Spec.GetMtls().GetMode() == security.PeerAuthentication_MutualTLS_DISABLE
+	for _, t := range p.ports() {
+		off = off || t.GetMode() == security.PeerAuthentication_MutualTLS_DISABLE
+	}
+	return off
+}
+
+func (p *PeerAuthentication) selector() map[string]string {
+	if p == nil {
+		return nil
+	}
+	return p.Spec.GetSelector().GetMatchLabels()
 }
 
 func (p *PeerAuthentication) ports() map[uint32]*security.PeerAuthentication_MutualTLS {

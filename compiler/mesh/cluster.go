@@ -3,6 +3,7 @@ package mesh
 import (
 	"slices"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
@@ -99,7 +100,7 @@ func (m *Mesh) join(offer []*Service) {
 		for _, p := range s.Ports {
 			if i := slices.IndexFunc(r.Ports, func(x *Port) bool { return x.Name == p.Name }); i >= 0 {
 				p.Endpoints = append(p.Endpoints, r.Ports[i].Endpoints...)
-				sortEndpoints(p.Endpoints)
+				endpoint.Sort(p.Endpoints)
 			}
 		}
 		s.ServiceAccounts = slices.Concat(s.ServiceAccounts, r.ServiceAccounts)

@@ -1,147 +1,83 @@
 package mesh
 
 import (
-	"cmp"
-	"slices"
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/schema"
 )
-
-const labelServiceName = "kubernetes.io/service-name"
-
-type pod struct {
-	object   *schema.Object
-	spec     *corev1.Pod
-	workload *Workload
-}
 
 // linkEndpoints gives every service port its endpoints: from EndpointSlices, else from Pods with an address that the
 // selector matches, and from WorkloadEntries; a ServiceEntry has its own list or selects WorkloadEntries and Pods.
 func (m *Mesh) linkEndpoints(objects []*schema.Object) {
-	slicesOf := map[string][]*schema.Object{}
+	slicesOf := map[string][]*discoveryv1.EndpointSlice{}
 	for _, o := range objects {
-		if _, ok := o.Spec.(*discoveryv1.EndpointSlice); ok {
-			key := o.Namespace + "/" + o.Labels[labelServiceName]
-			slicesOf[key] = append(slicesOf[key], o)
+		if slice, ok := o.Spec.(*discoveryv1.EndpointSlice); ok {
+			key := o.Namespace + "/" + o.Labels[endpoint.LabelService]
+			slicesOf[key] = append(slicesOf[key], slice)
 		}
 	}
 	for _, s := range m.Services {
+		s.Source = s.source()
+		lists := make([][]*Endpoint, len(s.Ports))
 		switch {
 		case s.Kubernetes:
-			m.kubernetesEndpoints(s, slicesOf[s.Namespace+"/"+s.Name])
+			list := slicesOf[s.Namespace+"/"+s.Name]
+			for _, slice := range list {
+				m.Site.FromSlice(s.Source, slice, m.index, lists)
+			}
+			m.selectedEndpoints(s, len(list) == 0, lists)
 		case s.Spec.GetWorkloadSelector() != nil:
-			m.selectedEndpoints(s, true)
+			m.selectedEndpoints(s, true, lists)
 		default:
 			m.inlineEndpoints(s)
 		}
-		m.finishEndpoints(s)
+		m.finishEndpoints(s, lists)
 	}
 }
 
-func (m *Mesh) kubernetesEndpoints(s *Service, list []*schema.Object) {
-	for _, o := range list {
-		m.sliceEndpoints(s, o.Spec.(*discoveryv1.EndpointSlice))
+// source says where the endpoints of a service come from.
+func (s *Service) source() *endpoint.Service {
+	out := &endpoint.Service{Namespace: s.Namespace, Name: s.Name, Hostname: s.Hostname, Kubernetes: s.Kubernetes, Selector: s.Selector, NotReady: s.PublishNotReady,
+		Ports: make([]endpoint.Port, len(s.Ports))}
+	for i, p := range s.Ports {
+		out.Ports[i] = endpoint.Port{Number: p.Number, Name: p.Name, Target: p.TargetPort, TargetName: p.TargetName}
 	}
-	m.selectedEndpoints(s, len(list) == 0)
+	return out
 }
 
-func (m *Mesh) sliceEndpoints(s *Service, slice *discoveryv1.EndpointSlice) {
-	if slice.AddressType == discoveryv1.AddressTypeFQDN {
-		return // reported with its schema: an endpoint needs an IP address
-	}
-	for i := range slice.Endpoints {
-		e := &slice.Endpoints[i]
-		var p *pod
-		if e.TargetRef != nil && e.TargetRef.Kind == "Pod" {
-			p = m.index.pods[s.Namespace+"/"+e.TargetRef.Name]
-		}
-		for _, port := range s.Ports {
-			number, ok := slicePort(slice, port)
-			if !ok {
-				continue
-			}
-			for _, address := range e.Addresses {
-				if p == nil {
-					p = m.podByAddress(s.Namespace, address)
-				}
-				ep := m.podEndpoint(p, address, number)
-				ep.Health = sliceHealth(e, s)
-				ep.Ready = ep.Health == Healthy
-				if e.Hostname != nil {
-					ep.Hostname = *e.Hostname
-				}
-				if e.NodeName != nil && ep.NodeName == "" {
-					ep.NodeName = *e.NodeName
-				}
-				if ep.Locality == "" && e.Zone != nil && p == nil {
-					ep.Locality = "/" + *e.Zone
-				}
-				ep.Namespace = s.Namespace
-				port.Endpoints = append(port.Endpoints, ep)
-			}
-		}
-	}
+// Named implements endpoint.Pods.
+func (x *index) Named(namespace, name string) *endpoint.Pod { return x.pods[namespace+"/"+name] }
+
+// At implements endpoint.Pods.
+func (x *index) At(namespace, address string) *endpoint.Pod {
+	return x.podsByAddress[namespace+"/"+address]
 }
 
-func slicePort(slice *discoveryv1.EndpointSlice, port *Port) (uint32, bool) {
-	for _, sp := range slice.Ports {
-		name := ""
-		if sp.Name != nil {
-			name = *sp.Name
-		}
-		if name == port.Name && sp.Port != nil {
-			return uint32(*sp.Port), true
-		}
+// Complete implements endpoint.Pods: an input may have EndpointSlices and no Pods.
+func (x *index) Complete() bool { return false }
+
+func (m *Mesh) podOf(o *schema.Object, spec *corev1.Pod, w *Workload) *endpoint.Pod {
+	p := &endpoint.Pod{
+		Namespace: w.Namespace, Name: o.Name, Workload: w.Name, Labels: w.Labels, Addresses: w.Addresses, Ports: w.Ports,
+		Locality: w.Locality, Network: w.Network, Cluster: w.Cluster, Identity: m.spiffe(w.Namespace, w.ServiceAccount),
 	}
-	return 0, false
+	p.Status(spec)
+	return p
 }
 
-func sliceHealth(e *discoveryv1.Endpoint, s *Service) Health {
-	c := e.Conditions
-	switch {
-	case c.Ready == nil || *c.Ready || s.PublishNotReady:
-		return Healthy
-	case c.Serving != nil && *c.Serving && c.Terminating != nil && *c.Terminating:
-		return Draining
-	}
-	return Unhealthy
-}
-
-func (x *index) addPod(p *pod) {
-	x.pods[p.object.Namespace+"/"+p.object.Name] = p
-	x.podsByLabel.add(p.object.Namespace, p.workload.Labels, p)
-	for _, a := range p.workload.Addresses {
-		if key := p.object.Namespace + "/" + a; x.podsByAddress[key] == nil {
+func (x *index) addPod(p *endpoint.Pod) {
+	x.pods[p.Namespace+"/"+p.Name] = p
+	x.podsByLabel.add(p.Namespace, p.Labels, p)
+	for _, a := range p.Addresses {
+		if key := p.Namespace + "/" + a; x.podsByAddress[key] == nil {
 			x.podsByAddress[key] = p
 		}
 	}
-}
-
-func (m *Mesh) podByAddress(namespace, address string) *pod {
-	return m.index.podsByAddress[namespace+"/"+address]
-}
-
-func (m *Mesh) podEndpoint(p *pod, address string, port uint32) *Endpoint {
-	e := &Endpoint{Address: address, Port: port, Ready: true, Cluster: m.ClusterName()}
-	if p == nil {
-		e.Network = m.networkOfPod(address)
-		return e
-	}
-	w := p.workload
-	e.Labels, e.Namespace, e.WorkloadName = w.Labels, w.Namespace, w.Name
-	e.Locality, e.Network, e.Cluster, e.NodeName = w.Locality, w.Network, w.Cluster, p.spec.Spec.NodeName
-	if e.Network == "" {
-		e.Network = m.networkOfPod(address)
-	}
-	e.Hostname = p.spec.Spec.Hostname
-	e.ServiceAccount = m.spiffe(w.Namespace, w.ServiceAccount)
-	e.MTLS = w.Labels[LabelTLSMode] == "istio"
-	return e
 }
 
 func (m *Mesh) spiffe(namespace, account string) string {
@@ -152,43 +88,21 @@ func (m *Mesh) spiffe(namespace, account string) string {
 }
 
 // selectedEndpoints adds the WorkloadEntries, and with pods the Pods, that a service's selector matches.
-func (m *Mesh) selectedEndpoints(s *Service, pods bool) {
+func (m *Mesh) selectedEndpoints(s *Service, pods bool, lists [][]*Endpoint) {
 	if len(s.Selector) == 0 {
 		return
 	}
 	if pods {
 		for _, p := range m.index.podsByLabel.matching(s.Namespace, s.Selector) {
-			if len(p.workload.Addresses) == 0 || p.spec.Status.Phase == corev1.PodSucceeded || p.spec.Status.Phase == corev1.PodFailed {
-				continue
-			}
-			for _, port := range s.Ports {
-				if number := targetPort(port, p.workload); number != 0 {
-					for _, a := range p.workload.Addresses[:1] {
-						ep := m.podEndpoint(p, a, number)
-						if !podReady(p.spec) && !s.PublishNotReady {
-							ep.Ready, ep.Health = false, Unhealthy
-						}
-						port.Endpoints = append(port.Endpoints, ep)
-					}
-				}
-			}
+			m.Site.FromPod(s.Source, p, lists)
 		}
 	}
 	for _, w := range m.index.entries.matching(s.Namespace, s.Selector) {
 		e := w.Object.Spec.(*networking.WorkloadEntry)
-		for _, port := range s.Ports {
-			m.addEntryEndpoint(s, port, e, w.Labels, w)
+		for i, port := range s.Ports {
+			m.addEntryEndpoint(s, port, &s.Source.Ports[i], e, w.Labels, w)
 		}
 	}
-}
-
-func podReady(p *corev1.Pod) bool {
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return true
 }
 
 // targetPort resolves the workload port behind a service port; 0 when a named port is not declared.
@@ -203,14 +117,14 @@ func targetPort(p *Port, w *Workload) uint32 {
 }
 
 func (m *Mesh) inlineEndpoints(s *Service) {
-	for _, port := range s.Ports {
+	for i, port := range s.Ports {
 		for _, e := range s.Spec.GetEndpoints() {
-			m.addEntryEndpoint(s, port, e, e.Labels, nil)
+			m.addEntryEndpoint(s, port, &s.Source.Ports[i], e, e.Labels, nil)
 		}
 	}
 }
 
-func (m *Mesh) addEntryEndpoint(s *Service, port *Port, e *networking.WorkloadEntry, labels map[string]string, w *Workload) {
+func (m *Mesh) addEntryEndpoint(s *Service, port *Port, to *endpoint.Port, e *networking.WorkloadEntry, labels map[string]string, w *Workload) {
 	ep := &Endpoint{
 		Address: e.Address, Labels: labels, Namespace: s.Namespace, Locality: e.Locality, Network: e.Network, Weight: e.Weight,
 		ServiceAccount: m.spiffe(s.Namespace, e.ServiceAccount), Ready: true, Cluster: firstOf(labels[labelCluster], m.ClusterName()),
@@ -219,10 +133,10 @@ func (m *Mesh) addEntryEndpoint(s *Service, port *Port, e *networking.WorkloadEn
 		ep.WorkloadName, ep.Locality, ep.Network = w.Name, w.Locality, w.Network
 	}
 	if ep.Locality == "" {
-		ep.Locality = localityLabel(labels)
+		ep.Locality = endpoint.LocalityLabel(labels)
 	}
 	if ep.Network == "" {
-		ep.Network = firstOf(labels[labelNetwork], m.networkOfAddress(e.Address))
+		ep.Network = firstOf(labels[labelNetwork], m.Site.NetworkOf(e.Address))
 	}
 	if !strings.HasPrefix(e.Address, "unix://") {
 		ep.Port = firstPort(e.Ports[port.Name], port.TargetPort, port.Number)
@@ -236,7 +150,7 @@ func (m *Mesh) addEntryEndpoint(s *Service, port *Port, e *networking.WorkloadEn
 	default:
 		ep.MTLS = e.ServiceAccount != ""
 	}
-	port.Endpoints = append(port.Endpoints, ep)
+	to.Declared = append(to.Declared, ep)
 }
 
 // entryHealthy: a WorkloadEntry whose machine is asked for its health is unhealthy until its status says otherwise.
@@ -264,56 +178,33 @@ func firstPort(ports ...uint32) uint32 {
 }
 
 // finishEndpoints orders endpoints, settles whether each takes mutual TLS on its port, and collects the identities.
-func (m *Mesh) finishEndpoints(s *Service) {
+func (m *Mesh) finishEndpoints(s *Service, lists [][]*Endpoint) {
 	accounts := map[string]bool{}
-	for _, p := range s.Ports {
-		sortEndpoints(p.Endpoints)
-		p.Endpoints = slices.CompactFunc(p.Endpoints, func(a, b *Endpoint) bool {
-			return a.Address == b.Address && a.Port == b.Port && (s.Kubernetes || subset(a.Labels, b.Labels) && subset(b.Labels, a.Labels))
-		})
+	for i, p := range s.Ports {
+		p.Endpoints = m.Site.Finish(append(lists[i], s.Source.Ports[i].Declared...), s.Kubernetes)
 		for _, e := range p.Endpoints {
 			if e.ServiceAccount != "" {
 				accounts[e.ServiceAccount] = true
-			}
-			if e.MTLS && m.peerMode(e.Namespace, e.Labels).ModeFor(e.Port) == Disable {
-				e.MTLS = false
 			}
 		}
 	}
 	s.ServiceAccounts = sortedKeys(accounts)
 }
 
-func sortEndpoints(list []*Endpoint) {
-	slices.SortStableFunc(list, func(a, b *Endpoint) int {
-		return cmp.Or(cmp.Compare(a.Address, b.Address), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Cluster, b.Cluster))
-	})
-}
-
-// networkOfPod finds the network of a pod that has none by its labels: that of its cluster by meshNetworks fromRegistry,
-// else by its address.
-func (m *Mesh) networkOfPod(address string) string {
-	for _, name := range sortedKeys(m.Networks.GetNetworks()) {
-		for _, e := range m.Networks.Networks[name].GetEndpoints() {
-			if e.GetFromRegistry() == m.ClusterName() {
-				return name
-			}
-		}
-	}
-	return m.networkOfAddress(address)
-}
-
-// networkOfAddress finds the network of an address by the CIDRs of meshNetworks.
-func (m *Mesh) networkOfAddress(address string) string {
-	p, ok := Prefix(address)
-	if !ok {
-		return ""
+// linkSite settles what holds for all endpoints of the cluster.
+func (m *Mesh) linkSite() {
+	m.Site = &endpoint.Site{Cluster: m.ClusterName(), Plaintext: m.plaintext()}
+	if ns := m.Namespaces[m.RootNamespace]; ns != nil {
+		m.Site.Network = ns.Network
 	}
 	for _, name := range sortedKeys(m.Networks.GetNetworks()) {
 		for _, e := range m.Networks.Networks[name].GetEndpoints() {
-			if cidr, ok := Prefix(e.GetFromCidr()); ok && cidr.Contains(p.Addr()) {
-				return name
+			if p, ok := Prefix(e.GetFromCidr()); ok {
+				m.Site.CIDRs = append(m.Site.CIDRs, endpoint.CIDR{Prefix: p, Network: name})
+			}
+			if e.GetFromRegistry() == m.ClusterName() && m.Site.Registry == "" {
+				m.Site.Registry = name
 			}
 		}
 	}
-	return ""
 }

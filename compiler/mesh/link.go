@@ -49,6 +49,7 @@ func (m *Mesh) read(objects []*schema.Object) ([]*schema.Object, diag.List) {
 	m.linkSidecars(objects)
 	m.linkProxyConfigs(objects)
 	findings.Add(m.linkPolicies(objects)...)
+	m.linkSite()
 	m.linkServices(objects)
 	findings.Add(m.allocate()...)
 	m.linkWorkloads(objects)

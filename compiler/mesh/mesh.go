@@ -8,6 +8,7 @@ import (
 	security "istio.io/api/security/v1beta1"
 	telemetry "istio.io/api/telemetry/v1alpha1"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -37,6 +38,8 @@ type Mesh struct {
 	RequestAuthentications []*RequestAuthentication
 	AuthorizationPolicies  []*AuthorizationPolicy
 	Telemetries            []*Telemetry
+
+	Site *endpoint.Site // what holds for all endpoints of the cluster; without Gateways
 
 	index *index // unexported look-up tables of link and scope
 }
@@ -89,6 +92,7 @@ type Service struct {
 	InternalLocal       bool     // internalTrafficPolicy: Local
 	PublishNotReady     bool
 	Spec                *networking.ServiceEntry // nil for Kubernetes
+	Source              *endpoint.Service        // where the endpoints come from; ports in the order of Ports before a Sidecar cuts them
 }
 
 // Port is one port of a service.
@@ -103,32 +107,13 @@ type Port struct {
 }
 
 // Endpoint is one address behind one port of a service, with all that decides whether and how a client uses it.
-type Endpoint struct {
-	Address        string // IP, DNS name, or "unix:///path"
-	Port           uint32
-	Labels         map[string]string
-	Namespace      string
-	WorkloadName   string
-	Hostname       string // pod hostname of a StatefulSet under a headless service
-	Locality       string // region/zone/subzone
-	Network        string
-	Cluster        string
-	NodeName       string
-	Weight         uint32 // 0: unset
-	ServiceAccount string // SPIFFE identity, "" when unknown
-	MTLS           bool   // accepts Istio mutual TLS: injected workload and PeerAuthentication not DISABLE on the port
-	Ready          bool
-	Health         Health
-}
+type Endpoint = endpoint.Endpoint
 
-// Health of an endpoint as the input reports it.
-type Health int
-
-// The states; Draining endpoints only serve existing sessions.
+// The states of an endpoint.
 const (
-	Healthy Health = iota
-	Unhealthy
-	Draining
+	Healthy   = endpoint.Healthy
+	Unhealthy = endpoint.Unhealthy
+	Draining  = endpoint.Draining
 )
 
 // Workload is a group of proxies with the same pod template, or a VM, as declared by the input.

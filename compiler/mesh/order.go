@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -18,14 +19,7 @@ func sortByAge[T any](list []T, object func(T) *schema.Object) {
 }
 
 // subset tells whether every label of selector is in labels. An empty selector selects everything.
-func subset(selector, labels map[string]string) bool {
-	for k, v := range selector {
-		if w, ok := labels[k]; !ok || w != v {
-			return false
-		}
-	}
-	return true
-}
+func subset(selector, labels map[string]string) bool { return endpoint.Subset(selector, labels) }
 
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))

@@ -7,16 +7,17 @@ import (
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/schema"
 )
 
 // index holds the look-up tables of link and scope. It is filled while linking and only read afterwards, except by the
 // single goroutine that builds classes.
 type index struct {
-	services      map[string][]*Service // by hostname, oldest first
-	pods          map[string]*pod       // by namespace/name
-	podsByLabel   labelled[*pod]
-	podsByAddress map[string]*pod                         // by namespace/address, the first
+	services      map[string][]*Service    // by hostname, oldest first
+	pods          map[string]*endpoint.Pod // by namespace/name
+	podsByLabel   labelled[*endpoint.Pod]
+	podsByAddress map[string]*endpoint.Pod                // by namespace/address, the first
 	entries       labelled[*Workload]                     // of WorkloadEntries
 	rules         map[string][]*DestinationRule           // by namespace/host
 	ruleHosts     map[string][]string                     // hosts with a rule, by namespace, most specific first
@@ -43,7 +44,7 @@ type index struct {
 
 func newIndex() *index {
 	return &index{
-		services: map[string][]*Service{}, pods: map[string]*pod{}, podsByLabel: labelled[*pod]{}, podsByAddress: map[string]*pod{}, entries: labelled[*Workload]{},
+		services: map[string][]*Service{}, pods: map[string]*endpoint.Pod{}, podsByLabel: labelled[*endpoint.Pod]{}, podsByAddress: map[string]*endpoint.Pod{}, entries: labelled[*Workload]{},
 		rules: map[string][]*DestinationRule{}, ruleHosts: map[string][]string{}, gateways: map[string]*Gateway{},
 		byGateway: map[string][]*VirtualService{}, visible: map[string][]*VirtualService{}, seen: map[string][]*Service{},
 		proxies: map[proxyLayers]*meshconfig.ProxyConfig{}, allocated: map[string][]string{}, captured: map[*Service]*Service{}, anyObject: map[string]*schema.Object{}, sharing: newSharing(),

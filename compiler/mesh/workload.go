@@ -7,58 +7,40 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/schema"
 )
 
 // Labels that decide how a workload takes part in the mesh.
 const (
-	LabelTLSMode           = "security.istio.io/tlsMode"
-	labelCanonicalName     = "service.istio.io/canonical-name"
-	labelCanonicalRevision = "service.istio.io/canonical-revision"
-	labelNetwork           = "topology.istio.io/network"
-	labelCluster           = "topology.istio.io/cluster"
-	labelLocality          = "istio-locality"
-	labelTopologyLocality  = "topology.istio.io/locality"
+	LabelTLSMode           = endpoint.LabelTLSMode
+	labelNetwork           = endpoint.LabelNetwork
+	labelCluster           = endpoint.LabelCluster
 	annotationProxyConfig  = "proxy.istio.io/config"
 	annotationInterception = "sidecar.istio.io/interceptionMode"
 
-	proxyContainer = "istio-proxy"
 	// MetadataNetworkView is the proxyMetadata entry that lists the networks whose endpoints a proxy wants to see.
 	MetadataNetworkView = "ISTIO_META_REQUESTED_NETWORK_VIEW"
 )
 
 // podWorkload reads a workload from a pod or a pod template and stamps the labels that injection would.
 func (m *Mesh) podWorkload(o *schema.Object, name string, labels, annotations map[string]string, spec *corev1.PodSpec) *Workload {
+	ports, proxy := endpoint.Containers(spec)
 	w := &Workload{
-		Object: o, Namespace: o.Namespace, Name: name, ServiceAccount: spec.ServiceAccountName,
-		Labels: map[string]string{}, Annotations: annotations, Ports: map[string]uint32{},
+		Object: o, Namespace: o.Namespace, Name: name, ServiceAccount: firstOf(spec.ServiceAccountName, "default"),
+		Labels: map[string]string{}, Annotations: annotations, Ports: ports,
 	}
 	for k, v := range labels {
 		w.Labels[k] = v
 	}
-	if w.ServiceAccount == "" {
-		w.ServiceAccount = "default"
-	}
-	hasProxy := false
-	for _, list := range [][]corev1.Container{spec.Containers, spec.InitContainers} {
-		for _, c := range list {
-			if c.Name == proxyContainer {
-				hasProxy = true
-				w.proxyEnv = proxyEnv(c.Env)
-			}
-			for _, p := range c.Ports {
-				if _, ok := w.Ports[p.Name]; !ok && p.Name != "" {
-					w.Ports[p.Name] = uint32(p.ContainerPort)
-				}
-			}
-		}
+	hasProxy := proxy != nil
+	if hasProxy {
+		w.proxyEnv = proxyEnv(proxy.Env)
 	}
 	w.Router = hasProxy && len(spec.Containers) == 1 || strings.Contains(annotations["inject.istio.io/templates"], "gateway")
 	w.Injected = !w.Router && (hasProxy || w.Labels[LabelTLSMode] != "" || m.injects(o.Namespace, labels, annotations, spec.HostNetwork))
 	if w.Injected {
-		setDefault(w.Labels, LabelTLSMode, "istio")
-		setDefault(w.Labels, labelCanonicalName, firstOf(labels["app.kubernetes.io/name"], labels["app"], name))
-		setDefault(w.Labels, labelCanonicalRevision, firstOf(labels["app.kubernetes.io/version"], labels["version"], "latest"))
+		endpoint.Stamp(w.Labels, name)
 	}
 	m.placeWorkload(w)
 	return w
@@ -76,23 +58,7 @@ func proxyEnv(list []corev1.EnvVar) map[string]string {
 
 // placeWorkload settles network, cluster and locality from the labels of a workload.
 func (m *Mesh) placeWorkload(w *Workload) {
-	w.Network = w.Labels[labelNetwork]
-	if w.Network == "" {
-		if ns := m.Namespaces[m.RootNamespace]; ns != nil {
-			w.Network = ns.Network
-		}
-	}
-	w.Cluster = firstOf(w.Labels[labelCluster], m.ClusterName())
-	w.Locality = localityLabel(w.Labels)
-}
-
-// localityLabel reads the locality a pod is labelled with; dots stand for slashes where there is no slash.
-func localityLabel(labels map[string]string) string {
-	l := firstOf(labels[labelTopologyLocality], labels[labelLocality])
-	if !strings.Contains(l, "/") {
-		l = strings.ReplaceAll(l, ".", "/")
-	}
-	return l
+	w.Network, w.Cluster, w.Locality = m.Site.Place(w.Labels)
 }
 
 func setDefault(m map[string]string, k, v string) {
@@ -144,17 +110,12 @@ func (m *Mesh) linkWorkloads(objects []*schema.Object) {
 		switch k := o.Spec.(type) {
 		case *corev1.Pod:
 			w := m.podWorkload(o, podOwner(o.Name, k), o.Labels, o.Annotations, &k.Spec)
-			for _, ip := range k.Status.PodIPs {
-				w.Addresses = append(w.Addresses, ip.IP)
-			}
-			if len(w.Addresses) == 0 && k.Status.PodIP != "" {
-				w.Addresses = []string{k.Status.PodIP}
-			}
+			w.Addresses = endpoint.PodAddresses(k)
 			if n := nodes[k.Spec.NodeName]; n != nil && w.Locality == "" {
-				w.Locality = nodeLocality(n)
+				w.Locality = endpoint.NodeLocality(n.Labels)
 			}
 			m.Workloads = append(m.Workloads, w)
-			m.index.addPod(&pod{object: o, spec: k, workload: w})
+			m.index.addPod(m.podOf(o, k, w))
 		case *appsv1.Deployment:
 			m.addTemplate(o, &k.Spec.Template)
 		case *appsv1.StatefulSet:
@@ -193,13 +154,6 @@ func podOwner(name string, p *corev1.Pod) string {
 		return r.Name
 	}
 	return name
-}
-
-func nodeLocality(n *corev1.Node) string {
-	region := firstOf(n.Labels["topology.kubernetes.io/region"], n.Labels["failure-domain.beta.kubernetes.io/region"])
-	zone := firstOf(n.Labels["topology.kubernetes.io/zone"], n.Labels["failure-domain.beta.kubernetes.io/zone"])
-	l := region + "/" + zone + "/" + n.Labels["topology.istio.io/subzone"]
-	return strings.TrimRight(l, "/")
 }
 
 func (m *Mesh) entryWorkload(o *schema.Object, e *networking.WorkloadEntry) *Workload {
