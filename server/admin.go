@@ -18,7 +18,8 @@ type Status struct {
 	Warning  string          `json:"warning,omitempty"`  // why a newer bundle is not in service
 	Identity *IdentityStatus `json:"identity,omitempty"` // the server's own; without TLS none
 	Nodes    []NodeStatus    `json:"nodes"`
-	Refused  []RefusedStatus `json:"refused"` // the latest
+	Refused  []RefusedStatus `json:"refused"`           // the latest
+	Secrets  []SecretStatus  `json:"secrets,omitempty"` // of the API server
 }
 
 // NodeStatus is one connected proxy.
@@ -31,6 +32,8 @@ type NodeStatus struct {
 	Since  time.Time    `json:"since"`
 	NACKs  []nackStatus `json:"nacks"`
 	Kept   string       `json:"kept,omitempty"` // why it keeps an older bundle's configuration
+
+	MissingSecrets map[string]string `json:"missing_secrets,omitempty"` // a few, and why; of some the proxy may have an older version
 }
 
 // IdentityStatus is what the server shows to proxies.
@@ -95,6 +98,9 @@ func (srv *Server) Status() Status {
 	srv.refusals.mu.Lock()
 	st.Refused = append([]RefusedStatus{}, srv.refusals.list...)
 	srv.refusals.mu.Unlock()
+	if srv.credentials != nil {
+		st.Secrets = srv.credentials.status()
+	}
 	return st
 }
 
@@ -106,11 +112,26 @@ func (s *stream) status() NodeStatus {
 	if s.delta {
 		n.Mode = "delta"
 	}
+	n.MissingSecrets = s.missingSecrets()
 	n.Synced = s.subs[listeners].asked && s.quiet() && !s.blocked && !s.sending && s.lost == "" && len(s.nacks) == 0
 	for _, k := range s.order() {
 		n.Synced = n.Synced && (!s.subs[k].asked || s.diff(k) == nil)
 	}
 	return n
+}
+
+// missingSecrets tells of as many as the log would. Call with mu held.
+func (s *stream) missingSecrets() map[string]string {
+	var out map[string]string
+	for name, why := range s.secretNames {
+		if why != "" && len(name) <= 300 && len(out) < maxSecretWarnings {
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[name] = why
+		}
+	}
+	return out
 }
 
 // Admin serves health, metrics and status. It shows no configuration.

@@ -136,7 +136,7 @@ func FuzzSecretNames(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, dir := range ref.folders {
+		for _, dir := range ref.folders() {
 			if !filepath.IsLocal(dir) || path.Clean(dir) != dir || !strings.HasPrefix(dir, namespace+"/") || strings.Count(dir, "/") > 2 {
 				t.Errorf("%q of %s/%s is in %q", name, namespace, account, dir)
 			}
@@ -161,7 +161,10 @@ func FuzzSecretFiles(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer func() { _ = root.Close() }()
-		at := folder{root: root, dir: "ns/sa"}
+		at, err := readFolder(root, "ns/sa")
+		if err != nil {
+			t.Fatal(err)
+		}
 		s := &tlsv3.Secret{}
 		if err := at.certificate(s); err == nil && string(s.GetTlsCertificate().GetPrivateKey().GetInlineBytes()) != string(key) {
 			t.Error("another key")

@@ -12,6 +12,7 @@ type metrics struct {
 	pushes, resources, bytes, acks, nacks *prometheus.CounterVec // by type
 	refused                               *prometheus.CounterVec // by reason
 	bundles                               *prometheus.CounterVec // by result
+	apiErrors                             *prometheus.CounterVec // by reason
 	throttled                             prometheus.Counter
 }
 
@@ -29,12 +30,14 @@ func newMetrics(srv *Server) *metrics {
 	m.nacks = vec("meshc_nacks_total", "Responses that proxies refused.", "type")
 	m.refused = vec("meshc_refused_nodes_total", "Proxies that got no configuration, by reason: tls, node, identity, version, class, update, limit; or not a secret they asked for: secret.", "reason")
 	m.bundles = vec("meshc_bundle_loads_total", "Bundles that were read from the path while serving, by result.", "result")
+	m.apiErrors = vec("meshc_kubernetes_errors_total", "Requests to the API server of Kubernetes that failed, by reason: forbidden, unauthorized, unknown, unreachable, error, unreadable.", "reason")
 	m.throttled = prometheus.NewCounter(prometheus.CounterOpts{Name: "meshc_throttled_requests_total", Help: "Requests of proxies that had to wait because there were too many of them."})
 	m.registry.MustRegister(m.throttled, &live{srv: srv,
 		nodes:   prometheus.NewDesc("meshc_connected_nodes", "Proxies connected, by class.", []string{"class"}, nil),
 		info:    prometheus.NewDesc("meshc_bundle_info", "The bundle in service; always 1.", []string{"digest", "revision", "compiler"}, nil),
 		bad:     prometheus.NewDesc("meshc_bundle_rejected", "1 while the newest bundle at the path cannot be taken into service.", nil, nil),
 		expires: prometheus.NewDesc("meshc_identity_expires_timestamp_seconds", "When the server's own certificate expires, in seconds since 1970; absent without one.", nil, nil),
+		objects: prometheus.NewDesc("meshc_kubernetes_secrets", "Secrets and ConfigMaps that are watched, by state: waiting, present, absent; failing counts those, besides, that cannot be read just now.", []string{"state"}, nil),
 		nacked:  prometheus.NewDesc("meshc_nodes_nacked", "Proxies that refused something and have not taken it since.", nil, nil),
 	}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -51,11 +54,12 @@ func (m *metrics) sent(k kind, resources, size int) {
 type live struct {
 	srv                               *Server
 	nodes, info, bad, nacked, expires *prometheus.Desc
+	objects                           *prometheus.Desc // none where the API server is not asked
 }
 
 // Describe implements prometheus.Collector.
 func (l *live) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{l.nodes, l.info, l.bad, l.nacked, l.expires} {
+	for _, d := range []*prometheus.Desc{l.nodes, l.info, l.bad, l.nacked, l.expires, l.objects} {
 		c <- d
 	}
 }
@@ -88,4 +92,15 @@ func (l *live) Collect(c chan<- prometheus.Metric) {
 	}
 	c <- prometheus.MustNewConstMetric(l.bad, prometheus.GaugeValue, bad)
 	c <- prometheus.MustNewConstMetric(l.nacked, prometheus.GaugeValue, float64(nacked))
+	if l.srv.credentials != nil {
+		states := map[string]float64{"waiting": 0, "present": 0, "absent": 0, "failing": 0}
+		for _, o := range l.srv.credentials.status() {
+			if states[o.State]++; o.Problem != "" {
+				states["failing"]++
+			}
+		}
+		for state, n := range states {
+			c <- prometheus.MustNewConstMetric(l.objects, prometheus.GaugeValue, n, state)
+		}
+	}
 }

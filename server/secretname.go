@@ -24,17 +24,29 @@ const (
 	systemRoots    = "system"                             // file-root: the roots of the proxy's operating system
 	schemeConfig   = "configmap"                          // configmap://NAME, roots only
 	suffixCA       = "-cacert"                            // of kubernetes://NAME: the roots for client certificates
-	noIdentityHere = "kubernetes"                         // folder beside those of service accounts
-	noIdentityConf = "configmap"                          // likewise
 	defaultSystem  = "/etc/ssl/certs/ca-certificates.crt" // where Envoy's images have them
 )
 
-// secretRef is what an SDS name asks for: a folder of secrets here, or files there.
+// Holders of credentials, which are the names of folders beside those of service accounts.
+const holderSecret, holderConfigMap = "kubernetes", "configmap"
+
+// secretRef is what an SDS name asks for: a secret here, or files there.
 type secretRef struct {
-	folders []string // relative to the directory of secrets, the first that has the files counts
-	ca      bool     // the roots of the folder; false: its certificate, or its roots where it has nothing else
+	namespace string
+	holder    string   // "": of service accounts; else holderSecret or holderConfigMap
+	names     []string // of a service account, or of Secrets or ConfigMaps: the first that is there counts
+	ca        bool     // its roots; false: its certificate, or its roots where it has nothing else
 
 	cert, key, roots string // paths on the proxy's own file system
+}
+
+// folders are where a directory of secrets has them.
+func (r secretRef) folders() []string {
+	out := make([]string, 0, len(r.names))
+	for _, n := range r.names {
+		out = append(out, path.Join(r.namespace, r.holder, n))
+	}
+	return out
 }
 
 var errNoName = errors.New("this server has no secrets by such a name; it knows default, ROOTCA, kubernetes://NAME, configmap://NAME, file-cert:CERTIFICATE~KEY and file-root:CA")
@@ -79,10 +91,10 @@ func identityRef(n bundle.Node, account string, ca bool) (secretRef, error) {
 		return secretRef{cert: n.IdentityCert, key: n.IdentityKey}, nil
 	case !plainName(n.Namespace) || !plainName(account):
 		return secretRef{}, fmt.Errorf("%.80q and %.80q are not a namespace and a service account", n.Namespace, account)
-	case account == noIdentityHere || account == noIdentityConf:
+	case account == holderSecret || account == holderConfigMap:
 		return secretRef{}, fmt.Errorf("a service account called %s has no folder of secrets: the name is that of the folder of credentials", account)
 	}
-	return secretRef{folders: []string{path.Join(n.Namespace, account)}, ca: ca}, nil
+	return secretRef{namespace: n.Namespace, names: []string{account}, ca: ca}, nil
 }
 
 // storedRef is a credential by name: SCHEME://NAME or SCHEME://NAMESPACE/NAME, in the proxy's own namespace only.
@@ -100,13 +112,12 @@ func storedRef(n bundle.Node, name string) (secretRef, error) {
 	}
 	switch scheme {
 	case "kubernetes", "kubernetes-gateway":
-		folder := func(s string) string { return path.Join(n.Namespace, noIdentityHere, s) }
 		if ca {
-			return secretRef{folders: []string{folder(rest), folder(base)}, ca: true}, nil
+			return secretRef{namespace: n.Namespace, holder: holderSecret, names: []string{rest, base}, ca: true}, nil
 		}
-		return secretRef{folders: []string{folder(rest)}}, nil
+		return secretRef{namespace: n.Namespace, holder: holderSecret, names: []string{rest}}, nil
 	case schemeConfig:
-		return secretRef{folders: []string{path.Join(n.Namespace, noIdentityConf, base)}, ca: true}, nil
+		return secretRef{namespace: n.Namespace, holder: holderConfigMap, names: []string{base}, ca: true}, nil
 	}
 	return secretRef{}, errNoName
 }

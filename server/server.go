@@ -40,6 +40,12 @@ type Options struct {
 	InsecureAdminOnAnyAddress     bool     // serve health, metrics and the names of proxies beyond loopback
 
 	SecretsDir string // SDS from files; "": none; see secretDir for the layout
+	// KubernetesSecrets has credentials come from Secrets and ConfigMaps of the API server, and none of them from the
+	// directory. See kube.Options for how the API server is found.
+	KubernetesSecrets       bool
+	Kubeconfig, KubeContext string
+	MaxSecretWatches        int           // objects of the API server watched at a time; default 1000; negative: any number
+	kubeRetry               time.Duration // first wait after a failure there
 	// InsecureSecretsWithoutTLS hands secrets to whoever connects and says it is the workload.
 	InsecureSecretsWithoutTLS bool
 
@@ -73,6 +79,9 @@ func (o *Options) defaults() {
 	if o.RequestRate == 0 {
 		o.RequestRate = 200
 	}
+	if o.MaxSecretWatches == 0 {
+		o.MaxSecretWatches = 1000
+	}
 	if o.XDSAddress == "" {
 		o.XDSAddress = "127.0.0.1:18000"
 	}
@@ -93,10 +102,11 @@ type Server struct {
 	refusals refusalLog
 	own      identitySource // nil: no TLS
 
-	secretsMu sync.Mutex
-	secrets   *secretDir
-	unused    bitset    // secrets that no stream was to have when rotate last looked
-	unusedIn  *registry // where they are numbered
+	secrets      *secretDir
+	credentials  *secretAPI
+	secretsHeard chan struct{} // credentials may be others
+	unused       bitset        // secrets that no stream was to have when rotate last looked
+	unusedIn     *registry     // where they are numbered
 
 	mu       sync.Mutex
 	streams  map[*stream]struct{}
@@ -110,7 +120,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.checkIdentity(); err != nil {
 		return err
 	}
-	if o.SecretsDir != "" && !o.secured() && !o.InsecureSecretsWithoutTLS {
+	if (o.SecretsDir != "" || o.KubernetesSecrets) && !o.secured() && !o.InsecureSecretsWithoutTLS {
 		return errors.New("secrets are handed out over TLS only, to proxies with a certificate: give --tls-cert, --tls-key and --tls-ca, --spiffe-socket, or --insecure-secrets-without-tls to give them to whoever asks")
 	}
 	b, err := bundle.ReadToServe(o.BundlePath)
@@ -119,6 +129,11 @@ func Run(ctx context.Context, o Options) error {
 	}
 	debug.FreeOSMemory() // reading leaves more behind than the bundle itself
 	srv := New(b, o)
+	endSecrets, err := srv.openSecrets()
+	if err != nil {
+		return err
+	}
+	defer endSecrets()
 	if err := adminMayListen(srv.opts); err != nil {
 		return err
 	}
@@ -134,30 +149,22 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	g := srv.GRPC()
-	var admin net.Listener
-	web := &http.Server{Handler: srv.Admin(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 1 << 16}
-	if srv.opts.AdminAddress != "-" {
-		if admin, err = net.Listen("tcp", srv.opts.AdminAddress); err != nil {
-			_ = lis.Close()
-			return err
-		}
-		go func() { _ = web.Serve(admin) }()
+	web, admin, err := srv.openAdmin()
+	if err != nil {
+		_ = lis.Close()
+		return err
 	}
 	if o.Watch {
 		go srv.watch(ctx)
 	}
-	if srv.secrets != nil {
+	if srv.secrets != nil || srv.credentials != nil {
 		go srv.watchSecrets(ctx)
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- g.Serve(lis) }()
 	srv.log.Info("serving", "bundle", b.Digest.String(), "xds", lis.Addr().String(), "classes", len(b.Classes), "resources", len(b.Resources))
 	if srv.opts.Ready != nil {
-		var a net.Addr
-		if admin != nil {
-			a = admin.Addr()
-		}
-		srv.opts.Ready(lis.Addr(), a)
+		srv.opts.Ready(lis.Addr(), admin)
 	}
 	select {
 	case err := <-failed:
@@ -167,6 +174,20 @@ func Run(ctx context.Context, o Options) error {
 	}
 	srv.drain(g, web)
 	return nil
+}
+
+// openAdmin serves health, metrics and status; the address is nil where nobody wants them.
+func (srv *Server) openAdmin() (*http.Server, net.Addr, error) {
+	web := &http.Server{Handler: srv.Admin(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 1 << 16}
+	if srv.opts.AdminAddress == "-" {
+		return web, nil, nil
+	}
+	admin, err := net.Listen("tcp", srv.opts.AdminAddress)
+	if err != nil {
+		return nil, nil, err
+	}
+	go func() { _ = web.Serve(admin) }()
+	return web, admin.Addr(), nil
 }
 
 // drain tells proxies to go elsewhere, lets them for a while, and ends.
@@ -189,12 +210,12 @@ func (srv *Server) drain(g *grpc.Server, web *http.Server) {
 // New makes a server for a bundle. Run does all else; tests use it alone.
 func New(b *bundle.Bundle, o Options) *Server {
 	o.defaults()
-	srv := &Server{opts: o, log: o.Log, streams: map[*stream]struct{}{}}
+	srv := &Server{opts: o, log: o.Log, streams: map[*stream]struct{}{}, secretsHeard: make(chan struct{}, 1)}
 	srv.gen.Store(newGeneration(b, nil))
 	srv.metrics = newMetrics(srv)
 	srv.own = newIdentitySource(&o)
 	if o.SecretsDir != "" {
-		srv.secrets = &secretDir{root: o.SecretsDir, last: map[string]loaded{}}
+		srv.secrets = &secretDir{root: o.SecretsDir, last: kept{}}
 	}
 	return srv
 }

@@ -24,7 +24,12 @@ it has all of them from a SPIFFE agent, such as SPIRE's. Both are renewed while 
 configuration and the secrets of the SPIFFE ID in its certificate, whatever else it says.
 
 Without any of these flags and --insecure-plaintext-on-any-address, SPIFFE_ENDPOINT_SOCKET in the environment names the
-agent's socket. As long as no agent gives the server an identity, no proxy is let in and /readyz says why.`,
+agent's socket. As long as no agent gives the server an identity, no proxy is let in and /readyz says why.
+
+Secrets come from two places. --secrets is a directory of identities and credentials. --kubernetes-secrets reads the
+credentials, and no identities, from Secrets and ConfigMaps of the proxy's namespace, each when a proxy needs it: the server
+must be allowed to list and watch those by name. With both, identities are the directory's and credentials the API
+server's. It is the one of --kubeconfig, $KUBECONFIG, the pod's service account or ~/.kube/config, in this order.`,
 		Args: oneBundle,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.BundlePath = args[0]
@@ -59,6 +64,10 @@ agent's socket. As long as no agent gives the server an identity, no proxy is le
 	f.IntVar(&o.MaxStreams, "max-streams", 20000, "streams open at a time; -1 for any number")
 	f.Float64Var(&o.RequestRate, "max-request-rate", 200, "requests per second read from one proxy, ten times as many at once; -1 for any number")
 	f.StringVar(&o.SecretsDir, "secrets", "", "directory of certificates and keys to hand out by SDS")
+	f.BoolVar(&o.KubernetesSecrets, "kubernetes-secrets", false, "hand out credentials by SDS from Secrets and ConfigMaps of the API server")
+	f.StringVar(&o.Kubeconfig, "kubeconfig", "", "how to reach the API server (default: $KUBECONFIG, else as the pod's service account, else ~/.kube/config)")
+	f.StringVar(&o.KubeContext, "context", "", "context of the kubeconfig (default: its current one)")
+	f.IntVar(&o.MaxSecretWatches, "max-secret-watches", 1000, "objects of the API server that are watched at a time; -1 for any number")
 	f.BoolVar(&o.InsecureSecretsWithoutTLS, "insecure-secrets-without-tls", false, "hand out private keys to anybody who can connect")
 	f.DurationVar(&o.Poll, "poll", 0, "how often the bundle, besides notifications, and the secrets are looked at (default 2s)")
 	f.DurationVar(&o.Grace, "grace", 0, "how long a cluster that is gone stays with the proxies (default 5s)")

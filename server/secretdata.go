@@ -1,0 +1,132 @@
+package server
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	"golang.org/x/crypto/ocsp"
+	"google.golang.org/protobuf/proto"
+)
+
+// secretSource has what the names of secrets lead to.
+type secretSource interface {
+	// load returns the Secret message, or why there is none. It returns both where a version that is no good leaves the
+	// last good one in use.
+	load(ref secretRef, name string) ([]byte, error)
+}
+
+// maxSecret bounds a file, or the value of a key.
+const maxSecret = 1 << 20
+
+// secretData is a secret by its keys, which are those of kubernetes.io/tls Secrets, or those that Istio's have besides.
+type secretData map[string][]byte
+
+// keyPair names a certificate and its key, or roots and the list of what they revoked.
+type keyPair struct{ first, second string }
+
+// certificateKeys and rootKeys are in Istio's order: the first that is there counts.
+func certificateKeys() []keyPair { return []keyPair{{"cert", "key"}, {"tls.crt", "tls.key"}} }
+
+func rootKeys() []keyPair { return []keyPair{{"cacert", "crl"}, {"ca.crt", "ca.crl"}} }
+
+// stapleKey holds the OCSP response for the certificate in tls.crt.
+const stapleKey = "tls.ocsp-staple"
+
+var errKeysMissing = errors.New("the secret has not the keys for it")
+
+// message makes the Secret message of the name: the roots, or the certificate, or the roots where there is nothing else.
+func (d secretData) message(name string, ca bool) ([]byte, error) {
+	onlyRoots := true
+	for _, k := range certificateKeys() {
+		onlyRoots = onlyRoots && len(d[k.first]) == 0
+	}
+	s, err := &tlsv3.Secret{Name: name}, errKeysMissing
+	if !ca {
+		err = d.certificate(s)
+	}
+	if ca || onlyRoots && errors.Is(err, errKeysMissing) {
+		err = d.roots(s)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return proto.MarshalOptions{Deterministic: true}.Marshal(s)
+}
+
+func inline(b []byte) *corev3.DataSource {
+	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: b}}
+}
+
+// roots fills in a validation context.
+func (d secretData) roots(s *tlsv3.Secret) error {
+	for _, k := range rootKeys() {
+		ca, crl := d[k.first], d[k.second]
+		if len(ca) == 0 {
+			continue
+		}
+		if !x509.NewCertPool().AppendCertsFromPEM(ca) {
+			return fmt.Errorf("%s holds no certificate", k.first)
+		}
+		v := &tlsv3.CertificateValidationContext{TrustedCa: inline(ca)}
+		if _, there := d[k.second]; there {
+			if block, _ := pem.Decode(crl); block == nil || block.Type != "X509 CRL" {
+				return fmt.Errorf("%s holds no list of revoked certificates", k.second)
+			}
+			v.Crl = inline(crl)
+		}
+		s.Type = &tlsv3.Secret_ValidationContext{ValidationContext: v}
+		return nil
+	}
+	return errKeysMissing
+}
+
+// certificate fills in a certificate and its key, which have to fit each other.
+func (d secretData) certificate(s *tlsv3.Secret) error {
+	for _, k := range certificateKeys() {
+		crt, key := d[k.first], d[k.second]
+		if len(crt) == 0 || len(key) == 0 {
+			continue
+		}
+		pair, err := tls.X509KeyPair(crt, key)
+		if err != nil {
+			return fmt.Errorf("%s and %s do not fit each other", k.first, k.second) // the cause could quote them
+		}
+		c := &tlsv3.TlsCertificate{CertificateChain: inline(crt), PrivateKey: inline(key)}
+		if staple := d[stapleKey]; k.first == "tls.crt" && len(staple) > 0 {
+			if _, err := ocsp.ParseResponseForCert(staple, pair.Leaf, nil); err != nil { // Envoy would refuse it, and all that comes with it
+				return fmt.Errorf("%s is no OCSP response for the certificate in tls.crt", stapleKey)
+			}
+			c.OcspStaple = inline(staple)
+		}
+		s.Type = &tlsv3.Secret_TlsCertificate{TlsCertificate: c}
+		return nil
+	}
+	return errKeysMissing
+}
+
+// kept is what was made of secrets, each until it changes. One that is there and no good leaves the last good one in use.
+type kept map[string]loaded
+
+type loaded struct {
+	stamp string
+	bytes []byte // the Secret message
+	err   error
+}
+
+func (k kept) get(key, stamp string, read func() ([]byte, error)) ([]byte, error) {
+	old := k[key]
+	if old.stamp == stamp {
+		return old.bytes, old.err
+	}
+	b, err := read()
+	if err != nil && old.bytes != nil {
+		b = old.bytes
+	}
+	k[key] = loaded{stamp: stamp, bytes: b, err: err}
+	return b, err
+}
