@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -131,9 +130,7 @@ func (e expiring) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo,
 	}
 	if t, ok := info.(credentials.TLSInfo); ok {
 		if until, ok := validUntil(&t.State); ok {
-			x := &expiringConn{Conn: c}
-			x.timer = time.AfterFunc(time.Until(until), func() { _ = c.Close() })
-			c = x
+			return &expiringConn{c, time.AfterFunc(time.Until(until), func() { _ = c.Close() })}, info, nil
 		}
 	}
 	return c, info, nil
@@ -160,11 +157,10 @@ func validUntil(s *tls.ConnectionState) (until time.Time, ok bool) {
 type expiringConn struct {
 	net.Conn
 	timer *time.Timer
-	once  sync.Once
 }
 
 // Close implements net.Conn.
 func (c *expiringConn) Close() error {
-	c.once.Do(func() { c.timer.Stop() })
+	c.timer.Stop()
 	return c.Conn.Close()
 }
