@@ -129,15 +129,28 @@ func (l *Lab) serverFlags() ([]string, error) {
 		return []string{"--tls-cert", filepath.Join(dir, "tls.crt"), "--tls-key", filepath.Join(dir, "tls.key"), "--tls-ca", filepath.Join(dir, "ca.crt")},
 			l.identify(dir, l.ca, l.trustDomain(), serverIdentity)
 	}
-	crt, key, err := l.ca.issue("spiffe://" + l.trustDomain() + "/" + serverIdentity)
-	if err != nil {
-		return nil, err
-	}
 	socket := dir + ".sock"
+	var err error
 	if l.serverAgent, err = spiffetest.Start(socket); err != nil {
 		return nil, err
 	}
-	return []string{"--spiffe-socket", socket}, l.serverAgent.Give(spiffetest.Identity{Certificate: crt, Key: key, Bundle: l.ca.pem})
+	return []string{"--spiffe-socket", socket}, l.identifyServer(l.ca, l.ca)
+}
+
+// identifyServer has the server's agent hand it an identity, and roots for its callers.
+func (l *Lab) identifyServer(by *authority, roots ...*authority) error {
+	crt, key, err := by.issue("spiffe://" + l.trustDomain() + "/" + serverIdentity)
+	if err != nil {
+		return err
+	}
+	return l.serverAgent.Give(spiffetest.Identity{Certificate: crt, Key: key, Bundle: bundleOf(roots)})
+}
+
+func bundleOf(roots []*authority) (pem []byte) {
+	for _, r := range roots {
+		pem = append(pem, r.pem...)
+	}
+	return pem
 }
 
 func (l *Lab) trustDomain() string { return l.spec.TrustDomain }
@@ -151,11 +164,7 @@ func (l *Lab) identify(dir string, by *authority, trustDomain, id string, roots 
 	if len(roots) == 0 {
 		roots = []*authority{by}
 	}
-	var ca []byte
-	for _, r := range roots {
-		ca = append(ca, r.pem...)
-	}
-	return swap(dir, map[string][]byte{"tls.crt": crt, "tls.key": key, "ca.crt": ca})
+	return swap(dir, map[string][]byte{"tls.crt": crt, "tls.key": key, "ca.crt": bundleOf(roots)})
 }
 
 // ownFolder holds what the proxy shows to the server, secretFolder what the server hands out to it.

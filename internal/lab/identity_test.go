@@ -413,7 +413,41 @@ spec: {mtls: {mode: STRICT}}
 	if err := call(); err != nil {
 		t.Error(err)
 	}
+	testNextCA(t, l)
+	if err := call(); err != nil {
+		t.Error(err)
+	}
 	if b, err := l.Admin(context.Background(), "web", "/config_dump?resource=dynamic_active_secrets"); err != nil || strings.Contains(b, "xds-grpc") {
 		t.Errorf("secrets by another way: %v %s", err, b)
 	}
+}
+
+// testNextCA has the agents hand out identities of another CA, of which alone the server then takes callers, and starts the
+// server again: its proxies come back by what they have now.
+func testNextCA(t *testing.T, l *Lab) {
+	next, err := newAuthority("next")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, a := range l.agents {
+		if err := l.identify(l.secretFolder(l.members[name].Workload), next, "mesh.test", "ns/lab/sa/"+name, l.ca, next); err != nil {
+			t.Fatal(err)
+		}
+		a.rotate()
+	}
+	if err := l.identifyServer(next, next); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.RestartServer(context.Background(), func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	c := clientIn(l.net.hub, nil)
+	defer c.CloseIdleConnections()
+	eventually(t, func() error {
+		r, err := Do(context.Background(), c, Request{URL: "http://" + serverAdmin + "/status"})
+		if err == nil && (strings.Count(r.Body, `"synced": true`) != len(l.agents) || !strings.Contains(r.Body, "spiffe://mesh.test/"+serverIdentity)) {
+			err = fmt.Errorf("not all proxies are back: %s", r.Body)
+		}
+		return err
+	})
 }
