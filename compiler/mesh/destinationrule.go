@@ -13,8 +13,10 @@ import (
 )
 
 // linkDestinationRules qualifies hosts and merges rules of one namespace for one host: with the same visibility and the
-// same selector their subsets add up (the first of a name stays) and the oldest trafficPolicy holds as a whole. Rules
-// with a workloadSelector come first and reach only their own namespace.
+// same selector their subsets add up (the first of a name stays) and the oldest trafficPolicy holds as a whole. A rule
+// that reaches more namespaces than one before it adds to that one too, and stands alone for the others. Rules with a
+// workloadSelector come first and reach only their own namespace; a rule for all workloads of just that namespace fills
+// them up.
 func (m *Mesh) linkDestinationRules(objects []*schema.Object) diag.List {
 	var findings diag.List
 	for _, o := range objects {
@@ -24,8 +26,8 @@ func (m *Mesh) linkDestinationRules(objects []*schema.Object) diag.List {
 		}
 		spec := proto.Clone(s).(*networking.DestinationRule)
 		spec.Host = m.qualify(spec.Host, o.Namespace)
-		r := &DestinationRule{Object: o, Objects: []*schema.Object{o}, Spec: spec, Visibility: visibility(spec.ExportTo, m.Config.DefaultDestinationRuleExportTo, o.Namespace)}
-		if len(spec.GetWorkloadSelector().GetMatchLabels()) > 0 {
+		r := &DestinationRule{Object: o, Objects: []*schema.Object{o}, Spec: spec, Visibility: ruleVisibility(spec.ExportTo, m.Config.DefaultDestinationRuleExportTo, o.Namespace)}
+		if spec.WorkloadSelector != nil {
 			r.Visibility = Visibility{Namespaces: map[string]bool{o.Namespace: true}}
 		}
 		for i := range spec.Subsets {
@@ -39,14 +41,13 @@ func (m *Mesh) linkDestinationRules(objects []*schema.Object) diag.List {
 	merged := m.DestinationRules[:0:0]
 	for _, r := range m.DestinationRules {
 		key := r.Object.Namespace + "/" + r.Spec.Host
-		into := m.mergeTarget(r, key)
-		if into == nil {
+		gone, found := r.mergeInto(m.index.rules[key])
+		findings.Add(found...)
+		if !gone {
 			merged = append(merged, r)
 			m.index.rules[key] = append(m.index.rules[key], r)
 			m.index.ruleHosts[r.Object.Namespace] = appendNew(m.index.ruleHosts[r.Object.Namespace], r.Spec.Host)
-			continue
 		}
-		findings.Add(into.merge(r)...)
 	}
 	m.DestinationRules = merged
 	for ns := range m.index.ruleHosts {
@@ -80,15 +81,51 @@ func appendNew(list []string, s string) []string {
 	return append(list, s)
 }
 
-func (m *Mesh) mergeTarget(r *DestinationRule, key string) *DestinationRule {
-	for _, have := range m.index.rules[key] {
-		sameSelector := maps.Equal(have.Spec.GetWorkloadSelector().GetMatchLabels(), r.Spec.GetWorkloadSelector().GetMatchLabels()) &&
-			(have.Spec.WorkloadSelector == nil) == (r.Spec.WorkloadSelector == nil)
-		if sameSelector && have.Visibility.Public == r.Visibility.Public && maps.Equal(have.Visibility.Namespaces, r.Visibility.Namespaces) {
-			return have
+// ruleVisibility is visibility for DestinationRules, whose mesh-wide default is everybody or the own namespace, no other.
+func ruleVisibility(exportTo, def []string, namespace string) Visibility {
+	if len(exportTo) == 0 && !slices.Contains(def, ".") {
+		return Visibility{Public: true}
+	}
+	return visibility(exportTo, def, namespace)
+}
+
+// mergeInto adds the rule to those before it of the same host that are for the same clients, or for fewer. gone: for all
+// of its clients one of them holds.
+func (r *DestinationRule) mergeInto(before []*DestinationRule) (gone bool, findings diag.List) {
+	for _, have := range before {
+		same := have.Visibility.Public == r.Visibility.Public && maps.Equal(have.Visibility.Namespaces, r.Visibility.Namespaces)
+		if !same && !have.Visibility.narrower(r.Visibility) {
+			continue
+		}
+		switch mine, its := r.Spec.WorkloadSelector, have.Spec.WorkloadSelector; {
+		case mine == nil && its != nil:
+			have.merge(r) // it holds for other workloads on its own
+		case mine != nil && !maps.Equal(mine.MatchLabels, its.GetMatchLabels()):
+		case same:
+			return true, have.merge(r)
+		default:
+			have.merge(r)
+			rest := maps.Clone(r.Visibility.Namespaces)
+			for ns := range have.Visibility.Namespaces {
+				delete(rest, ns)
+			}
+			r.Visibility = Visibility{Namespaces: rest}
 		}
 	}
-	return nil
+	return false, nil
+}
+
+// narrower tells whether somebody, but fewer, see the object: namespaces that are all among those of w.
+func (v Visibility) narrower(w Visibility) bool {
+	if v.Public || w.Public || len(v.Namespaces) == 0 || len(v.Namespaces) >= len(w.Namespaces) {
+		return false
+	}
+	for ns := range v.Namespaces {
+		if !w.Namespaces[ns] {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *DestinationRule) merge(o *DestinationRule) diag.List {
@@ -117,61 +154,66 @@ func (r *DestinationRule) merge(o *DestinationRule) diag.List {
 
 // ruleFor finds the DestinationRule for a service as clients in a namespace with the labels see it. The client's own
 // namespace comes first, then the service's, then the root namespace; the first namespace in which any host matches
-// decides, with its most specific host.
+// decides, with its most specific host. A rule of another namespace takes part in this choice also where it is exported
+// to others only; the search then goes on in the root namespace.
 func (m *Mesh) ruleFor(namespace string, labels map[string]string, svc *Service) *DestinationRule {
-	own := func(r *DestinationRule) bool {
-		if namespace == m.RootNamespace {
-			return !r.Visibility.Public && r.Visibility.Namespaces[namespace]
-		}
-		return r.Visibility.In(namespace)
+	own := func(r *DestinationRule) bool { return r.Visibility.In(namespace) }
+	if namespace == m.RootNamespace {
+		own = (*DestinationRule).private
+	}
+	if list, found := m.ruleIn(namespace, svc.Hostname, own); found {
+		return choose(list, labels, own)
 	}
 	exported := func(r *DestinationRule) bool { return r.Visibility.In(namespace) }
-	if r, found := m.ruleIn(namespace, svc.Hostname, labels, true, own); found {
-		return r
-	}
-	if r, _ := m.ruleIn(svc.Namespace, svc.Hostname, labels, false, exported); r != nil {
-		return r
-	}
-	if svc.Namespace != m.RootNamespace {
-		r, _ := m.ruleIn(m.RootNamespace, svc.Hostname, labels, false, exported)
-		return r
+	return m.exportedRule(svc, exported)
+}
+
+// exportedRule finds the rule of the service's namespace, else of the root namespace, that is visible.
+func (m *Mesh) exportedRule(svc *Service, visible func(*DestinationRule) bool) *DestinationRule {
+	public := func(r *DestinationRule) bool { return !r.private() }
+	for _, namespace := range []string{svc.Namespace, m.RootNamespace} {
+		list, _ := m.ruleIn(namespace, svc.Hostname, public)
+		if r := choose(list, nil, visible); r != nil {
+			return r
+		}
 	}
 	return nil
 }
 
-// ruleIn looks in one namespace. Among rules for one host that differ in exportTo the first visible one holds, or the
-// last where Istio takes it: in the client's own namespace. found tells that a visible host matched, even if only a rule for other workloads.
-func (m *Mesh) ruleIn(namespace, host string, labels map[string]string, last bool, visible func(*DestinationRule) bool) (rule *DestinationRule, found bool) {
-	pick := func(key string) bool {
-		var fallback *DestinationRule
-		for _, r := range m.index.rules[namespace+"/"+key] {
-			if !visible(r) {
-				continue
-			}
-			found = true
-			selector := r.Spec.GetWorkloadSelector()
-			switch {
-			case len(selector.GetMatchLabels()) == 0:
-				if fallback == nil || last {
-					fallback = r
-				}
-			case subset(selector.MatchLabels, labels):
-				rule = r
-				return true
-			}
-		}
-		rule = fallback
-		return found
-	}
-	if pick(host) {
-		return rule, found
+// private tells whether only the rule's own namespace sees it.
+func (r *DestinationRule) private() bool {
+	return !r.Visibility.Public && len(r.Visibility.Namespaces) == 1 && r.Visibility.Namespaces[r.Object.Namespace]
+}
+
+// ruleIn returns the rules of one namespace for the most specific host that has any of those that count.
+func (m *Mesh) ruleIn(namespace, host string, counts func(*DestinationRule) bool) ([]*DestinationRule, bool) {
+	if list := m.index.rules[namespace+"/"+host]; slices.ContainsFunc(list, counts) {
+		return list, true
 	}
 	for _, h := range m.index.ruleHosts[namespace] {
-		if h != host && HostWithin(host, h) && pick(h) {
-			return rule, found
+		if h != host && HostWithin(host, h) {
+			if list := m.index.rules[namespace+"/"+h]; slices.ContainsFunc(list, counts) {
+				return list, true
+			}
 		}
 	}
 	return nil, false
+}
+
+// choose takes the first rule whose workloadSelector matches the client, else the last of those without one.
+func choose(list []*DestinationRule, labels map[string]string, visible func(*DestinationRule) bool) *DestinationRule {
+	var last *DestinationRule
+	for _, r := range list {
+		selector := r.Spec.WorkloadSelector
+		switch {
+		case !visible(r):
+		case selector == nil:
+			last = r
+		case labels != nil && subset(selector.MatchLabels, labels):
+			return r
+		}
+	}
+	return last
 }
 
 // InboundRule finds the DestinationRule for a service as its own namespace sees it, which says how its servers are

@@ -30,6 +30,9 @@ func TestDestinationRuleLookup(t *testing.T) {
 		{"the root's own client sees private rules first", "istio-system", []string{rule("istio-system", "private", reviews, "1", ", exportTo: ['.']"), rule("shop", "svc", "reviews", "2", "")}, "private"},
 		{"and its public ones last", "istio-system", []string{rule("istio-system", "public", reviews, "1", ""), rule("shop", "svc", "reviews", "2", "")}, "svc"},
 		{"of one host with other exportTo the last, at home", "shop", []string{rule("shop", "a", "reviews", "1", ""), rule("shop", "b", "reviews", "2", ", exportTo: ['.']")}, "b"},
+		{"and the last of the service's namespace", "client", []string{rule("shop", "a", "reviews", "1", ""), rule("shop", "b", "reviews", "2", ", exportTo: [client]")}, "b"},
+		{"an exact host exported to others still hides a wildcard", "client", []string{rule("shop", "a", "reviews", "1", ", exportTo: [far]"), rule("shop", "b", "*.shop.svc.cluster.local", "2", ""), rule("istio-system", "root", "*.local", "3", "")}, "root"},
+		{"a private exact host hides none", "client", []string{rule("shop", "a", "reviews", "1", ", exportTo: ['.']"), rule("shop", "b", "*.shop.svc.cluster.local", "2", "")}, "b"},
 		{"a name of another namespace", "client", []string{rule("client", "own", "reviews", "1", "")}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -67,6 +70,31 @@ func TestDestinationRulesMerge(t *testing.T) {
 	for _, d := range findings {
 		if len(d.Related) != 1 || d.Related[0].Line == 0 {
 			t.Errorf("%s does not show the other place", d.Code)
+		}
+	}
+}
+
+// TestDestinationRulesOfSeveralAudiences: a rule adds to those before it that are for fewer, and holds for the rest of
+// its own clients.
+func TestDestinationRulesOfSeveralAudiences(t *testing.T) {
+	subset := func(name, more string) string {
+		return istio("DestinationRule", "shop", name, "{host: reviews, subsets: [{name: "+name+", labels: {version: "+name+"}}]"+more+"}")
+	}
+	m, findings := link(t, service("shop", "reviews"), service("near", "near"), service("far", "far"), podOf("shop", "one", "10.0.0.1", "app: one"), podOf("shop", "two", "10.0.0.2", "app: two"),
+		subset("a", ", exportTo: [near]"), subset("b", ", exportTo: [near, far]"),
+		subset("c", ", exportTo: ['.']"), subset("d", ", workloadSelector: {matchLabels: {app: one}}"))
+	wantCodes(t, findings)
+	for id, want := range map[string]string{
+		"sidecar/near/implied:app=near": "ab", "sidecar/far/implied:app=far": "b", "sidecar/shop/one": "dc", "sidecar/shop/two": "c",
+	} {
+		got := ""
+		if r := classNamed(t, m, id).Scope.DestinationRule(m.serviceNamed(t, reviews)); r != nil {
+			for _, s := range r.Spec.Subsets {
+				got += s.Name
+			}
+		}
+		if got != want {
+			t.Errorf("%s: subsets %q, want %q", id, got, want)
 		}
 	}
 }

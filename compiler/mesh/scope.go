@@ -33,6 +33,7 @@ type index struct {
 	first         *schema.Object                          // of the input, where a namespace has none
 	anyObject     map[string]*schema.Object               // one object of each namespace, to point at
 	sharing       *sharing
+	contest       struct{ known, contested bool } // memo of contested
 
 	peers          reaching[*PeerAuthentication]
 	authorizations reaching[*AuthorizationPolicy]
@@ -104,44 +105,6 @@ func (m *Mesh) servicesVisibleTo(namespace string) []*Service {
 	return out
 }
 
-// oneService returns one service per hostname: a Kubernetes service before a ServiceEntry, else the first. Ports of
-// ServiceEntries of one namespace and resolution add up.
-func oneService(list []*Service) (out []*Service, hosts map[string]*Service) {
-	hosts = make(map[string]*Service, len(list))
-	at := make(map[string]int, len(list))
-	for _, s := range list {
-		have := hosts[s.Hostname]
-		switch {
-		case have == nil:
-			at[s.Hostname] = len(out)
-			out = append(out, s)
-			hosts[s.Hostname] = s
-		case s == have:
-		case s.Kubernetes && !have.Kubernetes:
-			hosts[s.Hostname], out[at[s.Hostname]] = s, s
-		case s.Kubernetes == have.Kubernetes && s.Namespace == have.Namespace && s.Resolution == have.Resolution:
-			merged := mergePorts(have, s)
-			hosts[s.Hostname], out[at[s.Hostname]] = merged, merged
-		}
-	}
-	return out, hosts
-}
-
-func mergePorts(a, b *Service) *Service {
-	var extra []*Port
-	for _, p := range b.Ports {
-		if a.HasPort(p.Number) == nil {
-			extra = append(extra, p)
-		}
-	}
-	if len(extra) == 0 {
-		return a
-	}
-	c := *a
-	c.Ports = append(slices.Clone(a.Ports), extra...)
-	return &c
-}
-
 // sidecarFor picks the Sidecar for a workload: the oldest whose selector matches, else the oldest without a selector in
 // the namespace, else the one of the root namespace; nil for the built-in default.
 func (m *Mesh) sidecarFor(namespace string, labels map[string]string) *Sidecar {
@@ -149,7 +112,7 @@ func (m *Mesh) sidecarFor(namespace string, labels map[string]string) *Sidecar {
 	for _, s := range m.index.sidecars.in(m, namespace, m.Sidecars, func(s *Sidecar) *schema.Object { return s.Object }) {
 		selector := s.Spec.GetWorkloadSelector().GetLabels()
 		switch {
-		case len(selector) > 0:
+		case s.Spec.WorkloadSelector != nil:
 			if s.Object.Namespace == namespace && subset(selector, labels) {
 				return s
 			}
@@ -182,7 +145,11 @@ func (m *Mesh) newScope(w *Workload, gateway bool, sidecar *Sidecar) *Scope {
 	}
 	s.Outbound.RegistryOnly = m.Config.GetOutboundTrafficPolicy().GetMode() == meshconfig.MeshConfig_OutboundTrafficPolicy_REGISTRY_ONLY
 	if gateway || sidecar == nil || len(sidecar.Spec.Egress) == 0 {
-		list, _ := m.index.sharing.oneService(m.servicesVisibleTo(w.Namespace))
+		list := m.servicesVisibleTo(w.Namespace)
+		if !gateway {
+			list = m.oneNamespace(list, w.Namespace)
+		}
+		list, _ = m.index.sharing.oneService(list)
 		s.Listeners = []*EgressListener{{Index: -1, Services: list, VirtualServices: m.visibleVirtualServices(w.Namespace, "mesh")}}
 	} else {
 		for i, e := range sidecar.Spec.Egress {
@@ -254,24 +221,28 @@ func (m *Mesh) closeScope(s *Scope) {
 	}
 }
 
-// pulledIn returns the service behind a route destination that a Sidecar does not list: own namespace first.
+// pulledIn returns the service behind a route destination that a Sidecar does not list: that of the own namespace, else
+// of the first namespace in the alphabet whose service is visible.
 func (m *Mesh) pulledIn(host, namespace string) []*Service {
-	var first *Service
-	for _, s := range m.index.services[host] {
-		if !s.Visibility.In(namespace) {
-			continue
+	list := m.index.services[host]
+	if len(list) == 1 && list[0].Visibility.In(namespace) {
+		return list
+	}
+	byNamespace := map[string]*Service{}
+	for _, s := range list {
+		if have := byNamespace[s.Namespace]; have == nil || s.Kubernetes && !have.Kubernetes {
+			byNamespace[s.Namespace] = s
 		}
-		if s.Namespace == namespace {
+	}
+	if s := byNamespace[namespace]; s != nil {
+		return []*Service{s}
+	}
+	for _, ns := range sortedKeys(byNamespace) {
+		if s := byNamespace[ns]; s.Visibility.In(namespace) {
 			return []*Service{s}
 		}
-		if first == nil {
-			first = s
-		}
 	}
-	if first == nil {
-		return nil
-	}
-	return []*Service{first}
+	return nil
 }
 
 // destinations returns every host that a VirtualService sends requests to, mirrors included.
@@ -328,25 +299,30 @@ func (m *Mesh) parseImports(hosts []string, namespace string) imports {
 	return im
 }
 
+// has tells whether a service is imported.
 func (im imports) has(namespace, host string) bool {
-	match := func(m map[string][]string) bool {
-		for _, key := range [2]string{namespace, "*"} {
-			for _, pattern := range m[key] {
-				if HostWithin(host, pattern) {
-					return true
-				}
-			}
+	return im.listed(im.include, namespace, host, HostWithin) && !im.listed(im.exclude, namespace, host, HostWithin)
+}
+
+// routes tells whether a VirtualService host is imported: also one that is wider than what is listed.
+func (im imports) routes(namespace, host string) bool {
+	return im.listed(im.include, namespace, host, HostMatches) && !im.listed(im.exclude, namespace, host, HostWithin)
+}
+
+func (im imports) listed(in map[string][]string, namespace, host string, match func(host, pattern string) bool) bool {
+	for _, key := range [2]string{namespace, "*"} {
+		if slices.ContainsFunc(in[key], func(pattern string) bool { return match(host, pattern) }) {
+			return true
 		}
-		return false
 	}
-	return match(im.include) && !match(im.exclude)
+	return false
 }
 
 func (m *Mesh) egressListener(namespace string, index int, spec *networking.IstioEgressListener) *EgressListener {
 	l := &EgressListener{Index: index, Spec: spec}
 	im := m.parseImports(spec.Hosts, namespace)
 	for _, v := range m.visibleVirtualServices(namespace, "mesh") {
-		if slices.ContainsFunc(v.Spec.Hosts, func(h string) bool { return im.has(v.Object.Namespace, h) }) {
+		if slices.ContainsFunc(v.Spec.Hosts, func(h string) bool { return im.routes(v.Object.Namespace, h) }) {
 			l.VirtualServices = append(l.VirtualServices, v)
 		}
 	}
@@ -366,11 +342,7 @@ func (m *Mesh) egressListener(namespace string, index int, spec *networking.Isti
 		}
 		list = append(list, s)
 	}
-	owned := map[string]bool{}
-	for _, s := range list {
-		owned[s.Hostname] = owned[s.Hostname] || s.Namespace == namespace
-	}
-	list = slices.DeleteFunc(list, func(s *Service) bool { return owned[s.Hostname] && s.Namespace != namespace })
+	list = m.oneNamespace(list, namespace)
 	l.Services, _ = oneService(list)
 	return l
 }

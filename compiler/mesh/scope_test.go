@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -32,6 +33,7 @@ func TestSidecarSelection(t *testing.T) {
 		{"the root namespace's without selector", "far", "web", all, "root"},
 		{"with a selector the root namespace's reaches only there", "far", "web", all[5:], ""},
 		{"none", "shop", "web", nil, ""},
+		{"an empty selector matches all, before those without", "shop", "web", []string{sidecar("shop", "plain", ""), sidecar("shop", "zero", "workloadSelector: {}, ")}, "zero"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m, _ := link(t, append(c.objects, service("shop", "web"))...)
@@ -155,6 +157,38 @@ func TestOneServicePerHost(t *testing.T) {
 	}
 	if first := m.serviceNamed(t, "api.example.com"); len(first.Ports) != 1 {
 		t.Error("the shared service was changed")
+	}
+}
+
+// TestNamespacesOfOneHost: a sidecar takes the services of one namespace, its own before others; a gateway the first. Services
+// of one namespace that differ in exportTo do not add up.
+func TestNamespacesOfOneHost(t *testing.T) {
+	entry := func(ns, name, more, port string) string {
+		return istio("ServiceEntry", ns, name, "{hosts: [api.example.com], location: MESH_INTERNAL, resolution: STATIC, "+more+"ports: [{number: "+port+", name: http, protocol: HTTP}]}")
+	}
+	sidecar := istio("Sidecar", "far", "default", "{egress: [{hosts: ['far/far.far.svc.cluster.local']}]}")
+	route := istio("VirtualService", "far", "far", "{hosts: [far.far.svc.cluster.local], http: [{route: [{destination: {host: api.example.com}}]}]}")
+	m, _ := link(t, entry("shop", "a", "", "80"), entry("shop", "c", "", "82"), entry("shop", "d", "exportTo: [shop, deep], ", "83"), entry("bank", "b", "", "81"),
+		service("shop", "client"), service("bank", "client"), service("far", "far"), service("away", "client"), sidecar, route)
+	for id, want := range map[string]string{"sidecar/shop/implied:app=client": "83", "sidecar/bank/implied:app=client": "81", "sidecar/away/implied:app=client": "80 82", "sidecar/far/implied:app=far": "81"} {
+		var got []string
+		for _, p := range classNamed(t, m, id).Scope.Service("api.example.com").Ports {
+			got = append(got, strconv.Itoa(int(p.Number)))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: ports %v, want %s", id, got, want)
+		}
+	}
+}
+
+// TestWiderVirtualServiceImported: listing a host brings VirtualServices whose host takes it in.
+func TestWiderVirtualServiceImported(t *testing.T) {
+	m, _ := link(t, service("shop", "client"), service("bank", "web"), service("bank", "ledger"),
+		istio("VirtualService", "bank", "wide", "{hosts: ['*.bank.svc.cluster.local'], http: [{directResponse: {status: 200}}]}"),
+		istio("VirtualService", "bank", "other", "{hosts: ['*.far.svc.cluster.local', ledger.bank.svc.cluster.local], http: [{directResponse: {status: 200}}]}"),
+		istio("Sidecar", "shop", "default", "{egress: [{hosts: ['bank/web.bank.svc.cluster.local']}]}"))
+	if l := classNamed(t, m, "sidecar/shop/implied:app=client").Scope.Listeners[0].VirtualServices; len(l) != 1 || l[0].Object.Name != "wide" {
+		t.Error(l)
 	}
 }
 

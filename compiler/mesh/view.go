@@ -186,12 +186,7 @@ func (m *Mesh) viewOf(s *Scope, all []*Service) *View {
 
 // publicRule is ruleFor as a namespace without rules sees it to which nothing is exported by name.
 func (m *Mesh) publicRule(svc *Service) *DestinationRule {
-	public := func(r *DestinationRule) bool { return r.Visibility.Public }
-	if r, _ := m.ruleIn(svc.Namespace, svc.Hostname, nil, false, public); r != nil || svc.Namespace == m.RootNamespace {
-		return r
-	}
-	r, _ := m.ruleIn(m.RootNamespace, svc.Hostname, nil, false, public)
-	return r
+	return m.exportedRule(svc, func(r *DestinationRule) bool { return r.Visibility.Public })
 }
 
 // nearRules returns the hosts of all rules that a namespace may see differently from others: its own, and those that

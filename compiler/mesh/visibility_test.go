@@ -15,12 +15,15 @@ func TestVisibility(t *testing.T) {
 		{"", "*", "own other third", 2},
 		{"", ".", "own", 0},
 		{"", "~", "", -1},
-		{"", "other", "other", -1},
+		{"", "other", "", -1}, // no other default means anything
+		{"", "other,.", "own", 0},
 		{"*", ".", "own other third", 2},
 		{".", "*", "own", 0},
 		{"~", "*", "", -1},
 		{"own", "", "own", 0},
-		{".,other", "", "own other", 1},
+		{".,other", "", "own other", 0},
+		{"~,other", "", "", -1},
+		{"~,*", "", "own other third", 2},
 		{" other , third", "", "other third", -1},
 	} {
 		list := func(s string) []string {
