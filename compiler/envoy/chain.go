@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -67,6 +68,7 @@ func chainMatch(serverNames, destinations []string) *listenerv3.FilterChainMatch
 				m.ServerNames = append(m.ServerNames, n)
 			}
 		}
+		slices.Sort(m.ServerNames) // the order means nothing, and equal matches have to compare equal
 	}
 	for _, d := range destinations {
 		if p, ok := mesh.Prefix(d); ok && (p.Bits() > 0 || !p.Addr().IsUnspecified()) {
@@ -76,6 +78,9 @@ func chainMatch(serverNames, destinations []string) *listenerv3.FilterChainMatch
 			}
 		}
 	}
+	slices.SortFunc(m.PrefixRanges, func(a, b *corev3.CidrRange) int {
+		return cmp.Or(cmp.Compare(a.AddressPrefix, b.AddressPrefix), cmp.Compare(a.PrefixLen.GetValue(), b.PrefixLen.GetValue()))
+	})
 	if len(m.ServerNames) == 0 && len(m.PrefixRanges) == 0 {
 		return nil
 	}

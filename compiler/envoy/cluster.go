@@ -19,11 +19,12 @@ import (
 // equal resources, so a caller with many scopes lowers each distinct value once. What rarely matters (where the client
 // is, its labels, its cluster) is left empty by ClusterInputsFor unless the policies of the service look at it.
 type ClusterInputs struct {
-	Env     *ClusterEnv           // facts of the whole mesh; the same pointer for all scopes of one compile
-	Service *mesh.Service         // by pointer: a scope that cuts the ports of a service has a copy of its own
-	Rule    *mesh.DestinationRule // in effect for the service in the scope; nil: none
-	Gateway bool                  // router: headless services by EDS, no sniffed upstream protocol, credentialName allowed
-	SNI     bool                  // clusters in SNI form behind AUTO_PASSTHROUGH: no TLS of their own, only mTLS endpoints
+	Env      *ClusterEnv           // facts of the whole mesh; the same pointer for all scopes of one compile
+	Service  *mesh.Service         // by pointer: a scope that cuts the ports of a service has a copy of its own
+	Rule     *mesh.DestinationRule // in effect for the service in the scope; nil: none
+	Gateway  bool                  // router: headless services by EDS, no sniffed upstream protocol, credentialName allowed
+	SNI      bool                  // clusters in SNI form behind AUTO_PASSTHROUGH: no TLS of their own, only mTLS endpoints
+	KeepCase bool                  // ProxyConfig.proxyHeaders.preserveHttp1HeaderCase of the client
 
 	Network  string // of the client, when the mesh has network gateways
 	View     string // networks that the client wants to see, separated by commas; empty: all
@@ -45,7 +46,7 @@ func clientFactsFor(env *ClusterEnv, s *mesh.Scope, svc *mesh.Service) clientFac
 
 // client reduces a scope to the facts that matter.
 func (env *ClusterEnv) client(s *mesh.Scope, f clientFacts) ClusterInputs {
-	in := ClusterInputs{Env: env, Gateway: s.Gateway}
+	in := ClusterInputs{Env: env, Gateway: s.Gateway, KeepCase: keepsCase(s.Proxy)}
 	if len(env.gateways) > 0 {
 		in.Network = env.networkOfClient(s)
 	}
@@ -168,7 +169,7 @@ func (b *clusterBuild) resources() []*Resource {
 // discovery sets how Envoy finds the endpoints. It answers false where the cluster cannot exist: DNS without names.
 func (b *clusterBuild) discovery() bool {
 	switch res := b.in.Service.Resolution; {
-	case b.simpleLB() == networking.LoadBalancerSettings_PASSTHROUGH && !b.in.SNI, res == mesh.Passthrough && !b.in.Gateway:
+	case b.passthrough() && !b.in.SNI, res == mesh.Passthrough && !b.in.Gateway:
 		b.originalDestination()
 	case res == mesh.DynamicDNS:
 		b.dynamicDNS()
@@ -181,12 +182,21 @@ func (b *clusterBuild) discovery() bool {
 	return true
 }
 
+// passthrough tells whether the policy sends connections where they were going. Once a rule says so for the service, no
+// subset can say otherwise.
+func (b *clusterBuild) passthrough() bool {
+	if b.simpleLB() == networking.LoadBalancerSettings_PASSTHROUGH {
+		return true
+	}
+	return b.subset != nil && b.in.Env.Mesh.PolicyOf(b.in.Rule, b.port, "").GetLoadBalancer().GetSimple() == networking.LoadBalancerSettings_PASSTHROUGH
+}
+
 // originalDestination sends each connection where it was going before interception. The service port is translated where
-// the service says so.
+// a ServiceEntry of resolution NONE says so.
 func (b *clusterBuild) originalDestination() {
 	b.c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST}
 	b.c.LbPolicy = clusterv3.Cluster_CLUSTER_PROVIDED
-	if t := b.port.TargetPort; !b.in.Service.Kubernetes && t != 0 && t != b.port.Number {
+	if t := b.port.TargetPort; !b.in.Service.Kubernetes && b.in.Service.Resolution == mesh.Passthrough && t != 0 && t != b.port.Number {
 		b.c.LbConfig = &clusterv3.Cluster_OriginalDstLbConfig_{
 			OriginalDstLbConfig: &clusterv3.Cluster_OriginalDstLbConfig{UpstreamPortOverride: u32(t)},
 		}

@@ -100,15 +100,20 @@ func (m manager) headers(h *hcmv3.HttpConnectionManager) {
 	if p.GetXForwardedPort().GetEnabled().GetValue() {
 		h.AppendXForwardedPort = true
 	}
-	if p.GetPreserveHttp1HeaderCase().GetValue() {
-		http1(h).HeaderKeyFormat = &corev3.Http1ProtocolOptions_HeaderKeyFormat{
-			HeaderFormat: &corev3.Http1ProtocolOptions_HeaderKeyFormat_StatefulFormatter{StatefulFormatter: &corev3.TypedExtensionConfig{
-				Name: "envoy.http.stateful_header_formatters.preserve_case", TypedConfig: Any(&preservecasev3.PreserveCaseFormatterConfig{}),
-			}},
-		}
+	if keepsCase(m.proxy) {
+		http1(h).HeaderKeyFormat = preserveCase()
 	}
 	if m.proxy.GetProxyMetadata()["ISTIO_META_HTTP10"] == "1" {
 		http1(h).AcceptHttp_10 = true
+	}
+}
+
+// preserveCase writes header names of HTTP/1 the way they came.
+func preserveCase() *corev3.Http1ProtocolOptions_HeaderKeyFormat {
+	return &corev3.Http1ProtocolOptions_HeaderKeyFormat{
+		HeaderFormat: &corev3.Http1ProtocolOptions_HeaderKeyFormat_StatefulFormatter{StatefulFormatter: &corev3.TypedExtensionConfig{
+			Name: "envoy.http.stateful_header_formatters.preserve_case", TypedConfig: Any(&preservecasev3.PreserveCaseFormatterConfig{}),
+		}},
 	}
 }
 

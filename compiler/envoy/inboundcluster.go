@@ -81,15 +81,11 @@ func newInboundCluster(in *mesh.Inbound, port uint32, protocol mesh.Protocol, po
 		ConnectTimeout:       connectTimeout(in.Mesh),
 		UpstreamBindConfig:   inboundBind(in.Workload),
 	}
-	h := upstreamHTTP{kind: portProtocol(protocol, false)}
+	h := upstreamHTTP{kind: portProtocol(protocol, false), keepCase: keepsCase(in.Workload.ProxyConfig) && casePreserved(protocol)}
 	if pool.GetHttp().GetUseClientProtocol() {
 		h.kind = upstreamDownstream
 	}
 	applyPool(c, &h, pool, in.Mesh)
-	c.UpstreamConnectionOptions = nil // the application is on the same host
-	if k := pool.GetTcp().GetTcpKeepalive(); k != nil {
-		c.UpstreamConnectionOptions = &clusterv3.UpstreamConnectionOptions{TcpKeepalive: keepalive(in.Mesh.Config.GetTcpKeepalive(), k)}
-	}
 	applyHTTP2(&h, pool.GetHttp())
 	h.attach(c)
 	return c
@@ -103,7 +99,7 @@ func inboundPool(in *mesh.Inbound, svc *mesh.Service, port *mesh.Port) (*network
 	}
 	var rule *mesh.DestinationRule
 	if svc != nil {
-		rule = in.Mesh.InboundRule(svc)
+		rule = in.Mesh.InboundRule(svc, in.Sidecar)
 	}
 	policy := in.Mesh.PolicyOf(rule, port, "")
 	if rule != nil && rule.Spec.GetTrafficPolicy() != nil && rule.Object != nil {
@@ -123,8 +119,8 @@ func ingressClusters(in *mesh.Inbound, ls []*networking.IstioIngressListener) ([
 			continue
 		}
 		seen[port] = true
-		svc, sp := ingressService(in, port)
-		pool, origins := inboundPool(in, svc, sp)
+		// Settings for a port of the DestinationRule count by the number of the listener.
+		pool, origins := inboundPool(in, ingressService(in, port), &mesh.Port{Number: port})
 		if l.ConnectionPool != nil {
 			pool, origins = l.ConnectionPool, nil
 		}
@@ -141,13 +137,13 @@ func ingressClusters(in *mesh.Inbound, ls []*networking.IstioIngressListener) ([
 }
 
 // ingressService finds the service whose requests arrive at an ingress listener.
-func ingressService(in *mesh.Inbound, port uint32) (*mesh.Service, *mesh.Port) {
+func ingressService(in *mesh.Inbound, port uint32) *mesh.Service {
 	for _, t := range in.Targets {
 		if t.TargetPort == port {
-			return t.Service, t.Port
+			return t.Service
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // ingressEndpoint points the cluster at a defaultEndpoint. The result says what is wrong with it.
@@ -191,7 +187,9 @@ func instanceEndpoint(in *mesh.Inbound, c *clusterv3.Cluster, port, target uint3
 func staticEndpoint(c *clusterv3.Cluster, address string, port uint32) {
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 	c.LbPolicy = clusterv3.Cluster_ROUND_ROBIN
-	c.UpstreamBindConfig = nil
+	if a, err := netip.ParseAddr(address); err != nil || a.IsLoopback() {
+		c.UpstreamBindConfig = nil // nothing intercepts connections to loopback addresses and sockets
+	}
 	c.LoadAssignment = &endpointv3.ClusterLoadAssignment{ClusterName: c.Name, Endpoints: []*endpointv3.LocalityLbEndpoints{{
 		LbEndpoints: []*endpointv3.LbEndpoint{{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: endpoint.Address(address, port)}}}},
 	}}}

@@ -101,10 +101,7 @@ func (b *inbound) modeOrigins() []Origin {
 // virtual builds the listener that all intercepted inbound connections enter. A connection to its own port would loop,
 // so it is closed.
 func (b *inbound) virtual(ports []*inboundPort) *Resource {
-	port := uint32(InboundPort)
-	if p := b.in.Mesh.Config.GetProxyInboundListenPort(); p > 0 {
-		port = uint32(p)
-	}
+	port := inboundListenPort(b.in.Mesh)
 	chains := []*chain{{
 		name:    "virtualInbound-blackhole",
 		match:   &listenerv3.FilterChainMatch{DestinationPort: u32(port)},

@@ -140,6 +140,49 @@ func TestOutboundMerging(t *testing.T) {
 	}
 }
 
+// TestEgressListeners: a Sidecar listener with a port and no bind stands on the addresses of its services, as listeners
+// of the whole mesh do; a forward proxy takes everything; nothing stands where intercepted connections enter.
+func TestEgressListeners(t *testing.T) {
+	const both = "hosts: ['*/*']"
+	for _, c := range []struct {
+		name, port, a, b string // addresses of two services
+		egress           string
+		want             map[string][]string
+		codes            []string
+	}{
+		{name: "TCP on the address of each", port: "{number: 90, name: p, protocol: TCP}", a: "10.1.0.1", b: "10.1.0.2", egress: "{port: {number: 90, name: p, protocol: TCP}, " + both + "}",
+			want: map[string][]string{"10.1.0.1_90": {"outbound|90||a.example"}, "10.1.0.2_90": {"outbound|90||b.example"}}},
+		{name: "TCP without addresses", port: "{number: 90, name: p, protocol: TCP}", egress: "{port: {number: 90, name: p, protocol: TCP}, " + both + "}",
+			want: map[string][]string{"0.0.0.0_90": {"outbound|90||a.example"}}, codes: []string{CodeDroppedChain}},
+		{name: "bind", port: "{number: 90, name: p, protocol: HTTP}", a: "10.1.0.1", egress: "{bind: 10.7.7.7, port: {number: 90, name: p, protocol: HTTP}, " + both + "}",
+			want: map[string][]string{"10.7.7.7_90": {"http|90"}}},
+		{name: "TLS of a range on an address of the Sidecar", port: "{number: 90, name: p, protocol: TLS}", a: "10.1.0.0/16", b: "10.1.0.2", egress: "{bind: 10.7.7.7, port: {number: 90, name: p, protocol: TLS}, " + both + "}",
+			want: map[string][]string{"10.7.7.7_90": {"outbound|90||a.example", "default:outbound|90||b.example"}}},
+		{name: "forward proxy", port: "{number: 90, name: p, protocol: HTTP}", egress: "{bind: 0.0.0.0, port: {number: 3128, name: p, protocol: HTTP_PROXY}, " + both + "}",
+			want: map[string][]string{"0.0.0.0_3128": {"http|3128"}}},
+		{name: "the port of the proxy", port: "{number: 15006, name: p, protocol: HTTP}", egress: "{" + both + "}", codes: []string{CodeDroppedChain, CodeDroppedChain}},
+		{name: "the port of the proxy at an address", port: "{number: 15006, name: p, protocol: TCP}", a: "10.1.0.1", b: "10.1.0.2", egress: "{" + both + "}",
+			want: map[string][]string{"10.1.0.1_15006": {"outbound|15006||a.example"}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sidecar := "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s, namespace: default}\nspec: {egress: [" + c.egress + "]}\n---\n"
+			class := linked(t, "default/client", client+sidecar+serviceEntry("a", "a.example", c.a, c.port)+serviceEntry("b", "b.example", c.b, c.port))
+			rs, _, found := OutboundListeners(class.Scope)
+			for name, chains := range c.want {
+				if got := chainNames(findListener(t, rs, name)); !slices.Equal(got, chains) {
+					t.Errorf("%s: chains %v, want %v", name, got, chains)
+				}
+			}
+			if c.want == nil && len(rs) != 1 {
+				t.Error("listeners besides virtualOutbound")
+			}
+			if got := codes(found); !slices.Equal(got, c.codes) {
+				t.Errorf("findings %v, want %v", found, c.codes)
+			}
+		})
+	}
+}
+
 func TestInboundKinds(t *testing.T) {
 	describe := func(ks []kind) string {
 		var out []string

@@ -62,8 +62,10 @@ func consistentHash(c *clusterv3.Cluster, hash *networking.LoadBalancerSettings_
 	if n := hash.GetMinimumRingSize(); n > 0 { //nolint:staticcheck // deprecated in the API, still read
 		size = n
 	}
-	if r := hash.GetRingHash(); r.GetMinimumRingSize() > 0 {
-		size = r.MinimumRingSize
+	if r := hash.GetRingHash(); r != nil {
+		if size = r.MinimumRingSize; size == 0 {
+			size = defaultRingSize
+		}
 	}
 	c.LbPolicy = clusterv3.Cluster_RING_HASH
 	c.LbConfig = &clusterv3.Cluster_RingHashLbConfig_{RingHashLbConfig: &clusterv3.Cluster_RingHashLbConfig{MinimumRingSize: wrapperspb.UInt64(size)}}

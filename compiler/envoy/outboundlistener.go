@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"fmt"
 	"strconv"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -82,14 +83,7 @@ func (o *outbound) none() bool { return interceptionNone(o.scope.Proxy) }
 
 // portListener adds the services of a Sidecar egress listener that has a port.
 func (o *outbound) portListener(el *mesh.EgressListener) {
-	real := o.none() || el.Spec.CaptureMode == networking.CaptureMode_NONE
-	bind := el.Spec.Bind
-	if bind == "" {
-		bind = wildcard
-		if real {
-			bind = "127.0.0.1"
-		}
-	}
+	bind, real := o.bindOf(el)
 	for _, svc := range el.Services {
 		u := unit{
 			svc: svc, number: el.Spec.Port.Number, protocol: mesh.ParseProtocol(el.Spec.Port.Protocol), bind: bind,
@@ -98,8 +92,17 @@ func (o *outbound) portListener(el *mesh.EgressListener) {
 		if u.port = portOf(svc, u.number); u.port == nil {
 			continue
 		}
-		o.add(u, nil)
+		o.addPort(u)
 	}
+}
+
+// bindOf is the address that an egress listener names, "" to settle it by each service, and whether it binds for real.
+func (o *outbound) bindOf(el *mesh.EgressListener) (bind string, real bool) {
+	bind, real = el.Spec.GetBind(), o.none() || el.Spec.GetCaptureMode() == networking.CaptureMode_NONE
+	if real && bind == "" {
+		bind = "127.0.0.1"
+	}
+	return bind, real
 }
 
 // portOf is the port of a service behind a Sidecar listener: the one of the same number, else the only one it has.
@@ -117,11 +120,7 @@ func portOf(svc *mesh.Service, number uint32) *mesh.Port {
 
 // catchAll adds every port of every service of a listener without port.
 func (o *outbound) catchAll(el *mesh.EgressListener) {
-	real := o.none() || el.Spec.GetCaptureMode() == networking.CaptureMode_NONE
-	bind := el.Spec.GetBind()
-	if real && bind == "" {
-		bind = "127.0.0.1"
-	}
+	bind, real := o.bindOf(el)
 	for _, svc := range el.Services {
 		vss := virtualServicesOf(el, svc)
 		for _, p := range svc.Ports {
@@ -136,9 +135,13 @@ func (o *outbound) addPort(u unit) {
 	switch {
 	case u.protocol == mesh.UDP || u.svc.Resolution == mesh.Alias:
 		return // datagrams are not proxied; an alias has no address of its own
+	case o.reserved(u):
+		o.diags.Add(u.svc.Object.Finding(diag.Error, CodeDroppedChain,
+			fmt.Sprintf("port %d of %s gets no listener: the proxy listens on it itself", u.number, u.svc.Hostname),
+			"give the service another port, or change proxyListenPort or proxyInboundListenPort of MeshConfig", "spec", "ports", u.port.Index))
 	case u.bind != "" || u.protocol.IsHTTP():
 		o.add(u, nil)
-	case u.svc.Resolution == mesh.Passthrough && len(u.svc.Addresses) == 0:
+	case !u.locked && u.svc.Resolution == mesh.Passthrough && len(u.svc.Addresses) == 0:
 		o.addHeadless(u)
 	case len(u.svc.Addresses) == 0:
 		o.add(u, nil)
@@ -164,6 +167,12 @@ func (o *outbound) addPort(u unit) {
 			}
 		}
 	}
+}
+
+// reserved tells whether a listener for all addresses would stand where intercepted connections enter.
+func (o *outbound) reserved(u unit) bool {
+	all := u.bind == wildcard || u.bind == "" && u.protocol.IsHTTP()
+	return all && (u.number == listenPort(o.scope.Mesh) || u.number == inboundListenPort(o.scope.Mesh))
 }
 
 // addHeadless adds a listener per endpoint of a headless service, since clients call the endpoints by their addresses.
@@ -206,7 +215,7 @@ func (o *outbound) add(u unit, cidrs []string) {
 		e.origins = append(e.origins, portPlace(u.svc, u.port)...)
 		return
 	}
-	if a.family == httpFamily && u.bind == wildcard {
+	if a.family == httpFamily && u.bind == wildcard && u.protocol != mesh.HTTPProxy {
 		a.family = autoFamily // other bytes may pass through, and TCP services may join
 	}
 	o.entries[k] = &entry{
@@ -250,7 +259,7 @@ func (o *outbound) httpChain(u unit, f family) *chain {
 		stat: "outbound_" + u.bind + "_" + strconv.Itoa(int(u.number)), logs: o.logs, tracing: o.tracing,
 	}
 	c := &chain{name: "http|" + key.Name, filters: httpChainFilters(nil, m.build())}
-	if f == autoFamily || u.bind == wildcard {
+	if f == autoFamily || u.bind == wildcard && u.protocol != mesh.HTTPProxy {
 		c.match = &listenerv3.FilterChainMatch{ApplicationProtocols: plainHTTP(), TransportProtocol: "raw_buffer"}
 	}
 	return c
@@ -271,10 +280,7 @@ func (o *outbound) lower(e *entry) *Resource {
 		Address:                          address(e.bind, e.port),
 		TrafficDirection:                 corev3.TrafficDirection_OUTBOUND,
 		ContinueOnListenerFiltersTimeout: true,
-		ListenerFiltersTimeout:           o.scope.Mesh.Config.GetProtocolDetectionTimeout(),
-	}
-	if l.ListenerFiltersTimeout == nil {
-		l.ListenerFiltersTimeout = seconds(0)
+		ListenerFiltersTimeout:           seconds(0),
 	}
 	if _, unix := unixPath(e.bind); unix {
 		l.Name = e.bind
@@ -303,6 +309,9 @@ func (o *outbound) lower(e *entry) *Resource {
 		l.DefaultFilterChain = &listenerv3.FilterChain{Name: "PassthroughFilterChain", Filters: o.fallthroughFilters()}
 	}
 	l.ListenerFilters = outboundInspectors(l.FilterChains)
+	if t := o.scope.Mesh.Config.GetProtocolDetectionTimeout(); t != nil && anyOf(inspect(l.FilterChains).http) {
+		l.ListenerFiltersTimeout = t // a server name is waited for however long it takes
+	}
 	return r
 }
 

@@ -40,6 +40,7 @@ type upstreamHTTP struct {
 	http      *corev3.HttpProtocolOptions
 	upstream  *corev3.UpstreamHttpProtocolOptions
 	errors    *matcherconfigv3.MatchPredicate // what outlier detection counts as an error
+	keepCase  bool                            // of HTTP/1 headers
 }
 
 func (h *upstreamHTTP) common() *corev3.HttpProtocolOptions {
@@ -54,13 +55,22 @@ func (h *upstreamHTTP) common() *corev3.HttpProtocolOptions {
 func (b *clusterBuild) protocol() {
 	http := b.policy.GetConnectionPool().GetHttp()
 	b.http.kind = portProtocol(b.port.Protocol, b.in.Gateway)
-	if !b.in.SNI && upgrades(b.port.Protocol, http.GetH2UpgradePolicy(), b.in.Env.Mesh.Config.GetH2UpgradePolicy()) {
+	if upgrades(b.port.Protocol, http.GetH2UpgradePolicy(), b.in.Env.Mesh.Config.GetH2UpgradePolicy()) {
 		b.http.kind = upstreamHTTP2
 	}
 	if http.GetUseClientProtocol() {
 		b.http.kind = upstreamDownstream
 	}
+	b.http.keepCase = b.in.KeepCase && casePreserved(b.port.Protocol)
 }
+
+// keepsCase is ProxyConfig.proxyHeaders.preserveHttp1HeaderCase.
+func keepsCase(p *meshconfig.ProxyConfig) bool {
+	return p.GetProxyHeaders().GetPreserveHttp1HeaderCase().GetValue()
+}
+
+// casePreserved tells whether HTTP/1 may be spoken on a port. Both sides of a proxy have to keep the case of a header.
+func casePreserved(p mesh.Protocol) bool { return p.IsHTTP() && !p.IsHTTP2() || p.IsAuto() }
 
 // portProtocol: HTTP/2 ports speak it, sniffed ports follow the client on a sidecar (a gateway terminates the client's
 // protocol and speaks HTTP/1.1), the rest is HTTP/1.1 where it is HTTP at all.
@@ -88,7 +98,7 @@ func upgrades(p mesh.Protocol, rule networking.ConnectionPoolSettings_HTTPSettin
 
 // attach writes the collected options into the cluster.
 func (h *upstreamHTTP) attach(c *clusterv3.Cluster) {
-	if h.kind == upstreamHTTP1 && h.http == nil && h.upstream == nil && h.errors == nil {
+	if h.kind == upstreamHTTP1 && h.http == nil && h.upstream == nil && h.errors == nil && !h.keepCase {
 		return
 	}
 	opts := &httpv3.HttpProtocolOptions{CommonHttpProtocolOptions: h.http, UpstreamHttpProtocolOptions: h.upstream}
@@ -96,16 +106,20 @@ func (h *upstreamHTTP) attach(c *clusterv3.Cluster) {
 	if h.streams > 0 {
 		h2.MaxConcurrentStreams = u32(h.streams)
 	}
+	h1 := &corev3.Http1ProtocolOptions{}
+	if h.keepCase {
+		h1.HeaderKeyFormat = preserveCase()
+	}
 	switch h.kind {
 	case upstreamHTTP2:
 		opts.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
 			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: h2}}}
 	case upstreamDownstream:
 		opts.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_UseDownstreamProtocolConfig{UseDownstreamProtocolConfig: &httpv3.HttpProtocolOptions_UseDownstreamHttpConfig{
-			HttpProtocolOptions: &corev3.Http1ProtocolOptions{}, Http2ProtocolOptions: h2}}
+			HttpProtocolOptions: h1, Http2ProtocolOptions: h2}}
 	default:
 		opts.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: &corev3.Http1ProtocolOptions{}}}}
+			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: h1}}}
 	}
 	if h.errors != nil {
 		opts.OutlierDetection = &httpv3.HttpProtocolOptions_OutlierDetection{ErrorMatcher: h.errors}

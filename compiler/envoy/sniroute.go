@@ -26,9 +26,13 @@ func (o *outbound) tlsChains(u unit, cidrs []string) []*chain {
 					continue // a match before it takes the same connections: only the static part differs
 				}
 				seen[key] = true
+				subnets := m.DestinationSubnets
+				if len(subnets) == 0 || u.number == 0 {
+					subnets = cidrs
+				}
 				out = append(out, &chain{
 					name:    "tls|" + strconv.Itoa(int(u.number)) + "|" + vs.Object.Namespace + "/" + vs.Object.Name + "|" + key,
-					match:   chainMatch(m.SniHosts, m.DestinationSubnets),
+					match:   chainMatch(m.SniHosts, subnets),
 					filters: o.tcp.routes(block.Route, u.number, u.protocol),
 					from:    place(vs.Object, "spec", "tls", i, "match", j),
 					object:  vs.Object,
@@ -43,12 +47,15 @@ func (o *outbound) tlsChains(u unit, cidrs []string) []*chain {
 }
 
 // defaultServerNames are the server names of a service without tls route: its host name, where the address does not
-// tell it from others. A listener on the address of the service needs none.
+// tell it from others, since there is none or it is a range. A listener on the address of the service needs none.
 func (o *outbound) defaultServerNames(u unit, cidrs []string) []string {
-	if len(cidrs) > 0 || (len(u.svc.Addresses) == 0 && u.bind == wildcard) {
+	ranges := slices.ContainsFunc(u.svc.Addresses, func(a string) bool { p, ok := mesh.Prefix(a); return ok && !p.IsSingleIP() })
+	if len(cidrs) > 0 || ranges && !slices.Contains(u.svc.Addresses, u.bind) || (len(u.svc.Addresses) == 0 && u.bind == wildcard) {
 		names := []string{u.svc.Hostname}
 		for _, a := range u.svc.Aliases {
-			names = append(names, a.Hostname)
+			// Without the bare name, which is right in one namespace only: namespaces share their listeners.
+			_, short := hostNames(a.Hostname, "", o.scope.Mesh.Domain)
+			names = append(append(names, a.Hostname), short...)
 		}
 		return names
 	}

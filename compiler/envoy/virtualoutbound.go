@@ -110,6 +110,14 @@ func listenPort(m *mesh.Mesh) uint32 {
 	return OutboundPort
 }
 
+// inboundListenPort is MeshConfig.proxyInboundListenPort, likewise.
+func inboundListenPort(m *mesh.Mesh) uint32 {
+	if p := m.Config.GetProxyInboundListenPort(); p > 0 {
+		return uint32(p)
+	}
+	return InboundPort
+}
+
 func interceptionNone(p *meshconfig.ProxyConfig) bool {
 	return p.GetInterceptionMode() == meshconfig.ProxyConfig_NONE
 }

@@ -217,7 +217,11 @@ func choose(list []*DestinationRule, labels map[string]string, visible func(*Des
 }
 
 // InboundRule finds the DestinationRule for a service as its own namespace sees it, which says how its servers are
-// called locally. Rules with a workloadSelector are for clients and do not count.
-func (m *Mesh) InboundRule(svc *Service) *DestinationRule {
+// called locally: nil where their Sidecar does not import the service. Rules with a workloadSelector are for clients and
+// do not count.
+func (m *Mesh) InboundRule(svc *Service, sidecar *Sidecar) *DestinationRule {
+	if !m.imported(svc, sidecar) {
+		return nil
+	}
 	return m.ruleFor(svc.Namespace, nil, svc)
 }

@@ -111,8 +111,21 @@ func TestWorkloadSelector(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", id, r, want)
 		}
 	}
-	if r := m.InboundRule(m.serviceNamed(t, reviews)); r.Object.Name != "all" {
+	if r := m.InboundRule(m.serviceNamed(t, reviews), nil); r.Object.Name != "all" {
 		t.Errorf("servers follow %s", r.Object.Name)
+	}
+}
+
+// TestInboundRuleOfSidecar: servers follow a rule only where their Sidecar imports their service.
+func TestInboundRuleOfSidecar(t *testing.T) {
+	m, _ := link(t, service("shop", "reviews"), service("shop", "cart"), rule("shop", "all", "reviews", "1", ""),
+		istio("Sidecar", "shop", "a", "{egress: [{hosts: ['./*']}]}"), istio("Sidecar", "shop", "b", "{egress: [{hosts: ['bank/*']}]}"),
+		istio("Sidecar", "shop", "c", "{egress: [{hosts: ['./cart.shop.svc.cluster.local']}]}"), istio("Sidecar", "shop", "d", "{ingress: [{port: {number: 80, name: http, protocol: HTTP}}]}"),
+		istio("VirtualService", "shop", "cart", "{hosts: [cart], http: [{route: [{destination: {host: reviews}}]}]}"))
+	for _, s := range m.Sidecars {
+		if got, want := m.InboundRule(m.serviceNamed(t, reviews), s) != nil, s.Object.Name != "b"; got != want {
+			t.Errorf("%s: %v, want %v", s.Object.Name, got, want)
+		}
 	}
 }
 

@@ -318,6 +318,30 @@ func (im imports) listed(in map[string][]string, namespace, host string, match f
 	return false
 }
 
+// imported tells whether a Sidecar imports a service of its workload's namespace, by listing it or by a route that leads
+// to it.
+func (m *Mesh) imported(svc *Service, sidecar *Sidecar) bool {
+	if sidecar == nil || len(sidecar.Spec.Egress) == 0 {
+		return true
+	}
+	for _, e := range sidecar.Spec.Egress {
+		im, n := m.parseImports(e.Hosts, svc.Namespace), e.GetPort().GetNumber()
+		if n != 0 && ParseProtocol(e.Port.Protocol) != HTTPProxy && svc.HasPort(n) == nil {
+			continue
+		}
+		if im.has(svc.Namespace, svc.Hostname) {
+			return true
+		}
+		if slices.ContainsFunc(m.VirtualServices, func(v *VirtualService) bool {
+			return v.Visibility.In(svc.Namespace) && slices.Contains(v.Spec.Gateways, "mesh") && slices.Contains(destinations(v.Spec), svc.Hostname) &&
+				slices.ContainsFunc(v.Spec.Hosts, func(h string) bool { return im.routes(v.Object.Namespace, h) })
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
 func (m *Mesh) egressListener(namespace string, index int, spec *networking.IstioEgressListener) *EgressListener {
 	l := &EgressListener{Index: index, Spec: spec}
 	im := m.parseImports(spec.Hosts, namespace)
