@@ -82,14 +82,18 @@ type authz struct {
 	tcp      bool
 	domains  []string
 	tcpPorts []uint32 // workload ports that are TCP by declaration: only for them the loss of conditions is reported
+	sniffed  []uint32 // workload ports without a declared protocol: what does not look like HTTP is taken for TCP
 	findings diag.List
 }
 
 func newAuthz(in *mesh.Inbound, tcp bool) *authz {
 	l := &authz{in: in, tcp: tcp, domains: trustDomains(in.Mesh)}
 	for _, t := range in.Targets {
-		if t.Port.Protocol.IsTCP() && !slices.Contains(l.tcpPorts, t.TargetPort) {
+		switch p := t.Port.Protocol; {
+		case p.IsTCP() && !slices.Contains(l.tcpPorts, t.TargetPort):
 			l.tcpPorts = append(l.tcpPorts, t.TargetPort)
+		case p.IsAuto() && !slices.Contains(l.sniffed, t.TargetPort):
+			l.sniffed = append(l.sniffed, t.TargetPort)
 		}
 	}
 	return l

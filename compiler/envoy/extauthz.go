@@ -93,14 +93,16 @@ func (l *authz) custom() []authFilter {
 }
 
 func (l *authz) reportNoTCPProvider(policies []*mesh.AuthorizationPolicy) {
-	if len(l.tcpPorts) == 0 {
-		return
+	report := func(ports []uint32, what, help string) {
+		for _, p := range policies {
+			if len(ports) > 0 {
+				l.findings.Add(p.Object.Finding(diag.Warning, "MESHC1546", fmt.Sprintf("the HTTP provider %q cannot judge TCP connections: the policy does nothing %s %v", p.Spec.GetProvider().GetName(), what, ports),
+					help, "spec", "provider", "name"))
+			}
+		}
 	}
-	for _, p := range policies {
-		l.findings.Add(p.Object.Finding(diag.Warning, "MESHC1546",
-			fmt.Sprintf("the HTTP provider %q cannot judge TCP connections: the policy does nothing on TCP ports %v", p.Spec.GetProvider().GetName(), l.tcpPorts),
-			"use an envoyExtAuthzGrpc provider, or protect the TCP ports with ALLOW and DENY", "spec", "provider", "name"))
-	}
+	report(l.tcpPorts, "on TCP ports", "use an envoyExtAuthzGrpc provider, or protect the TCP ports with ALLOW and DENY")
+	report(l.sniffed, "on connections that do not begin like HTTP, which ports without a declared protocol take:", "declare the protocol by the name of the port, or use an envoyExtAuthzGrpc provider")
 }
 
 // extAuthz is a provider with all its references resolved; one of web and grpc is set.

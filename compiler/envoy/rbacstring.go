@@ -168,6 +168,9 @@ func rbacCIDR(v string) (*corev3.CidrRange, error) {
 		}
 		p = netip.PrefixFrom(a, a.BitLen())
 	}
+	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 { // Envoy keeps addresses of IPv4 apart from those of IPv6
+		p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
+	}
 	return &corev3.CidrRange{AddressPrefix: p.Masked().Addr().String(), PrefixLen: u32(uint32(p.Bits()))}, nil
 }
 

@@ -138,6 +138,9 @@ func TestValuesThatEnvoyWouldRefuse(t *testing.T) {
 	if c, err := rbacCIDR("10.1.2.3/8"); err != nil || c.AddressPrefix != "10.0.0.0" || c.PrefixLen.Value != 8 {
 		t.Errorf("10.1.2.3/8: %v, %v", c, err)
 	}
+	if c, err := rbacCIDR("::ffff:10.1.2.3"); err != nil || c.AddressPrefix != "10.1.2.3" || c.PrefixLen.Value != 32 {
+		t.Errorf("IPv4 within IPv6: %v, %v", c, err)
+	}
 	for _, v := range []string{"", "0", "65536", "-1", "http", "80 "} {
 		if _, err := rbacPort(v); err == nil {
 			t.Errorf("port %q passes", v)

@@ -51,6 +51,8 @@ func Mesh(m *mesh.Mesh, objects []*schema.Object) diag.List {
 	l.sidecars()
 	l.telemetries()
 	l.authorizationPolicies()
+	l.access()
+	l.unenforced()
 	l.kubernetesGateways()
 	l.envoyFilters()
 	return l.found

@@ -14,7 +14,7 @@ import (
 
 // object writes one manifest; body holds the lines below metadata.
 func object(kind, name, meta, body string) string {
-	group := map[string]string{"Service": "v1", "Namespace": "v1", "Pod": "v1", "Deployment": "apps/v1", "AuthorizationPolicy": "security.istio.io/v1", "RequestAuthentication": "security.istio.io/v1", "Telemetry": "telemetry.istio.io/v1"}[kind]
+	group := map[string]string{"Service": "v1", "Namespace": "v1", "Pod": "v1", "Deployment": "apps/v1", "AuthorizationPolicy": "security.istio.io/v1", "RequestAuthentication": "security.istio.io/v1", "PeerAuthentication": "security.istio.io/v1", "Telemetry": "telemetry.istio.io/v1"}[kind]
 	if group == "" {
 		group = "networking.istio.io/v1"
 	}
@@ -71,7 +71,7 @@ func TestFindings(t *testing.T) {
 		{"a Sidecar for nobody", []string{pod("other", "app: other"), sidecar("a", app)}, "IST0101 Sidecar/a"},
 		{"a Sidecar, and no workloads at all", []string{service, sidecar("a", app)}, ""},
 		{"a policy for nobody", []string{pod("other", "app: other"), object("AuthorizationPolicy", "p", ", namespace: shop", "spec: {selector: {matchLabels: {app: web}}}")}, "IST0127 AuthorizationPolicy/p"},
-		{"a namespace that is not there", []string{object("Namespace", "shop", "", ""), pod("web", "app: web"), object("AuthorizationPolicy", "p", ", namespace: shop", "spec: {rules: [{from: [{source: {namespaces: [shop, nowhere]}}]}]}")}, "IST0101 AuthorizationPolicy/p"},
+		{"a namespace that is not there", []string{object("Namespace", "shop", ", labels: {istio-injection: enabled}", ""), pod("web", "app: web"), object("AuthorizationPolicy", "p", ", namespace: shop", "spec: {rules: [{from: [{source: {namespaces: [shop, nowhere]}}]}]}")}, "IST0101 AuthorizationPolicy/p"},
 		{"a claim that nobody checks", []string{service, pod("gw", "gw: x"), gateway("gw", "gw: x", "*"), object("VirtualService", "v", ", namespace: shop", `spec: {hosts: [x.com], gateways: [gw], http: [{match: [{headers: {"@request.auth.claims.g": {exact: a}}}], route: [{destination: {host: web, port: {number: 80}}}]}]}`)}, "IST0149 VirtualService/v"},
 		{"a patch that depends on the order", []string{object("EnvoyFilter", "f", ", namespace: shop", "spec: {configPatches: [{applyTo: HTTP_FILTER, match: {context: SIDECAR_INBOUND}, patch: {operation: INSERT_BEFORE, value: {name: x}}}]}")}, "IST0151 EnvoyFilter/f"},
 		{"a patch with a priority", []string{object("EnvoyFilter", "f", ", namespace: shop", "spec: {priority: 1, configPatches: [{applyTo: HTTP_FILTER, match: {context: SIDECAR_INBOUND}, patch: {operation: INSERT_BEFORE, value: {name: x}}}]}")}, ""},

@@ -26,6 +26,7 @@ func (m *Mesh) check() diag.List {
 	}
 	for _, p := range m.AuthorizationPolicies {
 		c.targetRefs(p.Object, p.Spec.GetTargetRef() != nil, len(p.Spec.GetTargetRefs()), "this policy protects nothing")
+		c.policyPorts(p)
 	}
 	for _, p := range m.RequestAuthentications {
 		c.targetRefs(p.Object, p.Spec.GetTargetRef() != nil, len(p.Spec.GetTargetRefs()), "this policy checks nothing")

@@ -1,0 +1,205 @@
+package lint
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	security "istio.io/api/security/v1beta1"
+
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/schema"
+)
+
+// access: values that match no request. In a DENY rule, or behind not, each of them lets pass what it was written to stop.
+func (l *linter) access() {
+	for _, p := range l.m.AuthorizationPolicies {
+		token := false
+		for i, r := range p.Spec.GetRules() {
+			for j, f := range r.GetFrom() {
+				s := f.GetSource()
+				at := []any{"spec", "rules", i, "from", j, "source"}
+				l.idle(p.Object, l.idlePrincipal, at, "principals", s.GetPrincipals(), "notPrincipals", s.GetNotPrincipals())
+				l.idle(p.Object, l.idleTrustDomain, at, "trustDomains", s.GetTrustDomains(), "notTrustDomains", s.GetNotTrustDomains())
+				l.idle(p.Object, idleNamespace, at, "namespaces", s.GetNamespaces(), "notNamespaces", s.GetNotNamespaces())
+				l.idleToken(p, &token, len(s.GetRequestPrincipals()) > 0, append(at, "requestPrincipals")...)
+				l.idleToken(p, &token, len(s.GetNotRequestPrincipals()) > 0, append(at, "notRequestPrincipals")...)
+			}
+			for j, t := range r.GetTo() {
+				o := t.GetOperation()
+				at := []any{"spec", "rules", i, "to", j, "operation"}
+				l.idle(p.Object, idleMethod, at, "methods", o.GetMethods(), "notMethods", o.GetNotMethods())
+				l.idle(p.Object, idlePath, at, "paths", o.GetPaths(), "notPaths", o.GetNotPaths())
+				l.idle(p.Object, idleHost, at, "hosts", o.GetHosts(), "notHosts", o.GetNotHosts())
+			}
+			for j, w := range r.GetWhen() {
+				at := []any{"spec", "rules", i, "when", j}
+				if check := l.idleCondition(w.GetKey()); check != nil {
+					l.idle(p.Object, check, at, "values", w.GetValues(), "notValues", w.GetNotValues())
+				}
+				l.idleToken(p, &token, strings.HasPrefix(w.GetKey(), "request.auth."), append(at, "key")...)
+			}
+		}
+	}
+}
+
+func (l *linter) idleCondition(key string) func(string) string {
+	switch key {
+	case "source.principal":
+		return l.idlePrincipal
+	case "source.trustDomain":
+		return l.idleTrustDomain
+	case "source.namespace":
+		return idleNamespace
+	}
+	return nil
+}
+
+// idle reports the values of a list and of its negation for which check has a reason.
+func (l *linter) idle(o *schema.Object, check func(string) string, at []any, name string, values []string, notName string, notValues []string) {
+	for field, list := range map[string][]string{name: values, notName: notValues} {
+		for i, v := range list {
+			if why := check(v); why != "" {
+				l.add(o, diag.Warning, "MESHC1544", fmt.Sprintf("%q matches no request: %s", v, why), "Correct the value: as it stands, the rule does not see what it was written for.", append(slices.Clone(at), field, i)...)
+			}
+		}
+	}
+}
+
+func (l *linter) idlePrincipal(v string) string {
+	td, _, path := strings.Cut(v, "/")
+	switch {
+	case strings.Contains(v, "://"):
+		return "identities are written without spiffe://, as cluster.local/ns/NAMESPACE/sa/ACCOUNT"
+	case strings.Contains(td, "*"):
+		return ""
+	case !path:
+		return "an identity is written as cluster.local/ns/NAMESPACE/sa/ACCOUNT"
+	}
+	return l.idleTrustDomain(td)
+}
+
+// idleTrustDomain: mutual TLS refuses peers of other trust domains than the mesh's own, its aliases and those of its roots.
+func (l *linter) idleTrustDomain(td string) string {
+	known := append([]string{"cluster.local", l.m.TrustDomain}, l.m.Config.GetTrustDomainAliases()...)
+	for _, c := range l.m.Config.GetCaCertificates() {
+		known = append(known, c.GetTrustDomains()...)
+	}
+	switch {
+	case strings.ContainsAny(td, "/:"):
+		return "a trust domain is a name without scheme and path"
+	case strings.Contains(td, "*") || slices.Contains(known, td):
+		return ""
+	}
+	return fmt.Sprintf("%s is no trust domain of the mesh, and peers of others are refused", td)
+}
+
+func idleNamespace(v string) string {
+	if strings.Contains(v, "/") {
+		return "the name of a namespace has no slash"
+	}
+	return ""
+}
+
+func idleMethod(v string) string {
+	if v != strings.ToUpper(v) {
+		return "methods are compared with case, and requests write them in capitals"
+	}
+	return ""
+}
+
+func idlePath(v string) string {
+	switch {
+	case strings.ContainsAny(v, "?#"):
+		return "paths are compared without their query"
+	case v != "" && v[0] != '/' && v[0] != '*':
+		return "paths begin with a slash"
+	}
+	return ""
+}
+
+func idleHost(v string) string {
+	if strings.Contains(v, "/") {
+		return "the Host header has neither scheme nor path"
+	}
+	return ""
+}
+
+// idleToken reports, once for a policy, a condition on tokens that nobody verifies on any of its workloads.
+func (l *linter) idleToken(p *mesh.AuthorizationPolicy, reported *bool, uses bool, path ...any) {
+	if !uses || *reported {
+		return
+	}
+	any := false
+	for _, w := range l.reached(p.Object, p.Spec.GetSelector().GetMatchLabels()) {
+		any = true
+		for _, r := range l.m.RequestAuthentications {
+			if l.reaches(r.Object, r.Spec.GetSelector().GetMatchLabels(), w) {
+				return
+			}
+		}
+	}
+	if any {
+		*reported = true
+		l.add(p.Object, diag.Warning, "MESHC1553", "no RequestAuthentication reaches the workloads of this policy: no token is verified there, so a condition on one never holds, and one with not always does",
+			"Add a RequestAuthentication with their labels, or look at something else.", slices.Clone(path)...)
+	}
+}
+
+// reaches tells whether an object with a selector holds for a workload.
+func (l *linter) reaches(o *schema.Object, selector map[string]string, w *mesh.Workload) bool {
+	return (o.Namespace == w.Namespace || o.Namespace == l.m.RootNamespace) && selects(selector, w.Labels)
+}
+
+// reached are the workloads of the source that an object with a selector holds for.
+func (l *linter) reached(o *schema.Object, selector map[string]string) []*mesh.Workload {
+	var out []*mesh.Workload
+	for _, w := range l.m.Workloads {
+		if l.reaches(o, selector, w) {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// unenforced: policies for workloads none of which has a proxy, as far as the source tells.
+func (l *linter) unenforced() {
+	for _, p := range l.m.AuthorizationPolicies {
+		l.withoutProxy(p.Object, p.Spec.GetSelector().GetMatchLabels(), "nobody enforces this policy")
+	}
+	for _, p := range l.m.RequestAuthentications {
+		l.withoutProxy(p.Object, p.Spec.GetSelector().GetMatchLabels(), "nobody verifies tokens")
+	}
+	var list []selected
+	for _, p := range l.m.PeerAuthentications {
+		sel := p.Spec.GetSelector().GetMatchLabels()
+		list = append(list, selected{p.Object, sel, []any{"spec", "selector"}})
+		if p.Spec.GetMtls().GetMode() == security.PeerAuthentication_MutualTLS_STRICT {
+			l.withoutProxy(p.Object, sel, "nobody asks clients for a certificate")
+		}
+	}
+	l.claims(list, "PeerAuthentication", "MESHC1226", "MESHC1226")
+}
+
+func (l *linter) withoutProxy(o *schema.Object, selector map[string]string, outcome string) {
+	list := l.reached(o, selector)
+	for _, w := range list {
+		if !l.bare(w) {
+			return
+		}
+	}
+	if len(list) > 0 {
+		l.add(o, diag.Warning, "MESHC1225", fmt.Sprintf("none of the workloads it is for has a proxy (%s/%s), so %s", list[0].Namespace, list[0].Name, outcome),
+			"Label the namespace istio-injection: enabled, or the pods sidecar.istio.io/inject: \"true\".", "spec")
+	}
+}
+
+// bare tells whether the source says of a workload that it has no proxy: nothing injects one, and no Gateway selects it.
+func (l *linter) bare(w *mesh.Workload) bool {
+	ns := l.namespaces[w.Namespace]
+	if w.Injected || w.Router || w.Implied || ns == nil || ns.Labels[labelDataplane] == "ambient" || w.Labels[labelDataplane] == "ambient" {
+		return false
+	}
+	return !slices.ContainsFunc(l.m.Gateways, func(g *mesh.Gateway) bool { return selects(g.Spec.GetSelector(), w.Labels) })
+}

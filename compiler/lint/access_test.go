@@ -1,0 +1,113 @@
+package lint_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/meshc/meshc/compiler/lint"
+	"github.com/meshc/meshc/compiler/load"
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/schema"
+)
+
+// linted compiles documents as far as the linter needs, and returns what it finds, sorted, as CODE FIELD.
+func linted(t *testing.T, docs ...string) []string {
+	t.Helper()
+	read, findings, err := load.Load(context.Background(), []string{"-"}, load.Options{Stdin: strings.NewReader(strings.Join(docs, "---\n"))})
+	if err != nil || findings.HasErrors() {
+		t.Fatal(err, findings)
+	}
+	objects, _, findings := schema.Check(read.Documents, schema.Options{Workers: 1})
+	if findings.HasErrors() {
+		t.Fatal(findings)
+	}
+	m, _ := mesh.Link(objects)
+	var got []string
+	for _, d := range lint.Mesh(m, objects) {
+		got = append(got, d.Code+" "+d.Field)
+	}
+	slices.Sort(got)
+	return got
+}
+
+func injected(name string) string {
+	return object("Namespace", name, ", labels: {istio-injection: enabled}", "")
+}
+
+// TestValuesThatMatchNothing: a value that no request matches takes the protection out of a rule without a sound.
+func TestValuesThatMatchNothing(t *testing.T) {
+	policy := func(rule string) string {
+		return object("AuthorizationPolicy", "p", ", namespace: shop", "spec: {action: DENY, rules: ["+rule+"]}")
+	}
+	tokens := object("RequestAuthentication", "r", ", namespace: shop", "spec: {jwtRules: [{issuer: x}]}")
+	for _, c := range []struct{ field, good, bad string }{
+		{"from[0].source.principals", "*, cluster.local/ns/a/sa/b, td2/ns/a/sa/b, */ns/a/sa/b, partner/ns/a/*, cluster*", "spiffe://cluster.local/ns/a/sa/b, web, other/ns/a/sa/b, a/b"},
+		{"from[0].source.notPrincipals", "td2/x", "web"},
+		{"from[0].source.trustDomains", "cluster.local, td2, partner, td*", "spiffe://td2, other, td2/"},
+		{"from[0].source.namespaces", "shop, shop*", "shop/sa"},
+		{"from[0].source.notRequestPrincipals", "a/b", ""},
+		{"to[0].operation.methods", "GET, P*, *", "get, Get*"},
+		{"to[0].operation.paths", "/, *, */x, /x/{*}", "admin, /a?b, /a#b, {**}"},
+		{"to[0].operation.notHosts", "a.com, *.a.com, a.com:80", "http://a.com, a.com/b"},
+		{"when[0].values", "cluster.local/ns/a/sa/b", "web"},
+	} {
+		lists := map[string]string{"good": c.good, "bad": c.bad}
+		for kind, list := range lists {
+			if list == "" {
+				continue
+			}
+			list = "'" + strings.ReplaceAll(list, ", ", "', '") + "'"
+			rule := ""
+			switch part, name, _ := strings.Cut(c.field, "]."); {
+			case part == "when[0":
+				rule = "{when: [{key: source.principal, values: [" + list + "]}]}"
+			default:
+				outer, inner, _ := strings.Cut(name, ".")
+				rule = "{" + strings.TrimSuffix(part, "[0") + ": [{" + outer + ": {" + inner + ": [" + list + "]}}]}"
+			}
+			var want []string
+			for i := range strings.Split(list, ",") {
+				if kind == "bad" {
+					want = append(want, fmt.Sprintf("MESHC1544 spec.rules[0].%s[%d]", c.field, i))
+				}
+			}
+			config := object("ConfigMap", "istio", ", namespace: istio-system", "data: {mesh: 'trustDomainAliases: [td2]\n\n  caCertificates: [{trustDomains: [partner]}]'}")
+			if got := linted(t, strings.Replace(config, "networking.istio.io/v1", "v1", 1), pod("web", "app: web"), tokens, policy(rule)); !slices.Equal(got, want) {
+				t.Errorf("%s: [%s]\n got %v\nwant %v", c.field, list, got, want)
+			}
+		}
+	}
+}
+
+func TestUnenforcedPolicies(t *testing.T) {
+	const any, app = "spec: {rules: [{}]}", "selector: {matchLabels: {app: web}}"
+	web, other := pod("web", "app: web"), pod("other", "app: other")
+	policy, strict := object("AuthorizationPolicy", "p", ", namespace: shop", any), object("PeerAuthentication", "s", ", namespace: shop", "spec: {mtls: {mode: STRICT}}")
+	bare := object("Namespace", "shop", "", "")
+	token := object("AuthorizationPolicy", "p", ", namespace: shop", "spec: {"+app+", rules: [{when: [{key: request.auth.principal, values: [a]}, {key: 'request.auth.claims[b]', values: [c]}]}]}")
+	jwt := func(ns, app string) string {
+		return object("RequestAuthentication", "r", ", namespace: "+ns, "spec: {selector: {matchLabels: {app: "+app+"}}, jwtRules: [{issuer: x}]}")
+	}
+	for _, c := range []struct {
+		name string
+		docs []string
+		want string
+	}{
+		{"a proxy", []string{injected("shop"), web, policy, strict}, ""},
+		{"no proxy", []string{bare, web, policy, strict}, "MESHC1225 spec, MESHC1225 spec"},
+		{"no proxy for one", []string{injected("shop"), web, pod("bare", "app: bare, sidecar.istio.io/inject: 'false'"), policy}, ""},
+		{"nobody says", []string{web, policy}, ""},
+		{"a gateway", []string{bare, web, policy, object("Gateway", "g", ", namespace: shop", "spec: {selector: {app: web}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [a.com]}]}")}, ""},
+		{"tokens of somebody else", []string{injected("shop"), web, other, token, jwt("shop", "other"), jwt("far", "web")}, "MESHC1553 spec.rules[0].when[0].key"},
+		{"tokens by the mesh", []string{injected("shop"), web, token, jwt("istio-system", "web")}, ""},
+		{"two modes", []string{injected("shop"), web, strict, object("PeerAuthentication", "t", ", namespace: shop", "spec: {mtls: {mode: DISABLE}}")}, "MESHC1226 metadata.name, MESHC1226 metadata.name"},
+		{"two modes for different scopes", []string{injected("shop"), web, strict, object("PeerAuthentication", "t", ", namespace: shop", "spec: {"+app+", mtls: {mode: DISABLE}}")}, ""},
+	} {
+		if got := linted(t, c.docs...); strings.Join(got, ", ") != c.want {
+			t.Errorf("%s: got %v, want %s", c.name, got, c.want)
+		}
+	}
+}
