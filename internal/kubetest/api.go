@@ -5,6 +5,7 @@ package kubetest
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -60,9 +61,20 @@ type event struct {
 
 // New starts an API server, without TLS on this host, which ends with the test.
 func New(t testing.TB) *API {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return On(t, l)
+}
+
+// On starts an API server on a listener, which is its own from then on.
+func On(t testing.TB, l net.Listener) *API {
 	a := &API{t: t, version: 1, objects: map[string]object{}, forbid: func(Request) bool { return false }}
 	a.cond = sync.NewCond(&a.mu)
-	srv := httptest.NewServer(a)
+	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: a}}
+	srv.Start()
 	a.URL = srv.URL
 	t.Cleanup(func() {
 		a.HangUp()

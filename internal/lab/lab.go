@@ -46,6 +46,8 @@ type Spec struct {
 	// Visitors are hosts outside the mesh to send requests from, by name, without an application or a proxy.
 	Visitors   map[string]netip.Addr
 	ServeFlags []string // more flags for meshc serve
+	// Beside starts what the server needs on its own host, before it is started, and returns flags for it.
+	Beside func(listen func(address string) (net.Listener, error)) (flags []string, err error)
 	// TrustDomain gives every workload a certificate of it, and has the server hand it out over mutual TLS. What the
 	// server sends is then not seen by Pushes and Rejections. Empty: no certificates, plaintext ADS.
 	TrustDomain string
@@ -116,6 +118,13 @@ func (l *Lab) start(ctx context.Context) (err error) {
 	}
 	if l.spec.TrustDomain != "" {
 		flags, err := l.identities()
+		if err != nil {
+			return err
+		}
+		l.spec.ServeFlags = slices.Concat(flags, l.spec.ServeFlags)
+	}
+	if l.spec.Beside != nil {
+		flags, err := l.spec.Beside(l.net.hub.listen)
 		if err != nil {
 			return err
 		}
