@@ -67,6 +67,7 @@ type hostIndex struct {
 	listener *mesh.EgressListener
 	exact    map[string][]*mesh.VirtualService // in precedence order
 	wildcard map[string]*mesh.VirtualService   // "*.example.com": the first of them
+	odd      bool                              // some wildcard does not end at a dot
 	aliases  map[string][]string               // host -> ExternalName services that stand for it
 	services map[string][]*mesh.Service        // by host
 }
@@ -80,7 +81,10 @@ func newHostIndex(l *mesh.EgressListener) *hostIndex {
 		for _, h := range vs.Spec.GetHosts() {
 			if !strings.HasPrefix(h, "*") {
 				x.exact[h] = append(x.exact[h], vs)
-			} else if x.wildcard[h] == nil {
+				continue
+			}
+			x.odd = x.odd || h != "*" && h[1] != '.'
+			if x.wildcard[h] == nil {
 				x.wildcard[h] = vs
 			}
 		}
@@ -110,29 +114,25 @@ func (x *hostIndex) owner(host string) *mesh.VirtualService {
 	if vs := x.exact[host]; len(vs) > 0 {
 		return vs[0]
 	}
-	return wildcardFor(host, x.wildcard)
+	return wildcardFor(host, x.wildcard, x.odd)
 }
 
-// wildcardFor finds the longest pattern above a host. A wildcard host has itself as the longest.
-func wildcardFor[T any](host string, patterns map[string]T) (found T) {
+// wildcardFor finds the longest pattern above a host. A wildcard host has itself as the longest. odd: some patterns do
+// not end at a dot, as *-canary.example.com.
+func wildcardFor[T any](host string, patterns map[string]T, odd bool) (found T) {
 	if len(patterns) == 0 {
 		return
 	}
 	rest := strings.TrimPrefix(host, "*")
-	if v, ok := patterns["*"+rest]; ok && rest != host {
-		return v
-	}
-	for {
-		rest = strings.TrimPrefix(rest, ".")
-		dot := strings.IndexByte(rest, '.')
-		if dot < 0 {
-			return patterns["*"]
+	for rest != "" {
+		if odd || rest[0] == '.' {
+			if v, ok := patterns["*"+rest]; ok {
+				return v
+			}
 		}
-		rest = rest[dot:]
-		if v, ok := patterns["*"+rest]; ok {
-			return v
-		}
+		rest = rest[1:]
 	}
+	return patterns["*"]
 }
 
 // outboundConfig builds one route configuration.
@@ -251,22 +251,28 @@ func (o *outboundConfig) planVirtualService(vs *mesh.VirtualService) {
 }
 
 // split sorts the hosts of a VirtualService into services on the port and the rest. A wildcard stands for all services
-// below it which no VirtualService names more precisely.
+// below it which no VirtualService names more precisely, and for nothing else as soon as it overlaps with any service:
+// also if none is left to it.
 func (o *outboundConfig) split(vs *mesh.VirtualService) (services []*mesh.Service, hosts []string) {
 	for _, h := range vs.Spec.GetHosts() {
-		if svc := o.services[h]; svc != nil {
-			services = append(services, svc)
+		if !strings.HasPrefix(h, "*") {
+			if svc := o.services[h]; svc != nil {
+				services = append(services, svc)
+			} else {
+				hosts = append(hosts, h)
+			}
 			continue
 		}
-		found := false
-		if strings.HasPrefix(h, "*") {
-			for _, host := range slices.Sorted(maps.Keys(o.services)) {
-				if strings.HasSuffix(host, h[1:]) && o.index.owner(host) == vs {
-					services, found = append(services, o.services[host]), true
+		overlaps := false
+		for _, host := range slices.Sorted(maps.Keys(o.services)) {
+			if mesh.HostMatches(host, h) {
+				overlaps = true
+				if mesh.HostWithin(host, h) && o.index.owner(host) == vs {
+					services = append(services, o.services[host])
 				}
 			}
 		}
-		if !found {
+		if !overlaps {
 			hosts = append(hosts, h)
 		}
 	}
