@@ -13,22 +13,61 @@ import (
 // hashSettings is loadBalancer.consistentHash of a DestinationRule.
 type hashSettings = networking.LoadBalancerSettings_ConsistentHashLB
 
-// hashOf returns the consistent hash in effect for a destination, nil where requests are balanced otherwise.
-func hashOf(s *mesh.Scope, svc *mesh.Service, port *mesh.Port, subset string) *hashSettings {
+// serviceHash returns the consistent hash for requests to a service port that no VirtualService routes: that of the
+// DestinationRule's entry for the port, else that of the rule, nil where requests are balanced otherwise. An entry
+// without consistentHash leaves the rule's in effect here, though its cluster is balanced otherwise.
+func serviceHash(s *mesh.Scope, svc *mesh.Service, port uint32) *hashSettings {
+	policy := ruleOf(s, svc).GetTrafficPolicy()
+	if h := portHash(policy, port); h != nil {
+		return h
+	}
+	return policy.GetLoadBalancer().GetConsistentHash()
+}
+
+// hash returns the consistent hash for a destination of the block: of the subset's entry for the port that the
+// destination writes, of the subset, of the rule's entry for that port, or of the rule, whichever is the first to have
+// one. A layer with another load balancer does not end the search.
+func (rs *routeScope) hash(d *networking.Destination) *hashSettings {
+	rule := ruleOf(rs.scope, rs.scope.Service(d.GetHost()))
+	layers := []*networking.TrafficPolicy{rule.GetTrafficPolicy()}
+	for _, ss := range rule.GetSubsets() {
+		if ss.GetName() == d.GetSubset() {
+			layers = append([]*networking.TrafficPolicy{ss.GetTrafficPolicy()}, layers...)
+			break
+		}
+	}
+	for _, p := range layers {
+		if h := portHash(p, d.GetPort().GetNumber()); h != nil {
+			return h
+		}
+		if h := p.GetLoadBalancer().GetConsistentHash(); h != nil {
+			return h
+		}
+	}
+	return nil
+}
+
+func ruleOf(s *mesh.Scope, svc *mesh.Service) *networking.DestinationRule {
 	if svc == nil {
 		return nil
 	}
-	h := s.Policy(svc, port, subset).GetLoadBalancer().GetConsistentHash()
-	if hashPolicy(h) == nil {
-		return nil
+	if r := s.DestinationRule(svc); r != nil {
+		return r.Spec
 	}
-	return h
+	return nil
 }
 
-// hash returns the consistent hash for a destination of the block.
-func (rs *routeScope) hash(d *networking.Destination) *hashSettings {
-	svc, port := rs.scope.ServiceForDestination(d, rs.port)
-	return hashOf(rs.scope, svc, port, d.GetSubset())
+// portHash is the consistent hash of the entry for a port.
+func portHash(p *networking.TrafficPolicy, port uint32) *hashSettings {
+	if port == 0 {
+		return nil
+	}
+	for _, e := range p.GetPortLevelSettings() {
+		if e.GetPort().GetNumber() == port {
+			return e.GetLoadBalancer().GetConsistentHash()
+		}
+	}
+	return nil
 }
 
 // hashPolicy lowers the key of consistentHash, nil when there is none.
@@ -59,6 +98,9 @@ func hashPolicy(h *hashSettings) *routev3.RouteAction_HashPolicy {
 // hashDigest writes a consistent hash as text, so that equal policies give equal keys.
 func hashDigest(b *strings.Builder, h *hashSettings) {
 	q := func(s string) { b.WriteString(strconv.Quote(s)) }
+	if h != nil {
+		b.WriteByte('#') // also one without a key changes how requests are retried
+	}
 	switch k := h.GetHashKey().(type) {
 	case *networking.LoadBalancerSettings_ConsistentHashLB_HttpHeaderName:
 		b.WriteByte('h')
@@ -75,7 +117,7 @@ func hashDigest(b *strings.Builder, h *hashSettings) {
 			q(a.GetValue())
 		}
 	case *networking.LoadBalancerSettings_ConsistentHashLB_UseSourceIp:
-		b.WriteByte('s')
+		b.WriteString("s" + strconv.FormatBool(k.UseSourceIp))
 	case *networking.LoadBalancerSettings_ConsistentHashLB_HttpQueryParameterName:
 		b.WriteByte('q')
 		q(k.HttpQueryParameterName)

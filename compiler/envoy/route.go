@@ -206,9 +206,8 @@ func operation(r *routev3.Route, name string, port uint32) string {
 // defaultRoutes is the one route of a service that no VirtualService speaks for.
 func defaultRoutes(s *mesh.Scope, svc *mesh.Service, port *mesh.Port) *routeSet {
 	a := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: OutboundCluster(port.Number, "", svc.Hostname)}}
-	h := hashOf(s, svc, port, "")
-	if h != nil {
-		a.HashPolicy = []*routev3.RouteAction_HashPolicy{hashPolicy(h)}
+	if p := hashPolicy(serviceHash(s, svc, port.Number)); p != nil {
+		a.HashPolicy = []*routev3.RouteAction_HashPolicy{p}
 	}
 	a.RetryPolicy = retryPolicy(s.Mesh.Config.GetDefaultHttpRetryPolicy(), false) // as istiod: only routes of a VirtualService mind the hash
 	setTimeout(a, nil)

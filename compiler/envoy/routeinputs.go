@@ -81,7 +81,7 @@ func (m *Memo) virtualServiceRoutes(rs *routeScope, vs *mesh.VirtualService, dia
 // serviceRoutes returns the default routes of a service port.
 func (m *Memo) serviceRoutes(s *mesh.Scope, svc *mesh.Service, port *mesh.Port) *routeSet {
 	var b strings.Builder
-	hashDigest(&b, hashOf(s, svc, port, ""))
+	hashDigest(&b, serviceHash(s, svc, port.Number))
 	key := routesKey{object: svc.Object, host: svc.Hostname, port: port.Number, context: b.String()}
 	set, _ := m.routeSet(key, func(*diag.List) *routeSet { return defaultRoutes(s, svc, port) })
 	return set

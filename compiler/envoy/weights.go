@@ -109,9 +109,9 @@ func (b *httpBlock) reportHost(i int) {
 		"set the host in one place", "route", i, "headers", "request")
 }
 
-// addHash puts the hash policy of a destination on the route, once for each distinct policy.
+// addHash puts the hash policy of a destination on the route.
 func (b *httpBlock) addHash(a *routev3.RouteAction, d *networking.HTTPRouteDestination) {
-	if h := b.hash(d.GetDestination()); h != nil {
-		a.HashPolicy = append(a.HashPolicy, hashPolicy(h))
+	if p := hashPolicy(b.hash(d.GetDestination())); p != nil {
+		a.HashPolicy = append(a.HashPolicy, p)
 	}
 }
