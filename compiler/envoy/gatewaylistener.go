@@ -287,12 +287,14 @@ func (g *gateway) sni(s *mesh.GatewayServer) []*chain {
 	return out
 }
 
+// sniChain forwards to one cluster. Authorization policies of the gateway do not apply: it does not see who calls, and
+// the workload behind it decides. Nor is the connection, which is meant for that workload, tunneled elsewhere.
 func (g *gateway) sniChain(s *mesh.GatewayServer, svc *mesh.Service, p *mesh.Port, subset string) *chain {
 	cluster := SNICluster(p.Number, subset, svc.Hostname)
 	return &chain{
 		name:    cluster,
 		match:   &listenerv3.FilterChainMatch{ServerNames: []string{cluster}, ApplicationProtocols: meshALPN(), TransportProtocol: "tls"},
-		filters: g.secured(g.tcp.single(cluster, subset, svc, mesh.TCP)),
+		filters: g.tcp.direct(cluster, subset, svc),
 		from:    append(serverPlace(s), portPlace(svc, p)...),
 		object:  svc.Object,
 	}

@@ -54,6 +54,15 @@ func (t tcpSide) single(cluster, subset string, svc *mesh.Service, protocol mesh
 	return tcpFilters(nil, protocol, p)
 }
 
+// direct is single for connections that are not tunneled, whatever the DestinationRule says.
+func (t tcpSide) direct(cluster, subset string, svc *mesh.Service) []*listenerv3.Filter {
+	p := t.proxy(svc, subset)
+	p.StatPrefix = cluster
+	p.ClusterSpecifier = &tcpv3.TcpProxy_Cluster{Cluster: cluster}
+	p.TunnelingConfig = nil
+	return tcpFilters(nil, mesh.TCP, p)
+}
+
 // destination names the cluster of a destination met on a listener port: a destination without port means the only
 // port of the service, else the port of the listener. An ExternalName service stands for the host that it names.
 func (t tcpSide) destination(d *networking.Destination, listenerPort uint32) string {
