@@ -56,8 +56,8 @@ type gatewayConfig struct {
 	built map[builtKey]*routeSet
 }
 
-// builtKey: the routes of a VirtualService are built for the first server of a Gateway and serve its other servers as
-// well, so match.port means the port of that one.
+// builtKey: the routes of a VirtualService are built for the first server of a Gateway for which it has any, and serve
+// its other servers as well, so match.port means the port of that one.
 type builtKey struct {
 	gateway string
 	vs      *mesh.VirtualService
@@ -76,21 +76,16 @@ func (g *gatewayConfig) addServer(s *mesh.GatewayServer) {
 	port := s.Spec.GetPort().GetNumber()
 	redirect := s.Spec.GetTls().GetHttpsRedirect()
 	for _, vs := range s.VirtualServices {
-		hosts := intersect(serverHosts(s, vs.Object.Namespace), vs.Spec.GetHosts())
-		if len(hosts) == 0 {
-			continue
-		}
 		key := builtKey{gateway, vs}
 		set := g.built[key]
 		if set == nil {
-			rs := &routeScope{scope: g.scope, port: port, tls: strings.HasPrefix(s.RouteName, "https."), gateways: []string{gateway}}
-			set = g.memo.virtualServiceRoutes(rs, vs, g.diags)
+			rs := &routeScope{scope: g.scope, port: port, tls: s.Spec.GetTls() != nil, gateways: []string{gateway}}
+			if set = g.memo.virtualServiceRoutes(rs, vs, g.diags); len(set.routes) == 0 {
+				continue // the next server may have another port
+			}
 			g.built[key] = set
 		}
-		if len(set.routes) == 0 {
-			continue
-		}
-		for _, h := range hosts {
+		for _, h := range s.MatchingHosts(vs) {
 			gh := g.host(h, port, s)
 			gh.sets = append(gh.sets, set)
 			gh.requireTLS = gh.requireTLS || redirect
@@ -98,8 +93,10 @@ func (g *gatewayConfig) addServer(s *mesh.GatewayServer) {
 	}
 	if redirect {
 		for _, h := range s.Hosts {
-			_, h = splitHost(h)
-			g.host(h, port, s).requireTLS = true
+			// As in Istio, a host that is kept for a namespace redirects only where a VirtualService has it.
+			if ns, h := mesh.SplitHost(h); ns == "" || ns == "*" {
+				g.host(h, port, s).requireTLS = true
+			}
 		}
 	}
 }
@@ -159,57 +156,4 @@ func mergeRoutes(h *gatewayHost) *routeSet {
 	out.routes, out.origins = append(out.routes, last.routes...), append(out.origins, last.origins...)
 	out.objects = append(out.objects, h.objects...)
 	return out
-}
-
-// splitHost splits a server host "namespace/host"; without a namespace any may bind.
-func splitHost(h string) (namespace, host string) {
-	if ns, host, ok := strings.Cut(h, "/"); ok {
-		return ns, host
-	}
-	return "*", h
-}
-
-// serverHosts returns the hosts of a server that VirtualServices of a namespace may bind to.
-func serverHosts(s *mesh.GatewayServer, namespace string) []string {
-	var out []string
-	for _, h := range s.Hosts {
-		ns, host := splitHost(h)
-		if ns == "." {
-			ns = s.Gateway.Object.Namespace
-		}
-		if ns == "*" || ns == namespace {
-			out = append(out, host)
-		}
-	}
-	return out
-}
-
-// intersect returns the hosts that both lists cover; of two that overlap, the more specific one.
-func intersect(a, b []string) []string {
-	var out []string
-	add := func(h string) {
-		if !slices.Contains(out, h) {
-			out = append(out, h)
-		}
-	}
-	for _, x := range a {
-		for _, y := range b {
-			x, y := strings.ToLower(x), strings.ToLower(y)
-			switch {
-			case hostWithin(x, y):
-				add(x)
-			case hostWithin(y, x):
-				add(y)
-			}
-		}
-	}
-	return out
-}
-
-// hostWithin tells whether every host that a covers is covered by b, either of which may start with "*".
-func hostWithin(a, b string) bool {
-	if a == b || b == "*" {
-		return true
-	}
-	return strings.HasPrefix(b, "*") && strings.HasSuffix(strings.TrimPrefix(a, "*"), b[1:]) && a != "*"
 }

@@ -265,17 +265,3 @@ func TestGatewayVirtualHosts(t *testing.T) {
 		t.Errorf("https: %v", secure)
 	}
 }
-
-func TestHostWithin(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want bool
-	}{
-		{"a.example.com", "*.example.com", true}, {"*.a.example.com", "*.example.com", true}, {"*.example.com", "*.a.example.com", false},
-		{"example.com", "*.example.com", false}, {"*", "*.example.com", false}, {"*.example.com", "*", true}, {"a", "a", true},
-	} {
-		if got := hostWithin(c.a, c.b); got != c.want {
-			t.Errorf("%s within %s: %v", c.a, c.b, got)
-		}
-	}
-}

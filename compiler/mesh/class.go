@@ -345,7 +345,8 @@ func (m *Mesh) servesGateway(w *Workload) bool {
 
 // impliedWorkloads stands in for workloads that the input does not declare: mesh configuration is often kept apart from
 // the Deployments it is about. Each selector that no declared workload of its namespace matches implies one with just
-// those labels, each namespace without workloads one without labels, each static endpoint address of the mesh one VM.
+// those labels, each namespace without workloads one without labels, each Gateway without selector one in its namespace,
+// each static endpoint address of the mesh one VM.
 func (m *Mesh) impliedWorkloads(selectors *selectorSet) []*Workload {
 	declared := map[string]bool{} // namespaces
 	byLabels := labelled[*Workload]{}
@@ -384,6 +385,17 @@ func (m *Mesh) impliedWorkloads(selectors *selectorSet) []*Workload {
 				byNamespace[ns] = append(byNamespace[ns], x.Labels)
 				add(ns, x.Labels, "")
 			}
+		}
+	}
+	routers := map[string]bool{}
+	for _, g := range m.Gateways {
+		// Without a selector a Gateway does not say what its proxies look like, only where they may be.
+		ns := g.Object.Namespace
+		if len(g.Spec.Selector) == 0 && !routers[ns] && !slices.ContainsFunc(m.Workloads, func(w *Workload) bool { return w.Namespace == ns && m.servesGateway(w) }) {
+			routers[ns] = true
+			add(ns, nil, "")
+			w := out[len(out)-1]
+			w.Name, w.Router = "implied:router", true
 		}
 	}
 	for _, ns := range sortedKeys(m.Namespaces) {

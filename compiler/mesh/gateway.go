@@ -27,7 +27,7 @@ func (m *Mesh) gatewayExists(name string) bool { return m.index.gateways[name] !
 // isTLS tells whether connections to a server start with a TLS handshake.
 func isTLS(s *networking.Server) bool {
 	p := ParseProtocol(s.GetPort().GetProtocol())
-	return p.IsTLS() || s.GetTls() != nil && !p.IsHTTP() && !s.Tls.HttpsRedirect
+	return p.IsTLS() || s.GetTls() != nil && !p.IsHTTP()
 }
 
 // terminatesHTTPS tells whether a server ends TLS and speaks HTTP inside.
@@ -53,30 +53,27 @@ func routeName(g *Gateway, s *networking.Server, port uint32) string {
 
 // gatewayMerge collects the servers of all Gateways that one group of gateway proxies serves.
 type gatewayMerge struct {
-	byPort    map[string]*MergedServer
-	order     []*MergedServer
-	plaintext map[string]*GatewayServer // first plaintext server by port and bind
-	tlsHosts  map[string]*GatewayServer // by port, bind and host
-	routes    map[string]*GatewayServer // HTTPS route names in use
-	findings  diag.List
+	byPort   map[string]*MergedServer // by port and bind
+	order    []*MergedServer
+	first    map[uint32]*GatewayServer // that opened the port
+	later    map[string]*GatewayServer // by port and bind: the first after the one that opened the port with TLS
+	hosts    map[string]*GatewayServer // of servers with tls, by port, bind and host
+	routes   map[string]*GatewayServer // by route name
+	findings diag.List
 }
 
 // mergeServers merges the Gateways that select a proxy, oldest first, into one listener per port and address. Two
-// servers on one port go together when both are plaintext HTTP, or when both are TLS with different hosts; a server
-// that cannot join is left out and reported.
+// servers on one port go together when both are plaintext HTTP, or when both are TLS with different hosts; a port that
+// TLS opened also takes one plaintext server, if that comes second. A server that cannot join is left out and reported.
 func (m *Mesh) mergeServers(namespace string, labels map[string]string, targets []*Target) ([]*MergedServer, diag.List) {
-	g := &gatewayMerge{byPort: map[string]*MergedServer{}, plaintext: map[string]*GatewayServer{}, tlsHosts: map[string]*GatewayServer{}, routes: map[string]*GatewayServer{}}
+	g := &gatewayMerge{byPort: map[string]*MergedServer{}, first: map[uint32]*GatewayServer{}, later: map[string]*GatewayServer{}, hosts: map[string]*GatewayServer{}, routes: map[string]*GatewayServer{}}
 	for _, gw := range m.Gateways {
 		own, ok := gatewayTargets(gw, labels, targets)
 		if !ok {
 			continue
 		}
 		for i, s := range gw.Spec.Servers {
-			ports := resolvePorts(s.GetPort().GetNumber(), own)
-			if len(ports) == 0 && gw.Object.Annotations[annotationGatewayService] == "" {
-				ports = []uint32{s.GetPort().GetNumber()}
-			}
-			for _, port := range ports {
+			for _, port := range resolvePorts(s.GetPort().GetNumber(), own, gw.Object.Annotations[annotationGatewayService] == "") {
 				g.add(gw, i, s, port)
 			}
 		}
@@ -111,17 +108,24 @@ const annotationGatewayService = "internal.istio.io/gateway-service"
 // labelNoPortTranslation on a Service keeps gateways behind it listening on the ports that servers name.
 const labelNoPortTranslation = "experimental.istio.io/disable-gateway-port-translation"
 
-// resolvePorts translates a server's port, which is a port of the gateway's Service, to the ports of the pod; none when
-// no service has it, and then the server's own number is listened on.
-func resolvePorts(number uint32, targets []*Target) []uint32 {
+// resolvePorts translates a server's port, which is a port of the gateway's Service, to ports of the pod. A Gateway that
+// selects pods by label does not say which Service it means: the first with the port counts, and if there is none, the
+// number is listened on as it is.
+func resolvePorts(number uint32, targets []*Target, selected bool) []uint32 {
 	var ports []uint32
 	for _, t := range targets {
-		if t.Service.Labels[labelNoPortTranslation] == "true" {
+		if _, off := t.Service.Labels[labelNoPortTranslation]; off && selected {
 			continue
 		}
 		if t.Port.Number == number && t.TargetPort != 0 && !slices.Contains(ports, t.TargetPort) {
 			ports = append(ports, t.TargetPort)
 		}
+	}
+	switch {
+	case selected && len(ports) == 0:
+		return []uint32{number}
+	case selected:
+		return ports[:1]
 	}
 	slices.Sort(ports)
 	return ports
@@ -149,34 +153,11 @@ func (g *gatewayMerge) add(gw *Gateway, index int, spec *networking.Server, port
 		s.Hosts = append(s.Hosts, strings.ToLower(name))
 	}
 	key := strconv.Itoa(int(port)) + "|" + spec.Bind
-	if isTLS(spec) {
-		for _, h := range s.Hosts {
-			_, name := SplitHost(h)
-			if have := g.tlsHosts[key+"|"+name]; have != nil {
-				g.conflict(s, have, "host "+name+" is served with TLS already")
-				return
-			}
-		}
-		if have := g.plaintext[key]; have != nil && g.byPort[key].Servers[0] == have {
-			g.conflict(s, have, "the port is plaintext "+have.Spec.Port.Protocol)
-			return
-		}
-		if have := g.routes[s.RouteName]; s.RouteName != "" && have != nil {
-			g.conflict(s, have, "the port name "+spec.Port.Name+" is used twice in one Gateway, so their routes could not be told apart")
-			return
-		}
-		for _, h := range s.Hosts {
-			_, name := SplitHost(h)
-			g.tlsHosts[key+"|"+name] = s
-		}
+	if !g.takesHosts(s, key) || !g.joins(s, port, key) {
+		return
+	}
+	if g.routes[s.RouteName] == nil {
 		g.routes[s.RouteName] = s
-	} else if have := g.plaintext[key]; have != nil {
-		if !ParseProtocol(have.Spec.Port.Protocol).IsHTTP() || s.RouteName == "" {
-			g.conflict(s, have, "protocols "+have.Spec.Port.Protocol+" and "+spec.Port.Protocol+" cannot share a port")
-			return
-		}
-	} else {
-		g.plaintext[key] = s
 	}
 	ms := g.byPort[key]
 	if ms == nil {
@@ -185,6 +166,68 @@ func (g *gatewayMerge) add(gw *Gateway, index int, spec *networking.Server, port
 		g.order = append(g.order, ms)
 	}
 	ms.Servers = append(ms.Servers, s)
+}
+
+// takesHosts notes the hosts of a server with tls, each of which only one server of a port may have: TLS chooses the
+// server by them, whoever may bind to them. Plaintext servers that redirect to HTTPS have no such need; as in Istio they
+// have the rule.
+func (g *gatewayMerge) takesHosts(s *GatewayServer, key string) bool {
+	if s.Spec.Tls == nil {
+		return true
+	}
+	at := func(h string) string {
+		if isTLS(s.Spec) {
+			_, h = SplitHost(h)
+		}
+		return key + "|" + strings.TrimPrefix(h, "*/")
+	}
+	redirected := 0 // hosts that are, by others, so that nothing is lost
+	for _, h := range s.Hosts {
+		if have := g.hosts[at(h)]; have != nil && have.Spec.Tls.HttpsRedirect && s.Spec.Tls.HttpsRedirect && !isTLS(s.Spec) {
+			redirected++
+		}
+	}
+	for _, h := range s.Hosts {
+		if have := g.hosts[at(h)]; have != nil {
+			if redirected < len(s.Hosts) {
+				g.conflict(s, have, "host "+h+" is served there already")
+			}
+			return false
+		}
+	}
+	for _, h := range s.Hosts {
+		g.hosts[at(h)] = s
+	}
+	return true
+}
+
+// joins tells whether a server can go together with those that its port has.
+func (g *gatewayMerge) joins(s *GatewayServer, port uint32, key string) bool {
+	first := g.first[port]
+	switch {
+	case first == nil:
+		g.first[port] = s
+		return true
+	case !isTLS(first.Spec):
+		if first.Spec.Bind == s.Spec.Bind && !(ParseProtocol(first.Spec.Port.Protocol).IsHTTP() && ParseProtocol(s.Spec.Port.Protocol).IsHTTP()) {
+			g.conflict(s, first, "protocols "+first.Spec.Port.Protocol+" and "+s.Spec.Port.Protocol+" cannot share a port")
+			return false
+		}
+		return true
+	}
+	if have := g.routes[s.RouteName]; s.RouteName != "" && have != nil {
+		g.conflict(s, have, "their routes are named "+s.RouteName+" both, so they could not be told apart")
+		return false
+	}
+	have := g.later[key]
+	if have != nil && s.Spec.Tls == nil {
+		g.conflict(s, have, "beside TLS servers a port has room for one plaintext server, if that is the second")
+		return false
+	}
+	if have == nil {
+		g.later[key] = s
+	}
+	return true
 }
 
 // boundTo returns the VirtualServices that a server serves: those that name its Gateway, are visible to the gateway's

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,7 +41,11 @@ func TestGatewayServersMerge(t *testing.T) {
 		http  = "{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}"
 		tcp   = "{port: {number: 80, name: tcp, protocol: TCP}, hosts: ['*']}"
 		other = "{port: {number: 9000, name: http, protocol: HTTP}, hosts: ['*']}"
+		plain = "{port: {number: 443, name: http, protocol: HTTP}, hosts: ['*']}"
 	)
+	redirect := func(hosts string) string {
+		return "{port: {number: 80, name: http, protocol: HTTP}, hosts: [" + hosts + "], tls: {httpsRedirect: true}}"
+	}
 	https := func(name, host string) string {
 		return "{port: {number: 443, name: " + name + ", protocol: HTTPS}, hosts: ['" + host + "'], tls: {mode: SIMPLE, credentialName: c}}"
 	}
@@ -60,6 +65,12 @@ func TestGatewayServersMerge(t *testing.T) {
 		{"TLS by host", []string{gateway("edge", "a", https("x", "x.com")+", "+https("z", "y.com"))}, ":443(a.0=https.443.x.a.edge a.1=https.443.z.a.edge)", ""},
 		{"passthrough beside termination", []string{gateway("edge", "a", https("x", "x.com")), gateway("far", "b", passthrough("y.com"))}, ":443(a.0=https.443.x.a.edge b.0)", ""},
 		{"the same TLS host twice: the first by name", []string{gateway("edge", "b", https("x", "x.com")), gateway("far", "a", https("x", "far/x.com"))}, ":443(a.0=https.443.x.a.far)", "IST0145 Gateway/a spec.servers[0], IST0145 Gateway/b spec.servers[0]"},
+		{"plaintext beside TLS, when it comes second", []string{gateway("edge", "a", https("x", "x.com")), gateway("edge", "b", plain), gateway("edge", "c", https("z", "y.com"))}, ":443(a.0=https.443.x.a.edge b.0=http.443 c.0=https.443.z.c.edge)", ""},
+		{"plaintext beside TLS, when it comes third", []string{gateway("edge", "a", https("x", "x.com")), gateway("edge", "b", https("z", "y.com")), gateway("edge", "c", plain)}, ":443(a.0=https.443.x.a.edge b.0=https.443.z.b.edge)", "IST0145 Gateway/b spec.servers[0], IST0145 Gateway/c spec.servers[0]"},
+		{"TLS beside plaintext", []string{gateway("edge", "a", plain), gateway("edge", "b", https("x", "x.com"))}, ":443(a.0=http.443)", "IST0145 Gateway/a spec.servers[0], IST0145 Gateway/b spec.servers[0]"},
+		{"redirects for the same hosts", []string{gateway("edge", "a", redirect("'*'")), gateway("edge", "b", redirect("'*'"))}, ":8080(a.0=http.8080)", ""},
+		{"redirects that share a host", []string{gateway("edge", "a", redirect("x.com")), gateway("edge", "b", redirect("x.com, y.com"))}, ":8080(a.0=http.8080)", "IST0145 Gateway/a spec.servers[0], IST0145 Gateway/b spec.servers[0]"},
+		{"redirects for the same host, each for its namespace", []string{gateway("edge", "a", redirect("shop/x.com")), gateway("edge", "b", redirect("far/x.com"))}, ":8080(a.0=http.8080 b.0=http.8080)", ""},
 		{"bind addresses are apart", []string{gateway("edge", "a", http+", {bind: 127.0.0.1, port: {number: 80, name: tcp, protocol: TCP}, hosts: ['*']}")}, ":8080(a.0=http.8080) 127.0.0.1:8080(a.1)", ""},
 		{"another selector", []string{istio("Gateway", "edge", "a", "{selector: {istio: egress}, servers: ["+http+"]}")}, "", ""},
 	} {
@@ -69,6 +80,30 @@ func TestGatewayServersMerge(t *testing.T) {
 				t.Errorf("got  %s %v\nwant %s %s", got, findings, c.want, c.findings)
 			}
 		})
+	}
+}
+
+// TestResolvePorts: a Gateway that selects pods takes the first Service with the port, one that names Services all.
+func TestResolvePorts(t *testing.T) {
+	target := func(port, to uint32, labels map[string]string) *Target {
+		return &Target{Service: &Service{Labels: labels}, Port: &Port{Number: port}, TargetPort: to}
+	}
+	off := map[string]string{labelNoPortTranslation: ""}
+	for _, c := range []struct {
+		targets         []*Target
+		selected, named string
+	}{
+		{nil, "[80]", "[]"},
+		{[]*Target{target(81, 8081, nil)}, "[80]", "[]"},
+		{[]*Target{target(80, 9090, nil), target(80, 8080, nil)}, "[9090]", "[8080 9090]"},
+		{[]*Target{target(80, 9090, off), target(80, 8080, nil)}, "[8080]", "[8080 9090]"},
+	} {
+		if got := fmt.Sprint(resolvePorts(80, c.targets, true)); got != c.selected {
+			t.Errorf("selected: got %s, want %s", got, c.selected)
+		}
+		if got := fmt.Sprint(resolvePorts(80, c.targets, false)); got != c.named {
+			t.Errorf("named: got %s, want %s", got, c.named)
+		}
 	}
 }
 

@@ -12,8 +12,8 @@ func (m *Mesh) qualify(host, namespace string) string {
 }
 
 // qualifyGateway resolves a gateway name to namespace/name: "mesh" stays, "name" is in the object's namespace, "./name"
-// too, and the old form name.namespace[.svc…] is understood.
-func (m *Mesh) qualifyGateway(name, namespace string) string {
+// too. A dot means the old form name.namespace[.svc…]: a Gateway with a dot in its name needs the slash.
+func qualifyGateway(name, namespace string) string {
 	switch {
 	case name == "mesh" || name == "":
 		return name
@@ -22,7 +22,7 @@ func (m *Mesh) qualifyGateway(name, namespace string) string {
 	case strings.Contains(name, "/"):
 		return name
 	}
-	if parts := strings.Split(name, "."); len(parts) >= 2 && m.gatewayExists(parts[1]+"/"+parts[0]) && !m.gatewayExists(namespace+"/"+name) {
+	if parts := strings.SplitN(name, ".", 3); len(parts) > 1 {
 		return parts[1] + "/" + parts[0]
 	}
 	return namespace + "/" + name

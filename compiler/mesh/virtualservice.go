@@ -47,7 +47,7 @@ func (m *Mesh) resolveVirtualService(o *schema.Object, s *networking.VirtualServ
 	if len(spec.Gateways) == 0 {
 		spec.Gateways = []string{"mesh"}
 	}
-	m.qualifyGateways(spec.Gateways, o.Namespace)
+	qualifyGateways(spec.Gateways, o.Namespace)
 	destination := func(d *networking.Destination) {
 		if d != nil {
 			d.Host = m.qualify(d.Host, o.Namespace)
@@ -56,7 +56,7 @@ func (m *Mesh) resolveVirtualService(o *schema.Object, s *networking.VirtualServ
 	for i, h := range spec.Http {
 		v.HTTP = append(v.HTTP, RouteOrigin{Object: o, Index: i})
 		for _, x := range h.Match {
-			m.qualifyGateways(x.Gateways, o.Namespace)
+			qualifyGateways(x.Gateways, o.Namespace)
 		}
 		for _, r := range h.Route {
 			destination(r.Destination)
@@ -68,7 +68,7 @@ func (m *Mesh) resolveVirtualService(o *schema.Object, s *networking.VirtualServ
 	}
 	for _, t := range spec.Tcp {
 		for _, x := range t.Match {
-			m.qualifyGateways(x.Gateways, o.Namespace)
+			qualifyGateways(x.Gateways, o.Namespace)
 		}
 		for _, r := range t.Route {
 			destination(r.Destination)
@@ -76,7 +76,7 @@ func (m *Mesh) resolveVirtualService(o *schema.Object, s *networking.VirtualServ
 	}
 	for _, t := range spec.Tls {
 		for _, x := range t.Match {
-			m.qualifyGateways(x.Gateways, o.Namespace)
+			qualifyGateways(x.Gateways, o.Namespace)
 		}
 		for _, r := range t.Route {
 			destination(r.Destination)
@@ -85,8 +85,8 @@ func (m *Mesh) resolveVirtualService(o *schema.Object, s *networking.VirtualServ
 	return v
 }
 
-func (m *Mesh) qualifyGateways(names []string, namespace string) {
+func qualifyGateways(names []string, namespace string) {
 	for i, g := range names {
-		names[i] = m.qualifyGateway(g, namespace)
+		names[i] = qualifyGateway(g, namespace)
 	}
 }
