@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,8 +25,9 @@ const (
 	serverSide = telemetry.WorkloadMode_SERVER
 )
 
-// accessLogs lowers Telemetry.accessLogging of all layers (mesh, namespace, workload) to loggers. Without any, the
-// default providers of MeshConfig count, and without those accessLogFile and enableEnvoyAccessLogService.
+// accessLogs lowers Telemetry.accessLogging of all layers (mesh, namespace, workload) and the default providers of
+// MeshConfig to loggers. Where those come to no provider at all, not even one that is disabled, accessLogFile and
+// enableEnvoyAccessLogService count.
 func accessLogs(m *mesh.Mesh, layers []*mesh.Telemetry, of side) (*Logs, diag.List) {
 	out, found := chosenLogs(m, layers, of)
 	if m.Config.GetDisableEnvoyListenerLog() {
@@ -36,22 +38,26 @@ func accessLogs(m *mesh.Mesh, layers []*mesh.Telemetry, of side) (*Logs, diag.Li
 
 func chosenLogs(m *mesh.Mesh, layers []*mesh.Telemetry, of side) (*Logs, diag.List) {
 	var found diag.List
-	out := &Logs{}
-	chosen, decided := chooseLoggers(m.Config, layers, of, &found)
-	if !decided {
-		meshLogs(m.Config, out, &found)
-		return out, found
-	}
-	for _, c := range chosen {
+	out, decided := &Logs{}, false
+	for _, c := range chooseLoggers(m.Config, layers, of, &found) {
 		p := loggingProvider(m.Config, c.provider)
 		if p == nil {
 			found.Add(c.finding(diag.Error, "MESHC1560", fmt.Sprintf("access log provider %q is not defined: nothing would be logged", c.provider),
 				"define it under MeshConfig.extensionProviders, or name another; \"envoy\" logs to standard output"))
 			continue
 		}
-		if err := addLogger(out, m, p, c.expression); err != nil {
-			found.Add(c.finding(diag.Error, "MESHC1561", fmt.Sprintf("access log provider %q cannot be used: %v", c.provider, err), "correct the provider in MeshConfig.extensionProviders"))
+		to := out
+		if c.disabled {
+			to = &Logs{}
 		}
+		if err := addLogger(to, m, p, c.expression); err != nil {
+			found.Add(c.finding(diag.Error, "MESHC1561", fmt.Sprintf("access log provider %q cannot be used: %v", c.provider, err), "correct the provider in MeshConfig.extensionProviders"))
+			continue
+		}
+		decided = true
+	}
+	if !decided {
+		meshLogs(m.Config, out, &found)
 	}
 	return out, found
 }
@@ -60,6 +66,7 @@ func chosenLogs(m *mesh.Mesh, layers []*mesh.Telemetry, of side) (*Logs, diag.Li
 type logger struct {
 	provider   string
 	expression string // CEL, "" logs everything
+	disabled   bool
 	object     *schema.Object
 	path       []any
 }
@@ -71,78 +78,83 @@ func (l logger) finding(sev diag.Severity, code, message, help string) diag.Diag
 	return l.object.Finding(sev, code, message, help, l.path...)
 }
 
-// chooseLoggers walks the layers from mesh to workload. A layer that names providers replaces those of the layers above
-// it, others change the ones they inherit: disabled removes, a filter replaces. decided is false when nothing anywhere
-// speaks about access logging.
-func chooseLoggers(c *meshconfig.MeshConfig, layers []*mesh.Telemetry, of side, found *diag.List) (out []logger, decided bool) {
-	for _, n := range c.GetDefaultProviders().GetAccessLogging() {
-		out, decided = append(out, logger{provider: n}), true
-	}
+// chooseLoggers settles the providers, sorted by name. The last layer that names any says which take part, else they are
+// the default ones; the last entry that names a provider gives its filter; and each entry in turn switches on or off the
+// providers that it names, or those of the entry before it where it names none.
+func chooseLoggers(c *meshconfig.MeshConfig, layers []*mesh.Telemetry, of side, found *diag.List) []logger {
+	part := c.GetDefaultProviders().GetAccessLogging()
+	named, spoken := map[string]logger{}, false
 	for _, t := range layers {
-		entries := t.Spec.GetAccessLogging()
-		decided = decided || len(entries) > 0
-		var named []logger
-		replaced := false
-		for i, e := range entries {
+		var names []string
+		for i, e := range t.Spec.GetAccessLogging() {
+			spoken = true
 			if !matchesSide(e.GetMatch().GetMode(), of) {
 				continue
 			}
-			at := []any{"spec", "accessLogging", i}
-			expr := e.GetFilter().GetExpression()
-			if expr != "" && !balanced(expr) {
-				found.Add(t.Object.Finding(diag.Error, "MESHC1562", fmt.Sprintf("filter expression %q is not a complete CEL expression; Envoy would refuse the whole listener", expr),
-					"close all quotes and brackets", pathTo(at, "filter", "expression")...))
-				expr = ""
+			expr := logFilter(t.Object, e, i, found)
+			for j, p := range e.GetProviders() {
+				names = append(names, p.GetName())
+				named[p.GetName()] = logger{provider: p.GetName(), expression: expr, object: t.Object, path: []any{"spec", "accessLogging", i, "providers", j, "name"}}
 			}
-			if len(e.GetProviders()) == 0 {
-				if len(out) == 0 && !e.GetDisabled().GetValue() && !replaced {
-					found.Add(t.Object.Finding(diag.Warning, "IST0157", "this Telemetry names no access log provider, and no layer above it or MeshConfig.defaultProviders.accessLogging does: it logs nothing",
-						"add providers, or set MeshConfig.defaultProviders.accessLogging", at...))
+		}
+		if len(names) > 0 {
+			part = names
+		}
+	}
+	chosen := map[string]logger{}
+	choose := func(name string, disabled bool) {
+		l := named[name]
+		l.provider, l.disabled = name, disabled
+		chosen[name] = l
+	}
+	before := c.GetDefaultProviders().GetAccessLogging()
+	if !spoken {
+		for _, n := range before {
+			choose(n, false)
+		}
+	}
+	for _, t := range layers {
+		for i, e := range t.Spec.GetAccessLogging() {
+			if len(e.GetProviders()) > 0 {
+				before = nil
+				for _, p := range e.GetProviders() {
+					before = append(before, p.GetName())
 				}
-				out = applyLogging(out, nil, e, expr, t.Object, at)
+			}
+			if !matchesSide(e.GetMatch().GetMode(), of) {
 				continue
 			}
-			replaced = true
-			for j, p := range e.GetProviders() {
-				named = applyLogging(named, []string{p.GetName()}, e, expr, t.Object, pathTo(at, "providers", j, "name"))
+			if len(before) == 0 {
+				found.Add(t.Object.Finding(diag.Warning, "IST0157", "this Telemetry names no access log provider, and no layer above it or MeshConfig.defaultProviders.accessLogging does: it changes nothing",
+					"add providers, or set MeshConfig.defaultProviders.accessLogging", "spec", "accessLogging", i))
+			}
+			for _, n := range before {
+				if slices.Contains(part, n) {
+					choose(n, e.GetDisabled().GetValue())
+				}
 			}
 		}
-		if replaced {
-			out = named
-		}
 	}
-	return out, decided
+	var out []logger
+	for _, n := range slices.Sorted(maps.Keys(chosen)) {
+		out = append(out, chosen[n])
+	}
+	return out
 }
 
-// applyLogging changes the loggers in list by one entry; without names, all that are there.
-func applyLogging(list []logger, names []string, e *telemetry.AccessLogging, expr string, o *schema.Object, at []any) []logger {
-	if names == nil {
-		if e.GetDisabled().GetValue() {
-			return nil
-		}
-		list = slices.Clone(list)
-		for i := range list {
-			if e.GetFilter() != nil {
-				list[i].expression = expr
-			}
-		}
-		return list
+// logFilter returns the filter expression of an entry, "" for none. It belongs to the providers that the entry names.
+func logFilter(o *schema.Object, e *telemetry.AccessLogging, index int, found *diag.List) string {
+	expr := e.GetFilter().GetExpression()
+	at := []any{"spec", "accessLogging", index, "filter", "expression"}
+	switch {
+	case expr != "" && !balanced(expr):
+		found.Add(o.Finding(diag.Error, "MESHC1562", fmt.Sprintf("filter expression %q is not a complete CEL expression; Envoy would refuse the whole listener", expr),
+			"close all quotes and brackets", at...))
+		return ""
+	case expr != "" && len(e.GetProviders()) == 0:
+		found.Add(o.Finding(diag.Warning, "MESHC1564", "this filter has no effect: it holds for the providers named beside it, and there are none", "add providers", at...))
 	}
-	for _, n := range names {
-		i := slices.IndexFunc(list, func(l logger) bool { return strings.EqualFold(l.provider, n) })
-		switch {
-		case e.GetDisabled().GetValue() && i >= 0:
-			list = slices.Delete(list, i, i+1)
-		case e.GetDisabled().GetValue():
-		case i >= 0:
-			if e.GetFilter() != nil {
-				list[i].expression = expr
-			}
-		default:
-			list = append(list, logger{provider: n, expression: expr, object: o, path: at})
-		}
-	}
-	return list
+	return expr
 }
 
 func matchesSide(mode, of side) bool {

@@ -98,6 +98,7 @@ func linkConfig(objects []*schema.Object) (*meshconfig.MeshConfig, *meshconfig.M
 			} else {
 				overlayConfig(cfg, read, topLevelKeys(text))
 				findings.Add(checkIdentitySource(o, read)...)
+				findings.Add(checkDefaultExports(o, read)...)
 			}
 		}
 		if text := cm.Data["meshNetworks"]; text != "" {

@@ -1,8 +1,14 @@
 package mesh
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+
+	meshconfig "istio.io/api/mesh/v1alpha1"
+
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/schema"
 )
 
 // visibility resolves an exportTo list: "*" everybody, "." the object's own namespace, "~" nobody, else a namespace.
@@ -39,6 +45,25 @@ func mainDefault(def []string) []string {
 		return []string{"*"}
 	}
 	return []string{"~"}
+}
+
+// checkDefaultExports reports namespaces in the mesh-wide defaults of exportTo, which do not mean what they say.
+func checkDefaultExports(o *schema.Object, c *meshconfig.MeshConfig) diag.List {
+	var out diag.List
+	for _, d := range []struct {
+		field, outcome string
+		list           []string
+	}{
+		{"defaultServiceExportTo", "services without exportTo are hidden from everybody unless it also lists \".\" or \"*\"", c.DefaultServiceExportTo},
+		{"defaultVirtualServiceExportTo", "VirtualServices without exportTo are hidden from everybody unless it also lists \".\" or \"*\"", c.DefaultVirtualServiceExportTo},
+		{"defaultDestinationRuleExportTo", "DestinationRules without exportTo are for everybody unless it also lists \".\"", c.DefaultDestinationRuleExportTo},
+	} {
+		if i := slices.IndexFunc(d.list, func(e string) bool { return e != "." && e != "*" && e != "~" }); i >= 0 {
+			out.Add(o.Finding(diag.Warning, "MESHC1206", fmt.Sprintf("%s names %q, but a mesh-wide default knows only \".\" and \"*\": %s", d.field, d.list[i], d.outcome),
+				"write \".\" or \"*\", and exportTo where single namespaces are meant", "data", "mesh"))
+		}
+	}
+	return out
 }
 
 // rank orders what a namespace sees: its own private objects, those exported to it by name, public ones; -1 hides.
