@@ -88,6 +88,8 @@ func kubernetesObject(kind string) any {
 		return &discoveryv1.EndpointSlice{}
 	case "Ingress":
 		return &networkingv1.Ingress{}
+	case "IngressClass":
+		return &networkingv1.IngressClass{}
 	}
 	return nil
 }

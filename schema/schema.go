@@ -60,7 +60,7 @@ func Kinds() []Kind {
 	add("", false, "Namespace", "Node", "Pod", "Service", "ServiceAccount", "ConfigMap")
 	add("apps", false, "Deployment", "StatefulSet", "DaemonSet")
 	add("discovery.k8s.io", false, "EndpointSlice")
-	add("networking.k8s.io", false, "Ingress")
+	add("networking.k8s.io", false, "Ingress", "IngressClass")
 	return out
 }
 

@@ -27,20 +27,27 @@ const (
 // VirtualService for each host, over all Ingresses, with longer paths before shorter ones and exact ones first among
 // equals. As in Istio, the VirtualService is bound to the Gateway of the oldest Ingress with the host only: all of them
 // share port 80, but the tls entries of the others do not serve the host. None of the objects has an age.
-// MeshConfig.ingressControllerMode decides which Ingresses are meant: STRICT those of MeshConfig.ingressClass, DEFAULT
-// also those without a class, OFF none. The others belong to another controller and are left alone.
+// Which are meant says the annotation kubernetes.io/ingress.class, compared with MeshConfig.ingressClass, or the
+// IngressClass, or else MeshConfig.ingressControllerMode. The others belong to another controller and are left alone.
 func ingressObjects(objects []*schema.Object, cfg *meshconfig.MeshConfig, root, domain string) ([]*schema.Object, diag.List) {
 	var findings diag.List
-	services := map[string]*corev1.Service{}
-	var meant []*schema.Object // the oldest first, as the objects are
+	services, classes := map[string]*corev1.Service{}, map[string]string{}
+	var all, meant []*schema.Object // the oldest first, as the objects are
 	for _, o := range objects {
 		switch s := o.Spec.(type) {
 		case *corev1.Service:
 			services[o.Namespace+"/"+o.Name] = s
+		case *networkingv1.IngressClass:
+			classes[o.Name] = s.Spec.Controller
 		case *networkingv1.Ingress:
-			if ingressMeant(o, s, cfg) {
-				meant = append(meant, o)
-			}
+			all = append(all, o)
+		}
+	}
+	for _, o := range all {
+		is, d := ingressMeant(o, cfg, classes)
+		findings.Add(d...)
+		if is {
+			meant = append(meant, o)
 		}
 	}
 	var out []*schema.Object
@@ -87,18 +94,35 @@ type ingressRoute struct {
 	exact  bool // an exact path
 }
 
-func ingressMeant(o *schema.Object, in *networkingv1.Ingress, cfg *meshconfig.MeshConfig) bool {
-	class, classed := o.Annotations[annotationIngressClass]
-	if !classed && in.Spec.IngressClassName != nil {
-		class, classed = *in.Spec.IngressClassName, true
+// ingressController is what an IngressClass for the mesh names.
+const ingressController = "istio.io/ingress-controller"
+
+// ingressMeant tells whether an Ingress is for the mesh. classes are the controllers of the IngressClasses. A class that
+// is not in the source is taken for the mesh's by its name, but as in Istio only mode DEFAULT serves an Ingress without
+// an IngressClass.
+func ingressMeant(o *schema.Object, cfg *meshconfig.MeshConfig, classes map[string]string) (bool, diag.List) {
+	mode := cfg.IngressControllerMode
+	if mode == meshconfig.MeshConfig_OFF {
+		return false, nil
 	}
-	switch cfg.IngressControllerMode {
-	case meshconfig.MeshConfig_OFF:
-		return false
-	case meshconfig.MeshConfig_DEFAULT:
-		return !classed || class == cfg.IngressClass
+	if class, ok := o.Annotations[annotationIngressClass]; ok {
+		return class == cfg.IngressClass, nil
 	}
-	return classed && class == cfg.IngressClass
+	name := o.Spec.(*networkingv1.Ingress).Spec.IngressClassName
+	if name == nil {
+		return mode == meshconfig.MeshConfig_DEFAULT, nil
+	}
+	if controller, ok := classes[*name]; ok {
+		return controller == ingressController, nil
+	}
+	if *name != cfg.IngressClass {
+		return false, nil
+	}
+	if mode == meshconfig.MeshConfig_DEFAULT {
+		return true, nil
+	}
+	return false, diag.List{o.Finding(diag.Error, "MESHC1264", "this Ingress is not served: there is no IngressClass "+*name+" in the source that says that the class is the mesh's",
+		"add the IngressClass, with controller "+ingressController, "spec", "ingressClassName")}
 }
 
 func ingressGateway(o *schema.Object, in *networkingv1.Ingress, cfg *meshconfig.MeshConfig, root string) (*schema.Object, diag.List) {

@@ -12,6 +12,10 @@ func ingress(name, meta, spec string) string {
 	return "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: " + name + ", namespace: shop" + meta + "}\nspec: {" + spec + "}"
 }
 
+func ingressClass(name, controller string) string {
+	return "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: " + name + "}\nspec: {controller: " + controller + "}"
+}
+
 const backend = "backend: {service: {name: web, port: {number: 80}}}"
 
 func TestWhichIngressesAreMeant(t *testing.T) {
@@ -20,7 +24,12 @@ func TestWhichIngressesAreMeant(t *testing.T) {
 		mode, meta, class string
 		meant             bool
 	}{
-		{"STRICT", "", "ingressClassName: istio, ", true},
+		{"STRICT", "", "ingressClassName: istio, ", false}, // nothing says that the class is the mesh's
+		{"STRICT", "", "ingressClassName: ours, ", true},
+		{"STRICT", "", "ingressClassName: theirs, ", false},
+		{"OFF", "", "ingressClassName: ours, ", false},
+		{"DEFAULT", "", "ingressClassName: istio, ", true},
+		{"DEFAULT", "", "ingressClassName: theirs, ", false},
 		{"STRICT", ", annotations: {kubernetes.io/ingress.class: istio}", "", true},
 		{"STRICT", "", "", false},
 		{"STRICT", "", "ingressClassName: nginx, ", false},
@@ -29,7 +38,7 @@ func TestWhichIngressesAreMeant(t *testing.T) {
 		{"DEFAULT", ", annotations: {kubernetes.io/ingress.class: nginx}", "ingressClassName: istio, ", false},
 		{"OFF", "", "ingressClassName: istio, ", false},
 	} {
-		m, _ := link(t, meshConfig("istio", "ingressControllerMode: '"+c.mode+"'"), service("shop", "web"), ingress("in", c.meta, c.class+rules))
+		m, _ := link(t, ingressClass("ours", ingressController), ingressClass("theirs", "nginx"), meshConfig("istio", "ingressControllerMode: '"+c.mode+"'"), service("shop", "web"), ingress("in", c.meta, c.class+rules))
 		if got := len(m.Gateways) > 0 && len(m.VirtualServices) > 0; got != c.meant {
 			t.Errorf("%s %s%s: got %v", c.mode, c.meta, c.class, got)
 		}
@@ -42,7 +51,7 @@ func TestIngressPaths(t *testing.T) {
 	path := func(kind, p string) string {
 		return "{path: '" + p + "', pathType: " + kind + ", " + backend + "}"
 	}
-	m, findings := link(t, service("shop", "web"),
+	m, findings := link(t, ingressClass("istio", ingressController), service("shop", "web"),
 		ingress("two", "", "ingressClassName: istio, rules: [{host: x.com, http: {paths: ["+path("Exact", "/")+", "+path("ImplementationSpecific", "/plain")+", "+path("Prefix", "/plain")+"]}}, {http: {paths: ["+path("Prefix", "/any")+", "+path("ImplementationSpecific", "/")+", "+path("ImplementationSpecific", "/*")+"]}}]"),
 		ingress("one", "", "ingressClassName: istio, rules: [{host: X.com, http: {paths: ["+path("Prefix", "/")+", "+path("Prefix", "/a.b/")+", "+path("ImplementationSpecific", "/glob/*")+", "+path("ImplementationSpecific", "/dot.*")+"]}}]"))
 	if findings.HasErrors() {
@@ -85,7 +94,7 @@ func TestIngressGateway(t *testing.T) {
 		{"ingressService: istio-ingressgateway", "ingressgateway"},
 		{"{ingressService: edge, ingressSelector: front}", "front"},
 	} {
-		m, findings := link(t, meshConfig("istio", c.mesh), service("shop", "web"),
+		m, findings := link(t, meshConfig("istio", c.mesh), ingressClass("istio", ingressController), service("shop", "web"),
 			ingress("in", "", "ingressClassName: istio, tls: [{hosts: [a.com]}, {hosts: [b.com], secretName: b}], rules: [{http: {paths: [{path: /, pathType: Prefix, "+backend+"}]}}]"))
 		if got := codes(findings); !slices.Contains(got, "MESHC1263 Ingress/in spec.tls[0]") {
 			t.Error(got)
@@ -98,8 +107,10 @@ func TestIngressGateway(t *testing.T) {
 }
 
 func TestIngressFindings(t *testing.T) {
-	_, findings := link(t, service("shop", "web"), ingress("in", "", "ingressClassName: istio, defaultBackend: {service: {name: web, port: {number: 80}}}, "+
+	_, findings := link(t, ingressClass("istio", ingressController), service("shop", "web"), ingress("in", "", "ingressClassName: istio, defaultBackend: {service: {name: web, port: {number: 80}}}, "+
 		"rules: [{host: x.com}, {http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {name: none}}}}, {path: /r, pathType: Prefix, backend: {resource: {kind: Bucket, name: b}}}]}}]"))
+	_, missing := link(t, service("shop", "web"), ingress("in", "", "ingressClassName: istio, rules: [{http: {paths: [{path: /, pathType: Prefix, "+backend+"}]}}]"))
+	wantCodes(t, missing, "MESHC1264 Ingress/in spec.ingressClassName")
 	wantCodes(t, findings,
 		"MESHC1260 Ingress/in spec.rules[0]",
 		"MESHC1261 Ingress/in spec.defaultBackend",

@@ -38,7 +38,7 @@ func Classify(apiVersion, kind string) Class {
 			return Kubernetes
 		}
 	case "networking.k8s.io":
-		if version == "v1" && kind == "Ingress" {
+		if version == "v1" && (kind == "Ingress" || kind == "IngressClass") {
 			return Kubernetes
 		}
 	case "gateway.networking.k8s.io", "gateway.networking.x-k8s.io":
