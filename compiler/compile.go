@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/envoy"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
@@ -117,6 +118,7 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 type loweredSets struct {
 	scopes  map[*mesh.Scope][]*envoy.Group
 	classes map[*mesh.Class][]*envoy.Resource
+	site    *endpoint.Site // of the last mesh
 }
 
 func newLoweredSets() *loweredSets {
@@ -166,5 +168,6 @@ func (out *loweredSets) lower(ctx context.Context, m *mesh.Mesh, classes []*mesh
 		findings.Add(classParts[i].findings...)
 	}
 	findings.Add(low.Unused()...)
+	out.site = low.Site()
 	return findings, nil
 }

@@ -1,13 +1,16 @@
 package compiler
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/envoy"
 	"github.com/meshc/meshc/compiler/mesh"
 )
@@ -23,8 +26,75 @@ func seal(in *input, low *loweredSets, opts Options) (*bundle.Bundle, error) {
 			return nil, err
 		}
 	}
+	if len(in.clusters) == 1 && len(conv.recipes) > 0 { // endpoints of several clusters are not told apart once they are joined
+		plan, err := conv.plan()
+		if err != nil {
+			return nil, err
+		}
+		out.Plan = plan
+	}
 	return bundle.Seal(out)
 }
+
+// plan gathers what a server needs to join clusters with live endpoints, each thing once, in an order that depends on
+// content only, and tells the resources their places in it.
+func (conv *converter) plan() (*endpoint.Plan, error) {
+	plan := &endpoint.Plan{Site: conv.low.site}
+	clients, services := newNumbered[*endpoint.Client](), newNumbered[*endpoint.Service]()
+	for _, r := range conv.recipes {
+		if err := clients.add(r.recipe.Client); err != nil {
+			return nil, err
+		}
+		for _, s := range r.recipe.Services {
+			if err := services.add(s); err != nil {
+				return nil, err
+			}
+		}
+	}
+	plan.Clients, plan.Services = clients.settle(), services.settle()
+	for _, r := range conv.recipes {
+		j := &endpoint.Join{Client: clients.of(r.recipe.Client), Port: r.recipe.Port, Labels: r.recipe.Labels}
+		for _, s := range r.recipe.Services {
+			j.Services = append(j.Services, services.of(s))
+		}
+		r.resource.Join = j
+	}
+	return plan, nil
+}
+
+// numbered numbers distinct values in the order of their encoding.
+type numbered[T comparable] struct {
+	keys map[T]string
+	at   map[string]int
+	one  map[string]T
+}
+
+func newNumbered[T comparable]() *numbered[T] {
+	return &numbered[T]{keys: map[T]string{}, at: map[string]int{}, one: map[string]T{}}
+}
+
+func (n *numbered[T]) add(v T) error {
+	if _, ok := n.keys[v]; ok {
+		return nil
+	}
+	key, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	n.keys[v], n.one[string(key)] = string(key), v
+	return nil
+}
+
+func (n *numbered[T]) settle() []T {
+	out := []T{}
+	for i, key := range slices.Sorted(maps.Keys(n.one)) {
+		n.at[key] = i
+		out = append(out, n.one[key])
+	}
+	return out
+}
+
+func (n *numbered[T]) of(v T) int { return n.at[n.keys[v]] }
 
 // cluster adds the selectors, classes and workloads of one cluster.
 func (conv *converter) cluster(in *clusterInput, out *bundle.Input) error {
@@ -54,6 +124,12 @@ type converter struct {
 	resources map[*envoy.Resource]*bundle.Resource
 	sets      map[*envoy.Group]*bundle.Set
 	low       *loweredSets
+	recipes   []sealedRecipe
+}
+
+type sealedRecipe struct {
+	resource *bundle.Resource
+	recipe   *endpoint.Recipe
 }
 
 func (c *converter) class(k *mesh.Class) (bundle.Class, error) {
@@ -109,6 +185,9 @@ func (c *converter) resource(r *envoy.Resource) (*bundle.Resource, error) {
 		})
 	}
 	b.Selector = (*bundle.EndpointSelector)(r.Selector) // one shape on both sides of the border, held by the conversion
+	if r.Recipe != nil {
+		c.recipes = append(c.recipes, sealedRecipe{b, r.Recipe})
+	}
 	c.resources[r] = b
 	return b, nil
 }

@@ -13,13 +13,14 @@ import (
 
 // Status is what /status shows.
 type Status struct {
-	Bundle   string          `json:"bundle"` // digest in service
-	Revision string          `json:"revision,omitempty"`
-	Warning  string          `json:"warning,omitempty"`  // why a newer bundle is not in service
-	Identity *IdentityStatus `json:"identity,omitempty"` // the server's own; without TLS none
-	Nodes    []NodeStatus    `json:"nodes"`
-	Refused  []RefusedStatus `json:"refused"`           // the latest
-	Secrets  []SecretStatus  `json:"secrets,omitempty"` // of the API server
+	Bundle    string          `json:"bundle"` // digest in service
+	Revision  string          `json:"revision,omitempty"`
+	Warning   string          `json:"warning,omitempty"`   // why a newer bundle is not in service
+	Identity  *IdentityStatus `json:"identity,omitempty"`  // the server's own; without TLS none
+	Endpoints *EndpointStatus `json:"endpoints,omitempty"` // where live endpoints come from
+	Nodes     []NodeStatus    `json:"nodes"`
+	Refused   []RefusedStatus `json:"refused"`           // the latest
+	Secrets   []SecretStatus  `json:"secrets,omitempty"` // of the API server
 }
 
 // NodeStatus is one connected proxy.
@@ -82,7 +83,7 @@ func (srv *Server) snapshot() []*stream {
 // Status tells what is in service and what each proxy has of it.
 func (srv *Server) Status() Status {
 	b := srv.gen.Load().bundle
-	st := Status{Bundle: b.Digest.String(), Revision: b.Source.Revision, Warning: srv.warning(), Nodes: []NodeStatus{}}
+	st := Status{Bundle: b.Digest.String(), Revision: b.Source.Revision, Warning: srv.warning(), Endpoints: srv.endpointStatus(), Nodes: []NodeStatus{}}
 	if srv.own != nil {
 		st.Identity = &IdentityStatus{Warning: srv.own.warning()}
 		if o, err := srv.ownIdentity(); err != nil {

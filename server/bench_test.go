@@ -41,7 +41,7 @@ func BenchmarkSwitch(b *testing.B) {
 	for _, c := range one.Classes {
 		n := bundle.Node{ID: c.ID, Namespace: "default", Labels: map[string]string{"app": c.ID}}
 		s := &stream{srv: srv, node: n, delta: true, send: func(*raw) error { sends.Done(); return nil }}
-		if err := s.aim(gen.view(c)); err != nil {
+		if err := s.aim(gen.view(c, bundle.Node{})); err != nil {
 			b.Fatal(err)
 		}
 		for k := range s.subs {

@@ -48,10 +48,11 @@ func (srv *Server) open(g grpc.ServerStream, m *corev3.Node, delta bool) (*strea
 			return nil, srv.refuse(n, "version", codes.FailedPrecondition, err)
 		}
 		s := &stream{srv: srv, account: account, node: n, delta: delta, done: g.Context().Done(), since: time.Now(), send: func(r *raw) error { return g.SendMsg(r) }}
-		if err := s.aim(gen.view(c)); err != nil {
+		if err := s.aim(gen.view(c, n)); err != nil {
 			return nil, status.Error(codes.Internal, err.Error())
 		}
 		if srv.join(s, gen) {
+			srv.renew(s, gen) // endpoints may have changed meanwhile
 			srv.log.Info("proxy connected", "node", n.ID, "class", c.ID, "bundle", gen.bundle.Digest.String())
 			return s, nil
 		}

@@ -87,7 +87,7 @@ func FuzzRequests(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.aim(gen.view(c)); err != nil {
+		if err := s.aim(gen.view(c, bundle.Node{})); err != nil {
 			t.Fatal(err)
 		}
 		srv.join(s, gen)
@@ -109,11 +109,11 @@ func FuzzRequests(f *testing.F) {
 			}
 			settled(s)
 			if i%3 == 2 {
-				g := newGeneration([]*bundle.Bundle{second, first}[i/3%2], srv.gen.Load())
+				g := newGeneration([]*bundle.Bundle{second, first}[i/3%2], srv.gen.Load(), nil)
 				srv.gen.Store(g)
 				c, err := g.bundle.ClassOf(n)
 				if err == nil {
-					err = s.retarget(g.view(c))
+					err = s.retarget(g.view(c, bundle.Node{}))
 				}
 				if err != nil {
 					t.Fatal(err)

@@ -8,41 +8,88 @@ import (
 	"github.com/meshc/meshc/compiler/bundle"
 )
 
-// generation is a bundle in service. Sets and classes are numbered when the first proxy needs them.
+// generation is a bundle in service. Sets and classes are numbered when the first proxy needs them. Where a source sees
+// live endpoints, views are made anew as these change.
 type generation struct {
 	bundle *bundle.Bundle
 	reg    *registry
 
 	mu      sync.Mutex
+	joiner  *joiner // nil: the endpoints of the bundle are all there are
 	sets    map[*bundle.Set]*setView
-	views   map[*bundle.Class]*view
+	joined  map[setAt]*joinedSet
+	views   map[classAt]*view
 	inl     map[*bundle.Class]bitset
 	secrets map[*bundle.Class]map[string]bool // SDS names in its resources
 }
 
+// setAt and classAt are a set and a class for the proxies at a place; "" where the place does not count.
+type setAt struct {
+	set   *bundle.Set
+	place string
+}
+
+type classAt struct {
+	class *bundle.Class
+	place string
+}
+
 // setView is a set as bitsets. Endpoints whose cluster is in another set wait for the class to say which cluster.
 type setView struct {
-	ids   [kinds]bitset
-	loose []*bundle.Resource
+	ids     [kinds]bitset
+	loose   []*bundle.Resource
+	joins   []joining
+	byPlace bool // some of joins depend on the place of the proxy
+}
+
+// joining is endpoints that are joined, with the digest of their cluster.
+type joining struct {
+	resource *bundle.Resource
+	cluster  bundle.Digest
+}
+
+// joinedSet is the joins of a set, made.
+type joinedSet struct {
+	ids bitset
+	at  []int32 // parallel to joins
 }
 
 // view is what a class gets.
 type view struct {
 	gen    *generation
 	class  *bundle.Class
+	place  string
 	target [kinds]bitset
 }
 
-// newGeneration takes a bundle into service after the one before, nil at the start.
-func newGeneration(b *bundle.Bundle, before *generation) *generation {
-	g := &generation{bundle: b, sets: map[*bundle.Set]*setView{}, views: map[*bundle.Class]*view{}, inl: map[*bundle.Class]bitset{},
+// newGeneration takes a bundle into service after the one before, nil at the start, with what a source of endpoints
+// sees; nil: there is no source.
+func newGeneration(b *bundle.Bundle, before *generation, sight *sighting) *generation {
+	g := &generation{bundle: b, sets: map[*bundle.Set]*setView{}, joined: map[setAt]*joinedSet{}, views: map[classAt]*view{}, inl: map[*bundle.Class]bitset{},
 		secrets: map[*bundle.Class]map[string]bool{}}
-	if before != nil && before.reg.size() < 4*len(b.Resources)+4096 {
+	if sight != nil && b.Plan != nil {
+		g.joiner = newJoiner(b.Plan, sight)
+	}
+	if before != nil && !before.reg.crowded(len(b.Resources)) {
 		g.reg = before.reg
 	} else {
 		g.reg = newRegistry()
 	}
 	return g
+}
+
+// crowded tells whether most of what is numbered is history, when so many are needed.
+func (r *registry) crowded(needed int) bool { return r.size() >= 4*needed+4096 }
+
+// needed counts what the views of a generation may hold.
+func (g *generation) needed() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := len(g.bundle.Resources)
+	for _, js := range g.joined {
+		n += len(js.at)
+	}
+	return n
 }
 
 func kindOfResource(url string) kind {
@@ -68,6 +115,11 @@ func (g *generation) set(s *bundle.Set) *setView {
 				v.loose = append(v.loose, r)
 				continue
 			}
+			if g.joiner.joins(r) {
+				v.joins = append(v.joins, joining{r, d})
+				v.byPlace = v.byPlace || g.joiner.byPlace(r)
+				continue
+			}
 			ver = fold(r.Digest, d)
 		}
 		v.ids[k].set(g.reg.add(k, r.Name, ver, r.Bytes, r))
@@ -76,31 +128,129 @@ func (g *generation) set(s *bundle.Set) *setView {
 	return v
 }
 
-// view returns what the class gets.
-func (g *generation) view(c *bundle.Class) *view {
+// view returns what a node of the class gets.
+func (g *generation) view(c *bundle.Class, n bundle.Node) *view {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if v := g.views[c]; v != nil {
+	at := classAt{class: c}
+	for _, s := range c.Sets {
+		if g.set(s).byPlace {
+			at.place = place(n)
+		}
+	}
+	if v := g.views[at]; v != nil {
 		return v
 	}
-	v := &view{gen: g, class: c}
-	var loose []*bundle.Resource
+	v := &view{gen: g, class: c, place: at.place}
 	for _, s := range c.Sets {
 		sv := g.set(s)
 		for k := range v.target {
 			v.target[k].or(sv.ids[k])
 		}
-		loose = append(loose, sv.loose...)
 	}
-	for _, r := range loose {
-		ver := version(r.Digest)
-		if d, ok := clusterIn(c, r.Name); ok {
-			ver = fold(r.Digest, d)
-		}
-		v.target[endpoints].set(g.reg.add(endpoints, r.Name, ver, r.Bytes, r))
-	}
-	g.views[c] = v
+	g.aimEndpoints(v)
+	g.views[at] = v
 	return v
+}
+
+// aimEndpoints adds the endpoints that depend on more than their set.
+func (g *generation) aimEndpoints(v *view) {
+	for _, s := range v.class.Sets {
+		v.target[endpoints].or(g.join(s, v.place).ids)
+		for _, r := range g.set(s).loose {
+			m := made{r.Bytes, r.Digest}
+			if g.joiner.joins(r) {
+				m = g.joiner.make(r, v.place)
+			}
+			ver := version(m.digest)
+			if d, ok := clusterIn(v.class, r.Name); ok {
+				ver = fold(m.digest, d)
+			}
+			v.target[endpoints].set(g.reg.add(endpoints, r.Name, ver, m.bytes, r))
+		}
+	}
+}
+
+// join returns the joined endpoints of a set.
+func (g *generation) join(s *bundle.Set, place string) *joinedSet {
+	sv := g.set(s)
+	at := setAt{set: s}
+	if sv.byPlace {
+		at.place = place
+	}
+	if js := g.joined[at]; js != nil {
+		return js
+	}
+	js := &joinedSet{at: make([]int32, len(sv.joins))}
+	for i, x := range sv.joins {
+		js.at[i] = g.number(x, at.place)
+		js.ids.set(js.at[i])
+	}
+	g.joined[at] = js
+	return js
+}
+
+func (g *generation) number(x joining, place string) int32 {
+	m := g.joiner.make(x.resource, place)
+	return g.reg.add(endpoints, x.resource.Name, fold(m.digest, x.cluster), m.bytes, x.resource)
+}
+
+// see takes what a source of endpoints sees now. Views that get other endpoints are replaced; it returns whether any
+// was. namespaces are those that have changed; nil: any may have.
+func (g *generation) see(next *sighting, namespaces map[string]bool) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.joiner == nil {
+		return false
+	}
+	changed := g.joiner.see(next, namespaces)
+	if len(changed) == 0 {
+		return false
+	}
+	hit := func(r *bundle.Resource) bool {
+		return r.Join != nil && slices.ContainsFunc(r.Join.Services, func(i int) bool { return changed[i] })
+	}
+	for r := range g.joiner.made {
+		if hit(r) {
+			delete(g.joiner.made, r)
+		}
+	}
+	dirty := map[*joinedSet]bool{}
+	for at, js := range g.joined {
+		for i, x := range g.set(at.set).joins {
+			if !hit(x.resource) {
+				continue
+			}
+			if id := g.number(x, at.place); id != js.at[i] {
+				js.ids.clear(js.at[i])
+				js.ids.set(id)
+				js.at[i] = id
+				dirty[js] = true
+			}
+		}
+	}
+	return g.review(dirty, hit)
+}
+
+// review replaces the views of the sets that changed.
+func (g *generation) review(dirty map[*joinedSet]bool, hit func(*bundle.Resource) bool) bool {
+	any := false
+	for at, old := range g.views {
+		if !slices.ContainsFunc(at.class.Sets, func(s *bundle.Set) bool {
+			return dirty[g.join(s, at.place)] || slices.ContainsFunc(g.set(s).loose, hit)
+		}) {
+			continue
+		}
+		any = true
+		v := *old
+		v.target[endpoints] = nil
+		for _, s := range at.class.Sets {
+			v.target[endpoints].or(g.set(s).ids[endpoints])
+		}
+		g.aimEndpoints(&v)
+		g.views[at] = &v
+	}
+	return any
 }
 
 // clusterIn finds the cluster of the name in the sets of the class, which are sorted by type and name.

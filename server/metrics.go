@@ -13,6 +13,7 @@ type metrics struct {
 	refused                               *prometheus.CounterVec // by reason
 	bundles                               *prometheus.CounterVec // by result
 	apiErrors                             *prometheus.CounterVec // by reason
+	endpoints                             *prometheus.CounterVec // by result
 	throttled                             prometheus.Counter
 }
 
@@ -31,8 +32,9 @@ func newMetrics(srv *Server) *metrics {
 	m.refused = vec("meshc_refused_nodes_total", "Proxies that got no configuration, by reason: tls, node, identity, version, class, update, limit; or not a secret they asked for: secret.", "reason")
 	m.bundles = vec("meshc_bundle_loads_total", "Bundles that were read from the path while serving, by result.", "result")
 	m.apiErrors = vec("meshc_kubernetes_errors_total", "Requests to the API server of Kubernetes that failed, by reason: forbidden, unauthorized, unknown, unreachable, error, unreadable.", "reason")
+	m.endpoints = vec("meshc_endpoint_loads_total", "Changes of live endpoints that the source told while serving, by result.", "result")
 	m.throttled = prometheus.NewCounter(prometheus.CounterOpts{Name: "meshc_throttled_requests_total", Help: "Requests of proxies that had to wait because there were too many of them."})
-	m.registry.MustRegister(m.throttled, &live{srv: srv,
+	m.registry.MustRegister(m.throttled, newEndpointGauges(srv), &live{srv: srv,
 		nodes:   prometheus.NewDesc("meshc_connected_nodes", "Proxies connected, by class.", []string{"class"}, nil),
 		info:    prometheus.NewDesc("meshc_bundle_info", "The bundle in service; always 1.", []string{"digest", "revision", "compiler"}, nil),
 		bad:     prometheus.NewDesc("meshc_bundle_rejected", "1 while the newest bundle at the path cannot be taken into service.", nil, nil),

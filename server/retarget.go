@@ -16,7 +16,34 @@ func (s *stream) retarget(v *view) error {
 	return nil
 }
 
+// aim leads the proxy to a view. What was held back before is let go.
 func (s *stream) aim(v *view) error {
+	if err := s.face(v); err != nil {
+		return err
+	}
+	s.blocked, s.removeAt = false, time.Time{}
+	return nil
+}
+
+// renew leads the proxy to other endpoints of the same bundle. A switch of bundles that is under way goes on.
+func (s *stream) renew(v *view) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.given == v || s.given.gen.bundle != v.gen.bundle {
+		return nil // it has them, or a newer bundle is on its way
+	}
+	if err := s.face(v); err != nil {
+		return err
+	}
+	if len(s.subs[clusters].refused)+len(s.subs[endpoints].refused) == 0 {
+		s.blocked = false // what was refused has changed
+	}
+	s.kick()
+	return nil
+}
+
+func (s *stream) face(v *view) error {
+	given, moved := v, s.given == nil || s.given.gen != v.gen
 	if !s.delta {
 		inl, err := v.gen.inline(v)
 		if err != nil {
@@ -29,8 +56,8 @@ func (s *stream) aim(v *view) error {
 	if v.gen.reg != s.reg {
 		s.translate(v.gen.reg)
 	}
-	s.view, s.blocked, s.removeAt = v, false, time.Time{}
-	if len(s.secretNames) > 0 {
+	s.view, s.given = v, given
+	if moved && len(s.secretNames) > 0 {
 		s.targetSecrets(nil) // numbers may be new
 	}
 	s.adopt()

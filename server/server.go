@@ -39,6 +39,8 @@ type Options struct {
 	InsecurePlaintextOnAnyAddress bool     // serve configuration without TLS beyond loopback
 	InsecureAdminOnAnyAddress     bool     // serve health, metrics and the names of proxies beyond loopback
 
+	Endpoints string // file or folder of EndpointSlices and Pods, followed while serving; "": the endpoints of the bundle
+
 	SecretsDir string // SDS from files; "": none; see secretDir for the layout
 	// KubernetesSecrets has credentials come from Secrets and ConfigMaps of the API server, and none of them from the
 	// directory. See kube.Options for how the API server is found.
@@ -100,6 +102,9 @@ type Server struct {
 	metrics  *metrics
 	gen      atomic.Pointer[generation]
 	refusals refusalLog
+	turn     sync.Mutex // bundles and endpoints change one at a time
+	sight    *sighting  // what the source of endpoints saw last; nil: there is no source
+	source   sourceState
 	own      identitySource // nil: no TLS
 
 	secrets      *secretDir
@@ -144,6 +149,7 @@ func Run(ctx context.Context, o Options) error {
 			return err
 		}
 	}
+	srv.startEndpoints(ctx)
 	lis, err := listen(srv.opts)
 	if err != nil {
 		return err
@@ -211,7 +217,10 @@ func (srv *Server) drain(g *grpc.Server, web *http.Server) {
 func New(b *bundle.Bundle, o Options) *Server {
 	o.defaults()
 	srv := &Server{opts: o, log: o.Log, streams: map[*stream]struct{}{}, secretsHeard: make(chan struct{}, 1)}
-	srv.gen.Store(newGeneration(b, nil))
+	if o.Endpoints != "" {
+		srv.sight, srv.source.st.Source = &sighting{}, "files "+o.Endpoints
+	}
+	srv.gen.Store(newGeneration(b, nil, srv.sight))
 	srv.metrics = newMetrics(srv)
 	srv.own = newIdentitySource(&o)
 	if o.SecretsDir != "" {
@@ -277,25 +286,41 @@ func (srv *Server) leave(s *stream) {
 
 // Switch takes a bundle into service and pushes what differs. Proxies for which it has no class keep what they have.
 func (srv *Server) Switch(b *bundle.Bundle) {
+	srv.turn.Lock()
+	defer srv.turn.Unlock()
 	before := srv.gen.Load()
 	if before.bundle.Digest == b.Digest {
 		return
 	}
-	gen := newGeneration(b, before)
+	gen := newGeneration(b, before, srv.sight)
+	streams := srv.enact(gen)
+	srv.log.Info("bundle in service", "bundle", b.Digest.String(), "before", before.bundle.Digest.String(), "proxies", len(streams))
+	if srv.sight != nil && b.Plan == nil {
+		srv.log.Warn(noPlan, "bundle", b.Digest.String())
+	}
+	forEach(streams, func(s *stream) { srv.move(s, gen) })
+}
+
+// enact makes a generation that of new streams and returns those that are open.
+func (srv *Server) enact(gen *generation) []*stream {
 	srv.mu.Lock()
+	defer srv.mu.Unlock()
 	srv.gen.Store(gen)
 	streams := make([]*stream, 0, len(srv.streams))
 	for s := range srv.streams {
 		streams = append(streams, s)
 	}
-	srv.mu.Unlock()
-	srv.log.Info("bundle in service", "bundle", b.Digest.String(), "before", before.bundle.Digest.String(), "proxies", len(streams))
+	return streams
+}
+
+// forEach works on streams side by side.
+func forEach(streams []*stream, f func(*stream)) {
 	work := make(chan *stream)
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for s := range work {
-				srv.move(s, gen)
+				f(s)
 			}
 		})
 	}
@@ -312,7 +337,7 @@ func (srv *Server) move(s *stream, gen *generation) {
 		err = supported(gen.bundle, s.node)
 	}
 	if err == nil {
-		err = s.retarget(gen.view(c))
+		err = s.retarget(gen.view(c, s.node))
 	}
 	if err != nil {
 		srv.metrics.refused.WithLabelValues("update").Inc()

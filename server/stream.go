@@ -26,6 +26,7 @@ type stream struct {
 
 	mu             sync.Mutex
 	view           *view
+	given          *view     // view as the generation made it
 	reg            *registry // of held
 	subs           [kinds]subscription
 	sending        bool

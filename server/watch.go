@@ -12,9 +12,20 @@ import (
 	"github.com/meshc/meshc/compiler/bundle"
 )
 
-// watch takes a new bundle at the path into service. Notifications make it quick, polling makes it sure: renamed
-// directories, links that flip, network file systems.
+// watch takes a new bundle at the path into service.
 func (srv *Server) watch(ctx context.Context) {
+	path := srv.opts.BundlePath
+	// A writer that is not done yet causes another event; a few milliseconds spare a read in vain.
+	srv.follow(ctx, path, 20*time.Millisecond, func() string { return stamp(path) }, func() {
+		if b, err := bundle.ReadToServe(path); err == nil { // it may have changed since the start
+			srv.Switch(b)
+		}
+	}, srv.reload)
+}
+
+// follow calls changed when the stamp of a path is another, after first. Notifications make it quick, polling makes it
+// sure: renamed directories, links that flip, network file systems.
+func (srv *Server) follow(ctx context.Context, path string, settle time.Duration, stamp func() string, first, changed func()) {
 	events := make(chan struct{}, 1)
 	w, err := fsnotify.NewWatcher()
 	if err == nil {
@@ -29,17 +40,15 @@ func (srv *Server) watch(ctx context.Context) {
 		}()
 		go func() {
 			for err := range w.Errors {
-				srv.log.Warn("watching the bundle", "error", err.Error())
+				srv.log.Warn("watching", "path", path, "error", err.Error())
 			}
 		}()
 	} else {
 		srv.log.Warn("no file notifications, polling only", "error", err.Error())
 	}
-	addWatches(w, srv.opts.BundlePath)
-	seen := stamp(srv.opts.BundlePath)
-	if b, err := bundle.ReadToServe(srv.opts.BundlePath); err == nil { // it may have changed since the start
-		srv.Switch(b)
-	}
+	addWatches(w, path)
+	seen := stamp()
+	first()
 	tick := time.NewTicker(srv.opts.Poll)
 	defer tick.Stop()
 	for {
@@ -47,17 +56,16 @@ func (srv *Server) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-events:
-			// A writer that is not done yet causes another event; a few milliseconds spare a read in vain.
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(settle)
 		case <-tick.C:
 		}
-		now := stamp(srv.opts.BundlePath)
+		now := stamp()
 		if now == seen {
 			continue
 		}
 		seen = now
-		srv.reload()
-		addWatches(w, srv.opts.BundlePath)
+		changed()
+		addWatches(w, path)
 	}
 }
 

@@ -7,7 +7,7 @@
 //
 //	digest          sha256 of manifest.json, to tell an altered manifest from another bundle
 //	manifest.json   format, compiler, source, selectors, classes with the digests of their sets, digests of the files
-//	index.json      type, name, digest, offset, length and endpoint selector of each resource
+//	index.json      type, name, digest, offset and length of each resource, and how a server joins it with live endpoints
 //	resources.bin   the messages, one after another in the order of the index
 //	sets.json       the resources of each set, as ranges of positions in the index
 //	origins.json    file and line behind each resource: apart, so that moving a line changes no resource
@@ -20,6 +20,8 @@ package bundle
 import (
 	"crypto/sha256"
 	"encoding/hex"
+
+	"github.com/meshc/meshc/compiler/endpoint"
 )
 
 // FormatVersion is the version of the file format that Seal writes. Read takes this one only.
@@ -68,6 +70,7 @@ type Input struct {
 	Source    SourceInfo
 	Compiler  string // version of meshc
 	EnvoyMin  string // oldest Envoy minor that can read the resources, as 1.36
+	Plan      *endpoint.Plan
 }
 
 // SourceInfo says what was compiled.
@@ -84,6 +87,7 @@ type Resource struct {
 	Digest   Digest // ResourceDigest; zero: Seal computes it
 	Origins  []Origin
 	Selector *EndpointSelector // clusters of discovery type EDS only
+	Join     *endpoint.Join    // endpoints that can come from a Kubernetes cluster: how a server makes them anew, by the Plan of the bundle
 
 	index int32 // position in Bundle.Resources
 }
@@ -100,8 +104,7 @@ type Origin struct {
 	Field     string `json:"field,omitempty"` // path in the object, as spec.http[0]
 }
 
-// EndpointSelector names the endpoints of a cluster: those of a service port that carry the labels. A server that sees
-// live endpoints joins by it.
+// EndpointSelector names the endpoints of a cluster: those of a service port that carry the labels.
 type EndpointSelector struct {
 	Hostname  string            `json:"hostname"`
 	Namespace string            `json:"namespace"`
@@ -169,6 +172,7 @@ type Bundle struct {
 	Sets      []*Set      // sorted by digest
 	Resources []*Resource // sorted by type in the order of Types, name, digest
 	Workloads []Workload
+	Plan      *endpoint.Plan // for a server that sees live endpoints; nil: the endpoints in the bundle are all there are
 
 	files   []file // what WriteDir and WriteTarGz write, sorted by name
 	matcher matcher

@@ -15,6 +15,9 @@ func (b *Bundle) readIndex(data, blob []byte) error {
 	if len(ix.Resources) > math.MaxInt32 {
 		return refuse(CodeTooLarge, indexFile, "", "lists too many resources")
 	}
+	if !ix.Plan.Whole() {
+		return refuse(CodeMalformed, indexFile, "", "has a plan of endpoints with parts missing")
+	}
 	rs := make([]Resource, len(ix.Resources))
 	b.Resources = make([]*Resource, len(rs))
 	at := 0
@@ -27,16 +30,20 @@ func (b *Bundle) readIndex(data, blob []byte) error {
 			return refuse(CodeMalformed, indexFile, "", "resource %d (%s) does not lie where the one before it ends", i, e.Name)
 		}
 		digest, ok := parseDigest(e.Digest)
-		*r = Resource{Type: ix.Types[e.Type], Name: e.Name, Bytes: blob[at : at+e.Length : at+e.Length], Digest: digest, Selector: e.Selector, index: int32(i)}
+		*r = Resource{Type: ix.Types[e.Type], Name: e.Name, Bytes: blob[at : at+e.Length : at+e.Length], Digest: digest, Selector: e.Selector, Join: e.Join, index: int32(i)}
 		at += e.Length
 		if !ok || ResourceDigest(r.Type, r.Name, r.Bytes) != digest {
 			return refuse(CodeAltered, resourcesFile, "fetch the bundle again", "resource %d (%s) does not have the digest that the index says", i, e.Name)
+		}
+		if r.Join != nil && (r.Type != EndpointsType || !ix.Plan.Valid(r.Join)) {
+			return refuse(CodeMalformed, indexFile, "", "resource %d (%s) is joined with something that the plan does not have", i, e.Name)
 		}
 		if i > 0 && compareResources(b.Resources[i-1], r) >= 0 {
 			return refuse(CodeMalformed, indexFile, "", "resource %d (%s) is out of order", i, e.Name)
 		}
 		b.Resources[i] = r
 	}
+	b.Plan = ix.Plan
 	if at != len(blob) {
 		return refuse(CodeMalformed, resourcesFile, "", "has %d bytes that no resource claims", len(blob)-at)
 	}

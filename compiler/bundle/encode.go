@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"sort"
 	"strconv"
+
+	"github.com/meshc/meshc/compiler/endpoint"
 )
 
 // index is index.json: parallel to Bundle.Resources.
@@ -16,11 +18,13 @@ type indexEntry struct {
 	Offset   int               `json:"offset"`
 	Length   int               `json:"length"`
 	Selector *EndpointSelector `json:"endpoints,omitempty"`
+	Join     *endpoint.Join    `json:"join,omitempty"`
 }
 
 type index struct {
-	Types     []string     `json:"types"`
-	Resources []indexEntry `json:"resources"`
+	Types     []string       `json:"types"`
+	Plan      *endpoint.Plan `json:"plan,omitempty"`
+	Resources []indexEntry   `json:"resources"`
 }
 
 type setEntry struct {
@@ -56,6 +60,9 @@ func (b *Bundle) encode() error {
 	ix := make([]byte, 0, 220*len(b.Resources)+512)
 	ix = append(ix, `{"types":`...)
 	ix = appendJSON(ix, Types())
+	if b.Plan != nil {
+		ix = appendJSON(append(ix, `,"plan":`...), b.Plan)
+	}
 	ix = append(ix, `,"resources":[`...)
 	for i, r := range b.Resources {
 		ix = appendComma(ix, i)
@@ -70,6 +77,9 @@ func (b *Bundle) encode() error {
 		if r.Selector != nil {
 			ix = append(ix, `,"endpoints":`...)
 			ix = appendJSON(ix, r.Selector)
+		}
+		if r.Join != nil {
+			ix = appendJoin(append(ix, `,"join":`...), r.Join)
 		}
 		ix = append(ix, '}')
 		blob = append(blob, r.Bytes...)
@@ -217,6 +227,22 @@ func appendList[T any](out []byte, list []T) []byte {
 		out = appendJSON(appendComma(out, i), &list[i])
 	}
 	return out
+}
+
+// appendJoin is appendJSON for a join; most have no more than one service.
+func appendJoin(out []byte, j *endpoint.Join) []byte {
+	if len(j.Services) != 1 || len(j.Labels) > 0 {
+		return appendJSON(out, j)
+	}
+	out = append(out, '{')
+	if j.Client != 0 {
+		out = append(strconv.AppendInt(append(out, `"client":`...), int64(j.Client), 10), ',')
+	}
+	out = append(strconv.AppendInt(append(out, `"services":[`...), int64(j.Services[0]), 10), ']')
+	if j.Port != 0 {
+		out = strconv.AppendInt(append(out, `,"port":`...), int64(j.Port), 10)
+	}
+	return append(out, '}')
 }
 
 // appendJSON appends a value of strings, numbers and maps of them, which always marshal.

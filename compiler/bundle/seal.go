@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/meshc/meshc/compiler/endpoint"
 )
 
 // manifest is manifest.json.
@@ -57,7 +60,7 @@ func Seal(in Input) (*Bundle, error) {
 		return nil, err
 	}
 	s.order()
-	b := &Bundle{Compiler: in.Compiler, Source: in.Source, EnvoyMin: in.EnvoyMin, Resources: s.resources}
+	b := &Bundle{Compiler: in.Compiler, Source: in.Source, EnvoyMin: in.EnvoyMin, Resources: s.resources, Plan: in.Plan}
 	b.Selectors = slices.Clone(in.Selectors)
 	slices.SortFunc(b.Selectors, func(a, c Selector) int { return cmp.Compare(a.ID, c.ID) })
 	b.Workloads = slices.Clone(in.Workloads)
@@ -186,11 +189,42 @@ func compareSets(a, b *Set) int { return bytes.Compare(a.Digest[:], b.Digest[:])
 
 func setDigest(rs []*Resource) (d Digest) {
 	h := sha256.New()
+	var buf []byte
 	for _, r := range rs {
 		h.Write(r.Digest[:])
+		if r.Join != nil { // endpoints that are equal now and will not be are different resources
+			buf = joinKey(buf[:0], r.Join)
+			h.Write(buf)
+		}
 	}
 	h.Sum(d[:0])
 	return d
+}
+
+// joinKey encodes a join, equal ones alike.
+func joinKey(out []byte, j *endpoint.Join) []byte {
+	out = binary.AppendUvarint(out, uint64(j.Client))
+	out = binary.AppendUvarint(out, uint64(j.Port))
+	out = binary.AppendUvarint(out, uint64(len(j.Services)))
+	for _, s := range j.Services {
+		out = binary.AppendUvarint(out, uint64(s))
+	}
+	if len(j.Labels) > 0 {
+		out = appendJSON(out, j.Labels)
+	}
+	return out
+}
+
+func compareJoins(a, b *endpoint.Join) int {
+	switch {
+	case a == b:
+		return 0
+	case a == nil:
+		return -1
+	case b == nil:
+		return 1
+	}
+	return bytes.Compare(joinKey(nil, a), joinKey(nil, b))
 }
 
 func typeRank(url string) int {
@@ -217,7 +251,7 @@ func compareResources(a, b *Resource) int {
 		return c
 	}
 	if a.Selector == nil && b.Selector == nil {
-		return 0
+		return compareJoins(a.Join, b.Join)
 	}
 	return cmp.Compare(selectorKey(a.Selector), selectorKey(b.Selector))
 }

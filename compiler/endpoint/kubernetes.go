@@ -59,7 +59,7 @@ type Pod struct {
 // Status fills in what the status of a Pod says.
 func (p *Pod) Status(pod *corev1.Pod) {
 	p.Node, p.Hostname = pod.Spec.NodeName, pod.Spec.Hostname
-	p.Ready = podReady(pod)
+	p.Ready = podReady(pod) && pod.DeletionTimestamp == nil
 	p.Ended = pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 

@@ -70,6 +70,23 @@ func (p *Policy) ByLabels() bool {
 	return p != nil && (p.ZoneAware || len(p.Distribute) == 0) && p.Spread && len(p.Priority) > 0
 }
 
+// Narrow returns those labels of a client that the policy looks at. A client that has labels, but none of them, keeps
+// one: without any it would take part in nothing.
+func (p *Policy) Narrow(labels map[string]string) map[string]string {
+	out := map[string]string{}
+	for _, l := range p.Priority {
+		key, _, _ := strings.Cut(l, "=")
+		if v, ok := labels[key]; ok {
+			out[key] = v
+		}
+	}
+	if len(out) == 0 && len(labels) > 0 {
+		first := slices.Min(slices.Collect(maps.Keys(labels)))
+		out[first] = labels[first]
+	}
+	return out
+}
+
 // group is the endpoints of one locality and priority.
 type group struct {
 	locality *corev3.Locality

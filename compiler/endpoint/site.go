@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Labels that decide how a workload takes part in the mesh.
@@ -93,6 +94,24 @@ func Containers(spec *corev1.PodSpec) (ports map[string]uint32, proxy *corev1.Co
 		}
 	}
 	return ports, proxy
+}
+
+// Router tells whether a pod is a gateway: the proxy is its only container, or the gateway template is injected.
+func Router(spec *corev1.PodSpec, annotations map[string]string, proxy bool) bool {
+	return proxy && len(spec.Containers) == 1 || strings.Contains(annotations["inject.istio.io/templates"], "gateway")
+}
+
+// Owner guesses the name of the workload behind a pod.
+func Owner(name string, owners []metav1.OwnerReference) string {
+	for _, r := range owners {
+		if r.Kind == "ReplicaSet" {
+			if i := strings.LastIndexByte(r.Name, '-'); i > 0 {
+				return r.Name[:i]
+			}
+		}
+		return r.Name
+	}
+	return name
 }
 
 // Stamp adds the labels that injection gives a pod, as far as it has not got them. name is that of its workload.

@@ -160,8 +160,8 @@ func (b *clusterBuild) resources() []*Resource {
 	out := []*Resource{r}
 	if b.c.GetType() == clusterv3.Cluster_EDS && b.c.GetClusterType() == nil {
 		r.Selector = b.selector()
-		cla := b.members().LoadAssignment(name)
-		out = append(out, &Resource{Type: Endpoints, Name: name, Message: cla, Origins: b.origins()})
+		members := b.members()
+		out = append(out, &Resource{Type: Endpoints, Name: name, Message: members.LoadAssignment(name), Origins: b.origins(), Recipe: b.recipe(members.Client)})
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	meshconfig "istio.io/api/mesh/v1alpha1"
@@ -16,7 +17,7 @@ import (
 	"github.com/meshc/meshc/internal/diag"
 )
 
-// ClusterEnv holds the facts of a mesh that clusters share, worked out once per compile. It is immutable.
+// ClusterEnv holds the facts of a mesh that clusters share, worked out once per compile. It is immutable but for a memo.
 type ClusterEnv struct {
 	Mesh      *mesh.Mesh
 	autoMTLS  bool
@@ -26,6 +27,7 @@ type ClusterEnv struct {
 	hosts     map[string]bool
 	twins     map[declaredHost][]*mesh.Service // services that share host and namespace, where there are several
 	registry  map[string]string                // network of a cluster, by MeshNetworks fromRegistry
+	clients   sync.Map                         // memo of intern
 }
 
 type declaredHost struct{ host, namespace string }

@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -28,9 +29,44 @@ func (b *clusterBuild) client() *endpoint.Client {
 		c.Locality = b.in.Locality
 	}
 	if c.Policy.ByLabels() {
-		c.Labels = unpackLabels(b.in.Labels)
+		c.Labels = c.Policy.Narrow(unpackLabels(b.in.Labels))
 	}
-	return c
+	return b.in.Env.intern(c)
+}
+
+// recipe says how a server makes the endpoints of the cluster anew; nil where they cannot change: no service of the host
+// has Pods.
+func (b *clusterBuild) recipe(c *endpoint.Client) *endpoint.Recipe {
+	svc := b.in.Service
+	if svc.Source == nil {
+		return nil
+	}
+	r := &endpoint.Recipe{Client: c, Services: []*endpoint.Service{svc.Source}, Labels: b.subset.GetLabels()}
+	r.Port = slices.IndexFunc(svc.Source.Ports, func(p endpoint.Port) bool { return p.Number == b.port.Number && p.Name == b.port.Name })
+	for _, other := range b.in.Env.twins[declaredHost{svc.Hostname, svc.Namespace}] {
+		if other.Resolution == mesh.Static && other.Source != nil && other.Source != svc.Source && other.Source.PortNamed(b.port.Name) >= 0 {
+			r.Services = append(r.Services, other.Source)
+		}
+	}
+	if r.Port < 0 || !r.Live() {
+		return nil
+	}
+	return r
+}
+
+// intern returns the one that stands for all equal clients.
+func (e *ClusterEnv) intern(c *endpoint.Client) *endpoint.Client {
+	key := clientKey{network: c.Network, view: c.View, cluster: c.Cluster, locality: c.Locality, labels: packLabels(c.Labels), mtls: c.MTLSOnly, panicOff: c.PanicOff}
+	if c.Policy != nil {
+		key.policy = fmt.Sprint(*c.Policy) // maps are printed in the order of their keys
+	}
+	one, _ := e.clients.LoadOrStore(key, c)
+	return one.(*endpoint.Client)
+}
+
+type clientKey struct {
+	network, view, cluster, locality, labels, policy string
+	mtls, panicOff                                   bool
 }
 
 // endpoints are those of the port; a service found by DNS that lists none is its own host name, unless that is a

@@ -6,6 +6,7 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 )
@@ -48,6 +49,13 @@ func NewLowering(m *mesh.Mesh) (*Lowering, diag.List) {
 	l.providers = providers(m)
 	l.system = map[bool][]*Resource{true: SystemClusters(m, true), false: SystemClusters(m, false)}
 	return l, findings
+}
+
+// Site returns what holds for all endpoints of the mesh, for a server that joins clusters with live ones.
+func (l *Lowering) Site() *endpoint.Site {
+	site := *l.env.Mesh.Site
+	site.Gateways = l.env.gateways
+	return &site
 }
 
 func (l *Lowering) cluster(in ClusterInputs) ([]*Resource, diag.List) {

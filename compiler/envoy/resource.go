@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -45,8 +46,10 @@ type Resource struct {
 	Name    string // a VirtualHost is named <route configuration>/<virtual host>, as VHDS wants it
 	Message proto.Message
 	Origins []Origin
-	// Selector says which endpoints belong to a Cluster of discovery type EDS, for a server that sees live endpoints.
+	// Selector says which endpoints belong to a Cluster of discovery type EDS, for people and for tracing.
 	Selector *EndpointSelector
+	// Recipe says how Endpoints that can come from a Kubernetes cluster are made, for a server that sees live ones.
+	Recipe *endpoint.Recipe
 }
 
 // Origin is one place in the input behind a resource or a part of it.

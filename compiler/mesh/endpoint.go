@@ -177,7 +177,8 @@ func firstPort(ports ...uint32) uint32 {
 	return 0
 }
 
-// finishEndpoints orders endpoints, settles whether each takes mutual TLS on its port, and collects the identities.
+// finishEndpoints orders endpoints, settles whether each takes mutual TLS on its port, and collects the identities: those
+// behind the endpoints, and those that the pod templates give to endpoints to come.
 func (m *Mesh) finishEndpoints(s *Service, lists [][]*Endpoint) {
 	accounts := map[string]bool{}
 	for i, p := range s.Ports {
@@ -186,6 +187,11 @@ func (m *Mesh) finishEndpoints(s *Service, lists [][]*Endpoint) {
 			if e.ServiceAccount != "" {
 				accounts[e.ServiceAccount] = true
 			}
+		}
+	}
+	if len(s.Selector) > 0 {
+		for _, w := range m.index.templates.matching(s.Namespace, s.Selector) {
+			accounts[m.spiffe(w.Namespace, w.ServiceAccount)] = true
 		}
 	}
 	s.ServiceAccounts = sortedKeys(accounts)

@@ -19,6 +19,7 @@ type index struct {
 	podsByLabel   labelled[*endpoint.Pod]
 	podsByAddress map[string]*endpoint.Pod                // by namespace/address, the first
 	entries       labelled[*Workload]                     // of WorkloadEntries
+	templates     labelled[*Workload]                     // of Deployments and the like
 	rules         map[string][]*DestinationRule           // by namespace/host
 	ruleHosts     map[string][]string                     // hosts with a rule, by namespace, most specific first
 	gateways      map[string]*Gateway                     // by namespace/name
@@ -45,7 +46,7 @@ type index struct {
 
 func newIndex() *index {
 	return &index{
-		services: map[string][]*Service{}, pods: map[string]*endpoint.Pod{}, podsByLabel: labelled[*endpoint.Pod]{}, podsByAddress: map[string]*endpoint.Pod{}, entries: labelled[*Workload]{},
+		services: map[string][]*Service{}, pods: map[string]*endpoint.Pod{}, podsByLabel: labelled[*endpoint.Pod]{}, podsByAddress: map[string]*endpoint.Pod{}, entries: labelled[*Workload]{}, templates: labelled[*Workload]{},
 		rules: map[string][]*DestinationRule{}, ruleHosts: map[string][]string{}, gateways: map[string]*Gateway{},
 		byGateway: map[string][]*VirtualService{}, visible: map[string][]*VirtualService{}, seen: map[string][]*Service{},
 		proxies: map[proxyLayers]*meshconfig.ProxyConfig{}, allocated: map[string][]string{}, captured: map[*Service]*Service{}, anyObject: map[string]*schema.Object{}, sharing: newSharing(),

@@ -37,7 +37,7 @@ func (m *Mesh) podWorkload(o *schema.Object, name string, labels, annotations ma
 	if hasProxy {
 		w.proxyEnv = proxyEnv(proxy.Env)
 	}
-	w.Router = hasProxy && len(spec.Containers) == 1 || strings.Contains(annotations["inject.istio.io/templates"], "gateway")
+	w.Router = endpoint.Router(spec, annotations, hasProxy)
 	w.Injected = !w.Router && (hasProxy || w.Labels[LabelTLSMode] != "" || m.injects(o.Namespace, labels, annotations, spec.HostNetwork))
 	if w.Injected {
 		endpoint.Stamp(w.Labels, name)
@@ -109,7 +109,7 @@ func (m *Mesh) linkWorkloads(objects []*schema.Object) {
 	for _, o := range objects {
 		switch k := o.Spec.(type) {
 		case *corev1.Pod:
-			w := m.podWorkload(o, podOwner(o.Name, k), o.Labels, o.Annotations, &k.Spec)
+			w := m.podWorkload(o, endpoint.Owner(o.Name, k.OwnerReferences), o.Labels, o.Annotations, &k.Spec)
 			w.Addresses = endpoint.PodAddresses(k)
 			if n := nodes[k.Spec.NodeName]; n != nil && w.Locality == "" {
 				w.Locality = endpoint.NodeLocality(n.Labels)
@@ -141,19 +141,7 @@ func (m *Mesh) linkWorkloads(objects []*schema.Object) {
 func (m *Mesh) addTemplate(o *schema.Object, t *corev1.PodTemplateSpec) {
 	w := m.podWorkload(o, o.Name, t.Labels, t.Annotations, &t.Spec)
 	m.Workloads = append(m.Workloads, w)
-}
-
-// podOwner guesses the name of the workload behind a pod, for reading only.
-func podOwner(name string, p *corev1.Pod) string {
-	for _, r := range p.OwnerReferences {
-		if r.Kind == "ReplicaSet" {
-			if i := strings.LastIndexByte(r.Name, '-'); i > 0 {
-				return r.Name[:i]
-			}
-		}
-		return r.Name
-	}
-	return name
+	m.index.templates.add(w.Namespace, w.Labels, w)
 }
 
 func (m *Mesh) entryWorkload(o *schema.Object, e *networking.WorkloadEntry) *Workload {

@@ -1,0 +1,106 @@
+package server
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// EndpointStatus is what /status shows of the source of endpoints.
+type EndpointStatus struct {
+	Source  string     `json:"source"`
+	Synced  bool       `json:"synced"`            // false: it has told nothing yet, and the endpoints of the bundle are served
+	Updated *time.Time `json:"updated,omitempty"` // when it last told something
+	Error   string     `json:"error,omitempty"`   // why what it tells now is not in service
+	Warning string     `json:"warning,omitempty"`
+	Slices  int        `json:"endpointSlices"`
+	Pods    int        `json:"pods"`
+	Nodes   int        `json:"nodes"`
+	Ignored int        `json:"ignored"` // objects of other kinds
+	Missing int        `json:"missing"` // endpoints left out because their Pod is not known
+}
+
+// sourceState is what is known about the source.
+type sourceState struct {
+	mu sync.Mutex
+	st EndpointStatus
+}
+
+// told notes what the source has told.
+func (s *sourceState) told(t told) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now().UTC()
+	s.st.Synced, s.st.Updated, s.st.Error = true, &now, ""
+	s.st.Slices, s.st.Pods, s.st.Nodes, s.st.Ignored = t.slices, t.pods, len(t.sight.source.Nodes), t.ignored
+}
+
+func (s *sourceState) failed(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.st.Error = why
+}
+
+// endpointStatus returns the state of the source; nil where there is none.
+func (srv *Server) endpointStatus() *EndpointStatus {
+	srv.source.mu.Lock()
+	st := srv.source.st
+	srv.source.mu.Unlock()
+	if st.Source == "" {
+		return nil
+	}
+	if gen := srv.gen.Load(); gen.joiner == nil {
+		st.Warning = noPlan
+	} else {
+		gen.mu.Lock()
+		st.Missing = gen.joiner.missing()
+		gen.mu.Unlock()
+	}
+	return &st
+}
+
+// endpointGauges tells the state of the source to Prometheus.
+type endpointGauges struct {
+	srv                             *Server
+	objects, lost, failing, updated *prometheus.Desc
+}
+
+func newEndpointGauges(srv *Server) *endpointGauges {
+	return &endpointGauges{srv: srv,
+		objects: prometheus.NewDesc("meshc_endpoint_objects", "Objects that the source of live endpoints tells, by kind.", []string{"kind"}, nil),
+		lost:    prometheus.NewDesc("meshc_endpoints_without_pod", "Endpoints left out because their Pod is not known.", nil, nil),
+		failing: prometheus.NewDesc("meshc_endpoint_source_failing", "1 while what the source of live endpoints tells cannot be taken into service.", nil, nil),
+		updated: prometheus.NewDesc("meshc_endpoint_source_updated_timestamp_seconds", "When the source of live endpoints last told something, in seconds since 1970; absent before.", nil, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (g *endpointGauges) Describe(c chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{g.objects, g.lost, g.failing, g.updated} {
+		c <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (g *endpointGauges) Collect(c chan<- prometheus.Metric) {
+	st := g.srv.endpointStatus()
+	if st == nil {
+		return
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(g.objects, float64(st.Slices), "EndpointSlice")
+	gauge(g.objects, float64(st.Pods), "Pod")
+	gauge(g.objects, float64(st.Nodes), "Node")
+	gauge(g.lost, float64(st.Missing))
+	failing := 0.0
+	if st.Error != "" {
+		failing = 1
+	}
+	gauge(g.failing, failing)
+	if st.Updated != nil {
+		gauge(g.updated, float64(st.Updated.Unix()))
+	}
+}

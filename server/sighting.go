@@ -1,0 +1,131 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/meshc/meshc/compiler/endpoint"
+)
+
+// noPlan is why a source of endpoints is of no use to a bundle.
+const noPlan = "the bundle does not say how its clusters are joined with live endpoints: it spans several clusters, has no service with Pods, or is of an older meshc; its own endpoints are served"
+
+// told is a sighting with what is in it.
+type told struct {
+	sight                 *sighting
+	slices, pods, ignored int
+}
+
+// see takes what the source sees into service and pushes what differs. namespaces are those that have changed; nil: any
+// may have.
+func (srv *Server) see(next *sighting, namespaces map[string]bool) {
+	srv.turn.Lock()
+	defer srv.turn.Unlock()
+	srv.sight = next
+	gen := srv.gen.Load()
+	streams := []*stream(nil)
+	if gen.reg.crowded(gen.needed()) {
+		gen = newGeneration(gen.bundle, gen, next)
+		streams = srv.enact(gen)
+	} else if gen.see(next, namespaces) {
+		streams = srv.snapshot()
+	}
+	forEach(streams, func(s *stream) { srv.renew(s, gen) })
+}
+
+// renew leads a stream to the endpoints as they are now.
+func (srv *Server) renew(s *stream, gen *generation) {
+	s.mu.Lock()
+	given := s.given
+	s.mu.Unlock()
+	if given.gen.bundle != gen.bundle {
+		return
+	}
+	if err := s.renew(gen.view(given.class, s.node)); err != nil {
+		srv.log.Error("proxy keeps its endpoints", "node", s.node.ID, "error", err.Error())
+	}
+}
+
+// endpointSettle is how long a source waits for more of a change.
+const endpointSettle = 100 * time.Millisecond
+
+// startEndpoints begins to follow the source of endpoints. It returns when that has told what there is now, so that the
+// first proxies get it.
+func (srv *Server) startEndpoints(ctx context.Context) {
+	path := srv.opts.Endpoints
+	if path == "" {
+		return
+	}
+	if srv.gen.Load().joiner == nil {
+		srv.log.Warn(noPlan)
+	}
+	ready := make(chan struct{})
+	first := func() {
+		srv.lookAtFiles()
+		close(ready)
+	}
+	go srv.follow(ctx, path, endpointSettle, func() string { return fileStamp(path) }, first, srv.lookAtFiles)
+	<-ready
+}
+
+// lookAtFiles reads the files of endpoints. What cannot be read leaves the endpoints before in service.
+func (srv *Server) lookAtFiles() {
+	t, err := readEndpoints(srv.opts.Endpoints)
+	if err != nil {
+		srv.metrics.endpoints.WithLabelValues("rejected").Inc()
+		srv.source.failed(err.Error())
+		srv.log.Error("endpoints rejected, those before stay in service", "path", srv.opts.Endpoints, "error", err.Error())
+		return
+	}
+	srv.metrics.endpoints.WithLabelValues("accepted").Inc()
+	srv.see(t.sight, nil)
+	srv.source.told(t)
+	srv.log.Info("endpoints read", "path", srv.opts.Endpoints, "slices", t.slices, "pods", t.pods, "nodes", len(t.sight.source.Nodes), "ignored", t.ignored)
+	if t.slices > 0 && t.pods == 0 {
+		srv.log.Warn("the endpoints come without Pods: nothing is known about their labels, and that they take mutual TLS", "path", srv.opts.Endpoints)
+	}
+}
+
+// gather sorts objects into a sighting.
+type gather struct {
+	t    told
+	seen map[string]bool
+}
+
+func newGather() *gather {
+	return &gather{t: told{sight: &sighting{namespaces: map[string]endpoint.Objects{}, source: endpoint.Source{Nodes: map[string]string{}}}}, seen: map[string]bool{}}
+}
+
+// slimPod keeps of a Pod what endpoints need.
+func slimPod(p *corev1.Pod) *corev1.Pod {
+	out := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: p.Name, Namespace: p.Namespace, Labels: p.Labels, Annotations: p.Annotations, OwnerReferences: p.OwnerReferences,
+			CreationTimestamp: p.CreationTimestamp, DeletionTimestamp: p.DeletionTimestamp},
+		Spec:   corev1.PodSpec{NodeName: p.Spec.NodeName, Hostname: p.Spec.Hostname},
+		Status: corev1.PodStatus{Phase: p.Status.Phase, PodIP: p.Status.PodIP, PodIPs: p.Status.PodIPs, Conditions: p.Status.Conditions},
+	}
+	slim := func(list []corev1.Container) (out []corev1.Container) {
+		for _, c := range list {
+			out = append(out, corev1.Container{Name: c.Name, Ports: c.Ports})
+		}
+		return out
+	}
+	out.Spec.Containers, out.Spec.InitContainers = slim(p.Spec.Containers), slim(p.Spec.InitContainers)
+	return out
+}
+
+var errEmpty = errors.New("there is neither an EndpointSlice nor a Pod: an empty file takes no endpoints away")
+
+func (g *gather) once(kind, namespace, name string) error {
+	key := kind + " " + namespace + "/" + name
+	if g.seen[key] {
+		return fmt.Errorf("%s is there twice", key)
+	}
+	g.seen[key] = true
+	return nil
+}
