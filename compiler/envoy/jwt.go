@@ -116,6 +116,10 @@ func jwtKeys(in *mesh.Inbound, r jwtRule, p *jwtv3.JwtProvider, found *diag.List
 			p.JwksSourceSpecifier = inline(none)
 			return
 		}
+		if source.extra && !source.tls {
+			found.Add(r.owner.Object.Finding(diag.Warning, "MESHC1554", fmt.Sprintf("the keys of issuer %q come in plain text from outside the mesh: whoever is on the way can sign tokens", r.spec.GetIssuer()),
+				"use https, or serve the keys from a service of the mesh", at("jwksUri")...))
+		}
 		timeout := r.spec.GetTimeout()
 		if timeout.AsDuration() <= 0 {
 			timeout = seconds(5)

@@ -20,6 +20,7 @@ const (
 	codeExternalAlias   = "MESHC1445" // ExternalName that leads out of the mesh
 	codeNodeLocal       = "MESHC1446" // internalTrafficPolicy: Local is not applied per node
 	codeRuleIncomplete  = "MESHC1447" // a setting lacks its other half
+	codeAnyName         = "MESHC1450" // a server certificate for any name is accepted
 )
 
 // ruleCheck reports what a DestinationRule says to no effect, for one service it applies to.

@@ -1,6 +1,8 @@
 package envoy
 
 import (
+	"fmt"
+
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
@@ -125,11 +127,35 @@ func (c *ruleCheck) verifyFindings(unread func(bool, string, string), l policyLa
 	if skip {
 		unread(len(t.SubjectAltNames) > 0, "subjectAltNames", "insecureSkipVerify turns verification off")
 	}
+	if !skip {
+		c.nameFindings(l)
+	}
 	if t.CredentialName != "" && !credentialUsable(c.in, t) {
 		at := append(append([]any{}, l.path...), "tls", "credentialName")
 		c.ds.Add(l.object.Finding(diag.Error, codeCredential,
 			"credentialName "+t.CredentialName+" cannot be used by sidecars without a workloadSelector: connections to "+c.in.Service.Hostname+" would be sent without TLS",
 			"Add a workloadSelector that selects the clients which may read the Secret (for egress, the gateway, in its namespace), or use files or caCertificates.", at...))
+	}
+}
+
+// nameFindings are about servers whose certificate may be for any name: Envoy takes the name from the Host header only
+// where sni is not set, and only for HTTP.
+func (c *ruleCheck) nameFindings(l policyLayer) {
+	svc, t := c.in.Service, l.tls
+	if len(t.SubjectAltNames) > 0 || !svc.Kubernetes && len(svc.ServiceAccounts)+len(svc.SubjectAltNames) > 0 {
+		return
+	}
+	at := append(append([]any{}, l.path...), "tls")
+	const help = "Set subjectAltNames to the names in the server's certificate."
+	if t.Sni != "" {
+		c.ds.Add(l.object.Finding(diag.Warning, codeAnyName, "the name in the certificate of "+svc.Hostname+" is not verified: sni is set, and then the Host header does not say it",
+			help, append(at, "sni")...))
+		return
+	}
+	for _, p := range l.ports {
+		if p.Protocol.IsTCP() {
+			c.ds.Add(l.object.Finding(diag.Warning, codeAnyName, fmt.Sprintf("the name in the certificate of %s is not verified on port %d: connections that are not HTTP do not say it", svc.Hostname, p.Number), help, at...))
+		}
 	}
 }
 
