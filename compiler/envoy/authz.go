@@ -27,7 +27,11 @@ const (
 // HTTPAuthFilters lowers AuthorizationPolicy and RequestAuthentication to the HTTP filters of an inbound or gateway
 // connection manager, in the order they take effect: CUSTOM, token verification, AUDIT, DENY, ALLOW.
 func HTTPAuthFilters(in *mesh.Inbound) ([]*hcmv3.HttpFilter, diag.List) {
-	l := newAuthz(in, false)
+	return httpAuthFilters(in, targetPorts(in))
+}
+
+func httpAuthFilters(in *mesh.Inbound, ports openPorts) ([]*hcmv3.HttpFilter, diag.List) {
+	l := newAuthz(in, false, ports)
 	var out []*hcmv3.HttpFilter
 	for _, f := range l.custom() {
 		out = append(out, f.http())
@@ -46,7 +50,11 @@ func HTTPAuthFilters(in *mesh.Inbound) ([]*hcmv3.HttpFilter, diag.List) {
 // TCPAuthFilters lowers AuthorizationPolicy to the network filters of a chain that does not parse requests. Conditions
 // on requests cannot be judged there: ALLOW rules with one never match, other rules lose the condition.
 func TCPAuthFilters(in *mesh.Inbound) ([]*listenerv3.Filter, diag.List) {
-	l := newAuthz(in, true)
+	return tcpAuthFilters(in, targetPorts(in))
+}
+
+func tcpAuthFilters(in *mesh.Inbound, ports openPorts) ([]*listenerv3.Filter, diag.List) {
+	l := newAuthz(in, true, ports)
 	var out []*listenerv3.Filter
 	for _, f := range append(l.custom(), l.builtin()...) {
 		out = append(out, f.network())
@@ -76,27 +84,37 @@ func (f authFilter) network() *listenerv3.Filter {
 		ShadowRulesStatPrefix: f.shadowPrefix, StatPrefix: tcpRBACStatPrefix})
 }
 
+// openPorts are the ports of a proxy that take what is not HTTP.
+type openPorts struct {
+	tcp     []uint32 // by declaration: only for them the loss of conditions is reported
+	sniffed []uint32 // no protocol is declared: what does not look like HTTP is taken for TCP
+}
+
+// targetPorts are the open ports of a workload, by the services that send to it.
+func targetPorts(in *mesh.Inbound) openPorts {
+	var out openPorts
+	for _, t := range in.Targets {
+		switch p := t.Port.Protocol; {
+		case p.IsTCP() && !slices.Contains(out.tcp, t.TargetPort):
+			out.tcp = append(out.tcp, t.TargetPort)
+		case p.IsAuto() && !slices.Contains(out.sniffed, t.TargetPort):
+			out.sniffed = append(out.sniffed, t.TargetPort)
+		}
+	}
+	return out
+}
+
 // authz lowers the policies of one workload for one kind of chain.
 type authz struct {
 	in       *mesh.Inbound
 	tcp      bool
 	domains  []string
-	tcpPorts []uint32 // workload ports that are TCP by declaration: only for them the loss of conditions is reported
-	sniffed  []uint32 // workload ports without a declared protocol: what does not look like HTTP is taken for TCP
+	ports    openPorts
 	findings diag.List
 }
 
-func newAuthz(in *mesh.Inbound, tcp bool) *authz {
-	l := &authz{in: in, tcp: tcp, domains: trustDomains(in.Mesh)}
-	for _, t := range in.Targets {
-		switch p := t.Port.Protocol; {
-		case p.IsTCP() && !slices.Contains(l.tcpPorts, t.TargetPort):
-			l.tcpPorts = append(l.tcpPorts, t.TargetPort)
-		case p.IsAuto() && !slices.Contains(l.sniffed, t.TargetPort):
-			l.sniffed = append(l.sniffed, t.TargetPort)
-		}
-	}
-	return l
+func newAuthz(in *mesh.Inbound, tcp bool, ports openPorts) *authz {
+	return &authz{in: in, tcp: tcp, domains: trustDomains(in.Mesh), ports: ports}
 }
 
 func (l *authz) withAction(a security.AuthorizationPolicy_Action) []*mesh.AuthorizationPolicy {
@@ -264,6 +282,7 @@ func (r *authzRule) principal(cs []principalCondition, ports []string) *rbacv3.P
 		if !r.judge(c.field, c.httpOnly, ports, c.path, len(c.values) == 0, c.notPath) {
 			continue
 		}
+		r.checkIdentity(c, ports)
 		if or := collect(r, c.values, c.path, c.match); len(or) > 0 {
 			and = append(and, principalOr(or))
 		}
@@ -315,7 +334,7 @@ func (r *authzRule) judge(field string, httpOnly bool, ports []string, path []an
 
 // reachesTCP tells whether a rule can meet a port that is TCP by declaration.
 func (r *authzRule) reachesTCP(ports []string) bool {
-	return slices.ContainsFunc(r.tcpPorts, func(p uint32) bool {
+	return slices.ContainsFunc(r.authz.ports.tcp, func(p uint32) bool {
 		return ports == nil || slices.Contains(ports, fmt.Sprint(p))
 	})
 }

@@ -45,7 +45,7 @@ func fromYAML[M proto.Message](t testing.TB, text string, m M) M {
 func guard(t testing.TB, config string, policies ...string) *mesh.Inbound {
 	in := &mesh.Inbound{Mesh: &mesh.Mesh{TrustDomain: "td", Config: fromYAML(t, "trustDomainAliases: [old]\n"+config, &meshconfig.MeshConfig{}),
 		Services: []*mesh.Service{{Hostname: "authz.test", Namespace: "shop", Ports: []*mesh.Port{{Number: 9000}}}}},
-		Workload: &mesh.Workload{Namespace: "shop"}, Targets: []*mesh.Target{{Port: &mesh.Port{Number: 90, Protocol: mesh.TCP}, TargetPort: 9000}}}
+		Workload: &mesh.Workload{Namespace: "shop"}, MTLS: mesh.Strict, Targets: []*mesh.Target{{Port: &mesh.Port{Number: 90, Protocol: mesh.TCP}, TargetPort: 9000}}}
 	for i, p := range policies {
 		p, dry := strings.CutPrefix(p, "dry run ")
 		in.AuthorizationPolicies = append(in.AuthorizationPolicies, &mesh.AuthorizationPolicy{
@@ -381,6 +381,34 @@ func TestAuthorizerHeaders(t *testing.T) {
 	}
 }
 
+// TestIdentityInPlainText: who calls without mutual TLS is nobody, so that no list of identities is about him.
+func TestIdentityInPlainText(t *testing.T) {
+	const named = "{action: DENY, rules: [{from: [{source: {namespaces: [a]}}]}]}"
+	for _, c := range []struct {
+		policy string
+		mode   mesh.MTLSMode
+		ports  map[uint32]mesh.MTLSMode
+		want   string
+	}{
+		{named, mesh.Strict, nil, ""},
+		{named, mesh.Permissive, nil, "MESHC1555"},
+		{named, mesh.Disable, nil, "MESHC1555"},
+		{named, mesh.Strict, map[uint32]mesh.MTLSMode{1: mesh.Permissive}, "MESHC1555"},
+		{"{action: DENY, rules: [{from: [{source: {principals: ['*']}}], to: [{operation: {ports: ['1']}}]}]}", mesh.Permissive, map[uint32]mesh.MTLSMode{1: mesh.Strict}, ""},
+		{"{action: DENY, rules: [{when: [{key: source.serviceAccount, values: [a]}]}]}", mesh.Permissive, nil, "MESHC1555"},
+		{"{action: DENY, rules: [{from: [{source: {notPrincipals: ['*']}}]}]}", mesh.Permissive, nil, ""},
+		{"{rules: [{from: [{source: {notTrustDomains: [x]}}]}]}", mesh.Permissive, nil, "MESHC1555"},
+		{"{rules: [{from: [{source: {namespaces: [a]}}]}]}", mesh.Permissive, nil, ""},
+		{"{action: DENY, rules: [{from: [{source: {ipBlocks: [10.0.0.1]}}]}]}", mesh.Permissive, nil, ""},
+	} {
+		in := guard(t, "", c.policy)
+		in.MTLS, in.PortMTLS = c.mode, c.ports
+		if _, found := HTTPAuthFilters(in); codesOf(found) != c.want {
+			t.Errorf("%s, mode %v: %s", c.policy, c.mode, codesOf(found))
+		}
+	}
+}
+
 // TestCiphers: what Envoy does not know would make it refuse every listener of the mesh.
 func TestCiphers(t *testing.T) {
 	in := guard(t, "meshMTLS: {cipherSuites: [RC4, AES128-SHA, AES128-SHA]}\ntlsDefaults: {cipherSuites: [ECDH]}")
@@ -405,7 +433,7 @@ func TestTokens(t *testing.T) {
 	for rule, c := range map[string]struct{ want, codes string }{
 		"{issuer: b, jwks: '" + key + "'}":           {"local", ""},
 		"{issuer: b, jwksUri: 'https://x.test/k'}":   {"jwks|443|https|x.test", ""},
-		"{issuer: b, jwksUri: 'http://x.test:81/k'}": {"jwks|81|http|x.test", ""},
+		"{issuer: b, jwksUri: 'http://x.test:81/k'}": {"jwks|81|http|x.test", "MESHC1554"},
 		"{issuer: b, jwksUri: 'http://[::1]/k'}":     {"jwks|80|http|::1", ""},
 		"{issuer: b, jwksUri: 'ftp://x.test/k'}":     {"none", "MESHC1551"},
 		"{issuer: b, jwksUri: 'http://x.test:0/k'}":  {"none", "MESHC1551"},

@@ -101,8 +101,8 @@ func (l *authz) reportNoTCPProvider(policies []*mesh.AuthorizationPolicy) {
 			}
 		}
 	}
-	report(l.tcpPorts, "on TCP ports", "use an envoyExtAuthzGrpc provider, or protect the TCP ports with ALLOW and DENY")
-	report(l.sniffed, "on connections that do not begin like HTTP, which ports without a declared protocol take:", "declare the protocol by the name of the port, or use an envoyExtAuthzGrpc provider")
+	report(l.ports.tcp, "on TCP ports", "use an envoyExtAuthzGrpc provider, or protect the TCP ports with ALLOW and DENY")
+	report(l.ports.sniffed, "on connections that do not begin like HTTP, which ports without a declared protocol take:", "declare the protocol by the name of the port, or use an envoyExtAuthzGrpc provider")
 }
 
 // extAuthz is a provider with all its references resolved; one of web and grpc is set.

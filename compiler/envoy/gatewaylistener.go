@@ -32,9 +32,10 @@ func GatewayListeners(c *mesh.Class) ([]*Resource, diag.List) {
 	logs := inboundLogs(c.Inbound)
 	g := &gateway{class: c, logs: logs, tracing: inboundTracing(c.Inbound), tcp: tcpSide{scope: c.Scope, logs: logs}}
 	var d diag.List
-	g.httpAuth, d = HTTPAuthFilters(c.Inbound)
+	ports := serverPorts(c)
+	g.httpAuth, d = httpAuthFilters(c.Inbound, ports)
 	g.diags.Add(d...)
-	g.tcpAuth, d = TCPAuthFilters(c.Inbound)
+	g.tcpAuth, d = tcpAuthFilters(c.Inbound, ports)
 	g.diags.Add(d...)
 	g.diags.Add(TelemetryFindings(c.Inbound)...)
 	var out []*Resource
@@ -44,6 +45,19 @@ func GatewayListeners(c *mesh.Class) ([]*Resource, diag.List) {
 		}
 	}
 	return out, g.diags
+}
+
+// serverPorts are the ports of gateways with a server that does not parse requests.
+func serverPorts(c *mesh.Class) openPorts {
+	var out openPorts
+	for _, m := range c.Servers {
+		if slices.ContainsFunc(m.Servers, func(s *mesh.GatewayServer) bool {
+			return s.RouteName == "" && !mesh.ParseProtocol(s.Spec.GetPort().GetProtocol()).IsHTTP()
+		}) {
+			out.tcp = append(out.tcp, m.Port)
+		}
+	}
+	return out
 }
 
 func (g *gateway) listener(m *mesh.MergedServer) *Resource {

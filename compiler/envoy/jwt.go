@@ -116,7 +116,7 @@ func jwtKeys(in *mesh.Inbound, r jwtRule, p *jwtv3.JwtProvider, found *diag.List
 			p.JwksSourceSpecifier = inline(none)
 			return
 		}
-		if source.extra && !source.tls {
+		if source.extra && !source.tls && !ownHost(source.host) {
 			found.Add(r.owner.Object.Finding(diag.Warning, "MESHC1554", fmt.Sprintf("the keys of issuer %q come in plain text from outside the mesh: whoever is on the way can sign tokens", r.spec.GetIssuer()),
 				"use https, or serve the keys from a service of the mesh", at("jwksUri")...))
 		}
@@ -159,6 +159,12 @@ func checkJWKS(s string) error {
 		}
 	}
 	return nil
+}
+
+// ownHost tells whether a host is the proxy's own, so that nobody else is on the way.
+func ownHost(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.IsLoopback() || host == "localhost"
 }
 
 // keySource is where a proxy fetches keys from; extra is set when no cluster of the mesh leads there.

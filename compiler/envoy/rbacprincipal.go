@@ -21,6 +21,7 @@ type principalCondition struct {
 	path, notPath     []any
 	httpOnly          bool
 	token             bool // looks at a verified JWT
+	identity          bool // looks at the certificate of the client
 	match             func(v string) (*rbacv3.Principal, error)
 }
 
@@ -36,14 +37,18 @@ func (p principals) sourceConditions(s *security.Source, at []any) []principalCo
 		notName := "not" + strings.ToUpper(name[:1]) + name[1:]
 		return principalCondition{field: name, values: values, notValues: not, path: pathTo(at, name), notPath: pathTo(at, notName), match: match}
 	}
+	identity := func(c principalCondition) principalCondition {
+		c.identity = true
+		return c
+	}
 	token := field("requestPrincipals", s.GetRequestPrincipals(), s.GetNotRequestPrincipals(), requestPrincipal)
 	token.httpOnly, token.token = true, true
 	return []principalCondition{
-		field("principals", s.GetPrincipals(), s.GetNotPrincipals(), p.peer),
+		identity(field("principals", s.GetPrincipals(), s.GetNotPrincipals(), p.peer)),
 		token,
-		field("namespaces", s.GetNamespaces(), s.GetNotNamespaces(), namespacePrincipal),
-		field("serviceAccounts", s.GetServiceAccounts(), s.GetNotServiceAccounts(), p.serviceAccount),
-		field("trustDomains", s.GetTrustDomains(), s.GetNotTrustDomains(), p.trustDomain),
+		identity(field("namespaces", s.GetNamespaces(), s.GetNotNamespaces(), namespacePrincipal)),
+		identity(field("serviceAccounts", s.GetServiceAccounts(), s.GetNotServiceAccounts(), p.serviceAccount)),
+		identity(field("trustDomains", s.GetTrustDomains(), s.GetNotTrustDomains(), p.trustDomain)),
 		field("remoteIpBlocks", s.GetRemoteIpBlocks(), s.GetNotRemoteIpBlocks(), remoteIPPrincipal),
 		field("ipBlocks", s.GetIpBlocks(), s.GetNotIpBlocks(), sourceIPPrincipal),
 	}
@@ -58,13 +63,13 @@ func (p principals) when(key string) (c principalCondition, ok bool) {
 	case key == "remote.ip":
 		c.match = remoteIPPrincipal
 	case key == "source.namespace":
-		c.match = namespacePrincipal
+		c.match, c.identity = namespacePrincipal, true
 	case key == "source.principal":
-		c.match = p.peer
+		c.match, c.identity = p.peer, true
 	case key == "source.serviceAccount":
-		c.match = p.serviceAccount
+		c.match, c.identity = p.serviceAccount, true
 	case key == "source.trustDomain":
-		c.match = p.trustDomain
+		c.match, c.identity = p.trustDomain, true
 	case key == "request.auth.principal":
 		c.match, c.httpOnly, c.token = requestPrincipal, true, true
 	case key == "request.auth.audiences":

@@ -1,0 +1,48 @@
+package envoy
+
+import (
+	"slices"
+	"strconv"
+
+	security "istio.io/api/security/v1beta1"
+
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
+)
+
+// checkIdentity reports a condition that a caller escapes by coming without mutual TLS: where a port takes plain text,
+// such a caller has no identity, so that it is none of those who are denied and none of those left out.
+func (r *authzRule) checkIdentity(c principalCondition, ports []string) {
+	path := c.path
+	switch action := r.policy.Spec.GetAction(); {
+	case !c.identity || r.tcp || r.in.Gateway:
+		return
+	case action == security.AuthorizationPolicy_DENY && len(c.values) > 0:
+	case action == security.AuthorizationPolicy_ALLOW && len(c.notValues) > 0:
+		path = c.notPath
+	default:
+		return
+	}
+	if r.strict(ports) {
+		return
+	}
+	r.findings.Add(r.policy.Object.Finding(diag.Warning, "MESHC1555",
+		c.field+" looks at who calls, and this workload takes plain text, too: who calls without mutual TLS is nobody, and gets past the rule",
+		"set mode STRICT in a PeerAuthentication, or allow by principals or namespaces instead", path...))
+}
+
+// strict tells whether the workload takes nothing but mutual TLS on the ports of a rule; nil: all.
+func (r *authzRule) strict(ports []string) bool {
+	if ports != nil {
+		return !slices.ContainsFunc(ports, func(p string) bool {
+			n, err := strconv.ParseUint(p, 10, 16)
+			return err == nil && r.in.ModeFor(uint32(n)) != mesh.Strict
+		})
+	}
+	for _, mode := range r.in.PortMTLS {
+		if mode != mesh.Strict {
+			return false
+		}
+	}
+	return r.in.MTLS == mesh.Strict
+}
