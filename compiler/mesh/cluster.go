@@ -108,6 +108,6 @@ func (m *Mesh) join(offer []*Service) {
 		s.ServiceAccounts = slices.Compact(s.ServiceAccounts)
 	}
 	if added {
-		sortByAge(m.Services, func(s *Service) *schema.Object { return s.Object })
+		sortServices(m.Services)
 	}
 }

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -52,7 +53,10 @@ func (m *Mesh) targetsOf(w *Workload) []*Target {
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b *Target) int { return byAge(a.Service.Object, b.Service.Object) })
+	// As in Istio the host decides among services of one age, not the name of the object: foo-bar comes before foo.
+	slices.SortStableFunc(out, func(a, b *Target) int {
+		return cmp.Or(a.Service.Object.Created.Compare(b.Service.Object.Created), cmp.Compare(a.Service.Hostname, b.Service.Hostname))
+	})
 	return out
 }
 

@@ -18,6 +18,20 @@ func sortByAge[T any](list []T, object func(T) *schema.Object) {
 	slices.SortStableFunc(list, func(a, b T) int { return byAge(object(a), object(b)) })
 }
 
+// sortServices orders services as Istio does: by age, then by the name of a Kubernetes Service or the host of a
+// ServiceEntry, then by namespace. The names of ServiceEntries decide last, between two with one host.
+func sortServices(list []*Service) {
+	name := func(s *Service) string {
+		if s.Kubernetes {
+			return s.Name
+		}
+		return s.Hostname
+	}
+	slices.SortStableFunc(list, func(a, b *Service) int {
+		return cmp.Or(a.Object.Created.Compare(b.Object.Created), cmp.Compare(name(a), name(b)), cmp.Compare(a.Namespace, b.Namespace), byAge(a.Object, b.Object))
+	})
+}
+
 // subset tells whether every label of selector is in labels. An empty selector selects everything.
 func subset(selector, labels map[string]string) bool { return endpoint.Subset(selector, labels) }
 

@@ -160,7 +160,7 @@ func TestOneServicePerHost(t *testing.T) {
 	}
 }
 
-// TestNamespacesOfOneHost: a sidecar takes the services of one namespace, its own before others; a gateway the first. Services
+// TestNamespacesOfOneHost: a sidecar takes the services of one namespace, its own before others, else the first by name. Services
 // of one namespace that differ in exportTo do not add up.
 func TestNamespacesOfOneHost(t *testing.T) {
 	entry := func(ns, name, more, port string) string {
@@ -170,7 +170,7 @@ func TestNamespacesOfOneHost(t *testing.T) {
 	route := istio("VirtualService", "far", "far", "{hosts: [far.far.svc.cluster.local], http: [{route: [{destination: {host: api.example.com}}]}]}")
 	m, _ := link(t, entry("shop", "a", "", "80"), entry("shop", "c", "", "82"), entry("shop", "d", "exportTo: [shop, deep], ", "83"), entry("bank", "b", "", "81"),
 		service("shop", "client"), service("bank", "client"), service("far", "far"), service("away", "client"), sidecar, route)
-	for id, want := range map[string]string{"sidecar/shop/implied:app=client": "83", "sidecar/bank/implied:app=client": "81", "sidecar/away/implied:app=client": "80 82", "sidecar/far/implied:app=far": "81"} {
+	for id, want := range map[string]string{"sidecar/shop/implied:app=client": "83", "sidecar/bank/implied:app=client": "81", "sidecar/away/implied:app=client": "81", "sidecar/far/implied:app=far": "81"} {
 		var got []string
 		for _, p := range classNamed(t, m, id).Scope.Service("api.example.com").Ports {
 			got = append(got, strconv.Itoa(int(p.Number)))
@@ -229,5 +229,20 @@ func TestServiceForDestination(t *testing.T) {
 	d.Host = "none.shop.svc.cluster.local"
 	if svc, p := s.ServiceForDestination(d, 80); svc != nil || p != nil {
 		t.Error("undefined:", svc, p)
+	}
+}
+
+// TestServiceOrder: by age, then the name of a Kubernetes Service or the host of a ServiceEntry, then the namespace.
+func TestServiceOrder(t *testing.T) {
+	entry := func(ns, name, host string) string {
+		return istio("ServiceEntry", ns, name, "{hosts: ["+host+"], resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}]}")
+	}
+	m, _ := link(t, entry("shop", "a", "z.com"), entry("shop", "z", "a.com"), entry("far", "b", "a.com"), entry("shop", "c", "a.com"), service("shop", "m"), service("bank", "m"))
+	var got []string
+	for _, s := range m.Services {
+		got = append(got, s.Namespace+"/"+s.Object.Name)
+	}
+	if s := strings.Join(got, " "); s != "far/b shop/c shop/z bank/m shop/m shop/a" {
+		t.Error(s)
 	}
 }

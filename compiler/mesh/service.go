@@ -168,7 +168,7 @@ func (m *Mesh) linkServices(objects []*schema.Object) {
 			m.Services = append(m.Services, m.serviceEntry(o, k)...)
 		}
 	}
-	sortByAge(m.Services, func(s *Service) *schema.Object { return s.Object })
+	sortServices(m.Services)
 	for _, s := range m.Services {
 		m.index.services[s.Hostname] = append(m.index.services[s.Hostname], s)
 	}
