@@ -32,10 +32,9 @@ func (r *rules) bad(p at, help, format string, args ...any) {
 }
 
 var (
-	label     = regexp.MustCompile(`^[A-Za-z0-9]([-_A-Za-z0-9]{0,61}[A-Za-z0-9])?$`)
-	dnsLabel  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-	header    = regexp.MustCompile(`^:?[-_A-Za-z0-9!#$&'*+.^|~]+$`)
-	unescaped = regexp.MustCompile(`%(%|[A-Z_0-9]+(\([^)]*\))?(:[0-9]+)?%)`)
+	label    = regexp.MustCompile(`^[A-Za-z0-9]([-_A-Za-z0-9]{0,61}[A-Za-z0-9])?$`)
+	dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	header   = regexp.MustCompile(`^:?[-_A-Za-z0-9!#$&'*+.^|~]+$`)
 )
 
 // fqdn tells why a name is not a host name; "" if it is one.
@@ -128,10 +127,10 @@ func (r *rules) headerName(p at, s string) {
 	}
 }
 
-// headerValue refuses a % that begins no Envoy command operator and is not doubled.
-func (r *rules) headerValue(p at, s string) {
-	if strings.Contains(unescaped.ReplaceAllString(s, ""), "%") {
-		r.bad(p, "Write %% for a percent sign.", "the header value %q has a %% that ends nowhere", s)
+// oneLine refuses what no header, and so no host or path, can hold.
+func (r *rules) oneLine(p at, s string) {
+	if strings.ContainsAny(s, "\r\n\x00") {
+		r.bad(p, "Write it in one line.", "%q has a line break or a zero byte, which Envoy refuses here", s)
 	}
 }
 

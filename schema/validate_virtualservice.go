@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -232,7 +233,10 @@ func (r *rules) httpMatch(p at, m *networking.HTTPMatchRequest) {
 		m    map[string]*networking.StringMatch
 	}{{"headers", m.Headers}, {"withoutHeaders", m.WithoutHeaders}, {"queryParams", m.QueryParams}} {
 		for _, k := range keys(f.m) {
-			if f.name != "queryParams" && !strings.HasPrefix(k, "@request.auth.claims") {
+			switch {
+			case f.name == "queryParams" && k == "":
+				r.bad(p.to(f.name, k), "Name the parameter.", "the query parameter has no name")
+			case f.name != "queryParams" && !strings.HasPrefix(k, "@request.auth.claims"):
 				r.headerName(p.to(f.name, k), k)
 			}
 			if f.m[k].GetRegex() != "*" { // any value: the header is there, or not
@@ -339,6 +343,9 @@ func (r *rules) redirect(p at, h *networking.HTTPRoute) {
 	if d.Uri == "" && d.Authority == "" && d.PrefixRewrite == "" && d.Scheme == "" && d.RedirectPort == nil {
 		r.bad(q, "Say where to: uri, authority, scheme or port.", "the redirect changes nothing")
 	}
+	r.oneLine(q.to("uri"), d.Uri)
+	r.oneLine(q.to("prefixRewrite"), d.PrefixRewrite)
+	r.oneLine(q.to("authority"), d.Authority)
 	if s := d.Scheme; s != "" && s != "http" && s != "https" {
 		r.bad(q.to("scheme"), "Use http or https.", "%q is not a scheme for a redirect", s)
 	}
@@ -361,6 +368,8 @@ func (r *rules) rewrite(p at, h *networking.HTTPRoute) {
 		}
 		r.regex(p.to("uriRegexRewrite", "match"), x.Match)
 	}
+	r.oneLine(p.to("uri"), w.Uri)
+	r.oneLine(p.to("authority"), w.Authority)
 	for _, k := range keys(h.Headers.GetRequest().GetSet()) {
 		if w.Authority != "" && (strings.EqualFold(k, "host") || k == ":authority") {
 			r.bad(p.to("authority"), "Keep one of the two.", "the authority is set here and by headers.request.set")
@@ -393,8 +402,8 @@ func (r *rules) retries(p at, t *networking.HTTPRetry) {
 	for _, on := range strings.Split(t.RetryOn, ",") {
 		on = strings.TrimSpace(on)
 		if code, err := strconv.Atoi(on); err == nil {
-			if code < 100 || code > 599 {
-				r.bad(p.to("retryOn"), "Use a status from 100 to 599.", "%q is not an HTTP status", on)
+			if http.StatusText(code) == "" {
+				r.bad(p.to("retryOn"), "Use a status that HTTP defines, as 503, or a condition, as 5xx.", "%q is not an HTTP status", on)
 			}
 			continue
 		}
