@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -276,4 +277,48 @@ func FuzzReadEndpoints(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Proxies that come while bundles and endpoints change end with what is there at last.
+func TestLiveEndpointsWhileEverythingChanges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "endpoints.yaml")
+	bundles := []*bundle.Bundle{joinable(t, base(1)...), joinable(t, append(without(base(1), "c2"), cds("c2", 5), eds("c2"))...)}
+	srv, c := start(t, bundles[0], Options{Endpoints: path})
+	s := &source{t, srv, path}
+	s.tell(sliceOf("c1", "10.0.0.1"))
+	var all sync.WaitGroup
+	all.Go(func() {
+		for i := range 30 {
+			srv.Switch(bundles[i%2])
+		}
+	})
+	all.Go(func() {
+		for i := range 30 {
+			s.tell(sliceOf("c1", fmt.Sprintf("10.0.1.%d", i)), sliceOf("c2", fmt.Sprintf("10.0.2.%d", i)))
+		}
+		s.tell(sliceOf("c1", "10.0.0.7"), sliceOf("c2", "10.0.0.8"))
+	})
+	for range 8 {
+		all.Go(func() {
+			p := connect(t, c)
+			held := map[string]string{}
+			p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.ClusterType})
+			p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.EndpointsType, ResourceNamesSubscribe: []string{"c1", "c2"}})
+			for deadline := time.After(10 * time.Second); held["c1"] != "10.0.0.7 mtls, 10.0.9.9" || held["c2"] != "10.0.0.8 mtls, 10.0.9.9"; {
+				select {
+				case r := <-p.in:
+					for _, x := range r.GetResources() {
+						if r.TypeUrl == bundle.EndpointsType {
+							held[x.Name] = addresses(t, x.Resource)
+						}
+					}
+					p.ack(r)
+				case <-deadline:
+					t.Errorf("%v", held)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
 }

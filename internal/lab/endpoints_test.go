@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -121,4 +122,60 @@ func podReplaced(t *testing.T, sotw bool) {
 	if pushes == 0 && !sotw { // the relay does not read the names in a response of the whole state
 		t.Error("nothing was sent")
 	}
+}
+
+// From an input of Deployments alone a mesh with strict mutual TLS works by the pods that are seen: clients reach them, and
+// take none for a service whose pod template has another service account.
+func TestDeploymentsAlone(t *testing.T) {
+	require(t)
+	m := identified("enableTracing: false")
+	m.add("strict.yaml", `
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: strict, namespace: lab}
+spec: {mtls: {mode: STRICT}}
+`)
+	declared := manifests{"mesh.yaml": m["mesh.yaml"], "strict.yaml": m["strict.yaml"]}
+	for name, ip := range map[string]string{"client": "10.9.0.9", "web": "10.9.1.1", "thief": "10.9.1.2"} {
+		m.workload("sidecar", name, ip, "", "http:80:8080")
+		declared.add("deployments.yaml", `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: %[1]s, namespace: lab}
+spec:
+  selector: {matchLabels: {app: %[1]s}}
+  template:
+    metadata: {labels: {app: %[1]s}}
+    spec: {serviceAccountName: %[1]s, containers: [{name: app, image: registry.example.com/echo:1, ports: [{name: http, containerPort: 8080}]}]}
+`, name)
+	}
+	m.serves("web", "web", "10.96.9.1", "http:80:8080")
+	declared.serves("web", "web", "10.96.9.1", "http:80:8080")
+	f := newObservedFile(t, m)
+	f.tell("web=10.9.1.1")
+	l := runSecured(t, m, Spec{ServeFlags: []string{"--endpoints", f.path}})
+	if err := l.Apply(context.Background(), declared.write(t)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if log := l.Log("server"); !strings.Contains(log, "bundle in service") {
+			return fmt.Errorf("the bundle without pods is not in service: %s", log)
+		}
+		return nil
+	})
+	answers := func(want int) {
+		t.Helper()
+		eventually(t, func() error {
+			r, err := l.Get(context.Background(), "client", "http://web/")
+			if err != nil || r.Status != want {
+				return fmt.Errorf("want %d, got %+v, %v", want, r, err)
+			}
+			return nil
+		})
+	}
+	answers(200)
+	f.tell("thief=10.9.1.2")
+	answers(503)
+	f.tell("web=10.9.1.1")
+	answers(200)
 }
