@@ -90,6 +90,10 @@ func (c *ruleCheck) tlsFindings(l policyLayer) {
 		why := "mode ISTIO_MUTUAL uses the identity of the workload and the roots of the mesh"
 		c.unreadFiles(unread, t, why)
 		unread(t.InsecureSkipVerify != nil, "insecureSkipVerify", why)
+		if s := c.in.Service; len(t.SubjectAltNames)+len(s.ServiceAccounts)+len(s.SubjectAltNames) == 0 && !(s.Kubernetes && len(s.Selector) > 0) {
+			c.ds.Add(l.object.Finding(diag.Warning, codeAnyName, "any workload of the mesh may answer for "+s.Hostname+": neither subjectAltNames nor a serviceAccount of its endpoints says who does",
+				"Set subjectAltNames to the SPIFFE identities of the servers.", append(append([]any{}, l.path...), "tls")...))
+		}
 	case networking.ClientTLSSettings_SIMPLE:
 		unread(t.ClientCertificate != "", "clientCertificate", "mode SIMPLE shows no client certificate")
 		unread(t.PrivateKey != "", "privateKey", "mode SIMPLE shows no client certificate")

@@ -34,7 +34,7 @@ func (b *clusterBuild) tls() {
 		if sni == "" {
 			sni = SNICluster(b.port.Number, b.name, b.in.Service.Hostname)
 		}
-		ctx = meshTLS(b.in.Env.Mesh, sni, sans, b.meshALPN())
+		ctx = b.meshTLS(sni, sans)
 	case networking.ClientTLSSettings_SIMPLE, networking.ClientTLSSettings_MUTUAL:
 		ctx = b.originateTLS(t)
 	}
@@ -53,7 +53,7 @@ func (b *clusterBuild) autoMTLS() {
 		return
 	}
 	sni := SNICluster(b.port.Number, b.name, svc.Hostname)
-	socket := tlsSocket(meshTLS(b.in.Env.Mesh, sni, b.serviceAccounts(), b.meshALPN()))
+	socket := tlsSocket(b.meshTLS(sni, b.serviceAccounts()))
 	if b.c.GetType() == clusterv3.Cluster_ORIGINAL_DST {
 		b.c.TransportSocket = socket
 		return
@@ -89,6 +89,20 @@ func (b *clusterBuild) serviceAccounts() []string {
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)
+}
+
+// meshTLS is mutual TLS of the mesh towards servers with one of the names. Where none is known, because the workloads behind a
+// Kubernetes Service are not in the source, the server is one of its namespace: a selector reaches no other.
+func (b *clusterBuild) meshTLS(sni string, names []string) *tlsv3.UpstreamTlsContext {
+	ctx := meshTLS(b.in.Env.Mesh, sni, names, b.meshALPN())
+	if svc := b.in.Service; len(names) == 0 && svc.Kubernetes && len(svc.Selector) > 0 {
+		v := ctx.CommonTlsContext.GetCombinedValidationContext().DefaultValidationContext
+		for _, td := range trustDomains(b.in.Env.Mesh) {
+			v.MatchTypedSubjectAltNames = append(v.MatchTypedSubjectAltNames, &tlsv3.SubjectAltNameMatcher{
+				SanType: tlsv3.SubjectAltNameMatcher_URI, Matcher: rbacPrefix("spiffe://" + td + "/ns/" + svc.Namespace + "/")})
+		}
+	}
+	return ctx
 }
 
 // meshALPN tells the server what runs inside the mutual TLS, so that a PERMISSIVE port can tell mesh HTTP from mesh TCP
