@@ -155,6 +155,7 @@ func (b *clusterBuild) resources() []*Resource {
 		b.tls()
 		b.proxyProtocol()
 	}
+	b.dynamicNames()
 	b.http.attach(b.c)
 	r := &Resource{Type: Cluster, Name: name, Message: b.c, Origins: b.origins()}
 	out := []*Resource{r}

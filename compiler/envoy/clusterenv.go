@@ -45,26 +45,14 @@ func NewClusterEnv(m *mesh.Mesh) (*ClusterEnv, diag.List) {
 		twins:     map[declaredHost][]*mesh.Service{},
 		registry:  map[string]string{},
 		hosts:     make(map[string]bool, len(m.Services)),
-		family:    clusterv3.Cluster_V4_ONLY,
+		family:    dnsFamily(m),
 	}
-	v4, v6 := false, false
 	for _, svc := range m.Services {
 		e.hosts[svc.Hostname] = true
 		k := declaredHost{svc.Hostname, svc.Namespace}
 		e.twins[k] = append(e.twins[k], svc)
-		for _, a := range svc.Addresses {
-			if p, ok := mesh.Prefix(a); ok && svc.Kubernetes {
-				v4, v6 = v4 || p.Addr().Is4(), v6 || p.Addr().Is6()
-			}
-		}
 	}
 	maps.DeleteFunc(e.twins, func(_ declaredHost, l []*mesh.Service) bool { return len(l) < 2 })
-	switch {
-	case v4 && v6:
-		e.family = clusterv3.Cluster_ALL
-	case v6:
-		e.family = clusterv3.Cluster_V6_ONLY
-	}
 	return e, e.readNetworks()
 }
 

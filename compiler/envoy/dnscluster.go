@@ -4,10 +4,10 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-	dfpclusterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dynamic_forward_proxy/v3"
-	dfpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/dynamic_forward_proxy/v3"
 	caresv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/network/dns_resolver/cares/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/meshc/meshc/compiler/mesh"
 )
 
 // dns makes a STRICT_DNS or LOGICAL_DNS cluster whose endpoints are names, or addresses, to resolve. A service without
@@ -29,15 +29,15 @@ func (b *clusterBuild) dns(logical bool) bool {
 	}
 	b.c.LoadAssignment = &endpointv3.ClusterLoadAssignment{ClusterName: b.c.Name, Endpoints: groups}
 	//nolint:staticcheck // the fields of Cluster are what EnvoyFilters patch; Envoy honours them
-	b.c.DnsRefreshRate, b.c.DnsLookupFamily, b.c.RespectDnsTtl = b.in.Env.dnsRefreshRate(), b.in.Env.family, true
+	b.c.DnsRefreshRate, b.c.DnsLookupFamily, b.c.RespectDnsTtl = dnsRefreshRate(b.in.Env.Mesh), b.in.Env.family, true
 	b.c.DnsJitter = dnsJitter() //nolint:staticcheck // as above
 	b.c.TypedDnsResolverConfig = dnsResolver()
 	return true
 }
 
 // dnsRefreshRate is MeshConfig.dnsRefreshRate, 60s unless set.
-func (e *ClusterEnv) dnsRefreshRate() *durationpb.Duration {
-	if d := e.Mesh.Config.GetDnsRefreshRate(); d != nil {
+func dnsRefreshRate(m *mesh.Mesh) *durationpb.Duration {
+	if d := m.Config.GetDnsRefreshRate(); d != nil {
 		return d
 	}
 	return seconds(60)
@@ -52,27 +52,5 @@ func dnsResolver() *corev3.TypedExtensionConfig {
 	return &corev3.TypedExtensionConfig{
 		Name:        "envoy.network.dns_resolver.cares",
 		TypedConfig: Any(&caresv3.CaresDnsResolverConfig{UdpMaxQueries: u32(100)}),
-	}
-}
-
-// dynamicDNS resolves whatever host the request names, by the dynamic forward proxy cluster.
-func (b *clusterBuild) dynamicDNS() {
-	b.c.LbPolicy = clusterv3.Cluster_CLUSTER_PROVIDED
-	b.c.ClusterDiscoveryType = &clusterv3.Cluster_ClusterType{ClusterType: &clusterv3.Cluster_CustomClusterType{
-		Name: "envoy.clusters.dynamic_forward_proxy",
-		TypedConfig: Any(&dfpclusterv3.ClusterConfig{
-			ClusterImplementationSpecifier: &dfpclusterv3.ClusterConfig_DnsCacheConfig{DnsCacheConfig: DynamicDNSCache(b.in.Env)},
-		}),
-	}}
-}
-
-// DynamicDNSCache is the cache that the cluster and the HTTP filter of the dynamic forward proxy share: Envoy wants the
-// same configuration in both.
-func DynamicDNSCache(e *ClusterEnv) *dfpv3.DnsCacheConfig {
-	return &dfpv3.DnsCacheConfig{
-		Name:                   "meshc_dynamic_dns",
-		DnsLookupFamily:        e.family,
-		DnsRefreshRate:         e.dnsRefreshRate(),
-		TypedDnsResolverConfig: dnsResolver(),
 	}
 }

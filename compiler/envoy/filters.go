@@ -20,7 +20,8 @@ import (
 
 // httpFilters is the order of HTTP filters in every connection manager. auth holds what security asks for, in its own
 // order: external authorization, JWT, RBAC; outbound has none.
-func httpFilters(auth []*hcmv3.HttpFilter, protocol mesh.Protocol, router *routerv3.Router) []*hcmv3.HttpFilter {
+// dynamic is what looks up the host of a request, nil where no route needs it.
+func httpFilters(auth []*hcmv3.HttpFilter, protocol mesh.Protocol, dynamic *hcmv3.HttpFilter, router *routerv3.Router) []*hcmv3.HttpFilter {
 	return append(auth[:len(auth):len(auth)], present([]*hcmv3.HttpFilter{
 		when(protocol == mesh.GRPCWeb, httpFilter("envoy.filters.http.grpc_web", &grpcwebv3.GrpcWeb{})),
 		httpFilter("envoy.filters.http.grpc_stats", &grpcstatsv3.FilterConfig{
@@ -29,6 +30,7 @@ func httpFilters(auth []*hcmv3.HttpFilter, protocol mesh.Protocol, router *route
 		}),
 		httpFilter("envoy.filters.http.fault", &faultv3.HTTPFault{}),
 		httpFilter("envoy.filters.http.cors", &corsv3.Cors{}),
+		dynamic,
 		httpFilter("envoy.filters.http.router", router),
 	})...)
 }

@@ -156,10 +156,14 @@ func (g *gateway) manager(m *mesh.MergedServer, s *mesh.GatewayServer, p mesh.Pr
 	if s.Spec.Name != "" && !p.IsHTTP() {
 		stat = s.Spec.Name
 	}
-	return manager{
+	h := manager{
 		role: gatewayRole, mesh: g.class.Scope.Mesh, proxy: g.class.Scope.Proxy, protocol: p, rds: s.RouteName, stat: stat,
 		auth: g.httpAuth, logs: g.logs, tracing: g.tracing,
-	}.build()
+	}
+	if dynamicRequests(g.class.Scope, g.class.Scope.Services, nil, 0) {
+		h.dynamic = dynamicHost(g.class.Scope.Mesh)
+	}
+	return h.build()
 }
 
 func (g *gateway) http(m *mesh.MergedServer, s *mesh.GatewayServer, p mesh.Protocol) *chain {

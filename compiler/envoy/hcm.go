@@ -30,6 +30,7 @@ type manager struct {
 	rds      string        // name of the route configuration, or
 	routes   *routev3.RouteConfiguration
 	auth     []*hcmv3.HttpFilter
+	dynamic  *hcmv3.HttpFilter // looks up hosts of resolution DYNAMIC_DNS; nil: no route needs it
 	logs     *Logs
 	tracing  *httpTracing
 }
@@ -40,7 +41,7 @@ func (m manager) build() *hcmv3.HttpConnectionManager {
 	h := &hcmv3.HttpConnectionManager{
 		StatPrefix:        m.stat,
 		CodecType:         hcmv3.HttpConnectionManager_AUTO,
-		HttpFilters:       httpFilters(m.auth, m.protocol, m.router()),
+		HttpFilters:       httpFilters(m.auth, m.protocol, m.dynamic, m.router()),
 		StreamIdleTimeout: seconds(0),
 		NormalizePath:     boolean(true),
 		UseRemoteAddress:  boolean(m.role == gatewayRole),

@@ -258,6 +258,9 @@ func (o *outbound) httpChain(u unit, f family) *chain {
 		role: outboundRole, mesh: o.scope.Mesh, proxy: o.scope.Proxy, protocol: u.protocol, rds: key.Name,
 		stat: "outbound_" + u.bind + "_" + strconv.Itoa(int(u.number)), logs: o.logs, tracing: o.tracing,
 	}
+	if dynamicRequests(o.scope, u.egress.Services, u.egress.VirtualServices, key.Port) {
+		m.dynamic = dynamicHost(o.scope.Mesh)
+	}
 	c := &chain{name: "http|" + key.Name, filters: httpChainFilters(nil, m.build())}
 	if f == autoFamily || u.bind == wildcard && u.protocol != mesh.HTTPProxy {
 		c.match = &listenerv3.FilterChainMatch{ApplicationProtocols: plainHTTP(), TransportProtocol: "raw_buffer"}

@@ -96,9 +96,14 @@ func upgrades(p mesh.Protocol, rule networking.ConnectionPoolSettings_HTTPSettin
 	return m == meshconfig.MeshConfig_UPGRADE && p.IsHTTP()
 }
 
+// set tells whether anything is other than the default.
+func (h *upstreamHTTP) set() bool {
+	return h.kind != upstreamHTTP1 || h.http != nil || h.upstream != nil || h.errors != nil || h.keepCase
+}
+
 // attach writes the collected options into the cluster.
 func (h *upstreamHTTP) attach(c *clusterv3.Cluster) {
-	if h.kind == upstreamHTTP1 && h.http == nil && h.upstream == nil && h.errors == nil && !h.keepCase {
+	if !h.set() {
 		return
 	}
 	opts := &httpv3.HttpProtocolOptions{CommonHttpProtocolOptions: h.http, UpstreamHttpProtocolOptions: h.upstream}

@@ -22,9 +22,10 @@ func (t tcpSide) routes(routes []*networking.RouteDestination, port uint32, prot
 		return blackHole() // a block without destination; Envoy refuses a chain without filters
 	}
 	first := routes[0].GetDestination()
-	svc, _ := t.scope.ServiceForDestination(first, port)
+	svc, to := t.scope.ServiceForDestination(first, port)
+	names := dynamicServerName(t.scope.Mesh, svc, to, protocol)
 	if len(routes) == 1 {
-		return t.single(t.destination(first, port), first.GetSubset(), svc, protocol)
+		return append(names, t.single(t.destination(first, port), first.GetSubset(), svc, protocol)...)
 	}
 	p := t.proxy(svc, "")
 	weighted := &tcpv3.TcpProxy_WeightedCluster{}
@@ -43,7 +44,7 @@ func (t tcpSide) routes(routes []*networking.RouteDestination, port uint32, prot
 	}
 	p.StatPrefix = weighted.Clusters[0].Name
 	p.ClusterSpecifier = &tcpv3.TcpProxy_WeightedClusters{WeightedClusters: weighted}
-	return tcpFilters(nil, protocol, p)
+	return append(names, tcpFilters(nil, protocol, p)...)
 }
 
 // single proxies to one cluster under the policy of a service, nil when it is unknown.

@@ -58,7 +58,7 @@ func (o *outbound) defaultChain(u unit, match *filterChainMatch) *chain {
 	return &chain{
 		name:    cluster,
 		match:   match,
-		filters: o.tcp.single(cluster, "", u.svc, u.protocol),
+		filters: append(dynamicServerName(o.scope.Mesh, u.svc, u.port, u.protocol), o.tcp.single(cluster, "", u.svc, u.protocol)...),
 		from:    portPlace(u.svc, u.port),
 		object:  u.svc.Object,
 	}

@@ -94,6 +94,9 @@ func (o *outbound) httpProxy() *Resource {
 	name := "127.0.0.1_" + strconv.Itoa(int(port))
 	m := manager{role: outboundRole, mesh: o.scope.Mesh, proxy: o.scope.Proxy, protocol: mesh.HTTPProxy, rds: routes,
 		stat: "outbound_" + name, logs: o.logs, tracing: o.tracing}
+	if el != nil && dynamicRequests(o.scope, el.Services, el.VirtualServices, 0) {
+		m.dynamic = dynamicHost(o.scope.Mesh)
+	}
 	h := m.build()
 	http1(h).AllowAbsoluteUrl = boolean(true)
 	return &Resource{Type: Listener, Name: name, Message: &listenerv3.Listener{

@@ -215,7 +215,7 @@ func (k *walk) httpFilters(s state, x *exchange, i int) (*Path, error) {
 
 // harmless filters neither route nor refuse.
 func harmless(t string) bool {
-	return slices.ContainsFunc([]string{"http.grpc_stats.", "http.grpc_web.", "http.set_filter_state.", "http.compressor."}, func(p string) bool { return strings.HasPrefix(t, p) })
+	return slices.ContainsFunc([]string{"http.grpc_stats.", "http.grpc_web.", "http.set_filter_state.", "http.compressor.", "http.dynamic_forward_proxy."}, func(p string) bool { return strings.HasPrefix(t, p) })
 }
 
 // percent is a fraction as a number between 0 and 1.

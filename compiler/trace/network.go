@@ -40,7 +40,7 @@ func (k *walk) network(s state, res *bundle.Resource, fc *listenerv3.FilterChain
 		s.add(Step{Kind: "filter", Name: f.GetName(), Text: "the server name chooses the cluster"})
 		return next(s)
 	}
-	if t := shortType(a, f.GetName()); !strings.HasPrefix(t, "network.mongo_proxy") {
+	if t := shortType(a, f.GetName()); !strings.HasPrefix(t, "network.mongo_proxy") && !strings.HasPrefix(t, "network.sni_dynamic_forward_proxy") {
 		s.add(Step{Kind: "filter", Name: f.GetName(), Text: "may change or end the connection; what it does is not judged here"})
 	}
 	return next(s)
