@@ -4,31 +4,64 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"google.golang.org/protobuf/types/known/structpb"
+	mesh "istio.io/api/mesh/v1alpha1"
 )
 
-// operator is a command operator of Envoy in a header value, %REQ(x-user):8%, or an escaped percent sign.
+// operator is a command operator of Envoy, as %REQ(x-user):8% in a header value or log format, or an escaped percent sign.
 var operator = regexp.MustCompile(`%(%|([A-Z_0-9]+)(\([^)]*\))?(:[0-9]+)?%)`)
 
-// headerValue refuses a % that begins no command operator of Envoy and is not doubled: Envoy would refuse the route.
+// headerValue refuses a value that Envoy would refuse the route for.
 func (r *rules) headerValue(p at, s string) {
 	r.oneLine(p, s)
+	if why, help := badFormat(s); why != "" {
+		r.bad(p, help, "the header value has %s", why)
+	}
+}
+
+// badFormat finds a % that begins no command operator of Envoy and is not doubled. extra are operators of extensions.
+func badFormat(s string, extra ...string) (why, help string) {
 	if strings.Contains(operator.ReplaceAllString(s, ""), "%") {
-		r.bad(p, "Write %% for a percent sign.", "the header value %q has a %% that ends nowhere", s)
-		return
+		return "a % that ends nowhere", "Write %% for a percent sign."
 	}
 	for _, m := range operator.FindAllStringSubmatch(s, -1) {
 		name, args := m[2], m[3]
+		needs := slices.Contains(argumentOperators(), name) || slices.Contains(extra, name)
 		switch {
-		case name == "" || slices.Contains(plainOperators(), name):
-		case !slices.Contains(argumentOperators(), name):
+		case needs && args == "":
+			return "the command operator %" + name + "% without an argument", "Write %" + name + "(…)%."
+		case name == "" || needs || slices.Contains(plainOperators(), name):
+		default:
 			help := "Write %% for a percent sign, or use an operator that Envoy has."
-			if n := nearest(name, append(plainOperators(), argumentOperators()...)); n != "" {
+			if n := nearest(name, slices.Concat(plainOperators(), argumentOperators(), extra)); n != "" {
 				help = "Did you mean " + n + "?"
 			}
-			r.bad(p, help, "Envoy has no command operator %%%s%%", name)
-		case args == "":
-			r.bad(p, "Write %"+name+"(…)%.", "the command operator %%%s%% needs an argument", name)
+			return "the command operator %" + name + "%, which Envoy does not have", help
 		}
+	}
+	return "", ""
+}
+
+// logFormats checks the formats of access logs, for which Envoy would refuse every listener.
+func (v *meshCheck) logFormats(c *mesh.MeshConfig) {
+	check := func(s string, path ...any) {
+		if why, help := badFormat(s, "CEL", "METADATA", "REQ_WITHOUT_QUERY"); why != "" {
+			v.bad(help, path, "the log format has %s", why)
+		}
+	}
+	fields := func(in *structpb.Struct, path ...any) {
+		for _, k := range keys(in.GetFields()) {
+			check(in.Fields[k].GetStringValue(), append(slices.Clip(path), k)...)
+		}
+	}
+	check(c.AccessLogFormat, "accessLogFormat")
+	for i, p := range c.ExtensionProviders {
+		file, otel := p.GetEnvoyFileAccessLog().GetLogFormat(), p.GetEnvoyOtelAls().GetLogFormat()
+		check(file.GetText(), "extensionProviders", i, "envoyFileAccessLog", "logFormat", "text")
+		fields(file.GetLabels(), "extensionProviders", i, "envoyFileAccessLog", "logFormat", "labels")
+		check(otel.GetText(), "extensionProviders", i, "envoyOtelAls", "logFormat", "text")
+		fields(otel.GetLabels(), "extensionProviders", i, "envoyOtelAls", "logFormat", "labels")
 	}
 }
 

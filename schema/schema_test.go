@@ -161,6 +161,8 @@ func TestFindings(t *testing.T) {
 		{"gateway api", "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\n", "MESHC1150", "kind", "not compiled", ""},
 		{"label", "apiVersion: v1\nkind: Service\nmetadata: {name: a, labels: {x: yes}}\nspec: {ports: [{port: 80}]}\n", "IST0106", "metadata.labels.x", "the boolean true", "Quote"},
 		{"service port", "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 0}]}\n", "IST0106", "spec.ports[0].port", "port number from 1 to 65535", ""},
+		{"log format", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio}\ndata:\n  mesh: |\n    accessLogFormat: '%START_TIME(%s)% %REQ(:PATH)% %REQ_WITHOUT_QUERY(:PATH)% %RESPONSE_COD%'\n", "IST0106", "mesh: accessLogFormat", "RESPONSE_COD%", "Did you mean RESPONSE_CODE?"},
+		{"log field", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio}\ndata:\n  mesh: |\n    extensionProviders:\n    - name: a\n      envoyFileAccessLog: {logFormat: {labels: {share: '100%'}}}\n", "IST0106", "mesh: extensionProviders[0].envoyFileAccessLog.logFormat.labels.share", "ends nowhere", "%%"},
 		{"mesh config", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio}\ndata:\n  mesh: |\n    defaultConfig:\n      concurency: 2\n", "IST0106", "mesh: defaultConfig.concurency", "no field", "Did you mean concurrency?"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

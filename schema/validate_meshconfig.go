@@ -32,6 +32,7 @@ func meshRules(t *target, m proto.Message) diag.List {
 	if p := c.GetDefaultTrafficPolicy().GetConnectionPool(); p != nil && p.Http == nil && p.Tcp == nil {
 		v.bad("Add http or tcp, or remove it.", []any{"defaultTrafficPolicy", "connectionPool"}, "the connection pool sets nothing")
 	}
+	v.logFormats(c)
 	names := map[string]bool{}
 	for i, e := range c.ExtensionProviders {
 		if names[e.Name] {
