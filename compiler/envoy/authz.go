@@ -272,6 +272,7 @@ func (r *authzRule) permission(cs []permissionCondition, ports []string) *rbacv3
 
 func (r *authzRule) principal(cs []principalCondition, ports []string) *rbacv3.Principal {
 	var and []*rbacv3.Principal
+	r.checkForwarded(cs)
 	for _, c := range cs {
 		if len(c.values)+len(c.notValues) == 0 {
 			continue

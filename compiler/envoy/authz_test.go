@@ -400,6 +400,9 @@ func TestIdentityInPlainText(t *testing.T) {
 		{"{rules: [{from: [{source: {notTrustDomains: [x]}}]}]}", mesh.Permissive, nil, "MESHC1555"},
 		{"{rules: [{from: [{source: {namespaces: [a]}}]}]}", mesh.Permissive, nil, ""},
 		{"{action: DENY, rules: [{from: [{source: {ipBlocks: [10.0.0.1]}}]}]}", mesh.Permissive, nil, ""},
+		{"{rules: [{from: [{source: {remoteIpBlocks: [10.0.0.1]}}]}]}", mesh.Strict, nil, "MESHC1556"},
+		{"{rules: [{from: [{source: {notRemoteIpBlocks: [10.0.0.1], namespaces: [ingress]}}]}]}", mesh.Strict, nil, ""},
+		{"{action: DENY, rules: [{when: [{key: remote.ip, notValues: [10.0.0.1]}]}]}", mesh.Strict, nil, "MESHC1556"},
 	} {
 		in := guard(t, "", c.policy)
 		in.MTLS, in.PortMTLS = c.mode, c.ports

@@ -31,6 +31,30 @@ func (r *authzRule) checkIdentity(c principalCondition, ports []string) {
 		"set mode STRICT in a PeerAuthentication, or allow by principals or namespaces instead", path...))
 }
 
+// checkForwarded reports a source told by its address behind proxies, where anybody may be the proxy: a sidecar takes that
+// address from the X-Forwarded-For header as its caller writes it.
+func (r *authzRule) checkForwarded(cs []principalCondition) {
+	if r.tcp || r.in.Gateway || r.policy.Spec.GetAction() == security.AuthorizationPolicy_AUDIT {
+		return
+	}
+	if slices.ContainsFunc(cs, func(c principalCondition) bool {
+		return (c.identity || c.field == "ipBlocks" || c.field == "source.ip") && len(c.values) > 0
+	}) {
+		return // the caller himself is named, too
+	}
+	for _, c := range cs {
+		if path := c.path; c.forwarded && len(c.values)+len(c.notValues) > 0 {
+			if len(c.values) == 0 {
+				path = c.notPath
+			}
+			r.findings.Add(r.policy.Object.Finding(diag.Warning, "MESHC1556",
+				c.field+" believes the X-Forwarded-For header of whoever calls: a workload that is called directly is told any address",
+				"name in the same source, by principals, namespaces or ipBlocks, the gateways whose header counts, or enforce the policy at the gateway", path...))
+			return
+		}
+	}
+}
+
 // strict tells whether the workload takes nothing but mutual TLS on the ports of a rule; nil: all.
 func (r *authzRule) strict(ports []string) bool {
 	if ports != nil {

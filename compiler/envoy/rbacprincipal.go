@@ -22,6 +22,7 @@ type principalCondition struct {
 	httpOnly          bool
 	token             bool // looks at a verified JWT
 	identity          bool // looks at the certificate of the client
+	forwarded         bool // looks at the address that proxies report
 	match             func(v string) (*rbacv3.Principal, error)
 }
 
@@ -43,13 +44,15 @@ func (p principals) sourceConditions(s *security.Source, at []any) []principalCo
 	}
 	token := field("requestPrincipals", s.GetRequestPrincipals(), s.GetNotRequestPrincipals(), requestPrincipal)
 	token.httpOnly, token.token = true, true
+	remote := field("remoteIpBlocks", s.GetRemoteIpBlocks(), s.GetNotRemoteIpBlocks(), remoteIPPrincipal)
+	remote.forwarded = true
 	return []principalCondition{
 		identity(field("principals", s.GetPrincipals(), s.GetNotPrincipals(), p.peer)),
 		token,
 		identity(field("namespaces", s.GetNamespaces(), s.GetNotNamespaces(), namespacePrincipal)),
 		identity(field("serviceAccounts", s.GetServiceAccounts(), s.GetNotServiceAccounts(), p.serviceAccount)),
 		identity(field("trustDomains", s.GetTrustDomains(), s.GetNotTrustDomains(), p.trustDomain)),
-		field("remoteIpBlocks", s.GetRemoteIpBlocks(), s.GetNotRemoteIpBlocks(), remoteIPPrincipal),
+		remote,
 		field("ipBlocks", s.GetIpBlocks(), s.GetNotIpBlocks(), sourceIPPrincipal),
 	}
 }
@@ -61,7 +64,7 @@ func (p principals) when(key string) (c principalCondition, ok bool) {
 	case key == "source.ip":
 		c.match = sourceIPPrincipal
 	case key == "remote.ip":
-		c.match = remoteIPPrincipal
+		c.match, c.forwarded = remoteIPPrincipal, true
 	case key == "source.namespace":
 		c.match, c.identity = namespacePrincipal, true
 	case key == "source.principal":
