@@ -197,7 +197,7 @@ func (b *clusterBuild) passthrough() bool {
 func (b *clusterBuild) originalDestination() {
 	b.c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST}
 	b.c.LbPolicy = clusterv3.Cluster_CLUSTER_PROVIDED
-	if t := b.port.TargetPort; !b.in.Service.Kubernetes && b.in.Service.Resolution == mesh.Passthrough && t != 0 && t != b.port.Number {
+	if t := b.port.TargetPort; !b.in.Service.Kubernetes && b.in.Service.Resolution == mesh.Passthrough && t != 0 {
 		b.c.LbConfig = &clusterv3.Cluster_OriginalDstLbConfig_{
 			OriginalDstLbConfig: &clusterv3.Cluster_OriginalDstLbConfig{UpstreamPortOverride: u32(t)},
 		}

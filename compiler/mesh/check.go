@@ -37,7 +37,26 @@ func (m *Mesh) check() diag.List {
 	for _, t := range m.Telemetries {
 		c.targetRefs(t.Object, t.Spec.GetTargetRef() != nil, len(t.Spec.GetTargetRefs()), "this object has no effect")
 	}
+	c.namedEntries()
 	return c.findings
+}
+
+// namedEntries reports WorkloadEntries that a service selects and leaves out, as they have no IP address.
+func (c *checker) namedEntries() {
+	type pair struct{ entry, service *schema.Object }
+	seen := map[pair]bool{}
+	for _, s := range c.m.Services {
+		if len(s.Selector) == 0 || s.Resolution == Passthrough {
+			continue
+		}
+		for _, w := range c.m.index.entries.matching(s.Namespace, s.Selector) {
+			at := pair{w.Object, s.Object}
+			if e := w.Object.Spec.(*networking.WorkloadEntry); !s.takes(e) && !seen[at] {
+				seen[at] = true
+				c.findings.Add(w.Object.Finding(diag.Warning, "MESHC1242", s.Object.Ref().String()+" selects this workload and leaves it out: "+e.Address+" is no IP address, and only a ServiceEntry of resolution DNS takes others", "write the IP address, or set resolution: DNS", "spec", "address"))
+			}
+		}
+	}
 }
 
 // targetRefs reports an object that attaches to what a bundle never has.

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"net/netip"
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -99,10 +100,23 @@ func (m *Mesh) selectedEndpoints(s *Service, pods bool, lists [][]*Endpoint) {
 	}
 	for _, w := range m.index.entries.matching(s.Namespace, s.Selector) {
 		e := w.Object.Spec.(*networking.WorkloadEntry)
+		if !s.takes(e) {
+			continue
+		}
 		for i, port := range s.Ports {
 			m.addEntryEndpoint(s, port, &s.Source.Ports[i], e, w.Labels, w)
 		}
 	}
+}
+
+// takes tells whether a WorkloadEntry that the selector matches can be an endpoint: only services found by DNS look up
+// names, and only they are no concern of Kubernetes, which knows no sockets.
+func (s *Service) takes(e *networking.WorkloadEntry) bool {
+	if s.Resolution == DNS || s.Resolution == DNSRoundRobin || e.Address == "" {
+		return true
+	}
+	_, err := netip.ParseAddr(e.Address)
+	return err == nil
 }
 
 // targetPort resolves the workload port behind a service port; 0 when a named port is not declared.
