@@ -283,7 +283,7 @@ func (r *authzRule) principal(cs []principalCondition, ports []string) *rbacv3.P
 		if !r.judge(c.field, c.httpOnly, ports, c.path, len(c.values) == 0, c.notPath) {
 			continue
 		}
-		r.checkIdentity(c, ports)
+		r.checkIdentity(c, cs, ports)
 		if or := collect(r, c.values, c.path, c.match); len(or) > 0 {
 			and = append(and, principalOr(or))
 		}

@@ -399,6 +399,7 @@ func TestIdentityInPlainText(t *testing.T) {
 		{"{action: DENY, rules: [{from: [{source: {notPrincipals: ['*']}}]}]}", mesh.Permissive, nil, ""},
 		{"{rules: [{from: [{source: {notTrustDomains: [x]}}]}]}", mesh.Permissive, nil, "MESHC1555"},
 		{"{rules: [{from: [{source: {namespaces: [a]}}]}]}", mesh.Permissive, nil, ""},
+		{"{rules: [{from: [{source: {namespaces: [a], notPrincipals: [b]}}]}]}", mesh.Permissive, nil, ""},
 		{"{action: DENY, rules: [{from: [{source: {ipBlocks: [10.0.0.1]}}]}]}", mesh.Permissive, nil, ""},
 		{"{rules: [{from: [{source: {remoteIpBlocks: [10.0.0.1]}}]}]}", mesh.Strict, nil, "MESHC1556"},
 		{"{rules: [{from: [{source: {notRemoteIpBlocks: [10.0.0.1], namespaces: [ingress]}}]}]}", mesh.Strict, nil, ""},

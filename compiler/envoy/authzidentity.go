@@ -12,13 +12,13 @@ import (
 
 // checkIdentity reports a condition that a caller escapes by coming without mutual TLS: where a port takes plain text,
 // such a caller has no identity, so that it is none of those who are denied and none of those left out.
-func (r *authzRule) checkIdentity(c principalCondition, ports []string) {
+func (r *authzRule) checkIdentity(c principalCondition, all []principalCondition, ports []string) {
 	path := c.path
 	switch action := r.policy.Spec.GetAction(); {
 	case !c.identity || r.tcp || r.in.Gateway:
 		return
 	case action == security.AuthorizationPolicy_DENY && len(c.values) > 0:
-	case action == security.AuthorizationPolicy_ALLOW && len(c.notValues) > 0:
+	case action == security.AuthorizationPolicy_ALLOW && len(c.notValues) > 0 && !slices.ContainsFunc(all, named):
 		path = c.notPath
 	default:
 		return
@@ -31,6 +31,9 @@ func (r *authzRule) checkIdentity(c principalCondition, ports []string) {
 		"set mode STRICT in a PeerAuthentication, or allow by principals or namespaces instead", path...))
 }
 
+// named tells whether a condition asks for an identity.
+func named(c principalCondition) bool { return c.identity && len(c.values) > 0 }
+
 // checkForwarded reports a source told by its address behind proxies, where anybody may be the proxy: a sidecar takes that
 // address from the X-Forwarded-For header as its caller writes it.
 func (r *authzRule) checkForwarded(cs []principalCondition) {
@@ -38,7 +41,7 @@ func (r *authzRule) checkForwarded(cs []principalCondition) {
 		return
 	}
 	if slices.ContainsFunc(cs, func(c principalCondition) bool {
-		return (c.identity || c.field == "ipBlocks" || c.field == "source.ip") && len(c.values) > 0
+		return named(c) || (c.field == "ipBlocks" || c.field == "source.ip") && len(c.values) > 0
 	}) {
 		return // the caller himself is named, too
 	}
