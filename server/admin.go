@@ -161,6 +161,9 @@ func (srv *Server) ready() (code int, body string) {
 	if draining {
 		return http.StatusServiceUnavailable, "draining\n"
 	}
+	if err := srv.unheard(); err != nil {
+		return http.StatusServiceUnavailable, err.Error() + "\n"
+	}
 	body = "ok\n"
 	if why != "" {
 		body += "warning: the newest bundle is not in service: " + why + "\n"

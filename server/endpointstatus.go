@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -27,13 +28,32 @@ type sourceState struct {
 	st EndpointStatus
 }
 
-// told notes what the source has told.
-func (s *sourceState) told(t told) {
+// told notes what the source has told, and answers whether it is the first.
+func (s *sourceState) told(t told) (first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	first = !s.st.Synced
 	now := time.Now().UTC()
 	s.st.Synced, s.st.Updated, s.st.Error = true, &now, ""
 	s.st.Slices, s.st.Pods, s.st.Nodes, s.st.Ignored = t.slices, t.pods, len(t.sight.source.Nodes), t.ignored
+	return first
+}
+
+// unheard is why proxies have to wait; nil: they need not. An API server tells everything or nothing, so before it was
+// heard the endpoints of the bundle would take away those that proxies have from before a restart.
+func (srv *Server) unheard() error {
+	if !srv.opts.KubernetesEndpoints {
+		return nil
+	}
+	srv.source.mu.Lock()
+	defer srv.source.mu.Unlock()
+	switch {
+	case srv.source.st.Synced:
+		return nil
+	case srv.source.st.Error != "":
+		return fmt.Errorf("%w: %s", errEndpointsUnheard, srv.source.st.Error)
+	}
+	return errEndpointsUnheard
 }
 
 func (s *sourceState) failed(why string) {

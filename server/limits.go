@@ -44,6 +44,9 @@ func begin(g grpc.ServerStream, req any) error {
 
 // enter counts a stream in, if there is room for one more.
 func (srv *Server) enter() error {
+	if srv.unheard() != nil {
+		return status.Error(codes.Unavailable, errEndpointsUnheard.Error())
+	}
 	srv.mu.Lock()
 	srv.opened++
 	n := srv.opened

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
-
-	"github.com/meshc/meshc/server/kube"
 )
 
 // maxSecretNames bounds what one stream may ask for, maxSecretWarnings what is logged of its failures.
@@ -93,13 +91,9 @@ func (srv *Server) sourceOf(ref secretRef) (secretSource, error) {
 func (srv *Server) openSecrets() (end func(), err error) {
 	o := srv.opts
 	if !o.KubernetesSecrets {
-		if o.Kubeconfig != "" || o.KubeContext != "" {
-			return nil, errors.New("--kubeconfig and --context name an API server, and nothing is read from one; add --kubernetes-secrets")
-		}
 		return func() {}, nil
 	}
-	client, err := kube.Connect(kube.Options{Kubeconfig: o.Kubeconfig, Context: o.KubeContext, Log: srv.log, MinRetry: o.kubeRetry, MaxRetry: 20 * o.kubeRetry,
-		Failed: func(reason string) { srv.metrics.apiErrors.WithLabelValues(reason).Inc() }})
+	client, err := srv.connect()
 	if err != nil {
 		return nil, err
 	}

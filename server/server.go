@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/server/kube"
 )
 
 // Options say what to serve and where.
@@ -39,7 +40,8 @@ type Options struct {
 	InsecurePlaintextOnAnyAddress bool     // serve configuration without TLS beyond loopback
 	InsecureAdminOnAnyAddress     bool     // serve health, metrics and the names of proxies beyond loopback
 
-	Endpoints string // file or folder of EndpointSlices and Pods, followed while serving; "": the endpoints of the bundle
+	Endpoints           string // file or folder of EndpointSlices and Pods, followed while serving; "": the endpoints of the bundle
+	KubernetesEndpoints bool   // they come from the API server
 
 	SecretsDir string // SDS from files; "": none; see secretDir for the layout
 	// KubernetesSecrets has credentials come from Secrets and ConfigMaps of the API server, and none of them from the
@@ -95,6 +97,29 @@ func (o *Options) defaults() {
 	}
 }
 
+// checkAPI holds the options about the API server against the others.
+func (o *Options) checkAPI() error {
+	switch {
+	case o.Endpoints != "" && o.KubernetesEndpoints:
+		return errors.New("endpoints come from files or from the API server, not both: leave out --endpoints or --kubernetes-endpoints")
+	case (o.Kubeconfig != "" || o.KubeContext != "") && !o.KubernetesSecrets && !o.KubernetesEndpoints:
+		return errors.New("--kubeconfig and --context name an API server, and nothing is read from one; add --kubernetes-secrets or --kubernetes-endpoints")
+	}
+	return nil
+}
+
+// connect makes ready to ask the API server, once for all that is read from it.
+func (srv *Server) connect() (*kube.Client, error) {
+	if srv.api != nil {
+		return srv.api, nil
+	}
+	o := srv.opts
+	c, err := kube.Connect(kube.Options{Kubeconfig: o.Kubeconfig, Context: o.KubeContext, Log: srv.log, MinRetry: o.kubeRetry, MaxRetry: 20 * o.kubeRetry,
+		Failed: func(reason string) { srv.metrics.apiErrors.WithLabelValues(reason).Inc() }})
+	srv.api = c
+	return c, err
+}
+
 // Server is a running server.
 type Server struct {
 	opts     Options
@@ -107,6 +132,7 @@ type Server struct {
 	source   sourceState
 	own      identitySource // nil: no TLS
 
+	api          *kube.Client // nil: not connected
 	secrets      *secretDir
 	credentials  *secretAPI
 	secretsHeard chan struct{} // credentials may be others
@@ -123,6 +149,9 @@ type Server struct {
 // Run serves until the context ends, then drains.
 func Run(ctx context.Context, o Options) error {
 	if err := o.checkIdentity(); err != nil {
+		return err
+	}
+	if err := o.checkAPI(); err != nil {
 		return err
 	}
 	if (o.SecretsDir != "" || o.KubernetesSecrets) && !o.secured() && !o.InsecureSecretsWithoutTLS {
@@ -149,7 +178,9 @@ func Run(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	srv.startEndpoints(ctx)
+	if err := srv.startEndpoints(ctx); err != nil {
+		return err
+	}
 	lis, err := listen(srv.opts)
 	if err != nil {
 		return err
@@ -217,8 +248,11 @@ func (srv *Server) drain(g *grpc.Server, web *http.Server) {
 func New(b *bundle.Bundle, o Options) *Server {
 	o.defaults()
 	srv := &Server{opts: o, log: o.Log, streams: map[*stream]struct{}{}, secretsHeard: make(chan struct{}, 1)}
-	if o.Endpoints != "" {
+	switch {
+	case o.Endpoints != "":
 		srv.sight, srv.source.st.Source = &sighting{}, "files "+o.Endpoints
+	case o.KubernetesEndpoints:
+		srv.sight, srv.source.st.Source = &sighting{}, "API server"
 	}
 	srv.gen.Store(newGeneration(b, nil, srv.sight))
 	srv.metrics = newMetrics(srv)

@@ -54,16 +54,25 @@ func (srv *Server) renew(s *stream, gen *generation) {
 // endpointSettle is how long a source waits for more of a change.
 const endpointSettle = 100 * time.Millisecond
 
-// startEndpoints begins to follow the source of endpoints. It returns when that has told what there is now, so that the
-// first proxies get it.
-func (srv *Server) startEndpoints(ctx context.Context) {
-	path := srv.opts.Endpoints
-	if path == "" {
-		return
+// startEndpoints begins to follow the source of endpoints. Files have told what there is now when it returns, so that the
+// first proxies get it; for an API server proxies wait, see unheard.
+func (srv *Server) startEndpoints(ctx context.Context) error {
+	if srv.sight == nil {
+		return nil
 	}
 	if srv.gen.Load().joiner == nil {
 		srv.log.Warn(noPlan)
 	}
+	if srv.opts.KubernetesEndpoints {
+		client, err := srv.connect()
+		if err != nil {
+			return err
+		}
+		srv.log.Info("endpoints are read from the API server", "api", client.Address())
+		go newEndpointAPI(srv).run(ctx, client)
+		return nil
+	}
+	path := srv.opts.Endpoints
 	ready := make(chan struct{})
 	first := func() {
 		srv.lookAtFiles()
@@ -71,6 +80,7 @@ func (srv *Server) startEndpoints(ctx context.Context) {
 	}
 	go srv.follow(ctx, path, endpointSettle, func() string { return fileStamp(path) }, first, srv.lookAtFiles)
 	<-ready
+	return nil
 }
 
 // lookAtFiles reads the files of endpoints. What cannot be read leaves the endpoints before in service.

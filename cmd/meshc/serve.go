@@ -21,6 +21,8 @@ into service when one is put in its place. A bundle that cannot be read never re
 
 With --endpoints the server follows the Pods of a cluster: it takes the endpoints of every service that is seen there
 from what is there now, and those of the bundle for the others. A file that cannot be read leaves those before in use.
+With --kubernetes-endpoints it follows EndpointSlices, Pods and Nodes of the API server instead; it must be allowed to list
+and watch them in all namespaces, and lets proxies in once it has heard them.
 
 Beyond loopback the server wants TLS: --tls-cert, --tls-key and the CA of the proxies, --tls-ca; or --spiffe-socket, and
 it has all of them from a SPIFFE agent, such as SPIRE's. Both are renewed while it runs. A proxy then gets the
@@ -67,6 +69,7 @@ server's. It is the one of --kubeconfig, $KUBECONFIG, the pod's service account 
 	f.IntVar(&o.MaxStreams, "max-streams", 20000, "streams open at a time; -1 for any number")
 	f.Float64Var(&o.RequestRate, "max-request-rate", 200, "requests per second read from one proxy, ten times as many at once; -1 for any number")
 	f.StringVar(&o.Endpoints, "endpoints", "", "file or folder of EndpointSlices, Pods and Nodes, as kubectl get -o yaml writes them, to follow")
+	f.BoolVar(&o.KubernetesEndpoints, "kubernetes-endpoints", false, "follow EndpointSlices, Pods and Nodes of the API server")
 	f.StringVar(&o.SecretsDir, "secrets", "", "directory of certificates and keys to hand out by SDS")
 	f.BoolVar(&o.KubernetesSecrets, "kubernetes-secrets", false, "hand out credentials by SDS from Secrets and ConfigMaps of the API server")
 	f.StringVar(&o.Kubeconfig, "kubeconfig", "", "how to reach the API server (default: $KUBECONFIG, else as the pod's service account, else ~/.kube/config)")

@@ -274,7 +274,7 @@ func (a *API) list(w http.ResponseWriter, r *http.Request, req Request) {
 	}
 	version := strconv.Itoa(a.version)
 	a.mu.Unlock()
-	kind := map[string]string{"secrets": "SecretList", "configmaps": "ConfigMapList", "pods": "PodList", "endpointslices": "EndpointSliceList"}[req.Resource]
+	kind := map[string]string{"secrets": "SecretList", "configmaps": "ConfigMapList", "pods": "PodList", "nodes": "NodeList", "endpointslices": "EndpointSliceList"}[req.Resource]
 	group := "v1"
 	if req.Resource == "endpointslices" {
 		group = "discovery.k8s.io/v1"

@@ -21,7 +21,7 @@ import (
 
 // Object is what can be watched.
 type Object interface {
-	*corev1.Secret | *corev1.ConfigMap | *corev1.Pod | *discoveryv1.EndpointSlice
+	*corev1.Secret | *corev1.ConfigMap | *corev1.Pod | *corev1.Node | *discoveryv1.EndpointSlice
 	runtime.Object
 	metav1.Object
 }
@@ -75,6 +75,8 @@ func of[T Object]() resource {
 		return resource{core, "configmaps", &corev1.ConfigMap{}, func() runtime.Object { return &corev1.ConfigMapList{} }}
 	case *corev1.Pod:
 		return resource{core, "pods", &corev1.Pod{}, func() runtime.Object { return &corev1.PodList{} }}
+	case *corev1.Node:
+		return resource{core, "nodes", &corev1.Node{}, func() runtime.Object { return &corev1.NodeList{} }}
 	default: // the constraint leaves one
 		return resource{discovery, "endpointslices", &discoveryv1.EndpointSlice{}, func() runtime.Object { return &discoveryv1.EndpointSliceList{} }}
 	}
