@@ -265,22 +265,24 @@ func worktree(source string, files []file) (rev string, dirty bool) {
 	if err != nil {
 		return head.Hash().String(), false
 	}
-	return head.Hash().String(), differs(root, filepath.ToSlash(rel), display(source), files)
+	return head.Hash().String(), differs(root, top, filepath.ToSlash(rel), len(display(source)), files)
 }
 
-// differs compares the files read with the blobs of a tree, and looks for manifests that the tree has and the
-// directory has not.
-func differs(root *object.Tree, rel, prefix string, files []file) bool {
+// differs compares the files read with the blobs of the tree of the repository at top, and looks for manifests that the
+// tree has below rel and the directory has not. Files may lie elsewhere in the repository: bases of a kustomization. own
+// is the length of the source's name.
+func differs(root *object.Tree, top, rel string, own int, files []file) bool {
 	read := make(map[string]bool, len(files))
 	for _, f := range files {
-		p := rel
-		if f.name != prefix {
-			tail := f.name
-			if prefix != "." {
-				tail = strings.TrimPrefix(f.name, prefix+"/")
-			}
-			p = path.Join(rel, tail)
+		abs, err := filepath.Abs(filepath.FromSlash(f.name))
+		if err != nil {
+			return true
 		}
+		p, err := filepath.Rel(top, abs)
+		if err != nil {
+			return true
+		}
+		p = filepath.ToSlash(p)
 		read[p] = true
 		e, err := root.FindEntry(p)
 		if err != nil || e.Hash != plumbing.ComputeHash(plumbing.BlobObject, f.data) {
@@ -288,7 +290,7 @@ func differs(root *object.Tree, rel, prefix string, files []file) bool {
 		}
 	}
 	missing := false
-	if len(files) > 0 && len(files[0].name) > len(prefix) {
+	if len(files) > 0 && len(files[0].name) > own {
 		visited := 0
 		_ = fs.WalkDir(gitFS{root}, rel, func(p string, e fs.DirEntry, err error) error {
 			if visited++; err != nil || missing || visited > MaxEntries {

@@ -149,6 +149,23 @@ func TestRevisionOfAWorkingTree(t *testing.T) {
 	}
 }
 
+func TestRevisionOfAnOverlay(t *testing.T) {
+	dir := kustomizeRepo(t)
+	hash := commit(t, dir)
+	t.Chdir(dir)
+	for _, source := range []string{"overlays/prod", "./overlays/prod/", filepath.Join(dir, "overlays/prod")} {
+		if res, diags := load(t, source); len(diags) != 0 || res.Revision != hash || res.Dirty {
+			t.Error("clean overlay:", source, res.Revision, res.Dirty, diags)
+		}
+	}
+	if err := os.WriteFile("base/vs.yaml", []byte(objectText("VirtualService", "reviews")+"spec:\n  hosts: [changed]\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if res, _ := load(t, "overlays/prod"); !res.Dirty {
+		t.Error("a changed base goes unnoticed")
+	}
+}
+
 func TestTar(t *testing.T) {
 	pack := func(name string, entries ...string) string {
 		p := filepath.Join(t.TempDir(), name)
