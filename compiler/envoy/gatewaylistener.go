@@ -90,7 +90,6 @@ func (g *gateway) listener(m *mesh.MergedServer) *Resource {
 		case s.Spec.Tls.Mode == networking.ServerTLSSettings_AUTO_PASSTHROUGH:
 			chains = append(chains, g.sni(s)...)
 		default:
-			g.checkServerTLS(s)
 			chains = append(chains, g.opaque(s, p, serverTLS(g.class.Scope.Mesh, s.Spec.Tls))...)
 		}
 	}
@@ -171,7 +170,6 @@ func (g *gateway) http(m *mesh.MergedServer, s *mesh.GatewayServer, p mesh.Proto
 }
 
 func (g *gateway) https(m *mesh.MergedServer, s *mesh.GatewayServer, p mesh.Protocol) *chain {
-	g.checkServerTLS(s)
 	c := g.http(m, s, p)
 	c.match = chainMatch(serverNames(s), nil)
 	c.tls = serverTLS(g.class.Scope.Mesh, s.Spec.Tls)

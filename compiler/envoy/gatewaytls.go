@@ -12,7 +12,6 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
-	"github.com/meshc/meshc/internal/diag"
 )
 
 // caSuffix ends the name of the Secret that holds the roots for client certificates of a credential.
@@ -191,14 +190,4 @@ func dedupe(list []string) []string {
 		}
 	}
 	return out
-}
-
-// checkServerTLS reports settings that Envoy would refuse the listener for.
-func (g *gateway) checkServerTLS(s *mesh.GatewayServer) {
-	t := s.Spec.Tls
-	for i, c := range t.CipherSuites {
-		if !knownCipher(c) {
-			g.diags.Add(s.Gateway.Object.Finding(diag.Error, CodeUnknownCipher, unknownCipher(c), useCipher(), "spec", "servers", s.Index, "tls", "cipherSuites", i))
-		}
-	}
 }

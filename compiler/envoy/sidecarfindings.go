@@ -74,6 +74,11 @@ func serverTLSFindings(o *schema.Object, t *networking.ServerTLSSettings, path .
 			out.Add(o.Finding(sev, CodeIneffectiveTLS, "tls."+field+" has no effect: "+why, help, append(append([]any{}, path...), field)...))
 		}
 	}
+	for i, c := range t.CipherSuites {
+		if !knownCipher(c) {
+			out.Add(o.Finding(diag.Error, CodeUnknownCipher, unknownCipher(c), useCipher(), append(append([]any{}, path...), "cipherSuites", i)...))
+		}
+	}
 	files := len(credentialNames(t)) == 0
 	switch t.GetMode() {
 	case networking.ServerTLSSettings_MUTUAL, networking.ServerTLSSettings_OPTIONAL_MUTUAL:
