@@ -5,10 +5,20 @@ package lab
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/meshc/meshc/internal/kubetest"
 )
 
 // observedFile is a file of endpoints that the server follows.
@@ -50,6 +60,29 @@ endpoints:
 	}
 }
 
+// only waits until fifty answers in a row come from these pods, from each of them, and from no other.
+func (ld *load) only(t *testing.T, what string, want ...string) {
+	t.Helper()
+	row := map[string]int{}
+	eventually(t, func() error {
+		total, missing := 0, false
+		for v, n := range ld.seen() {
+			row[v] += n
+			if !slices.Contains(want, v) {
+				clear(row)
+				return fmt.Errorf("%s: %d answers of %s", what, n, v)
+			}
+		}
+		for _, v := range want {
+			total, missing = total+row[v], missing || row[v] == 0
+		}
+		if missing || total < 50 {
+			return fmt.Errorf("%s: %v", what, row)
+		}
+		return nil
+	})
+}
+
 // A pod takes another's place under load: the bundle stays as it is, no request fails, and all that is sent is the
 // endpoints of its service, to the proxies that see it.
 func TestPodReplacedUnderLoad(t *testing.T) {
@@ -68,34 +101,18 @@ func podReplaced(t *testing.T, sotw bool) {
 	f.tell("web-v1=10.9.1.1")
 	l := run(t, Spec{Source: m.write(t), StateOfTheWorld: sotw, ServeFlags: []string{"--endpoints", f.path}})
 	ld := startLoad(t, l, "client", Request{URL: "http://web/"}, 4)
-	only := func(what string, want ...string) {
-		t.Helper()
-		eventually(t, func() error {
-			n := ld.seen()
-			for _, v := range want {
-				if n[v] == 0 {
-					return fmt.Errorf("%s: %v", what, n)
-				}
-				delete(n, v)
-			}
-			if len(n) > 0 {
-				return fmt.Errorf("%s: %v besides %v", what, n, want)
-			}
-			return nil
-		})
-	}
-	only("one pod", "v1")
+	ld.only(t, "one pod", "v1")
 	before := len(l.Pushes())
 	f.tell("web-v1=10.9.1.1", "web-v2=10.9.1.2")
-	only("another comes", "v1", "v2")
+	ld.only(t, "another comes", "v1", "v2")
 	f.tell("~web-v1=10.9.1.1", "web-v2=10.9.1.2")
-	only("the first drains", "v2")
+	ld.only(t, "the first drains", "v2")
 	f.tell("web-v2=10.9.1.2")
-	only("the first is gone", "v2")
+	ld.only(t, "the first is gone", "v2")
 	if err := l.Stop("web-v1"); err != nil {
 		t.Fatal(err)
 	}
-	only("and its proxy with it", "v2")
+	ld.only(t, "and its proxy with it", "v2")
 	if err := os.WriteFile(f.path, []byte("items:\n- {kind: Po"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +122,7 @@ func podReplaced(t *testing.T, sotw bool) {
 		}
 		return nil
 	})
-	only("half a file", "v2")
+	ld.only(t, "half a file", "v2")
 	if failures := ld.end(); len(failures) > 0 {
 		t.Errorf("%d requests failed, the first: %s", len(failures), failures[0])
 	}
@@ -178,4 +195,77 @@ spec:
 	answers(503)
 	f.tell("web=10.9.1.1")
 	answers(200)
+}
+
+// The same from an API server. A server that starts again lets proxies in when it knows the endpoints of the cluster: those
+// of the bundle, where both pods are, name the pod that is gone.
+func TestEndpointsOfAPI(t *testing.T) {
+	require(t)
+	m := meshOf("enableTracing: false")
+	m.backends()
+	m.serves("web", "web", "10.96.9.1", "http:80:8080")
+	var api *kubetest.API
+	tell := func(endpoints ...string) {
+		name, port := "http", int32(8080)
+		e := &discoveryv1.EndpointSlice{TypeMeta: metav1.TypeMeta{Kind: "EndpointSlice", APIVersion: "discovery.k8s.io/v1"}, AddressType: discoveryv1.AddressTypeIPv4,
+			ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "web-live", Labels: map[string]string{"kubernetes.io/service-name": "web"}},
+			Ports:      []discoveryv1.EndpointPort{{Name: &name, Port: &port}}}
+		for _, s := range endpoints {
+			pod, address, _ := strings.Cut(s, "=")
+			e.Endpoints = append(e.Endpoints, discoveryv1.Endpoint{Addresses: []string{address}, TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: "lab", Name: pod}})
+		}
+		api.Put("endpointslices", e)
+	}
+	l := run(t, Spec{Source: m.write(t), Beside: func(listen func(string) (net.Listener, error)) ([]string, error) {
+		at, err := listen("127.0.0.1:16443")
+		if err != nil {
+			return nil, err
+		}
+		api = kubetest.On(t, at)
+		for _, doc := range strings.Split(m["observed.yaml"], "\n---") {
+			p := &corev1.Pod{}
+			if err := yaml.Unmarshal([]byte(doc), p); err != nil {
+				return nil, err
+			}
+			if p.Kind == "Pod" {
+				api.Put("pods", p)
+			}
+		}
+		tell("web-v1=10.9.1.1")
+		return []string{"--kubernetes-endpoints", "--kubeconfig", api.Kubeconfig()}, nil
+	}})
+	ld := startLoad(t, l, "client", Request{URL: "http://web/"}, 4)
+	ld.only(t, "one pod", "v1")
+	tell("web-v1=10.9.1.1", "web-v2=10.9.1.2")
+	ld.only(t, "another comes", "v1", "v2")
+	tell("web-v2=10.9.1.2")
+	ld.only(t, "the first is gone", "v2")
+	api.Down(true)
+	api.HangUp()
+	if err := l.Stop("web-v1"); err != nil {
+		t.Fatal(err)
+	}
+	ld.only(t, "the API server, too", "v2")
+	before := len(l.Pushes())
+	if err := l.RestartServer(context.Background(), func() error {
+		time.AfterFunc(3*time.Second, func() { api.Down(false) }) // the server is up before it knows anything
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if log := l.Log("server"); !strings.Contains(log, "proxy connected") {
+			return fmt.Errorf("no proxy has come back: %s", log)
+		}
+		return nil
+	})
+	ld.only(t, "another server", "v2")
+	for _, p := range l.Pushes()[before:] {
+		if p.Type == "ClusterLoadAssignment" && len(p.Names) > 0 {
+			t.Errorf("sent to %s again: %q", p.Node, p.Names)
+		}
+	}
+	if failures := ld.end(); len(failures) > 0 {
+		t.Errorf("%d requests failed, the first: %s", len(failures), failures[0])
+	}
 }
