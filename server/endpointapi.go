@@ -29,6 +29,7 @@ type endpointAPI struct {
 	pods    shelf[*corev1.Pod]
 	nodes   map[string]string // locality by name; replaced, never changed
 	changed map[string]bool   // namespaces
+	moved   bool              // nodes
 	unheard map[string]bool   // kinds that were never listed
 	trouble map[string]string // why nothing is heard of a kind
 	last    *sighting
@@ -59,7 +60,8 @@ const kindSlices, kindPods, kindNodes = "EndpointSlices", "Pods", "Nodes"
 var errEndpointsUnheard = errors.New("the endpoints of the cluster are not known yet")
 
 func newEndpointAPI(srv *Server) *endpointAPI {
-	return &endpointAPI{srv: srv, heard: make(chan struct{}, 1), slices: shelf[*discoveryv1.EndpointSlice]{}, pods: shelf[*corev1.Pod]{}, changed: map[string]bool{},
+	return &endpointAPI{srv: srv, heard: make(chan struct{}, 1), slices: shelf[*discoveryv1.EndpointSlice]{}, pods: shelf[*corev1.Pod]{},
+		nodes: map[string]string{}, changed: map[string]bool{},
 		unheard: map[string]bool{kindSlices: true, kindPods: true, kindNodes: true}, trouble: map[string]string{}}
 }
 
@@ -68,10 +70,10 @@ func (a *endpointAPI) run(ctx context.Context, c *kube.Client) {
 	var watches sync.WaitGroup
 	defer watches.Wait()
 	watches.Go(func() {
-		kube.Watch(ctx, c, kube.Query{}, follow(a, kindSlices, func() shelf[*discoveryv1.EndpointSlice] { return a.slices }, slimSlice))
+		kube.Watch(ctx, c, kube.Query{}, follow(a, kindSlices, a.slices, slimSlice))
 	})
 	watches.Go(func() {
-		kube.Watch(ctx, c, kube.Query{}, follow(a, kindPods, func() shelf[*corev1.Pod] { return a.pods }, slimPod))
+		kube.Watch(ctx, c, kube.Query{}, follow(a, kindPods, a.pods, slimPod))
 	})
 	watches.Go(func() { kube.Watch(ctx, c, kube.Query{}, a.followNodes()) })
 	for {
@@ -94,17 +96,16 @@ func (a *endpointAPI) run(ctx context.Context, c *kube.Client) {
 func follow[T interface {
 	kube.Object
 	comparable
-}](a *endpointAPI, kind string, of func() shelf[T], slim func(T) T) kube.Sink[T] {
+}](a *endpointAPI, kind string, s shelf[T], slim func(T) T) kube.Sink[T] {
 	put := func(o T) {
 		o = slim(o)
-		s := of()
 		if before, ok := s[o.GetNamespace()][o.GetName()]; !ok || !reflect.DeepEqual(before, o) {
 			s.put(o)
 			a.changed[o.GetNamespace()] = true
 		}
 	}
 	remove := func(namespace, name string) {
-		delete(of()[namespace], name)
+		delete(s[namespace], name)
 		a.changed[namespace] = true
 	}
 	return kube.Sink[T]{
@@ -118,7 +119,7 @@ func follow[T interface {
 					there[[2]string{o.GetNamespace(), o.GetName()}] = true
 					put(o)
 				}
-				for namespace, objects := range of() {
+				for namespace, objects := range s {
 					for name := range objects {
 						if !there[[2]string{namespace, name}] {
 							remove(namespace, name)
@@ -136,21 +137,28 @@ func follow[T interface {
 func (a *endpointAPI) followNodes() kube.Sink[*corev1.Node] {
 	set := func(next map[string]string) {
 		if !maps.Equal(next, a.nodes) {
-			a.nodes = next
+			a.nodes, a.moved = next, true
 		}
-	}
-	with := func(change func(map[string]string)) {
-		a.note(func() {
-			next := maps.Clone(a.nodes)
-			change(next)
-			set(next)
-		})
 	}
 	return kube.Sink[*corev1.Node]{
 		Put: func(n *corev1.Node) {
-			with(func(next map[string]string) { next[n.Name] = endpoint.NodeLocality(n.Labels) })
+			a.note(func() {
+				at := endpoint.NodeLocality(n.Labels)
+				if before, ok := a.nodes[n.Name]; ok && before == at {
+					return
+				}
+				next := maps.Clone(a.nodes)
+				next[n.Name] = at
+				set(next)
+			})
 		},
-		Delete: func(n *corev1.Node) { with(func(next map[string]string) { delete(next, n.Name) }) },
+		Delete: func(n *corev1.Node) {
+			a.note(func() {
+				next := maps.Clone(a.nodes)
+				delete(next, n.Name)
+				set(next)
+			})
+		},
 		Replace: func(all []*corev1.Node) {
 			a.note(func() {
 				delete(a.unheard, kindNodes)
@@ -169,9 +177,8 @@ func (a *endpointAPI) followNodes() kube.Sink[*corev1.Node] {
 func (a *endpointAPI) note(change func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	unheard := len(a.unheard)
 	change()
-	if len(a.unheard) > 0 || len(a.changed) == 0 && len(a.unheard) == unheard && a.last != nil && maps.Equal(a.nodes, a.last.source.Nodes) {
+	if len(a.unheard) > 0 || len(a.changed) == 0 && !a.moved && a.last != nil {
 		return
 	}
 	select {
@@ -197,7 +204,7 @@ func (a *endpointAPI) tell() {
 		}
 		next.namespaces[ns] = endpoint.Objects{Slices: a.slices.list(ns), Pods: a.pods.list(ns)}
 	}
-	a.changed, a.last = map[string]bool{}, next
+	a.changed, a.moved, a.last = map[string]bool{}, false, next
 	t := told{sight: next, slices: a.slices.count(), pods: a.pods.count()}
 	a.mu.Unlock()
 
@@ -231,11 +238,4 @@ func (a *endpointAPI) report() {
 		all = append(all, kind+": "+a.trouble[kind])
 	}
 	a.srv.source.failed(strings.Join(all, "; "))
-}
-
-// slimSlice keeps of an EndpointSlice what endpoints need: who wrote which field is most of it.
-func slimSlice(e *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
-	out := *e
-	out.ObjectMeta = metav1.ObjectMeta{Name: e.Name, Namespace: e.Namespace, Labels: e.Labels, CreationTimestamp: e.CreationTimestamp, DeletionTimestamp: e.DeletionTimestamp}
-	return &out
 }

@@ -116,6 +116,23 @@ func TestEndpointsOfAPI(t *testing.T) {
 	p.wantEndpoints("eds +c2", "10.0.9.9, 10.0.0.3 mtls")
 }
 
+// A cluster may begin with no node at all.
+func TestEndpointsOfAPIWithoutNodes(t *testing.T) {
+	api := kubetest.New(t)
+	srv, _ := start(t, joinable(t, base(1)...), Options{KubernetesEndpoints: true, Kubeconfig: api.Kubeconfig(), kubeRetry: time.Millisecond})
+	if err := srv.startEndpoints(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	nodes := func(n int) func() bool {
+		return func() bool { e := srv.Status().Endpoints; return e.Synced && e.Nodes == n }
+	}
+	eventually(t, "no node", nodes(0))
+	api.Put("nodes", nodeObj("r1"))
+	eventually(t, "a node", nodes(1))
+	api.Remove("nodes", "", "n")
+	eventually(t, "no node again", nodes(0))
+}
+
 func TestEndpointsFromOnePlace(t *testing.T) {
 	for _, o := range []Options{{Endpoints: "a", KubernetesEndpoints: true}, {Kubeconfig: "a"}, {KubeContext: "a", Endpoints: "b"}} {
 		if err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "--kubernetes-endpoints") {

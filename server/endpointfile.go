@@ -219,9 +219,8 @@ func (g *gather) slice(doc []byte) error {
 			return fmt.Errorf("EndpointSlice %s/%s: %d is not a port", e.Namespace, e.Name, *p.Port)
 		}
 	}
-	e.ManagedFields = nil
 	ns := g.t.sight.namespaces[e.Namespace]
-	ns.Slices = append(ns.Slices, e)
+	ns.Slices = append(ns.Slices, slimSlice(e))
 	g.t.sight.namespaces[e.Namespace] = ns
 	g.t.slices++
 	return nil

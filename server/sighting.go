@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/meshc/meshc/compiler/endpoint"
@@ -109,6 +110,13 @@ type gather struct {
 
 func newGather() *gather {
 	return &gather{t: told{sight: &sighting{namespaces: map[string]endpoint.Objects{}, source: endpoint.Source{Nodes: map[string]string{}}}}, seen: map[string]bool{}}
+}
+
+// slimSlice keeps of an EndpointSlice what endpoints need: who wrote which field is most of it.
+func slimSlice(e *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
+	out := *e
+	out.ObjectMeta = metav1.ObjectMeta{Name: e.Name, Namespace: e.Namespace, Labels: e.Labels, CreationTimestamp: e.CreationTimestamp, DeletionTimestamp: e.DeletionTimestamp}
+	return &out
 }
 
 // slimPod keeps of a Pod what endpoints need.
