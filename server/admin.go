@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -73,11 +74,7 @@ func (l *refusalLog) add(id, why, reason string) {
 func (srv *Server) snapshot() []*stream {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	out := make([]*stream, 0, len(srv.streams))
-	for s := range srv.streams {
-		out = append(out, s)
-	}
-	return out
+	return slices.Collect(maps.Keys(srv.streams))
 }
 
 // Status tells what is in service and what each proxy has of it.

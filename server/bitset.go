@@ -48,10 +48,3 @@ func (b bitset) without(o bitset, f func(int32)) {
 
 // each calls f for all of b.
 func (b bitset) each(f func(int32)) { b.without(nil, f) }
-
-func (b bitset) count() (n int) {
-	for _, w := range b {
-		n += bits.OnesCount64(w)
-	}
-	return n
-}

@@ -50,15 +50,13 @@ func (o secretObject) String() string {
 
 // secretWatch is one object, as last seen.
 type secretWatch struct {
-	stop    context.CancelFunc
-	used    time.Time
-	listed  bool       // the API server has said whether there is one
-	data    secretData // the keys that are read here; nil: there is no such object
-	others  string     // names of the keys, for messages
-	refused error      // why it can hold no credentials
-	version int        // counted up
-	problem string     // why nothing is heard
-	made    kept       // by SDS name
+	stop   context.CancelFunc
+	used   time.Time
+	listed bool // the API server has said whether there is one
+	credential
+	version int    // counted up
+	problem string // why nothing is heard
+	made    kept   // by SDS name
 }
 
 // waiting is why a secret is not there yet. It is no fault of the proxy's, and the log says it once for all of them.
@@ -187,13 +185,13 @@ func sinkOf[T kube.Object](a *secretAPI, at secretObject, w *secretWatch, read f
 // credential is what is kept of an object: the keys that are read, and the names of all.
 type credential struct {
 	data    secretData // nil: there is no object
-	others  string
-	refused error
+	others  string     // names of the keys, for messages
+	refused error      // why it can hold no credentials
 }
 
 func (a *secretAPI) take(w *secretWatch, c credential) {
 	a.mu.Lock()
-	w.listed, w.data, w.others, w.refused = true, c.data, c.others, c.refused
+	w.listed, w.credential = true, c
 	w.version++
 	if c.data == nil {
 		clear(w.made) // what is gone is handed out no more

@@ -322,7 +322,7 @@ func TestCredentialsOfObjects(t *testing.T) {
 		"too long":                 {"", with("tls.crt", make([]byte, maxSecret+1)), false, "holds more than"},
 	} {
 		o := readSecret(secretObj("default", "web", c.kind, c.data))
-		w := &secretWatch{data: o.data, others: o.others, refused: o.refused}
+		w := &secretWatch{credential: o}
 		b, err := w.message(secretObject{resourceSecrets, "default", "web"}, secretRef{ca: c.ca}, "kubernetes://web")
 		if (err == nil) != (c.want == "" && b != nil) || err != nil && (!strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "Secret web of namespace default")) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
@@ -346,7 +346,7 @@ func FuzzKubernetesSecret(f *testing.F) {
 		}
 		for _, c := range []credential{readSecret(secretObj("ns", "n", corev1.SecretType(kind), data)), readConfigMap(configMapObj("ns", "n", text))} {
 			for _, roots := range []bool{false, true} {
-				w := &secretWatch{data: c.data, others: c.others, refused: c.refused}
+				w := &secretWatch{credential: c}
 				b, err := w.message(secretObject{resourceSecrets, "ns", "n"}, secretRef{ca: roots}, "kubernetes://n")
 				if err != nil {
 					for _, v := range data {

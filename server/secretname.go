@@ -51,10 +51,10 @@ func (r secretRef) folders() []string {
 
 var errNoName = errors.New("this server has no secrets by such a name; it knows default, ROOTCA, kubernetes://NAME, configmap://NAME, file-cert:CERTIFICATE~KEY and file-root:CA")
 
+var nameForm = regexp.MustCompile(`^[a-z0-9]([-.a-z0-9]{0,250}[a-z0-9])?$`)
+
 // plainName is what namespaces, service accounts and secrets may be called; it cannot leave a folder.
-func plainName(s string) bool {
-	return regexp.MustCompile(`^[a-z0-9]([-.a-z0-9]{0,250}[a-z0-9])?$`).MatchString(s) && !strings.Contains(s, "..")
-}
+func plainName(s string) bool { return nameForm.MatchString(s) && !strings.Contains(s, "..") }
 
 // own tells whether the name is the workload's own identity, which it may have whatever its configuration says.
 func own(name string) bool { return name == nameIdentity || name == nameRoots }

@@ -10,10 +10,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -340,11 +342,7 @@ func (srv *Server) enact(gen *generation) []*stream {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	srv.gen.Store(gen)
-	streams := make([]*stream, 0, len(srv.streams))
-	for s := range srv.streams {
-		streams = append(streams, s)
-	}
-	return streams
+	return slices.Collect(maps.Keys(srv.streams))
 }
 
 // forEach works on streams side by side.

@@ -92,10 +92,7 @@ func identityText(m *matcherv3.StringMatcher) string {
 // headers that its rules name, from callers that they name, one that they do not name, and one without a proxy.
 func (f *finder) server(p pair, h held) error {
 	a := &atoms{}
-	for _, r := range []*bundle.Resource{h.base, h.head} {
-		if r == nil {
-			continue
-		}
+	for _, r := range h.states() {
 		m, err := r.Message()
 		if err != nil {
 			return err

@@ -45,6 +45,11 @@ func (h held) differs() bool {
 	return h.base == nil || h.head == nil || h.base.Digest != h.head.Digest
 }
 
+// states are those of the two that are there.
+func (h held) states() []*bundle.Resource {
+	return slices.DeleteFunc([]*bundle.Resource{h.base, h.head}, func(r *bundle.Resource) bool { return r == nil })
+}
+
 type resourceKey struct{ url, name string }
 
 func witnesses(base, head *bundle.Bundle) (*finder, error) {
@@ -184,10 +189,7 @@ func (f *finder) host(p pair, name string, h held) error {
 			return nil
 		}
 	}
-	for _, r := range []*bundle.Resource{h.base, h.head} {
-		if r == nil {
-			continue
-		}
+	for _, r := range h.states() {
 		m, err := r.Message()
 		if err != nil {
 			return err
@@ -260,10 +262,7 @@ func (f *finder) port(p pair, name string, h held) {
 
 // about tells whether a cluster and a listener come from one object.
 func about(r *bundle.Resource, h held) bool {
-	for _, l := range []*bundle.Resource{h.base, h.head} {
-		if l == nil {
-			continue
-		}
+	for _, l := range h.states() {
 		for _, o := range l.Origins {
 			if slices.ContainsFunc(r.Origins, func(x bundle.Origin) bool { return x.Kind == o.Kind && x.Namespace == o.Namespace && x.Name == o.Name }) {
 				return true

@@ -28,7 +28,7 @@ type Port struct {
 	Declared []*Endpoint `json:"declared,omitempty"`
 }
 
-// Number returns the workload port; 0 when a named port is not declared.
+// number returns the workload port; 0 when a named port is not declared.
 func (p *Port) number(w *Pod) uint32 {
 	switch {
 	case p.TargetName != "":

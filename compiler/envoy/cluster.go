@@ -70,19 +70,6 @@ func ClusterInputsFor(env *ClusterEnv, s *mesh.Scope, svc *mesh.Service) Cluster
 	return in
 }
 
-// OutboundClusters returns the clusters and endpoints of everything the scope can call, and the two system clusters of
-// its catch-all: BlackHoleCluster and PassthroughCluster.
-func OutboundClusters(s *mesh.Scope) ([]*Resource, diag.List) {
-	env, ds := NewClusterEnv(s.Mesh)
-	out := SystemClusters(s.Mesh, s.Gateway)
-	for _, svc := range s.Services {
-		rs, more := OutboundClustersFor(ClusterInputsFor(env, s, svc))
-		out = append(out, rs...)
-		ds.Add(more...)
-	}
-	return out, ds
-}
-
 // OutboundClustersFor lowers one service: for every port a cluster, and one more for every subset of the
 // DestinationRule; for those that discover endpoints by EDS the endpoints known at compile time. UDP ports have none.
 func OutboundClustersFor(in ClusterInputs) ([]*Resource, diag.List) {

@@ -3,7 +3,6 @@ package envoy
 import (
 	"slices"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	meshconfig "istio.io/api/mesh/v1alpha1"
@@ -59,10 +58,4 @@ func DownstreamMTLS(in *mesh.Inbound, alpn []string) *tlsv3.DownstreamTlsContext
 			},
 		},
 	}
-}
-
-// DownstreamMTLSSocket is DownstreamMTLS as the transport socket of a filter chain.
-func DownstreamMTLSSocket(in *mesh.Inbound, alpn []string) *corev3.TransportSocket {
-	return &corev3.TransportSocket{Name: "envoy.transport_sockets.tls",
-		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: Any(DownstreamMTLS(in, alpn))}}
 }

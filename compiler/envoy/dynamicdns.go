@@ -87,15 +87,14 @@ func dynamicServerName(m *mesh.Mesh, svc *mesh.Service, port *mesh.Port, protoco
 		DnsCacheConfig: dynamicDNSCache(m), PortSpecifier: &snidfpv3.FilterConfig_PortValue{PortValue: cmp.Or(port.TargetPort, port.Number)}})}
 }
 
+// lookedUp tells whether the hosts of a service are looked up as requests name them.
+func lookedUp(svc *mesh.Service) bool { return svc != nil && svc.Resolution == mesh.DynamicDNS }
+
 // dynamicRequests tells whether requests on a port, 0 for all, may go to a host that is looked up: one of the services is
 // of that kind there, or a VirtualService leads to one.
 func dynamicRequests(s *mesh.Scope, services []*mesh.Service, virtualServices []*mesh.VirtualService, port uint32) bool {
-	dynamic := func(svc *mesh.Service) bool { return svc != nil && svc.Resolution == mesh.DynamicDNS }
-	if !slices.ContainsFunc(s.Services, dynamic) {
-		return false
-	}
 	for _, svc := range services {
-		if dynamic(svc) && slices.ContainsFunc(svc.Ports, func(p *mesh.Port) bool {
+		if lookedUp(svc) && slices.ContainsFunc(svc.Ports, func(p *mesh.Port) bool {
 			return (port == 0 || p.Number == port) && (p.Protocol.IsHTTP() || p.Protocol.IsAuto())
 		}) {
 			return true
@@ -104,7 +103,7 @@ func dynamicRequests(s *mesh.Scope, services []*mesh.Service, virtualServices []
 	for _, vs := range virtualServices {
 		for _, h := range vs.Spec.GetHttp() {
 			for _, r := range h.GetRoute() {
-				if dynamic(s.Service(r.GetDestination().GetHost())) {
+				if lookedUp(s.Service(r.GetDestination().GetHost())) {
 					return true
 				}
 			}

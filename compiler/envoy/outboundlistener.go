@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -41,6 +42,7 @@ type outbound struct {
 	logs    *Logs
 	tracing *httpTracing
 	dual    bool // the mesh has IPv6 addresses
+	dynamic bool // the scope has services whose hosts are looked up
 	tcp     tcpSide
 	entries map[entryKey]*entry
 	order   []entryKey
@@ -54,7 +56,7 @@ type outbound struct {
 // TCP and sniffed ports, and per Sidecar egress listener. It returns the route configurations that they refer to.
 func OutboundListeners(s *mesh.Scope) ([]*Resource, []RouteKey, diag.List) {
 	logs := outboundLogs(s)
-	o := &outbound{scope: s, logs: logs, tracing: outboundTracing(s), dual: dualStack(s.Mesh), tcp: tcpSide{scope: s, logs: logs}, entries: map[entryKey]*entry{}, seen: map[string]bool{}}
+	o := &outbound{scope: s, logs: logs, tracing: outboundTracing(s), dual: dualStack(s.Mesh), dynamic: slices.ContainsFunc(s.Services, lookedUp), tcp: tcpSide{scope: s, logs: logs}, entries: map[entryKey]*entry{}, seen: map[string]bool{}}
 	for _, el := range s.Listeners {
 		if el.Spec.GetPort() != nil {
 			o.portListener(el)
@@ -258,7 +260,7 @@ func (o *outbound) httpChain(u unit, f family) *chain {
 		role: outboundRole, mesh: o.scope.Mesh, proxy: o.scope.Proxy, protocol: u.protocol, rds: key.Name,
 		stat: "outbound_" + u.bind + "_" + strconv.Itoa(int(u.number)), logs: o.logs, tracing: o.tracing,
 	}
-	if dynamicRequests(o.scope, u.egress.Services, u.egress.VirtualServices, key.Port) {
+	if o.dynamic && dynamicRequests(o.scope, u.egress.Services, u.egress.VirtualServices, key.Port) {
 		m.dynamic = dynamicHost(o.scope.Mesh)
 	}
 	c := &chain{name: "http|" + key.Name, filters: httpChainFilters(nil, m.build())}

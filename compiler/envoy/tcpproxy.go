@@ -87,12 +87,7 @@ func (t tcpSide) proxy(svc *mesh.Service, subset string) *tcpv3.TcpProxy {
 	if t.logs != nil {
 		p.AccessLog = t.logs.TCP
 	}
-	var rule *networking.DestinationRule
-	if svc != nil {
-		if r := t.scope.DestinationRule(svc); r != nil {
-			rule = r.Spec
-		}
-	}
+	rule := ruleOf(t.scope, svc)
 	pool := rule.GetTrafficPolicy().GetConnectionPool()
 	if pool == nil && svc != nil {
 		pool = t.scope.Mesh.Config.GetDefaultTrafficPolicy().GetConnectionPool()

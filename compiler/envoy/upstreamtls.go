@@ -69,7 +69,7 @@ func (b *clusterBuild) autoMTLS() {
 // them does not count: the connections to all others would go in plain text.
 func allCapable(eps []*mesh.Endpoint) bool {
 	return len(eps) > 0 && !slices.ContainsFunc(eps, func(e *mesh.Endpoint) bool {
-		return !e.MTLS && e.Labels[mesh.LabelTLSMode] != "istio"
+		return !e.MTLS && e.Labels[mesh.LabelTLSMode] != endpoint.TLSModeIstio
 	})
 }
 

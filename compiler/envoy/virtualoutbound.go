@@ -94,7 +94,7 @@ func (o *outbound) httpProxy() *Resource {
 	name := "127.0.0.1_" + strconv.Itoa(int(port))
 	m := manager{role: outboundRole, mesh: o.scope.Mesh, proxy: o.scope.Proxy, protocol: mesh.HTTPProxy, rds: routes,
 		stat: "outbound_" + name, logs: o.logs, tracing: o.tracing}
-	if el != nil && dynamicRequests(o.scope, el.Services, el.VirtualServices, 0) {
+	if el != nil && o.dynamic && dynamicRequests(o.scope, el.Services, el.VirtualServices, 0) {
 		m.dynamic = dynamicHost(o.scope.Mesh)
 	}
 	h := m.build()

@@ -10,11 +10,12 @@ import (
 	"github.com/meshc/meshc/compiler/lint"
 	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
 
-// linted compiles documents as far as the linter needs, and returns what it finds, sorted, as CODE FIELD.
-func linted(t *testing.T, docs ...string) []string {
+// findings compiles documents as far as the linter needs, and returns what it finds.
+func findings(t *testing.T, docs ...string) diag.List {
 	t.Helper()
 	read, findings, err := load.Load(context.Background(), []string{"-"}, load.Options{Stdin: strings.NewReader(strings.Join(docs, "---\n"))})
 	if err != nil || findings.HasErrors() {
@@ -25,8 +26,14 @@ func linted(t *testing.T, docs ...string) []string {
 		t.Fatal(findings)
 	}
 	m, _ := mesh.Link(objects)
+	return lint.Mesh(m, objects)
+}
+
+// linted returns what the linter finds, sorted, as CODE FIELD.
+func linted(t *testing.T, docs ...string) []string {
+	t.Helper()
 	var got []string
-	for _, d := range lint.Mesh(m, objects) {
+	for _, d := range findings(t, docs...) {
 		got = append(got, d.Code+" "+d.Field)
 	}
 	slices.Sort(got)

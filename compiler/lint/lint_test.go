@@ -1,15 +1,9 @@
 package lint_test
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/meshc/meshc/compiler/lint"
-	"github.com/meshc/meshc/compiler/load"
-	"github.com/meshc/meshc/compiler/mesh"
-	"github.com/meshc/meshc/schema"
 )
 
 // object writes one manifest; body holds the lines below metadata.
@@ -89,17 +83,8 @@ func TestFindings(t *testing.T) {
 			object("Deployment", "web", ", namespace: shop", "spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: a}]}}}")}, "IST0116 Deployment/web"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			read, findings, err := load.Load(context.Background(), []string{"-"}, load.Options{Stdin: strings.NewReader(strings.Join(c.docs, "---\n"))})
-			if err != nil || findings.HasErrors() {
-				t.Fatal(err, findings)
-			}
-			objects, _, findings := schema.Check(read.Documents, schema.Options{Workers: 1})
-			if findings.HasErrors() {
-				t.Fatal(findings)
-			}
-			m, _ := mesh.Link(objects)
 			var got []string
-			for _, d := range lint.Mesh(m, objects) {
+			for _, d := range findings(t, c.docs...) {
 				got = append(got, d.Code+" "+d.Object.Kind+"/"+d.Object.Name)
 				if d.Pos.Line == 0 || d.Message == "" || d.Help == "" {
 					t.Errorf("without place, message or help: %+v", d)

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/meshc/meshc/compiler/endpoint"
@@ -47,7 +48,7 @@ func LinkClusters(clusters []Cluster) ([]*Mesh, diag.List) {
 }
 
 // ClusterName is the name that proxies and endpoints of the mesh's own cluster have.
-func (m *Mesh) ClusterName() string { return firstOf(m.Cluster, defaultCluster) }
+func (m *Mesh) ClusterName() string { return cmp.Or(m.Cluster, defaultCluster) }
 
 // Own tells whether an endpoint is one of the mesh's own cluster.
 func (m *Mesh) Own(e *Endpoint) bool { return m.Cluster == "" || e.Cluster == m.Cluster }

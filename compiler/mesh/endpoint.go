@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"net/netip"
 	"strings"
 
@@ -141,7 +142,7 @@ func (m *Mesh) inlineEndpoints(s *Service) {
 func (m *Mesh) addEntryEndpoint(s *Service, port *Port, to *endpoint.Port, e *networking.WorkloadEntry, labels map[string]string, w *Workload) {
 	ep := &Endpoint{
 		Address: e.Address, Labels: labels, Namespace: s.Namespace, Locality: e.Locality, Network: e.Network, Weight: e.Weight,
-		ServiceAccount: m.spiffe(s.Namespace, e.ServiceAccount), Ready: true, Cluster: firstOf(labels[labelCluster], m.ClusterName()),
+		ServiceAccount: m.spiffe(s.Namespace, e.ServiceAccount), Ready: true, Cluster: cmp.Or(labels[labelCluster], m.ClusterName()),
 	}
 	if w != nil {
 		ep.WorkloadName, ep.Locality, ep.Network = w.Name, w.Locality, w.Network
@@ -150,17 +151,17 @@ func (m *Mesh) addEntryEndpoint(s *Service, port *Port, to *endpoint.Port, e *ne
 		ep.Locality = endpoint.LocalityLabel(labels)
 	}
 	if ep.Network == "" {
-		ep.Network = firstOf(labels[labelNetwork], m.Site.NetworkOf(e.Address))
+		ep.Network = cmp.Or(labels[labelNetwork], m.Site.NetworkOf(e.Address))
 	}
 	if !strings.HasPrefix(e.Address, "unix://") {
-		ep.Port = firstPort(e.Ports[port.Name], port.TargetPort, port.Number)
+		ep.Port = cmp.Or(e.Ports[port.Name], port.TargetPort, port.Number)
 	}
 	if w != nil && !entryHealthy(w.Object) {
 		ep.Ready, ep.Health = false, Unhealthy
 	}
 	switch mode := labels[LabelTLSMode]; {
 	case mode != "":
-		ep.MTLS = mode == "istio"
+		ep.MTLS = mode == endpoint.TLSModeIstio
 	default:
 		ep.MTLS = e.ServiceAccount != ""
 	}
@@ -180,15 +181,6 @@ func entryHealthy(o *schema.Object) bool {
 		}
 	}
 	return false
-}
-
-func firstPort(ports ...uint32) uint32 {
-	for _, p := range ports {
-		if p != 0 {
-			return p
-		}
-	}
-	return 0
 }
 
 // finishEndpoints orders endpoints, settles whether each takes mutual TLS on its port, and collects the identities: those

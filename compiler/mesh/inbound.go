@@ -65,11 +65,11 @@ func inboundPort(s *Service, p *Port, w *Workload) uint32 {
 	_, group := w.Object.Spec.(*networking.WorkloadGroup)
 	switch {
 	case entry || group:
-		return firstPort(w.Ports[p.Name], p.TargetPort, p.Number)
+		return cmp.Or(w.Ports[p.Name], p.TargetPort, p.Number)
 	case s.Kubernetes:
 		return targetPort(p, w) // a name that no container declares: no request arrives
 	}
-	return firstPort(p.TargetPort, p.Number)
+	return cmp.Or(p.TargetPort, p.Number)
 }
 
 func withoutHash(labels map[string]string) map[string]string {

@@ -12,6 +12,7 @@
 package mesh
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -39,8 +40,8 @@ func (m *Mesh) read(objects []*schema.Object) ([]*schema.Object, diag.List) {
 	objects, f = discovered(objects, m.Config, from)
 	findings.Add(f...)
 	findings.Add(checkVisibility(m.Config, from)...)
-	m.RootNamespace = firstOf(m.Config.RootNamespace, systemNamespace)
-	m.TrustDomain = firstOf(m.Config.TrustDomain, "cluster.local")
+	m.RootNamespace = cmp.Or(m.Config.RootNamespace, systemNamespace)
+	m.TrustDomain = cmp.Or(m.Config.TrustDomain, "cluster.local")
 	derived, f := ingressObjects(objects, m.Config, m.RootNamespace, m.Domain)
 	findings.Add(f...)
 	objects = append(objects, derived...)

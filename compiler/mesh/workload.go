@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -27,7 +28,7 @@ const (
 func (m *Mesh) podWorkload(o *schema.Object, name string, labels, annotations map[string]string, spec *corev1.PodSpec) *Workload {
 	ports, proxy := endpoint.Containers(spec)
 	w := &Workload{
-		Object: o, Namespace: o.Namespace, Name: name, ServiceAccount: firstOf(spec.ServiceAccountName, "default"),
+		Object: o, Namespace: o.Namespace, Name: name, ServiceAccount: cmp.Or(spec.ServiceAccountName, "default"),
 		Labels: map[string]string{}, Annotations: annotations, Ports: ports,
 	}
 	for k, v := range labels {
@@ -67,22 +68,13 @@ func setDefault(m map[string]string, k, v string) {
 	}
 }
 
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
-}
-
 // injects tells whether the sidecar injector would act on a pod: its own sidecar.istio.io/inject first (label before
 // annotation), then the label istio-injection or istio.io/rev of the namespace.
 func (m *Mesh) injects(namespace string, labels, annotations map[string]string, hostNetwork bool) bool {
 	if hostNetwork {
 		return false
 	}
-	switch firstOf(labels["sidecar.istio.io/inject"], annotations["sidecar.istio.io/inject"]) {
+	switch cmp.Or(labels["sidecar.istio.io/inject"], annotations["sidecar.istio.io/inject"]) {
 	case "true":
 		return true
 	case "false":
@@ -162,7 +154,7 @@ func (m *Mesh) entryWorkload(o *schema.Object, e *networking.WorkloadEntry) *Wor
 		w.Ports[name] = p
 	}
 	m.placeWorkload(w)
-	w.Network = firstOf(e.GetNetwork(), w.Labels[labelNetwork], w.Network)
-	w.Locality = firstOf(e.GetLocality(), w.Locality)
+	w.Network = cmp.Or(e.GetNetwork(), w.Labels[labelNetwork], w.Network)
+	w.Locality = cmp.Or(e.GetLocality(), w.Locality)
 	return w
 }

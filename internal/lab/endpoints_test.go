@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,29 +57,6 @@ endpoints:
 	if err := os.Rename(next, f.path); err != nil {
 		f.t.Fatal(err)
 	}
-}
-
-// only waits until fifty answers in a row come from these pods, from each of them, and from no other.
-func (ld *load) only(t *testing.T, what string, want ...string) {
-	t.Helper()
-	row := map[string]int{}
-	eventually(t, func() error {
-		total, missing := 0, false
-		for v, n := range ld.seen() {
-			row[v] += n
-			if !slices.Contains(want, v) {
-				clear(row)
-				return fmt.Errorf("%s: %d answers of %s", what, n, v)
-			}
-		}
-		for _, v := range want {
-			total, missing = total+row[v], missing || row[v] == 0
-		}
-		if missing || total < 50 {
-			return fmt.Errorf("%s: %v", what, row)
-		}
-		return nil
-	})
 }
 
 // A pod takes another's place under load: the bundle stays as it is, no request fails, and all that is sent is the
