@@ -20,6 +20,7 @@ type Cluster struct {
 
 // input is what the phases know of each cluster. A mesh in one cluster has one, without a name.
 type input struct {
+	sources  *load.Sources
 	clusters []*clusterInput
 	foreign  map[string]int
 }
@@ -35,14 +36,18 @@ type clusterInput struct {
 
 // readClusters loads the sources of every cluster.
 func readClusters(ctx context.Context, sources []string, opts Options) (*input, diag.List, error) {
-	in := &input{foreign: map[string]int{}}
 	list := opts.Clusters
 	if len(list) == 0 {
 		list = []Cluster{{}}
 	}
+	all := sources
+	for _, c := range list {
+		all = slices.Concat(all, c.Sources)
+	}
+	in := &input{sources: load.Locate(all), foreign: map[string]int{}}
 	var findings diag.List
 	for _, c := range list {
-		read, f, err := load.Load(ctx, slices.Concat(sources, c.Sources), load.Options{Namespace: opts.Namespace, Stdin: opts.Stdin, Lenient: opts.Lenient})
+		read, f, err := in.sources.Load(ctx, slices.Concat(sources, c.Sources), load.Options{Namespace: opts.Namespace, Stdin: opts.Stdin, Lenient: opts.Lenient})
 		if err != nil {
 			return nil, nil, err
 		}

@@ -50,18 +50,20 @@ func (o Options) begin(phase string) {
 // Result is what a run yields. Bundle is nil when a finding is an error, or with CheckOnly.
 type Result struct {
 	Bundle  *bundle.Bundle
-	Foreign map[string]int // documents left alone, by apiVersion/Kind
+	Foreign map[string]int           // documents left alone, by apiVersion/Kind
+	Display func(file string) string // the file of a finding, as the user would type it
 	Objects int
 }
 
-// Compile runs all phases. The error is a fault of meshc or of the machine; what is wrong with the input is a finding.
+// Compile runs all phases. The error is a fault of meshc or of the machine; what is wrong with the input is a finding. The
+// files that findings and origins name are paths inside the sources, whatever these were called: see load.Sources.
 func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag.List, error) {
 	opts.begin("load")
 	in, findings, err := readClusters(ctx, sources, opts)
 	if err != nil {
 		return nil, nil, err
 	}
-	res := &Result{Foreign: in.foreign}
+	res := &Result{Foreign: in.foreign, Display: in.sources.Display}
 	if stop := settle(&findings, opts, false); stop {
 		return res, findings, nil
 	}

@@ -133,9 +133,6 @@ func (g *golden) compile(t testing.TB, sources []string) (*bundle.Bundle, diag.L
 	return r.Bundle, found
 }
 
-// relative takes the folder of the input out of a text.
-func (g *golden) relative(s string) string { return strings.ReplaceAll(s, g.dir+"/", "") }
-
 func TestGolden(t *testing.T) {
 	v := newValidation()
 	for _, file := range cases(t) {
@@ -212,7 +209,7 @@ func (g *golden) findings(t *testing.T, found diag.List) {
 	at := map[string][]diag.Diagnostic{}
 	var elsewhere []string
 	for _, d := range found {
-		name := g.relative(d.Pos.File)
+		name := d.Pos.File
 		key := fmt.Sprintf("%s:%d", name, d.Pos.Line)
 		if !g.has(name) {
 			if !strings.HasPrefix(d.Code, "MESHC-P") {
@@ -276,7 +273,7 @@ func remark(name string, text []byte, at map[string][]diag.Diagnostic) []byte {
 func (g *golden) text(l diag.List) string {
 	var b strings.Builder
 	for _, d := range l {
-		fmt.Fprintf(&b, "%s:%d: %s %s %s\n", g.relative(d.Pos.File), d.Pos.Line, d.Severity, d.Code, d.Message)
+		fmt.Fprintf(&b, "%s:%d: %s %s %s\n", d.Pos.File, d.Pos.Line, d.Severity, d.Code, d.Message)
 	}
 	return b.String()
 }
@@ -300,11 +297,11 @@ func (g *golden) calls(t *testing.T, b *bundle.Bundle, text []byte) []byte {
 		}
 		r, err := w.Walk(req)
 		if err != nil {
-			fmt.Fprintf(&out, "  error: %s\n", g.relative(err.Error()))
+			fmt.Fprintf(&out, "  error: %v\n", err)
 			continue
 		}
 		for _, l := range r.Lines() {
-			out.WriteString("  " + g.relative(l) + "\n")
+			out.WriteString("  " + l + "\n")
 		}
 	}
 	return []byte(out.String())

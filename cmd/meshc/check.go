@@ -3,7 +3,6 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -25,20 +24,10 @@ SOURCE is a file, a directory, a kustomization, - for standard input, or PATH/.g
 			if _, err := diag.Format(output); err != nil {
 				return err
 			}
-			batch()
-			args, o, l, err := in.settle(a, args)
+			_, l, err := in.compile(c.Context(), a, args, true)
 			if err != nil {
 				return err
 			}
-			o.CheckOnly = true
-			if !l.HasErrors() {
-				_, found, err := compiler.Compile(c.Context(), args, o)
-				if err != nil {
-					return err
-				}
-				l.Add(found...)
-			}
-			l.Sort()
 			if err := a.print(a.stdout, output, l); err != nil {
 				return err
 			}

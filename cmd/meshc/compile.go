@@ -11,7 +11,6 @@ import (
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/bundle"
-	"github.com/meshc/meshc/internal/diag"
 )
 
 func newCompile(a *app) *cobra.Command {
@@ -37,26 +36,15 @@ BUNDLE is a directory, or an archive if it ends in .tar.gz or .tgz.`,
 			if err := bundlePath(output); err != nil {
 				return err
 			}
-			batch()
-			args, o, l, err := in.settle(a, args)
+			res, l, err := in.compile(c.Context(), a, args, false)
 			if err != nil {
 				return err
 			}
-			res := &compiler.Result{}
-			if !l.HasErrors() {
-				var found diag.List
-				res, found, err = compiler.Compile(c.Context(), args, o)
-				if err != nil {
-					return err
-				}
-				l.Add(found...)
-			}
-			l.Sort()
 			if err := a.print(a.stderr, "text", l); err != nil {
 				return err
 			}
 			a.foreign(res)
-			if l.HasErrors() || res == nil || res.Bundle == nil {
+			if l.HasErrors() || res.Bundle == nil {
 				a.note("no bundle was written")
 				return errFindings
 			}
@@ -74,7 +62,7 @@ BUNDLE is a directory, or an archive if it ends in .tar.gz or .tgz.`,
 
 // foreign lists the objects that are none of the compiler's business, so that nobody wonders where they went.
 func (a *app) foreign(res *compiler.Result) {
-	if res == nil || len(res.Foreign) == 0 {
+	if len(res.Foreign) == 0 {
 		return
 	}
 	var parts []string

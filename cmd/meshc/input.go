@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -67,6 +68,27 @@ func (in *input) readClusters() ([]compiler.Cluster, error) {
 		out[i].Sources = append(out[i].Sources, source)
 	}
 	return out, nil
+}
+
+// compile reads and compiles the sources. The findings, sorted, name files as the user would type them. The result is empty
+// when the settings are already wrong.
+func (in *input) compile(ctx context.Context, a *app, args []string, checkOnly bool) (*compiler.Result, diag.List, error) {
+	batch()
+	args, o, l, err := in.settle(a, args)
+	if err != nil {
+		return nil, nil, err
+	}
+	o.CheckOnly = checkOnly
+	res := &compiler.Result{}
+	if !l.HasErrors() {
+		var found diag.List
+		if res, found, err = compiler.Compile(ctx, args, o); err != nil {
+			return nil, nil, err
+		}
+		l.Add(found.Renamed(res.Display)...)
+	}
+	l.Sort()
+	return res, l, nil
 }
 
 // settle joins flags and settings into options, and the sources that are left when the settings tell clusters apart: a

@@ -11,10 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/trace"
-	"github.com/meshc/meshc/internal/diag"
 )
 
 // routeFlags are the flags that describe a request.
@@ -214,28 +212,18 @@ func (a *app) bundleOf(ctx context.Context, in *input, args []string) (*bundle.B
 			return b, err
 		}
 	}
-	batch()
-	args, o, l, err := in.settle(a, args)
+	res, l, err := in.compile(ctx, a, args, false)
 	if err != nil {
 		return nil, err
 	}
-	var res *compiler.Result
-	if !l.HasErrors() {
-		var found diag.List
-		res, found, err = compiler.Compile(ctx, args, o)
-		if err != nil {
-			return nil, err
-		}
-		l.Add(found...)
-	}
-	l.Sort()
 	if l.HasErrors() || !a.quiet {
 		if err := a.print(a.stderr, "text", l); err != nil {
 			return nil, err
 		}
 	}
-	if l.HasErrors() || res == nil || res.Bundle == nil {
+	if l.HasErrors() || res.Bundle == nil {
 		return nil, errFindings
 	}
+	res.Bundle.RenameFiles(res.Display)
 	return res.Bundle, nil
 }

@@ -186,6 +186,16 @@ type file struct {
 // Class returns the class with the id, or nil.
 func (b *Bundle) Class(id string) *Class { return b.matcher.byID[id] }
 
+// RenameFiles gives the files that origins name other names, for people to look at. It is for a bundle that was just
+// sealed and that nobody else uses yet; what is written keeps the names it was sealed with.
+func (b *Bundle) RenameFiles(name func(file string) string) {
+	for _, r := range b.Resources {
+		for i := range r.Origins {
+			r.Origins[i].File = name(r.Origins[i].File)
+		}
+	}
+}
+
 // Resources returns the resources of the class, each once, sorted as Bundle.Resources. The slice is the caller's.
 func (c *Class) Resources() []*Resource { return union(c.Sets) }
 

@@ -18,60 +18,57 @@ const stdinName = "stdin"
 // display is a path as findings show it: forward slashes, without "./" and doubled slashes.
 func display(p string) string { return path.Clean(filepath.ToSlash(p)) }
 
-func readStdin(r io.Reader) *batch {
-	b := &batch{}
+func readStdin(b *batch, r io.Reader) {
 	if r == nil {
 		b.fail(stdinName, 1, "MESHC1002", "standard input cannot be read here", "Name a file or directory.")
-		return b
+		return
 	}
 	data, err := io.ReadAll(io.LimitReader(r, MaxSourceSize+1))
 	if err != nil {
 		b.fail(stdinName, 1, "MESHC1002", "standard input cannot be read: "+err.Error(), "Check the command that writes it.")
-		return b
+		return
 	}
 	if len(data) > MaxSourceSize {
 		b.fail(stdinName, 1, "MESHC1005", fmt.Sprintf("standard input is larger than %d bytes", MaxSourceSize), "Compile fewer objects at once.")
-		return b
+		return
 	}
 	b.files = []file{{name: stdinName, data: data, stream: true}}
-	return b
 }
 
-func readPath(ctx context.Context, s string) *batch {
-	b := &batch{}
-	info, err := os.Stat(s)
+func (s *Sources) readPath(ctx context.Context, b *batch) {
+	source, name := b.at.source, b.at.inside
+	info, err := os.Stat(source)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		b.fail(display(s), 1, "MESHC1002", "there is no file or directory "+s, "Check the path; a Git revision is written PATH#ref=REV.")
+		b.fail(name, 1, "MESHC1002", "there is no file or directory "+source, "Check the path; a Git revision is written PATH#ref=REV.")
 	case err != nil:
-		b.fail(display(s), 1, "MESHC1002", reason(err), "Check the path and its permissions.")
+		b.fail(name, 1, "MESHC1002", reason(err), "Check the path and its permissions.")
 	case info.IsDir():
-		readDir(ctx, b, s)
-	case isArchive(s):
-		readTar(ctx, b, s)
-		return b
+		s.readDir(ctx, b)
+	case isArchive(source):
+		readTar(ctx, b)
+		return
 	case !info.Mode().IsRegular():
-		b.fail(display(s), 1, "MESHC1002", s+" is neither a file nor a directory", "Use - to read standard input.")
+		b.fail(name, 1, "MESHC1002", source+" is neither a file nor a directory", "Use - to read standard input.")
 	default:
-		readOne(b, s, info.Size())
+		readOne(b, info.Size())
 	}
 	if !b.diags.HasErrors() {
-		b.revision, b.dirty = worktree(s, append(b.files[:len(b.files):len(b.files)], b.inputs...))
+		s.worktree(b)
 	}
-	return b
 }
 
-func readOne(b *batch, s string, size int64) {
+func readOne(b *batch, size int64) {
 	if size > MaxFileSize {
-		b.fail(display(s), 1, "MESHC1005", fmt.Sprintf("the file has %d bytes; the limit is %d", size, MaxFileSize), "Split the file.")
+		b.fail(b.at.inside, 1, "MESHC1005", fmt.Sprintf("the file has %d bytes; the limit is %d", size, MaxFileSize), "Split the file.")
 		return
 	}
-	data, err := os.ReadFile(s)
+	data, err := os.ReadFile(b.at.source)
 	if err != nil {
-		b.fail(display(s), 1, "MESHC1002", reason(err), "Check the permissions.")
+		b.fail(b.at.inside, 1, "MESHC1002", reason(err), "Check the permissions.")
 		return
 	}
-	b.files = []file{{name: display(s), data: data}}
+	b.files = []file{{name: b.at.inside, data: data}}
 }
 
 // reason is an error of the file system without the path, which the finding names already.
@@ -83,18 +80,14 @@ func reason(err error) string {
 	return "cannot be read: " + err.Error()
 }
 
-func readDir(ctx context.Context, b *batch, dir string) {
-	if kustomizationIn(os.DirFS(dir), ".") != "" {
-		readKustomization(ctx, b, dir)
-		return
-	}
-	root, err := os.OpenRoot(dir)
+func (s *Sources) readDir(ctx context.Context, b *batch) {
+	root, err := os.OpenRoot(b.at.top)
 	if err != nil {
-		b.fail(display(dir), 1, "MESHC1002", reason(err), "Check the permissions.")
+		b.fail(b.at.inside, 1, "MESHC1002", reason(err), "Check the permissions.")
 		return
 	}
 	defer root.Close()
-	walk(ctx, b, root.FS(), ".", display(dir))
+	readTree(ctx, b, tree{fsys: root.FS(), prefix: slashRel(s.root, b.at.top), dir: slashRel(b.at.top, b.at.disk)})
 }
 
 var tooMany = fmt.Sprintf("the source holds more than %d files and directories, or directories more than %d deep", MaxEntries, maxDepth)

@@ -28,8 +28,8 @@ func FuzzTar(f *testing.F) {
 	f.Add(archive(&tar.Header{Name: "a.yaml", Typeflag: tar.TypeReg}, &tar.Header{Name: "b/kustomization.yaml", Typeflag: tar.TypeReg}))
 	f.Add(archive(&tar.Header{Name: "../a.yaml", Typeflag: tar.TypeReg}, &tar.Header{Name: "l", Linkname: "/etc", Typeflag: tar.TypeSymlink}, &tar.Header{Name: "d/", Typeflag: tar.TypeDir}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		b, files := &batch{}, map[string][]byte{}
-		if readEntries(context.Background(), b, tar.NewReader(bytes.NewReader(data)), "a.tar", 1<<20, files) {
+		b, files := &batch{at: locate("a.tar")}, map[string][]byte{}
+		if readEntries(context.Background(), b, tar.NewReader(bytes.NewReader(data)), 1<<20, files) {
 			for name := range files {
 				if strings.HasPrefix(name, "/") || strings.Contains("/"+name+"/", "/../") {
 					t.Errorf("a file %q", name)
@@ -49,7 +49,7 @@ func FuzzKustomization(f *testing.F) {
 		if len(kustomization)+len(manifest) > 1<<14 {
 			return
 		}
-		b := &batch{}
+		b := &batch{at: locate("x")}
 		readTree(context.Background(), b, tree{fsys: newMemFS(map[string][]byte{"kustomization.yaml": []byte(kustomization), "a.yaml": []byte(manifest), "p.yaml": []byte(manifest)}), prefix: "x", dir: "."})
 	})
 }

@@ -99,11 +99,13 @@ func FuzzGit(f *testing.F) {
 			data = deflate(data)
 		}
 		writeGitFile(t, dir, name, data)
-		b := readGit(context.Background(), dir, dir, revision{ref: "HEAD", subdir: "."})
-		if len(b.diags) == 0 && b.revision == "" {
+		s := Locate([]string{dir})
+		b := &batch{at: s.at[dir]}
+		readGit(context.Background(), b, dir, revision{ref: "HEAD", subdir: "."})
+		if len(b.diags) == 0 && b.revision.Commit == "" {
 			t.Error("neither a revision nor a finding")
 		}
-		worktree(dir, b.files)
+		s.worktree(b)
 	})
 }
 

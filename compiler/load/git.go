@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -51,53 +52,62 @@ func validRef(s string) bool {
 	return refForm.MatchString(s) && len(s) <= 255 && !strings.Contains(s, "..") && !strings.Contains(s, "//") && !strings.HasSuffix(s, ".lock") && !strings.HasSuffix(s, "/")
 }
 
+// refused says what cannot be meant by a source of this form, and what to write.
+func (rev revision) refused(repo, source string) (msg, help string) {
+	switch {
+	case rev.unknown != "":
+		return fmt.Sprintf("%q in %s is neither ref nor subdir", rev.unknown, source), "Write PATH#ref=REV,subdir=DIR."
+	case strings.Contains(repo, "://") || strings.HasPrefix(repo, "git@"):
+		return "remote repositories are not read", "Clone " + repo + " first, then name the clone as PATH#ref=REV."
+	case !validRef(rev.ref):
+		return fmt.Sprintf("%q is not a name of a Git revision", rev.ref), "Name a branch, tag or commit."
+	case !fs.ValidPath(path.Clean(filepath.ToSlash(rev.subdir))):
+		return fmt.Sprintf("the subdir %q leads out of the repository", rev.subdir), "Name a directory inside the repository, without a leading slash or .."
+	}
+	return "", ""
+}
+
 // readGit reads the tree of a revision as objects, without a checkout.
-func readGit(ctx context.Context, s, repo string, rev revision) (b *batch) {
-	b = &batch{}
-	name := display(strings.TrimSuffix(strings.TrimSuffix(filepath.ToSlash(repo), "/"), "/.git"))
+func readGit(ctx context.Context, b *batch, repo string, rev revision) {
+	name := b.at.inside
 	defer func() {
 		if r := recover(); r != nil {
 			b.fail(name, 1, "MESHC1013", fmt.Sprintf("the Git repository cannot be read: %v", r), "Check it with: git fsck")
 		}
 	}()
-	fail := func(msg, help string) *batch {
-		b.fail(name, 1, "MESHC1013", msg, help)
-		return b
-	}
+	fail := func(msg, help string) { b.fail(name, 1, "MESHC1013", msg, help) }
 	sub := path.Clean(filepath.ToSlash(rev.subdir))
-	switch {
-	case rev.unknown != "":
-		return fail(fmt.Sprintf("%q in %s is neither ref nor subdir", rev.unknown, s), "Write PATH#ref=REV,subdir=DIR.")
-	case strings.Contains(repo, "://") || strings.HasPrefix(repo, "git@"):
-		return fail("remote repositories are not read", "Clone "+repo+" first, then name the clone as PATH#ref=REV.")
-	case !validRef(rev.ref):
-		return fail(fmt.Sprintf("%q is not a name of a Git revision", rev.ref), "Name a branch, tag or commit.")
-	case !fs.ValidPath(sub):
-		return fail(fmt.Sprintf("the subdir %q leads out of the repository", rev.subdir), "Name a directory inside the repository, without a leading slash or ..")
+	if msg, help := rev.refused(repo, b.at.source); msg != "" {
+		fail(msg, help)
+		return
 	}
 	r, err := openRepository(repo)
 	if err != nil {
-		return fail("there is no readable Git repository at "+repo+": "+err.Error(), "Name the directory that holds .git, or a bare repository.")
+		fail("there is no readable Git repository at "+repo+": "+err.Error(), "Name the directory that holds .git, or a bare repository.")
+		return
 	}
 	hash, err := r.ResolveRevision(plumbing.Revision(rev.ref))
 	if err != nil {
-		return fail("the repository has no revision "+rev.ref, "Fetch it, or check the name with: git branch -a; git tag")
+		fail("the repository has no revision "+rev.ref, "Fetch it, or check the name with: git branch -a; git tag")
+		return
 	}
 	commit, err := r.CommitObject(*hash)
 	if err != nil {
-		return fail("the commit "+hash.String()+" cannot be read: "+err.Error(), "A shallow or partial clone lacks objects; fetch them.")
+		fail("the commit "+hash.String()+" cannot be read: "+err.Error(), "A shallow or partial clone lacks objects; fetch them.")
+		return
 	}
 	root, err := commit.Tree()
 	if err != nil {
-		return fail("the tree of "+hash.String()+" cannot be read: "+err.Error(), "Check it with: git fsck")
+		fail("the tree of "+hash.String()+" cannot be read: "+err.Error(), "Check it with: git fsck")
+		return
 	}
-	b.revision = hash.String()
+	b.revision = revisionOf(commit)
 	fsys := gitFS{root}
 	if info, err := fs.Stat(fsys, sub); err != nil || !info.IsDir() {
-		return fail("the revision "+rev.ref+" has no directory "+rev.subdir, "Check the path with: git ls-tree "+rev.ref)
+		fail("the revision "+rev.ref+" has no directory "+rev.subdir, "Check the path with: git ls-tree "+rev.ref)
+		return
 	}
 	readTree(ctx, b, tree{fsys: fsys, prefix: name, dir: sub})
-	return b
 }
 
 // openRepository opens a working tree, a linked working tree, or a bare repository.
@@ -224,89 +234,75 @@ func (g gitFS) ReadDir(name string) ([]fs.DirEntry, error) {
 	return out, nil
 }
 
+func revisionOf(c *object.Commit) Revision {
+	return Revision{Commit: c.Hash.String(), Time: c.Committer.When.UTC().Format(time.RFC3339)}
+}
+
 // worktree finds the commit that is checked out where a source lies, and whether the files read differ from it. It is
 // an aid for the bundle's provenance: what cannot be told is left out.
-func worktree(source string, files []file) (rev string, dirty bool) {
+func (s *Sources) worktree(b *batch) {
 	defer func() {
 		if recover() != nil {
-			rev, dirty = "", false
+			b.revision, b.dirty = Revision{}, false
 		}
 	}()
-	abs, err := filepath.Abs(source)
-	if err != nil {
-		return "", false
-	}
-	top := abs
-	for ; ; top = filepath.Dir(top) {
-		if _, err := os.Lstat(filepath.Join(top, git.GitDirName)); err == nil {
-			break
-		}
-		if filepath.Dir(top) == top {
-			return "", false
-		}
+	top := workTree(b.at.disk)
+	if top == "" {
+		return
 	}
 	r, err := openRepository(top)
 	if err != nil {
-		return "", false
+		return
 	}
 	head, err := r.Head()
 	if err != nil {
-		return "", false
+		return
 	}
 	commit, err := r.CommitObject(head.Hash())
 	if err != nil {
-		return "", false
+		return
 	}
 	root, err := commit.Tree()
 	if err != nil {
-		return "", false
+		return
 	}
-	rel, err := filepath.Rel(top, abs)
-	if err != nil {
-		return head.Hash().String(), false
-	}
-	return head.Hash().String(), differs(root, top, filepath.ToSlash(rel), len(display(source)), files)
+	b.revision = revisionOf(commit)
+	b.dirty = s.differs(root, top, b)
 }
 
 // differs compares the files read with the blobs of the tree of the repository at top, and looks for manifests that the
-// tree has below rel and the directory has not. Files may lie elsewhere in the repository: bases of a kustomization. own
-// is the length of the source's name.
-func differs(root *object.Tree, top, rel string, own int, files []file) bool {
-	read := make(map[string]bool, len(files))
-	for _, f := range files {
-		abs, err := filepath.Abs(filepath.FromSlash(f.name))
-		if err != nil {
-			return true
-		}
-		p, err := filepath.Rel(top, abs)
-		if err != nil {
-			return true
-		}
-		p = filepath.ToSlash(p)
+// tree has below a directory that was read and the directory has not. Files may lie elsewhere in the repository: bases of a
+// kustomization.
+func (s *Sources) differs(root *object.Tree, top string, b *batch) bool {
+	read := make(map[string]bool, len(b.files)+len(b.inputs))
+	for _, f := range slices.Concat(b.files, b.inputs) {
+		p := slashRel(top, filepath.Join(s.root, filepath.FromSlash(f.name)))
 		read[p] = true
 		e, err := root.FindEntry(p)
 		if err != nil || e.Hash != plumbing.ComputeHash(plumbing.BlobObject, f.data) {
 			return true
 		}
 	}
-	missing := false
-	if len(files) > 0 && len(files[0].name) > own {
-		visited := 0
-		_ = fs.WalkDir(gitFS{root}, rel, func(p string, e fs.DirEntry, err error) error {
-			if visited++; err != nil || missing || visited > MaxEntries {
-				return fs.SkipAll
-			}
-			if p != rel && strings.HasPrefix(e.Name(), ".") {
-				if e.IsDir() {
-					return fs.SkipDir
-				}
-				return nil
-			}
-			if e.Type() == 0 && isManifest(e.Name()) && !isKustomization(e.Name()) && !read[p] {
-				missing = true
+	return !b.at.file && misses(root, slashRel(top, b.at.disk), read)
+}
+
+// misses tells whether the tree of a repository has a manifest below a directory that was not read.
+func misses(root *object.Tree, dir string, read map[string]bool) bool {
+	missing, visited := false, 0
+	_ = fs.WalkDir(gitFS{root}, dir, func(p string, e fs.DirEntry, err error) error {
+		if visited++; err != nil || missing || visited > MaxEntries {
+			return fs.SkipAll
+		}
+		if p != dir && strings.HasPrefix(e.Name(), ".") {
+			if e.IsDir() {
+				return fs.SkipDir
 			}
 			return nil
-		})
-	}
+		}
+		if e.Type() == 0 && isManifest(e.Name()) && !isKustomization(e.Name()) && !read[p] {
+			missing = true
+		}
+		return nil
+	})
 	return missing
 }

@@ -27,7 +27,7 @@ const originAnnotation = "config.kubernetes.io/origin"
 // memRoot is where the copy of the tree lies in kustomize's file system.
 const memRoot = "/src"
 
-// tree is a directory inside a file system; prefix is how the user would name the file system's root.
+// tree is a directory inside a file system; prefix is the path of the file system's root inside the sources.
 type tree struct {
 	fsys   fs.FS
 	prefix string
@@ -47,35 +47,26 @@ func readTree(ctx context.Context, b *batch, t tree) {
 	k.build(ctx)
 }
 
-// readKustomization reads a kustomization from the disk, through a root that is only as wide as its bases need.
-func readKustomization(ctx context.Context, b *batch, dir string) {
-	abs, err := filepath.Abs(dir)
-	if err == nil {
-		abs, err = filepath.EvalSymlinks(abs)
+// kustomizationTop is the directory that holds a directory and, if that is a kustomization, all the directories that it
+// builds on. A root is opened no wider than they need.
+func kustomizationTop(dir string) string {
+	if kustomizationIn(os.DirFS(dir), ".") == "" {
+		return dir
 	}
-	if err != nil {
-		b.fail(display(dir), 1, "MESHC1002", reason(err), "Check the path.")
-		return
-	}
-	at, prefix, top := ".", display(dir), abs
+	at, top := ".", dir
 	for {
 		root, err := os.OpenRoot(top)
 		if err != nil {
-			b.fail(display(dir), 1, "MESHC1002", reason(err), "Check the permissions.")
-			return
+			return dir
 		}
-		k := &kustomization{tree: tree{fsys: root.FS(), prefix: prefix, dir: at}, b: &batch{}}
+		k := &kustomization{tree: tree{fsys: root.FS(), dir: at}, b: &batch{}}
 		k.scan(at, nil)
-		if !k.escapes || filepath.Dir(top) == top {
-			k.build(ctx)
-			root.Close()
-			b.docs, b.foreign, b.count, b.inputs = k.b.docs, k.b.foreign, k.b.count, k.b.inputs
-			b.diags.Add(k.b.diags...)
-			return
-		}
 		root.Close()
+		if !k.escapes || filepath.Dir(top) == top {
+			return top
+		}
 		at = path.Join(filepath.Base(top), at)
-		top, prefix = filepath.Dir(top), path.Join(prefix, "..")
+		top = filepath.Dir(top)
 	}
 }
 
@@ -475,7 +466,7 @@ func (k *kustomization) failed(top string, err error) {
 			at = p
 		}
 	}
-	k.b.diags.Add(finding(diag.Pos{File: k.name(at.file), Line: at.line, Column: 1}, "MESHC1012", "kustomize cannot build this: "+oneLine(err.Error()), "Try: kustomize build "+k.name(k.dir)))
+	k.b.diags.Add(finding(diag.Pos{File: k.name(at.file), Line: at.line, Column: 1}, "MESHC1012", "kustomize cannot build this: "+oneLine(err.Error()), "Try: kustomize build "+k.b.at.show(k.name(k.dir))))
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -45,9 +45,15 @@ type Options struct {
 type Result struct {
 	Documents []*source.Document
 	Foreign   map[string]int // documents that are no Kubernetes objects or of a kind that is not ours, by "apiVersion/Kind"
-	Revision  string         // Git commit of the first source that has one, in hex
-	Dirty     bool           // the working tree of a source differs from the revision
+	Revision  Revision       // of the first source that has one
+	Dirty     bool           // the working tree of a source differs from its revision
 	Files     int            // files read
+}
+
+// Revision is a Git commit.
+type Revision struct {
+	Commit string // in hex
+	Time   string // when it was committed, RFC 3339 in UTC
 }
 
 // NotKubernetes is the key in Result.Foreign for YAML without apiVersion and kind.
@@ -55,7 +61,7 @@ const NotKubernetes = "not a Kubernetes object"
 
 // file is one input file before it is parsed.
 type file struct {
-	name   string // as the user would type it
+	name   string // path inside the sources
 	data   []byte
 	stream bool // standard input or an archive's text: the limit of one file does not hold
 }
@@ -64,10 +70,11 @@ func inputFile(name string, data []byte) file { return file{name: name, data: da
 
 // batch is what one source yields.
 type batch struct {
+	at       *location
 	files    []file
 	docs     []*source.Document // already parsed (kustomize)
 	foreign  map[string]int
-	revision string
+	revision Revision
 	dirty    bool
 	inputs   []file // files behind docs
 	count    int    // files read, where files does not say
@@ -82,38 +89,45 @@ func finding(p diag.Pos, code, message, help string) diag.Diagnostic {
 	return diag.Diagnostic{Code: code, Severity: diag.Error, Pos: p, Message: message, Help: help}
 }
 
-// Load reads all sources. Documents come in the order of the sources, and within a source by path and place.
+// Load reads the sources of a run that has no others.
 func Load(ctx context.Context, sources []string, opts Options) (*Result, diag.List, error) {
+	return Locate(sources).Load(ctx, sources, opts)
+}
+
+// Load reads some of the sources. Documents come in the order of the sources, and within a source by path and place.
+func (s *Sources) Load(ctx context.Context, sources []string, opts Options) (*Result, diag.List, error) {
 	if opts.Namespace == "" {
 		opts.Namespace = "default"
 	}
 	res := &Result{Foreign: map[string]int{}}
 	var diags diag.List
-	seen := map[string]bool{}
-	for _, s := range sources {
-		b := read(ctx, s, opts)
+	seen := map[[2]string]bool{} // volume and path
+	for _, source := range sources {
+		l := s.at[source]
+		b := s.read(ctx, l, opts)
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
 		var files []file
 		for _, f := range b.files {
-			if !seen[f.name] || f.name == stdinName {
+			key := [2]string{l.volume, f.name}
+			if !seen[key] || source == "-" {
 				files = append(files, f)
 			}
-			seen[f.name] = true
+			seen[key] = true
 		}
 		parsed, err := parseAll(ctx, files)
 		if err != nil {
 			return nil, nil, err
 		}
-		diags.Add(b.diags...)
 		b.merge(parsed)
-		diags.Add(parsed.diags...)
+		diags.Add(b.diags...)
+		s.record(b)
 		res.add(b, opts.Namespace, len(files))
 	}
 	diags.Add(res.unique(opts.Lenient)...)
 	if len(res.Documents) == 0 && !diags.HasErrors() {
-		diags.Add(nothing(sources, res))
+		diags.Add(s.nothing(sources, res))
 	}
 	diags.Sort()
 	return res, diags, nil
@@ -127,6 +141,17 @@ func (b *batch) merge(p *batch) {
 	for k, n := range p.foreign {
 		b.foreign[k] += n
 	}
+	b.diags.Add(p.diags...)
+}
+
+// record keeps how the user would type the files that a source's documents and findings are about.
+func (s *Sources) record(b *batch) {
+	for _, d := range b.docs {
+		s.note(b.at, d.File)
+	}
+	for _, d := range b.diags {
+		s.note(b.at, d.Pos.File)
+	}
 }
 
 func (r *Result) add(b *batch, namespace string, files int) {
@@ -137,7 +162,7 @@ func (r *Result) add(b *batch, namespace string, files int) {
 	for k, n := range b.foreign {
 		r.Foreign[k] += n
 	}
-	if r.Revision == "" {
+	if r.Revision.Commit == "" {
 		r.Revision = b.revision
 	}
 	r.Dirty = r.Dirty || b.dirty
@@ -153,13 +178,12 @@ func settleNamespace(d *source.Document, namespace string) {
 	}
 }
 
-func nothing(sources []string, res *Result) diag.Diagnostic {
+func (s *Sources) nothing(sources []string, res *Result) diag.Diagnostic {
 	name := "."
 	if len(sources) > 0 {
-		name = display(sources[0])
-	}
-	if name == "-" {
-		name = stdinName
+		first := s.at[sources[0]]
+		name = first.inside
+		s.note(first, name)
 	}
 	msg := "there is no mesh or Kubernetes object to compile in " + strings.Join(sources, ", ")
 	if n := len(res.Foreign); n > 0 {
@@ -170,15 +194,17 @@ func nothing(sources []string, res *Result) diag.Diagnostic {
 }
 
 // read dispatches on the form of a source.
-func read(ctx context.Context, s string, opts Options) *batch {
-	switch repo, rev, ok := cutRevision(s); {
-	case s == "-":
-		return readStdin(opts.Stdin)
+func (s *Sources) read(ctx context.Context, l *location, opts Options) *batch {
+	b := &batch{at: l}
+	switch repo, rev, ok := cutRevision(l.source); {
+	case l.source == "-":
+		readStdin(b, opts.Stdin)
 	case ok:
-		return readGit(ctx, s, repo, rev)
+		readGit(ctx, b, repo, rev)
 	default:
-		return readPath(ctx, s)
+		s.readPath(ctx, b)
 	}
+	return b
 }
 
 // parseAll parses files in parallel.
@@ -256,7 +282,7 @@ func joinMesh(into, d *source.Document) {
 
 func repeat(before, d *source.Document, lenient bool) diag.Diagnostic {
 	at := before.Pos("metadata", "name")
-	f := finding(d.Pos("metadata", "name"), "MESHC1010", d.Ref().String()+" is already defined at "+at.String(),
+	f := finding(d.Pos("metadata", "name"), "MESHC1010", d.Ref().String()+" is already defined",
 		"Remove or rename one of the two; in a cluster the one applied last would replace the other.")
 	switch {
 	case same(before, d):

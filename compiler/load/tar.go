@@ -26,10 +26,11 @@ func isArchive(name string) bool {
 }
 
 // readTar reads a tar archive, compressed with gzip or not, as if it were a directory.
-func readTar(ctx context.Context, b *batch, name string) {
+func readTar(ctx context.Context, b *batch) {
+	name := b.at.source
 	f, err := os.Open(name)
 	if err != nil {
-		b.fail(display(name), 1, "MESHC1002", reason(err), "Check the permissions.")
+		b.fail(b.at.inside, 1, "MESHC1002", reason(err), "Check the permissions.")
 		return
 	}
 	defer f.Close()
@@ -41,19 +42,19 @@ func readTar(ctx context.Context, b *batch, name string) {
 	if !strings.HasSuffix(name, ".tar") {
 		z, err := gzip.NewReader(r)
 		if err != nil {
-			b.fail(display(name), 1, "MESHC1014", "the archive is not compressed with gzip: "+err.Error(), "Name it .tar, or pack it again.")
+			b.fail(b.at.inside, 1, "MESHC1014", "the archive is not compressed with gzip: "+err.Error(), "Name it .tar, or pack it again.")
 			return
 		}
 		r = z
 	}
 	files := map[string][]byte{}
-	if readEntries(ctx, b, tar.NewReader(io.LimitReader(r, limit+1)), display(name), limit, files) {
-		readTree(ctx, b, tree{fsys: newMemFS(files), prefix: display(name), dir: "."})
+	if readEntries(ctx, b, tar.NewReader(io.LimitReader(r, limit+1)), limit, files) {
+		readTree(ctx, b, tree{fsys: newMemFS(files), prefix: b.at.inside, dir: "."})
 	}
 }
 
-func readEntries(ctx context.Context, b *batch, r *tar.Reader, name string, limit int64, files map[string][]byte) bool {
-	total := int64(0)
+func readEntries(ctx context.Context, b *batch, r *tar.Reader, limit int64, files map[string][]byte) bool {
+	total, name := int64(0), b.at.inside
 	for ctx.Err() == nil {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -73,7 +74,7 @@ func readEntries(ctx context.Context, b *batch, r *tar.Reader, name string, limi
 			return false
 		}
 		if (h.Typeflag == tar.TypeSymlink || h.Typeflag == tar.TypeLink) && isManifest(inside) {
-			b.fail(path.Join(name, inside), 1, "MESHC1006", "links in an archive are not followed", "Pack the file itself.")
+			b.fail(join(name, inside), 1, "MESHC1006", "links in an archive are not followed", "Pack the file itself.")
 			continue
 		}
 		if h.Typeflag != tar.TypeReg || (!isManifest(inside) && !isKustomization(path.Base(inside))) && h.Size > MaxFileSize {
@@ -86,7 +87,7 @@ func readEntries(ctx context.Context, b *batch, r *tar.Reader, name string, limi
 		}
 		data, err := io.ReadAll(io.LimitReader(r, MaxFileSize+1))
 		if err != nil {
-			b.fail(path.Join(name, inside), 1, "MESHC1014", "the archive is damaged or cut short: "+err.Error(), "Pack or download it again.")
+			b.fail(join(name, inside), 1, "MESHC1014", "the archive is damaged or cut short: "+err.Error(), "Pack or download it again.")
 			return false
 		}
 		files[inside] = data

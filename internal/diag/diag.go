@@ -34,7 +34,8 @@ func (s Severity) String() string {
 	}
 }
 
-// Pos is a place in an input file. Line and Column count from 1; EndLine and EndColumn are 0 when unknown.
+// Pos is a place in an input file. The compiler names files by their path inside the sources; what prints knows the path
+// that the user would type. Line and Column count from 1; EndLine and EndColumn are 0 when unknown.
 type Pos struct {
 	File      string `json:"file"`
 	Line      int    `json:"line"`
@@ -110,6 +111,19 @@ func (l List) Count(s Severity) int {
 		}
 	}
 	return n
+}
+
+// Renamed returns the findings with other names of the files they are about.
+func (l List) Renamed(name func(file string) string) List {
+	out := slices.Clone(l)
+	for i := range out {
+		out[i].Pos.File = name(out[i].Pos.File)
+		out[i].Related = slices.Clone(out[i].Related)
+		for j := range out[i].Related {
+			out[i].Related[j].Pos.File = name(out[i].Related[j].Pos.File)
+		}
+	}
+	return out
 }
 
 // Sort orders by file, line, column, code, field and message, and removes exact repeats.

@@ -12,7 +12,7 @@ import (
 
 // Document is one object as written in the input, before its kind is known to be right.
 type Document struct {
-	File       string         // path as the user would type it, forward slashes
+	File       string         // path inside the sources, forward slashes: see load.Sources
 	Node       *yaml.Node     // mapping node of the object
 	Value      map[string]any // the same as plain data: string, bool, int64, float64, nil, []any, map[string]any
 	APIVersion string
