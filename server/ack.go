@@ -58,7 +58,7 @@ func (s *stream) acknowledge(k kind, nonce string, refusal *rpcstatus.Status) {
 		e := list[id]
 		if len(n.Resources) < maxNames {
 			n.Resources = append(n.Resources, e.name)
-			n.Origins = append(n.Origins, origins(e.from, maxOrigins)...)
+			n.Origins = append(n.Origins, s.view.gen.places(e.from, maxOrigins)...)
 		}
 	}
 	if len(s.nacks) == maxNACKs {

@@ -14,8 +14,9 @@ import (
 
 // Status is what /status shows.
 type Status struct {
-	Bundle    string          `json:"bundle"` // digest in service
-	Revision  string          `json:"revision,omitempty"`
+	Bundle    string          `json:"bundle"`              // digest in service
+	Revision  string          `json:"revision,omitempty"`  // of the source, as the bundle that was read last says
+	Dirty     bool            `json:"dirty,omitempty"`     // with uncommitted changes
 	Warning   string          `json:"warning,omitempty"`   // why a newer bundle is not in service
 	Identity  *IdentityStatus `json:"identity,omitempty"`  // the server's own; without TLS none
 	Endpoints *EndpointStatus `json:"endpoints,omitempty"` // where live endpoints come from
@@ -79,8 +80,9 @@ func (srv *Server) snapshot() []*stream {
 
 // Status tells what is in service and what each proxy has of it.
 func (srv *Server) Status() Status {
-	b := srv.gen.Load().bundle
-	st := Status{Bundle: b.Digest.String(), Revision: b.Source.Revision, Warning: srv.warning(), Endpoints: srv.endpointStatus(), Nodes: []NodeStatus{}}
+	gen := srv.gen.Load()
+	source := gen.provenance().Source
+	st := Status{Bundle: gen.bundle.Digest.String(), Revision: source.Revision, Dirty: source.Dirty, Warning: srv.warning(), Endpoints: srv.endpointStatus(), Nodes: []NodeStatus{}}
 	if srv.own != nil {
 		st.Identity = &IdentityStatus{Warning: srv.own.warning()}
 		if o, err := srv.ownIdentity(); err != nil {

@@ -5,8 +5,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-
-	"github.com/meshc/meshc/compiler/bundle"
 )
 
 // serveDelta is DeltaAggregatedResources.
@@ -214,20 +212,6 @@ func (s *stream) renderDelta(p *plan, list []*entry, nonce string) *raw {
 		if len(e.tail) > 0 {
 			out.add(e.tail)
 		}
-	}
-	return out
-}
-
-// origins names the places behind resources: FILE:LINE.
-func origins(r *bundle.Resource, max int) (out []string) {
-	if r == nil {
-		return nil
-	}
-	for _, o := range r.Origins {
-		if len(out) == max {
-			break
-		}
-		out = append(out, o.Place())
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/meshc/meshc/compiler/bundle"
 )
@@ -11,8 +12,9 @@ import (
 // generation is a bundle in service. Sets and classes are numbered when the first proxy needs them. Where a source sees
 // live endpoints, views are made anew as these change.
 type generation struct {
-	bundle *bundle.Bundle
-	reg    *registry
+	bundle  *bundle.Bundle
+	account atomic.Pointer[account]
+	reg     *registry
 
 	mu      sync.Mutex
 	joiner  *joiner // nil: the endpoints of the bundle are all there are
@@ -67,6 +69,7 @@ type view struct {
 func newGeneration(b *bundle.Bundle, before *generation, sight *sighting) *generation {
 	g := &generation{bundle: b, sets: map[*bundle.Set]*setView{}, joined: map[setAt]*joinedSet{}, views: map[classAt]*view{}, inl: map[*bundle.Class]bitset{},
 		secrets: map[*bundle.Class]map[string]bool{}}
+	g.tell(b)
 	if sight != nil && b.Plan != nil {
 		g.joiner = newJoiner(b.Plan, sight)
 	}

@@ -81,8 +81,9 @@ func (l *live) Collect(c chan<- prometheus.Metric) {
 	for class, n := range count {
 		c <- prometheus.MustNewConstMetric(l.nodes, prometheus.GaugeValue, float64(n), class)
 	}
-	b := l.srv.gen.Load().bundle
-	c <- prometheus.MustNewConstMetric(l.info, prometheus.GaugeValue, 1, b.Digest.String(), b.Source.Revision, b.Compiler)
+	gen := l.srv.gen.Load()
+	from := gen.provenance()
+	c <- prometheus.MustNewConstMetric(l.info, prometheus.GaugeValue, 1, gen.bundle.Digest.String(), from.Source.Revision, from.Compiler)
 	if l.srv.own != nil {
 		if o, err := l.srv.own.current(); err == nil {
 			c <- prometheus.MustNewConstMetric(l.expires, prometheus.GaugeValue, float64(o.leaf.NotAfter.Unix()))

@@ -320,12 +320,17 @@ func (srv *Server) leave(s *stream) {
 	srv.log.Info("proxy gone", "node", s.node.ID)
 }
 
-// Switch takes a bundle into service and pushes what differs. Proxies for which it has no class keep what they have.
+// Switch takes a bundle into service and pushes what differs. Proxies for which it has no class keep what they have. Of a
+// bundle that is in service already, only the account of how it came to be is taken.
 func (srv *Server) Switch(b *bundle.Bundle) {
 	srv.turn.Lock()
 	defer srv.turn.Unlock()
 	before := srv.gen.Load()
 	if before.bundle.Digest == b.Digest {
+		if before.provenance().Digest != b.Provenance.Digest {
+			before.tell(b)
+			srv.log.Info("the same configuration from another source", "bundle", b.Digest.String(), "revision", b.Provenance.Source.Revision)
+		}
 		return
 	}
 	gen := newGeneration(b, before, srv.sight)

@@ -16,11 +16,14 @@ import (
 func newCompile(a *app) *cobra.Command {
 	var in input
 	var output string
+	var ifChanged bool
 	c := &cobra.Command{
 		Use:   "compile SOURCE... -o BUNDLE",
 		Short: "Compile the sources to a bundle",
 		Long: `compile runs all phases of the compiler. If no finding is an error it writes the bundle, in one step, and prints its
-digest; else nothing is written and an older bundle of that name stays as it is.
+digest; else nothing is written and an older bundle of that name stays as it is. The digest is that of the configuration:
+lines that move, and commits that change something else, do not change it. With --if-changed a bundle that has it already
+stays as it is, with the commit that it was compiled from.
 
 SOURCE is a file, a directory, a kustomization, - for standard input, or PATH/.git#ref=REV,subdir=DIR.
 Where the mesh spans several Kubernetes clusters, --cluster NAME=SOURCE names what is applied to each (SOURCE... counts
@@ -48,7 +51,9 @@ BUNDLE is a directory, or an archive if it ends in .tar.gz or .tgz.`,
 				a.note("no bundle was written")
 				return errFindings
 			}
-			if err := write(res.Bundle, output); err != nil {
+			if old, err := bundle.Read(output); ifChanged && err == nil && old.Digest == res.Bundle.Digest {
+				a.note("%s has this configuration already", output)
+			} else if err := write(res.Bundle, output); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(a.stdout, "%s  %s\n", res.Bundle.Digest, output)
@@ -57,6 +62,7 @@ BUNDLE is a directory, or an archive if it ends in .tar.gz or .tgz.`,
 	}
 	in.flags(c)
 	c.Flags().StringVarP(&output, "output", "o", "", "the bundle to write")
+	c.Flags().BoolVar(&ifChanged, "if-changed", false, "leave a bundle alone that has the same configuration")
 	return c
 }
 

@@ -1,17 +1,21 @@
 // Package bundle seals compiled xDS resources into one content-addressed artifact and reads it back.
 //
 // A bundle is a small tree of files whose digests stand in manifest.json; the digest of the bundle is the SHA-256 of
-// that manifest. Resources are marshaled xDS messages, stored once each, concatenated in resources.bin and described by
-// index.json. Classes (groups of proxies with the same configuration) do not list resources; they name sets, and sets
-// list resources, so that what a thousand classes share is stored and digested once:
+// that manifest, and covers what proxies may receive and how: resources, sets, classes, selectors, workloads, the plan of
+// endpoints. How the bundle came to be stands beside it, in provenance.json: a comment that moves lines, or a commit that
+// changes something else, gives another provenance and the same bundle. Resources are marshaled xDS messages, stored once
+// each, concatenated in resources.bin and described by index.json. Classes (groups of proxies with the same configuration)
+// do not list resources; they name sets, and sets list resources, so that what a thousand classes share is stored and
+// digested once:
 //
-//	digest          sha256 of manifest.json, to tell an altered manifest from another bundle
-//	manifest.json   format, compiler, source, selectors, classes with the digests of their sets, digests of the files
-//	index.json      type, name, digest, offset and length of each resource, and how a server joins it with live endpoints
-//	resources.bin   the messages, one after another in the order of the index
-//	sets.json       the resources of each set, as ranges of positions in the index
-//	origins.json    file and line behind each resource: apart, so that moving a line changes no resource
-//	workloads.json  the workloads that the input declares
+//	digest           SHA-256 of manifest.json and provenance.json, as sha256sum writes it
+//	manifest.json    format, oldest Envoy, selectors, classes with the digests of their sets, digests of the next four files
+//	index.json       type, name, digest, offset and length of each resource, and how a server joins it with live endpoints
+//	resources.bin    the messages, one after another in the order of the index
+//	sets.json        the resources of each set, as ranges of positions in the index
+//	workloads.json   the workloads that the input declares
+//	provenance.json  digest of the manifest, compiler, commit, digest of the origins: one signature over it covers all
+//	origins.json     file and line behind each resource
 //
 // The same input gives the same bytes: everything is sorted, nothing carries a time or a host name. Reading verifies
 // each digest before the bytes are parsed and refuses what is truncated, altered, too large, or of a newer format.
@@ -20,12 +24,13 @@ package bundle
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 
 	"github.com/meshc/meshc/compiler/endpoint"
 )
 
 // FormatVersion is the version of the file format that Seal writes. Read takes this one only.
-const FormatVersion = "1"
+const FormatVersion = "2"
 
 // Type URLs of the xDS resources a bundle holds, in the order in which a proxy takes a change.
 const (
@@ -71,12 +76,6 @@ type Input struct {
 	Compiler  string // version of meshc
 	EnvoyMin  string // oldest Envoy minor that can read the resources, as 1.36
 	Plan      *endpoint.Plan
-}
-
-// SourceInfo says what was compiled.
-type SourceInfo struct {
-	Revision string `json:"revision,omitempty"` // commit, empty when the source is not under version control
-	Dirty    bool   `json:"dirty,omitempty"`    // the working tree differed from the revision
 }
 
 // Resource is one marshaled xDS resource. It is immutable once sealed.
@@ -163,16 +162,15 @@ type Workload struct {
 
 // Bundle is a sealed bundle. It is immutable and safe for concurrent use.
 type Bundle struct {
-	Digest    Digest
-	Compiler  string
-	Source    SourceInfo
-	EnvoyMin  string
-	Selectors []Selector  // sorted by id
-	Classes   []*Class    // sorted by id
-	Sets      []*Set      // sorted by digest
-	Resources []*Resource // sorted by type in the order of Types, name, digest
-	Workloads []Workload
-	Plan      *endpoint.Plan // for a server that sees live endpoints; nil: the endpoints in the bundle are all there are
+	Digest     Digest // of what proxies may receive and how
+	Provenance Provenance
+	EnvoyMin   string
+	Selectors  []Selector  // sorted by id
+	Classes    []*Class    // sorted by id
+	Sets       []*Set      // sorted by digest
+	Resources  []*Resource // sorted by type in the order of Types, name, digest
+	Workloads  []Workload
+	Plan       *endpoint.Plan // for a server that sees live endpoints; nil: the endpoints in the bundle are all there are
 
 	files   []file // what WriteDir and WriteTarGz write, sorted by name
 	matcher matcher
@@ -185,6 +183,11 @@ type file struct {
 
 // Class returns the class with the id, or nil.
 func (b *Bundle) Class(id string) *Class { return b.matcher.byID[id] }
+
+// Find returns the position of a resource of the same type, name and bytes as one of another bundle.
+func (b *Bundle) Find(r *Resource) (int, bool) {
+	return slices.BinarySearchFunc(b.Resources, r, compareContent)
+}
 
 // RenameFiles gives the files that origins name other names, for people to look at. It is for a bundle that was just
 // sealed and that nobody else uses yet; what is written keeps the names it was sealed with.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,7 +79,7 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Digest != b.Digest || len(r.Classes) != 4 || len(r.Sets) != 2 || !r.Source.Dirty || r.EnvoyMin != "1.36" {
+		if r.Digest != b.Digest || len(r.Classes) != 4 || len(r.Sets) != 2 || r.Provenance != b.Provenance || !r.Provenance.Source.Dirty || r.EnvoyMin != "1.36" {
 			t.Errorf("%s: read something else: %+v", p, r)
 		}
 		if o := r.Resources[0].Origins; len(o) != 1 || o[0].Line != 3 || o[0].Name != "inbound|80||" {
@@ -101,14 +102,48 @@ func TestSealIsCanonical(t *testing.T) {
 	if b := seal(t, in); b.Digest != a.Digest {
 		t.Error("order and sharing change the digest")
 	}
-	moved := seal(t, sample(t, 4))
-	if moved.Digest == a.Digest {
-		t.Error("origins are not in the digest of the bundle")
-	}
-	for i := range a.Resources {
-		if a.Resources[i].Digest != moved.Resources[i].Digest {
-			t.Error("a moved line changes a resource")
+}
+
+// TestProvenance: lines, the commit and the compiler are told apart from what proxies may receive.
+func TestProvenance(t *testing.T) {
+	a := seal(t, sample(t, 3))
+	for name, edit := range map[string]func(*Input){
+		"lines":    func(in *Input) { *in = sample(t, 4) },
+		"commit":   func(in *Input) { in.Source.Revision = "def" },
+		"clean":    func(in *Input) { in.Source.Dirty = false },
+		"compiler": func(in *Input) { in.Compiler = "other" },
+	} {
+		in := sample(t, 3)
+		edit(&in)
+		if b := seal(t, in); b.Digest != a.Digest || b.Provenance.Digest == a.Provenance.Digest {
+			t.Errorf("%s: digest %s and provenance %s, before %s and %s", name, b.Digest, b.Provenance.Digest, a.Digest, a.Provenance.Digest)
 		}
+	}
+	in := sample(t, 3)
+	in.EnvoyMin = "1.37"
+	if seal(t, in).Digest == a.Digest {
+		t.Error("what Envoy has to be is not in the digest")
+	}
+}
+
+// TestProvenanceOfAnother: the provenance of one bundle is refused beside the manifest of another, with digests that fit.
+func TestProvenanceOfAnother(t *testing.T) {
+	in := sample(t, 3)
+	in.EnvoyMin = "1.37"
+	a, b := seal(t, sample(t, 3)), seal(t, in)
+	files := map[string][]byte{}
+	for _, f := range a.files {
+		files[f.name] = f.data
+	}
+	for _, f := range b.files {
+		if f.name == provenanceFile || f.name == originsFile {
+			files[f.name] = f.data
+		}
+	}
+	mixed := &Bundle{Digest: a.Digest, Provenance: b.Provenance}
+	files[digestFile] = mixed.encodeDigests()
+	if _, err := parse(files); err == nil || !strings.Contains(err.Error(), provenanceFile) {
+		t.Errorf("read: %v", err)
 	}
 }
 
@@ -186,11 +221,11 @@ func TestReadRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := Read(p)
-			name := f.name
-			if name == digestFile {
-				name = manifestFile
+			names := []string{f.name}
+			if f.name == digestFile {
+				names = []string{manifestFile, provenanceFile}
 			}
-			if err == nil || !strings.Contains(err.Error(), name) {
+			if err == nil || !slices.ContainsFunc(names, func(n string) bool { return strings.Contains(err.Error(), n) }) {
 				t.Errorf("%s %s: %v", what, f.name, err)
 			}
 		}
@@ -207,9 +242,11 @@ func TestReadRefuses(t *testing.T) {
 		}
 	}
 	p := write()
-	_ = os.WriteFile(filepath.Join(p, manifestFile), []byte(`{"formatVersion":"2","new":true}`), 0o644)
-	if _, err := Read(p); err == nil || !strings.Contains(err.Error(), `format "2"`) {
-		t.Errorf("newer: %v", err)
+	for format, help := range map[string]string{"3": "or a newer one", "1": "compile it again"} {
+		_ = os.WriteFile(filepath.Join(p, manifestFile), []byte(`{"formatVersion":"`+format+`","new":true}`), 0o644)
+		if _, err := Read(p); err == nil || !strings.Contains(err.Error(), `format "`+format+`"`) || !strings.Contains(err.Error(), help) {
+			t.Errorf("format %s: %v", format, err)
+		}
 	}
 	if _, err := Read(filepath.Join(p, "nothing")); err == nil {
 		t.Error("nothing is read")
@@ -296,7 +333,7 @@ func FuzzParse(f *testing.F) {
 		kept := c.files
 		c.files = nil
 		for _, x := range kept {
-			if x.name != manifestFile && x.name != digestFile {
+			if x.name != manifestFile && x.name != digestFile && x.name != provenanceFile {
 				c.files = append(c.files, file{x.name, files[x.name]})
 			}
 		}
@@ -304,8 +341,12 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		files[manifestFile] = m
-		files[digestFile] = []byte(Digest(sha256.Sum256(m)).String())
+		files[manifestFile], c.Digest = m, sha256.Sum256(m)
+		if x := kept[min(max(which, 0), len(kept)-1)]; x.name != provenanceFile {
+			files[provenanceFile] = c.encodeProvenance()
+		}
+		c.Provenance.Digest = sha256.Sum256(files[provenanceFile])
+		files[digestFile] = c.encodeDigests()
 		if r, err := parse(files); err == nil {
 			for _, cl := range r.Classes {
 				_, _ = r.XDS(cl)

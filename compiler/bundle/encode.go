@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"slices"
 	"sort"
 	"strconv"
 
@@ -50,7 +51,7 @@ type originEntry struct {
 	Field  string `json:"field,omitempty"`
 }
 
-// encode renders the files and sets the digest.
+// encode renders the files and sets the digests.
 func (b *Bundle) encode() error {
 	size := 0
 	for _, r := range b.Resources {
@@ -94,16 +95,18 @@ func (b *Bundle) encode() error {
 		return err
 	}
 	b.Digest = sha256.Sum256(m)
-	b.files = append(b.files, file{manifestFile, m}, file{digestFile, []byte(b.Digest.String() + "\n")})
+	b.files = append(b.files, file{manifestFile, m}, file{provenanceFile, b.encodeProvenance()}, file{digestFile, b.encodeDigests()})
 	sort.Slice(b.files, func(i, j int) bool { return b.files[i].name < b.files[j].name })
 	return b.limits()
 }
 
 func (b *Bundle) encodeManifest() ([]byte, error) {
-	m := manifest{FormatVersion: FormatVersion, Compiler: b.Compiler, Source: b.Source, EnvoyMin: b.EnvoyMin, Files: map[string]fileEntry{},
+	m := manifest{FormatVersion: FormatVersion, EnvoyMin: b.EnvoyMin, Files: map[string]fileEntry{},
 		Selectors: []Selector{}, Classes: []classEntry{}}
 	for _, f := range b.files {
-		m.Files[f.name] = fileEntry{Digest: Digest(sha256.Sum256(f.data)).String(), Size: len(f.data)}
+		if !slices.Contains(outside(), f.name) {
+			m.Files[f.name] = entryOf(f.data)
+		}
 	}
 	head, err := json.Marshal(m)
 	if err != nil {

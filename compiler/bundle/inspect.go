@@ -10,6 +10,7 @@ import (
 // Summary is what Inspect shows.
 type Summary struct {
 	Digest        string            `json:"digest"`
+	Provenance    string            `json:"provenance"` // digest
 	FormatVersion string            `json:"formatVersion"`
 	Compiler      string            `json:"compiler"`
 	Source        SourceInfo        `json:"source"`
@@ -46,7 +47,8 @@ type ResourceSummary struct {
 
 // Summary counts what is in the bundle.
 func (b *Bundle) Summary() Summary {
-	s := Summary{Digest: b.Digest.String(), FormatVersion: FormatVersion, Compiler: b.Compiler, Source: b.Source, EnvoyMin: b.EnvoyMin,
+	s := Summary{Digest: b.Digest.String(), Provenance: b.Provenance.Digest.String(), FormatVersion: FormatVersion, EnvoyMin: b.EnvoyMin,
+		Compiler: b.Provenance.Compiler, Source: b.Provenance.Source,
 		Resources: map[string]int{}, Sets: len(b.Sets), Selectors: orEmpty(b.Selectors), Workloads: orEmpty(b.Workloads),
 		Classes: []ClassSummary{}, Origins: make([]ResourceSummary, 0, len(b.Resources))}
 	for _, t := range Types() {
@@ -79,16 +81,10 @@ func orEmpty[T any](s []T) []T {
 // Inspect writes a summary for people.
 func (b *Bundle) Inspect(w io.Writer) error {
 	s := b.Summary()
-	revision := s.Source.Revision
-	switch {
-	case revision == "":
-		revision = "(not under version control)"
-	case s.Source.Dirty:
-		revision += " (with uncommitted changes)"
-	}
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	p := func(format string, args ...any) { fmt.Fprintf(tw, format, args...) } // errors come back from Flush
-	p("digest\t%s\nformat\t%s\ncompiler\t%s\nsource\t%s\nneeds Envoy\t%s or newer\n", s.Digest, s.FormatVersion, s.Compiler, revision, s.EnvoyMin)
+	p("digest\t%s\nprovenance\t%s\n  compiler\t%s\n  source\t%s\n", s.Digest, s.Provenance, s.Compiler, s.Source)
+	p("format\t%s\nneeds Envoy\t%s or newer\n", s.FormatVersion, s.EnvoyMin)
 	p("resources\t%d, %d bytes, in %d sets\n", len(b.Resources), s.Bytes, s.Sets)
 	for _, t := range Types() {
 		p("  %s\t%d\n", shortType(t), s.Resources[shortType(t)])

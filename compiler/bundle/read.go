@@ -204,7 +204,7 @@ func unpack(r io.Reader) (map[string][]byte, error) {
 
 // Files lists the names of the files of a bundle, sorted.
 func Files() []string {
-	return []string{digestFile, indexFile, manifestFile, originsFile, resourcesFile, setsFile, workloadsFile}
+	return []string{digestFile, indexFile, manifestFile, originsFile, provenanceFile, resourcesFile, setsFile, workloadsFile}
 }
 
 func known(name string) bool { return slices.Contains(Files(), name) }
@@ -215,21 +215,13 @@ func parse(files map[string][]byte) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{indexFile, resourcesFile, setsFile, originsFile, workloadsFile} {
-		want, listed := m.Files[name]
-		data, there := files[name]
-		switch {
-		case !listed:
-			return nil, refuse(CodeMalformed, manifestFile, "", "does not list %s", name)
-		case !there:
-			return nil, refuse(CodeMissing, name, "fetch the bundle again", "is missing")
-		case len(data) != want.Size:
-			return nil, refuse(CodeAltered, name, "fetch the bundle again", "has %d bytes, the manifest says %d: it is truncated or altered", len(data), want.Size)
-		case Digest(sha256.Sum256(data)).String() != want.Digest:
-			return nil, refuse(CodeAltered, name, "fetch the bundle again", "does not have the digest that the manifest says: it is altered")
-		}
+	if err := verify(files, manifestFile, m.Files, []string{indexFile, resourcesFile, setsFile, workloadsFile}); err != nil {
+		return nil, err
 	}
-	b := &Bundle{Digest: sha256.Sum256(files[manifestFile]), Compiler: m.Compiler, Source: m.Source, EnvoyMin: m.EnvoyMin, Selectors: m.Selectors}
+	b := &Bundle{Digest: sha256.Sum256(files[manifestFile]), EnvoyMin: m.EnvoyMin, Selectors: m.Selectors}
+	if err := b.readProvenance(files); err != nil {
+		return nil, err
+	}
 	if err := b.readIndex(files[indexFile], files[resourcesFile]); err != nil {
 		return nil, err
 	}
@@ -260,19 +252,11 @@ func readManifest(files map[string][]byte) (*manifest, error) {
 	if !ok {
 		return nil, refuse(CodeMissing, manifestFile, "a bundle is a directory or a .tar.gz that meshc compile wrote", "is missing")
 	}
-	// A newer format may lay out everything else in another way, so its version is looked at first.
-	var head struct {
-		FormatVersion string `json:"formatVersion"`
+	if err := refuseFormat(data); err != nil {
+		return nil, err
 	}
-	if json.Unmarshal(data, &head) == nil && head.FormatVersion != "" && head.FormatVersion != FormatVersion {
-		return nil, refuse(CodeFormat, manifestFile, "use the meshc that wrote it, or a newer one", "the bundle has format %q, this meshc reads format %q", head.FormatVersion, FormatVersion)
-	}
-	want, ok := files[digestFile]
-	if !ok {
-		return nil, refuse(CodeMissing, digestFile, "fetch the bundle again", "is missing")
-	}
-	if got := Digest(sha256.Sum256(data)).String(); strings.TrimSpace(string(want)) != got {
-		return nil, refuse(CodeAltered, manifestFile, "fetch the bundle again", "does not have the digest that the file digest says: it is truncated or altered")
+	if err := readDigests(files); err != nil {
+		return nil, err
 	}
 	m := &manifest{}
 	if err := strict(manifestFile, data, m); err != nil {

@@ -17,8 +17,6 @@ import (
 // manifest is manifest.json.
 type manifest struct {
 	FormatVersion string               `json:"formatVersion"`
-	Compiler      string               `json:"compiler"`
-	Source        SourceInfo           `json:"source"`
 	EnvoyMin      string               `json:"envoyMin"`
 	Files         map[string]fileEntry `json:"files"`
 	Selectors     []Selector           `json:"selectors"`
@@ -42,13 +40,14 @@ type classEntry struct {
 
 // Names of the files of a bundle.
 const (
-	digestFile    = "digest"
-	manifestFile  = "manifest.json"
-	indexFile     = "index.json"
-	resourcesFile = "resources.bin"
-	setsFile      = "sets.json"
-	originsFile   = "origins.json"
-	workloadsFile = "workloads.json"
+	digestFile     = "digest"
+	manifestFile   = "manifest.json"
+	indexFile      = "index.json"
+	resourcesFile  = "resources.bin"
+	setsFile       = "sets.json"
+	workloadsFile  = "workloads.json"
+	provenanceFile = "provenance.json"
+	originsFile    = "origins.json"
 )
 
 // Seal makes a bundle of compiled resources. It refuses private keys, two resources of one type and name in a class
@@ -60,7 +59,7 @@ func Seal(in Input) (*Bundle, error) {
 		return nil, err
 	}
 	s.order()
-	b := &Bundle{Compiler: in.Compiler, Source: in.Source, EnvoyMin: in.EnvoyMin, Resources: s.resources, Plan: in.Plan}
+	b := &Bundle{Provenance: Provenance{Compiler: in.Compiler, Source: in.Source}, EnvoyMin: in.EnvoyMin, Resources: s.resources, Plan: in.Plan}
 	b.Selectors = slices.Clone(in.Selectors)
 	slices.SortFunc(b.Selectors, func(a, c Selector) int { return cmp.Compare(a.ID, c.ID) })
 	b.Workloads = slices.Clone(in.Workloads)
@@ -247,13 +246,18 @@ func compareResources(a, b *Resource) int {
 	if a == b {
 		return 0
 	}
-	if c := cmp.Or(cmp.Compare(typeRank(a.Type), typeRank(b.Type)), cmp.Compare(a.Name, b.Name), bytes.Compare(a.Digest[:], b.Digest[:])); c != 0 {
+	if c := compareContent(a, b); c != 0 {
 		return c
 	}
 	if a.Selector == nil && b.Selector == nil {
 		return compareJoins(a.Join, b.Join)
 	}
 	return cmp.Compare(selectorKey(a.Selector), selectorKey(b.Selector))
+}
+
+// compareContent orders by what a proxy gets. How a server joins endpoints may still differ.
+func compareContent(a, b *Resource) int {
+	return cmp.Or(cmp.Compare(typeRank(a.Type), typeRank(b.Type)), cmp.Compare(a.Name, b.Name), bytes.Compare(a.Digest[:], b.Digest[:]))
 }
 
 func selectorKey(s *EndpointSelector) string {

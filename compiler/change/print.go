@@ -104,7 +104,7 @@ func (r *Report) others(line func(string)) {
 func (r *Report) sum() string {
 	s := fmt.Sprintf("%d differences in %d requests that were tried", len(r.Differences), r.Witnesses)
 	if r.Base == r.Head {
-		s = "the bundles are the same"
+		s = "0 differences: the configuration is the same"
 	}
 	if r.Skipped > 0 {
 		s += fmt.Sprintf("; %d more requests were left out", r.Skipped)
