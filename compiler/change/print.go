@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/trace"
 )
 
 // Print writes a report for people.
 func (r *Report) Print(w io.Writer) error {
 	var b strings.Builder
 	for _, d := range r.Differences {
-		fmt.Fprintf(&b, "%s: %s%s\n", d.Kind, d.Call, d.also())
+		fmt.Fprintf(&b, "%s: %s%s\n", d.Kind, d.Request.Call(), d.also())
 		sides(d, func(mark, line string) { fmt.Fprintf(&b, "  %s %s\n", mark, line) })
 	}
 	r.others(func(s string) { b.WriteString(s + "\n") })
@@ -30,7 +33,7 @@ func (r *Report) Markdown(w io.Writer) error {
 			fmt.Fprintf(&b, "**%s** (%s)\n\n", d.Kind, explained(d.Kind))
 			last = d.Kind
 		}
-		fmt.Fprintf(&b, "`%s`%s\n```diff\n", d.Call, d.also())
+		fmt.Fprintf(&b, "%s%s\n```diff\n", inlineCode(d.Request.Call()), d.also())
 		sides(d, func(mark, line string) { fmt.Fprintf(&b, "%s %s\n", mark, line) })
 		b.WriteString("```\n")
 	}
@@ -40,12 +43,56 @@ func (r *Report) Markdown(w io.Writer) error {
 	return err
 }
 
+// inlineCode fences a text of one line with more backquotes than it has.
+func inlineCode(s string) string {
+	fence := "`"
+	for strings.Contains(s, fence) {
+		fence += "`"
+	}
+	if fence == "`" {
+		return fence + s + fence
+	}
+	return fence + " " + s + " " + fence
+}
+
+type jsonReport struct {
+	Base        string           `json:"base"` // digest
+	Head        string           `json:"head"`
+	Witnesses   int              `json:"witnesses"`
+	Differences []jsonDifference `json:"differences"`
+	Settings    []Setting        `json:"settings"`
+	Untried     []Untried        `json:"untried"`
+	Added       []string         `json:"added"`
+	Removed     []string         `json:"removed"`
+	Skipped     int              `json:"skipped"`
+}
+
+type jsonDifference struct {
+	Kind string   `json:"kind"`
+	Call string   `json:"call"` // for meshc route and *.calls files
+	Base []string `json:"base"` // what happens
+	Head []string `json:"head"`
+	Also int      `json:"also"`
+}
+
 // JSON writes a report for programs.
 func (r *Report) JSON(w io.Writer) error {
+	out := jsonReport{Base: r.Base, Head: r.Head, Witnesses: r.Witnesses, Differences: []jsonDifference{}, Settings: append([]Setting{}, r.Settings...),
+		Untried: append([]Untried{}, r.Untried...), Added: r.Added, Removed: r.Removed, Skipped: r.Skipped}
+	text := func(ls []trace.Line) []string {
+		out := []string{}
+		for _, l := range ls {
+			out = append(out, l.String())
+		}
+		return out
+	}
+	for _, d := range r.Differences {
+		out.Differences = append(out.Differences, jsonDifference{d.Kind, d.Request.Call(), text(d.Base.Lines), text(d.Head.Lines), d.Also})
+	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(r)
+	return e.Encode(out)
 }
 
 func explained(kind string) string {
@@ -67,31 +114,34 @@ func (d Difference) also() string {
 	return fmt.Sprintf(" (and %d more like it)", d.Also)
 }
 
-// sides lists the lines that only one side has.
+// sides lists the lines whose text only one side has.
 func sides(d Difference, line func(mark, text string)) {
-	only := func(a, b []string, mark string) {
+	only := func(a, b []trace.Line, mark string) {
 		have := map[string]bool{}
 		for _, l := range b {
-			have[summary([]string{l})] = true
+			have[l.Text] = true
 		}
 		for _, l := range a {
-			if s := summary([]string{l}); s != "" && !have[s] {
-				line(mark, l)
+			if !have[l.Text] {
+				line(mark, l.String())
 			}
 		}
 	}
-	only(d.Base, d.Head, "-")
-	only(d.Head, d.Base, "+")
+	only(d.Base.Lines, d.Head.Lines, "-")
+	only(d.Head.Lines, d.Base.Lines, "+")
 }
 
 // others are the differences without a witness.
 func (r *Report) others(line func(string)) {
 	for _, s := range r.Settings {
-		at := ""
-		if len(s.Origins) > 0 {
-			at = fmt.Sprintf("  [%s:%d]", s.Origins[0].File, s.Origins[0].Line)
+		line(fmt.Sprintf("settings: %s %s: %s%s", s.Type, s.Name, strings.Join(s.Fields, ", "), first(s.Origins)))
+	}
+	for i, u := range r.Untried {
+		if i == mostUntried {
+			line(fmt.Sprintf("not tried: %d more, see -o json", len(r.Untried)-mostUntried))
+			break
 		}
-		line(fmt.Sprintf("settings: %s %s: %s%s", s.Type, s.Name, strings.Join(s.Fields, ", "), at))
+		line("not tried: " + u.String())
 	}
 	for _, n := range r.Added {
 		line("new workload: " + n)
@@ -101,10 +151,33 @@ func (r *Report) others(line func(string)) {
 	}
 }
 
+// mostUntried is how many of them are printed.
+const mostUntried = 10
+
+// first is the first place behind something.
+func first(origins []bundle.Origin) string {
+	if len(origins) == 0 {
+		return ""
+	}
+	return "  [" + origins[0].Place() + "]"
+}
+
+// String says what was not tried and why.
+func (u Untried) String() string {
+	s := fmt.Sprintf("%s %q", u.What, u.Value)
+	if u.Name != "" {
+		s += " of " + u.Type + " " + u.Name
+	}
+	return s + ": " + u.Why + first(u.Origins)
+}
+
 func (r *Report) sum() string {
 	s := fmt.Sprintf("%d differences in %d requests that were tried", len(r.Differences), r.Witnesses)
 	if r.Base == r.Head {
 		s = "0 differences: the configuration is the same"
+	}
+	if n := len(r.Untried); n > 0 {
+		s += fmt.Sprintf("; %d conditions or requests could not be tried", n)
 	}
 	if r.Skipped > 0 {
 		s += fmt.Sprintf("; %d more requests were left out", r.Skipped)

@@ -1,6 +1,7 @@
 package change
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	uritemplatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/path/match/uri_template/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -17,63 +19,102 @@ import (
 
 // atoms are the values that the access rules of a server name.
 type atoms struct {
-	paths, methods, headers, identities []string
+	paths, methods, identities []string
+	headers                    []header
 }
 
-func note(list *[]string, s string, ok bool) {
-	if ok && s != "" && !slices.Contains(*list, s) && !strings.ContainsAny(s, " '\"\t\n") {
-		*list = append(*list, s)
+// sort gives the atoms an order that maps in messages do not have.
+func (a *atoms) sort() {
+	slices.Sort(a.paths)
+	slices.Sort(a.methods)
+	slices.Sort(a.identities)
+	slices.SortFunc(a.headers, func(x, y header) int { return cmp.Or(cmp.Compare(x.name, y.name), cmp.Compare(x.value, y.value)) })
+}
+
+// note keeps a value once.
+func note[T comparable](list *[]T, v T) {
+	if !slices.Contains(*list, v) {
+		*list = append(*list, v)
 	}
 }
 
-// collect gathers the atoms of a message and all in it.
-func (a *atoms) collect(m protoreflect.Message) {
-	switch x := m.Interface().(type) {
-	case *anypb.Any:
-		if inner, err := x.UnmarshalNew(); err == nil {
-			a.collect(inner.ProtoReflect())
-		}
-		return
+// collect gathers the atoms of one message. Conditions without a value are listed by conditions.
+func (a *atoms) collect(m proto.Message) {
+	switch x := m.(type) {
 	case *rbacv3.Permission:
-		if p := x.GetUrlPath().GetPath(); p != nil {
-			s, ok := sampleString(p)
-			note(&a.paths, "/"+strings.TrimPrefix(s, "/"), ok)
-		}
-		if t := x.GetUriTemplate(); t != nil {
-			var c uritemplatev3.UriTemplateMatchConfig
-			if t.GetTypedConfig().UnmarshalTo(&c) == nil {
-				note(&a.paths, sampleTemplate(c.GetPathTemplate()), true)
-			}
+		if path, named, why := rulePath(x); named && why == "" {
+			note(&a.paths, path)
 		}
 	case *rbacv3.Principal:
-		if n := x.GetAuthenticated().GetPrincipalName(); n != nil {
-			note(&a.identities, identityText(n), true)
+		if id := identityText(x.GetAuthenticated().GetPrincipalName()); id != "" {
+			note(&a.identities, id)
 		}
 	case *routev3.HeaderMatcher:
-		switch s, present, ok := sampleHeader(x); {
+		switch s, present, why := sampleHeader(x); {
+		case why != "" || !present:
 		case x.GetName() == ":method":
-			note(&a.methods, s, ok)
-		case present && !strings.HasPrefix(x.GetName(), ":"):
-			note(&a.headers, x.GetName()+"="+s, ok)
+			note(&a.methods, s)
+		case !strings.HasPrefix(x.GetName(), ":"):
+			note(&a.headers, header{x.GetName(), s})
 		}
+	}
+}
+
+// each visits a message and all in it, packed ones too. It stops at an error.
+func each(m protoreflect.Message, visit func(proto.Message) error) (err error) {
+	if packed, ok := m.Interface().(*anypb.Any); ok {
+		inner, err := packed.UnmarshalNew()
+		if err != nil {
+			return nil //nolint:nilerr // of a type that is not linked in: nothing is read in it
+		}
+		return each(inner.ProtoReflect(), visit)
+	}
+	if err := visit(m.Interface()); err != nil {
+		return err
 	}
 	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {
 		case fd.IsMap() && fd.MapValue().Message() != nil:
-			v.Map().Range(func(_ protoreflect.MapKey, e protoreflect.Value) bool { a.collect(e.Message()); return true })
+			v.Map().Range(func(_ protoreflect.MapKey, e protoreflect.Value) bool {
+				err = each(e.Message(), visit)
+				return err == nil
+			})
 		case fd.IsMap() || fd.Message() == nil:
 		case fd.IsList():
-			for i := range v.List().Len() {
-				a.collect(v.List().Get(i).Message())
+			for i := 0; i < v.List().Len() && err == nil; i++ {
+				err = each(v.List().Get(i).Message(), visit)
 			}
 		default:
-			a.collect(v.Message())
+			err = each(v.Message(), visit)
 		}
-		return true
+		return err == nil
 	})
+	return err
 }
 
-// identityText is the part of an identity that a workload can be told by: /ns/NAMESPACE/ or a whole name.
+// rulePath returns a path that a permission names, or why no request can have it; named is false where it names none.
+func rulePath(p *rbacv3.Permission) (path string, named bool, why string) {
+	switch r := p.GetRule().(type) {
+	case *rbacv3.Permission_UrlPath:
+		path, why = sampleString(r.UrlPath.GetPath())
+		path = "/" + strings.TrimPrefix(path, "/")
+	case *rbacv3.Permission_UriTemplate:
+		var c uritemplatev3.UriTemplateMatchConfig
+		if err := r.UriTemplate.GetTypedConfig().UnmarshalTo(&c); err != nil {
+			return "", true, "the condition is of a kind that is not known here"
+		}
+		path = sampleTemplate(c.GetPathTemplate())
+	default:
+		return "", false, ""
+	}
+	if why == "" {
+		why = pathOnTheWire(path)
+	}
+	return path, true, why
+}
+
+// identityText is the part of an identity that a workload can be told by: /ns/NAMESPACE/ or a whole name; "" where there
+// is none.
 func identityText(m *matcherv3.StringMatcher) string {
 	if e := m.GetExact(); e != "" {
 		return e
@@ -91,29 +132,35 @@ func identityText(m *matcherv3.StringMatcher) string {
 // server finds witnesses for the inbound side of a class: each port that a service leads to, with the paths, methods and
 // headers that its rules name, from callers that they name, one that they do not name, and one without a proxy.
 func (f *finder) server(p pair, h held) error {
-	a := &atoms{}
+	a := &atoms{paths: []string{"/"}, methods: []string{"GET"}}
 	for _, r := range h.states() {
 		m, err := r.Message()
 		if err != nil {
 			return err
 		}
-		a.collect(m.ProtoReflect())
+		if err := each(m.ProtoReflect(), func(x proto.Message) error { a.collect(x); return nil }); err != nil {
+			return err
+		}
 	}
-	a.paths, a.methods = append([]string{"/"}, a.paths...), append([]string{"GET"}, a.methods...)
-	callers := append(f.callers(p.head, a), "outside")
+	a.sort()
+	callers, met := f.callers(p.head, a)
+	if err := f.conditions(h, met); err != nil {
+		return err
+	}
 	for _, svc := range f.servicesOf(p.head) {
-		for _, caller := range callers {
+		for _, caller := range append(callers, "outside") {
+			at := place{"tcp", svc.host, uint16(svc.port)}
 			if !svc.http {
-				f.add(fmt.Sprintf("tcp://%s:%d from %s", svc.host, svc.port, caller))
+				f.add(at.request(caller, "", ""))
 				continue
 			}
-			at := fmt.Sprintf("http://%s:%d", svc.host, svc.port)
+			at.scheme = "http"
 			for _, path := range a.paths {
 				for _, m := range a.methods {
-					f.add(request{at: at, path: path, method: m}.text(caller))
+					f.add(at.request(caller, m, path))
 				}
-				for _, header := range a.headers {
-					f.add(request{at: at, path: path, headers: []string{header}}.text(caller))
+				for _, h := range a.headers {
+					f.add(at.request(caller, "GET", path, h))
 				}
 			}
 		}
@@ -122,28 +169,23 @@ func (f *finder) server(p pair, h held) error {
 }
 
 // callers picks workloads that both bundles have: one for each identity or namespace that a rule names, and the first one
-// that none names.
-func (f *finder) callers(server *bundle.Class, a *atoms) []string {
-	var out []string
-	named := map[string]bool{}
+// that none names. It tells which identities have one.
+func (f *finder) callers(server *bundle.Class, a *atoms) (out []string, met map[string]bool) {
+	met = map[string]bool{}
 	other := ""
 	for _, w := range f.head.Workloads {
 		c := f.head.Class(w.Class)
 		if c == nil || c.Gateway || w.Class == server.ID || !slices.ContainsFunc(f.base.Workloads, func(o bundle.Workload) bool { return o.Namespace == w.Namespace && o.Name == w.Name }) {
 			continue
 		}
-		account := w.ServiceAccount
-		if account == "" {
-			account = "default"
-		}
-		id := "/ns/" + w.Namespace + "/sa/" + account
+		id := "/ns/" + w.Namespace + "/sa/" + cmp.Or(w.ServiceAccount, "default")
 		hit := false
 		for _, i := range a.identities {
 			if strings.HasSuffix(i, id) || strings.HasPrefix(id, i) {
 				hit = true
-				if !named[i] {
-					named[i] = true
-					note(&out, w.Namespace+"/"+w.Name, true)
+				if !met[i] {
+					met[i] = true
+					note(&out, w.Namespace+"/"+w.Name)
 				}
 			}
 		}
@@ -151,8 +193,10 @@ func (f *finder) callers(server *bundle.Class, a *atoms) []string {
 			other = w.Namespace + "/" + w.Name
 		}
 	}
-	note(&out, other, true)
-	return out
+	if other != "" {
+		note(&out, other)
+	}
+	return out, met
 }
 
 // target is a port of a service.

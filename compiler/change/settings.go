@@ -19,11 +19,11 @@ type Setting struct {
 }
 
 // settings lists the resources that differ and whose witnesses do not.
-func settings(all []looked, differs map[string]bool) ([]Setting, error) {
+func settings(all []looked, differs map[int]bool) ([]Setting, error) {
 	out := []Setting{}
 	seen := map[resourceKey]int{}
 	for _, l := range all {
-		if slices.ContainsFunc(l.calls, func(c string) bool { return differs[c] }) || l.held.base == nil || l.held.head == nil {
+		if slices.ContainsFunc(l.requests, func(i int) bool { return differs[i] }) || l.held.base == nil || l.held.head == nil {
 			continue
 		}
 		fields, err := differing(l.held)
@@ -34,9 +34,8 @@ func settings(all []looked, differs map[string]bool) ([]Setting, error) {
 		if !ok {
 			i = len(out)
 			seen[l.key] = i
-			short := l.key.url[strings.LastIndexByte(l.key.url, '.')+1:]
 			origins := l.held.head.Origins
-			out = append(out, Setting{Type: short, Name: l.key.name, Fields: []string{}, Origins: origins[:min(3, len(origins))]})
+			out = append(out, Setting{Type: shortType(l.key.url), Name: l.key.name, Fields: []string{}, Origins: origins[:min(3, len(origins))]})
 		}
 		for _, f := range fields {
 			if !slices.Contains(out[i].Fields, f) {

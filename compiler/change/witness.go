@@ -11,30 +11,35 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/trace"
 )
 
 // finder collects witnesses, each once, in the order in which they are found.
 type finder struct {
 	base, head *bundle.Bundle
-	calls      []string
-	seen       map[string]bool
+	requests   []trace.Request
+	seen       map[string]int // position of a request, by how a call writes it
 	looked     []looked
+	untried    []Untried
 }
 
 // looked is a resource that differs, with its witnesses.
 type looked struct {
-	key   resourceKey
-	held  held
-	calls []string
+	key      resourceKey
+	held     held
+	requests []int // positions
 }
 
-func (f *finder) add(call string) {
-	if n := len(f.looked); n > 0 {
-		f.looked[n-1].calls = append(f.looked[n-1].calls, call)
+func (f *finder) add(r trace.Request) {
+	key := r.Call()
+	at, ok := f.seen[key]
+	if !ok {
+		at = len(f.requests)
+		f.seen[key] = at
+		f.requests = append(f.requests, r)
 	}
-	if !f.seen[call] {
-		f.seen[call] = true
-		f.calls = append(f.calls, call)
+	if n := len(f.looked); n > 0 {
+		f.looked[n-1].requests = append(f.looked[n-1].requests, at)
 	}
 }
 
@@ -53,7 +58,7 @@ func (h held) states() []*bundle.Resource {
 type resourceKey struct{ url, name string }
 
 func witnesses(base, head *bundle.Bundle) (*finder, error) {
-	f := &finder{base: base, head: head, seen: map[string]bool{}}
+	f := &finder{base: base, head: head, seen: map[string]int{}}
 	type change struct {
 		key  resourceKey
 		from string // digests
@@ -163,72 +168,92 @@ func (f *finder) look(p pair, k resourceKey, h held) error {
 	return nil
 }
 
-// client is how a call names a caller.
+// client is how a request names its caller.
 func (p pair) client() string {
-	switch {
-	case p.head.Gateway:
-		return strconv.Quote("gateway " + cmp.Or(p.workload, p.head.ID))
-	default:
-		return cmp.Or(p.workload, p.head.ID)
+	name := cmp.Or(p.workload, p.head.ID)
+	if p.head.Gateway {
+		return "gateway " + name
 	}
+	return name
 }
+
+// place is a host and port to call.
+type place struct {
+	scheme, host string
+	port         uint16
+}
+
+// request makes one for a path and query, which are as they go over the wire.
+func (at place) request(from, method, path string, headers ...header) trace.Request {
+	r := trace.Request{From: from, Method: method, URL: fmt.Sprintf("%s://%s:%d%s", at.scheme, at.host, at.port, path), Headers: map[string][]string{}}
+	for _, h := range headers {
+		r.Headers[h.name] = append(r.Headers[h.name], h.value)
+	}
+	return r
+}
+
+type header struct{ name, value string }
 
 // host finds one witness for each route of a virtual host, and one that no route is about.
 func (f *finder) host(p pair, name string, h held) error {
 	config, host := bundle.SplitVirtualHost(name)
-	scheme, port := "http", ""
+	at := place{scheme: "http"}
 	if strings.HasPrefix(config, "https.") {
-		scheme = "https"
+		at.scheme = "https"
 	}
-	if i := strings.LastIndexByte(host, ':'); i >= 0 {
-		port = host[i+1:]
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		port = config // "80/allow_any"
-		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-			return nil
-		}
+	port, err := strconv.ParseUint(host[strings.LastIndexByte(host, ':')+1:], 10, 16)
+	if err != nil {
+		port, err = strconv.ParseUint(config, 10, 16) // "80/allow_any"
 	}
 	for _, r := range h.states() {
-		m, err := r.Message()
-		if err != nil {
-			return err
+		m, e := r.Message()
+		if e != nil {
+			return e
 		}
 		vh, ok := m.(*routev3.VirtualHost)
-		if !ok {
-			continue
-		}
-		for _, domain := range sampleDomains(vh.GetDomains()) {
-			at := scheme + "://" + domain + ":" + port
-			for _, rt := range vh.GetRoutes() {
-				if call, ok := callFor(at, rt.GetMatch()); ok {
-					f.add(call.text(p.client()))
-				}
-			}
-			f.add(request{at: at, path: "/"}.text(p.client()))
-			f.add(request{at: at, path: "/no-such-route"}.text(p.client()))
+		switch domain := sampleDomain(vh.GetDomains()); {
+		case !ok:
+		case err != nil:
+			f.missed(r, Untried{What: "host", Value: host, Why: "its port is not in its name"})
+		case domain == "":
+			f.missed(r, Untried{What: "host", Value: strings.Join(vh.GetDomains(), " "), Why: "no name was found that it takes"})
+		default:
+			at.host, at.port = domain, uint16(port)
+			f.routes(p, at, r, vh)
 		}
 	}
 	return nil
 }
 
-// sampleDomains takes one name of a virtual host that is no short form, address or repeat with a port.
-func sampleDomains(domains []string) []string {
+func (f *finder) routes(p pair, at place, r *bundle.Resource, vh *routev3.VirtualHost) {
+	for _, rt := range vh.GetRoutes() {
+		req, untried := requestFor(at, p.client(), rt.GetMatch())
+		f.missed(r, untried...)
+		if len(untried) == 0 {
+			f.add(req)
+		}
+	}
+	f.add(at.request(p.client(), "GET", "/"))
+	f.add(at.request(p.client(), "GET", "/no-such-route"))
+}
+
+// sampleDomain takes one name of a virtual host that is no short form, address or repeat with a port.
+func sampleDomain(domains []string) string {
 	for _, d := range domains {
 		switch {
 		case d == "*":
-			return []string{"witness.example"}
+			return "witness.example"
 		case strings.HasPrefix(d, "*"):
-			return []string{"witness" + d[1:]}
+			return "witness" + d[1:]
 		case strings.HasSuffix(d, "*"), strings.HasPrefix(d, "["):
 		default:
 			if i := strings.LastIndexByte(d, ':'); i >= 0 {
 				d = d[:i]
 			}
-			return []string{strings.TrimSuffix(d, ".")}
+			return strings.TrimSuffix(d, ".")
 		}
 	}
-	return nil
+	return ""
 }
 
 // service calls the service of a cluster: by HTTP, which its listener takes or not, and by TCP.
@@ -237,27 +262,33 @@ func (f *finder) service(p pair, cluster string) {
 	if len(part) != 4 || part[0] != "outbound" || p.head.Gateway {
 		return
 	}
-	host := strings.Replace(part[3], "*", "witness", 1)
-	f.add(request{at: "http://" + host + ":" + part[1], path: "/"}.text(p.client()))
-	f.add(fmt.Sprintf("tcp://%s:%s from %s", host, part[1], p.client()))
+	port, err := strconv.ParseUint(part[1], 10, 16)
+	if err != nil {
+		return
+	}
+	at := place{"http", strings.Replace(part[3], "*", "witness", 1), uint16(port)}
+	f.add(at.request(p.client(), "GET", "/"))
+	at.scheme = "tcp"
+	f.add(at.request(p.client(), "", ""))
 }
 
 // port calls the services whose connections an outbound listener takes, and a host that nobody knows.
 func (f *finder) port(p pair, name string, h held) {
-	_, port, ok := strings.Cut(name, "_")
-	if !ok {
+	_, text, _ := strings.Cut(name, "_")
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
 		return
 	}
 	names := map[string]bool{}
 	for _, k := range []*bundle.Class{p.base, p.head} {
 		for _, r := range k.Resources() {
-			if part := strings.Split(r.Name, "|"); r.Type == bundle.ClusterType && len(part) == 4 && part[1] == port && part[2] == "" && !names[part[3]] && about(r, h) {
+			if part := strings.Split(r.Name, "|"); r.Type == bundle.ClusterType && len(part) == 4 && part[1] == text && part[2] == "" && !names[part[3]] && about(r, h) {
 				names[part[3]] = true
 				f.service(p, r.Name)
 			}
 		}
 	}
-	f.add(request{at: "http://witness.example:" + port, path: "/"}.text(p.client()))
+	f.add(place{"http", "witness.example", uint16(port)}.request(p.client(), "GET", "/"))
 }
 
 // about tells whether a cluster and a listener come from one object.

@@ -64,20 +64,11 @@ func readEntries(ctx context.Context, b *batch, r *tar.Reader, limit int64, file
 			b.fail(name, 1, "MESHC1014", "the archive is damaged or cut short: "+err.Error(), "Pack or download it again.")
 			return false
 		}
-		inside, ok := cleanName(h.Name)
-		if len(inside) > 4096 || strings.Count(inside, "/") > maxDepth {
-			b.fail(name, 1, "MESHC1014", fmt.Sprintf("the archive holds a name of %d bytes and %d directories; names have at most 4096 and %d", len(inside), strings.Count(inside, "/"), maxDepth), "Pack only the manifests.")
+		inside, wanted, sound := admit(b, h)
+		if !sound {
 			return false
 		}
-		if !ok && h.Typeflag != tar.TypeDir {
-			b.fail(name, 1, "MESHC1014", fmt.Sprintf("the archive holds the name %q, which leads out of it", h.Name), "Pack it again with relative names.")
-			return false
-		}
-		if (h.Typeflag == tar.TypeSymlink || h.Typeflag == tar.TypeLink) && isManifest(inside) {
-			b.fail(join(name, inside), 1, "MESHC1006", "links in an archive are not followed", "Pack the file itself.")
-			continue
-		}
-		if h.Typeflag != tar.TypeReg || (!isManifest(inside) && !isKustomization(path.Base(inside))) && h.Size > MaxFileSize {
+		if !wanted {
 			continue
 		}
 		total += h.Size
@@ -93,4 +84,23 @@ func readEntries(ctx context.Context, b *batch, r *tar.Reader, limit int64, file
 		files[inside] = data
 	}
 	return false
+}
+
+// admit looks at the head of an entry: whether it is to be read, and whether the archive can be read at all.
+func admit(b *batch, h *tar.Header) (inside string, wanted, sound bool) {
+	name := b.at.inside
+	inside, ok := cleanName(h.Name)
+	if len(inside) > 4096 || strings.Count(inside, "/") > maxDepth {
+		b.fail(name, 1, "MESHC1014", fmt.Sprintf("the archive holds a name of %d bytes and %d directories; names have at most 4096 and %d", len(inside), strings.Count(inside, "/"), maxDepth), "Pack only the manifests.")
+		return "", false, false
+	}
+	if !ok && h.Typeflag != tar.TypeDir {
+		b.fail(name, 1, "MESHC1014", fmt.Sprintf("the archive holds the name %q, which leads out of it", h.Name), "Pack it again with relative names.")
+		return "", false, false
+	}
+	if (h.Typeflag == tar.TypeSymlink || h.Typeflag == tar.TypeLink) && isManifest(inside) {
+		b.fail(join(name, inside), 1, "MESHC1006", "links in an archive are not followed", "Pack the file itself.")
+		return "", false, true
+	}
+	return inside, h.Typeflag == tar.TypeReg && (isManifest(inside) || isKustomization(path.Base(inside)) || h.Size <= MaxFileSize), true
 }

@@ -61,12 +61,12 @@ func redirect(x *exchange, a *routev3.RedirectAction, c *Call) (string, int, err
 
 // forward sends a request to the destinations of its route.
 func (k *walk) forward(s state, x *exchange, a *routev3.RouteAction, st Step) (*Path, error) {
-	st.Notes = append(st.Notes, actionNotes(x, a)...)
+	st.Effects = append(st.Effects, actionEffects(x, a)...)
 	rewritten, err := rewrite(x, a, &s.call)
 	if err != nil {
 		return nil, err
 	}
-	st.Notes = append(st.Notes, rewritten...)
+	st.Effects = append(st.Effects, rewritten...)
 	s.add(st)
 	for _, m := range mirrorsOf(x, a) {
 		p := 1.0
@@ -74,7 +74,7 @@ func (k *walk) forward(s state, x *exchange, a *routev3.RouteAction, st Step) (*
 			p = percent(m.GetRuntimeFraction().GetDefaultValue())
 		}
 		if p > 0 {
-			s.add(Step{Kind: "mirror", Name: m.GetCluster(), Text: fmt.Sprintf("a copy of %s of the requests goes to %s; its answer is thrown away", percentText(p), clusterText(m.GetCluster())), Origins: x.origins()})
+			s.add(Step{Kind: "mirror", Name: m.GetCluster(), Effects: []Effect{{EffectMirror, m.GetCluster(), percentText(p)}}, Text: fmt.Sprintf("a copy of %s of the requests goes to %s; its answer is thrown away", percentText(p), clusterText(m.GetCluster())), Origins: x.origins()})
 		}
 	}
 	host := s.call.Authority
@@ -130,7 +130,7 @@ func mirrorsOf(x *exchange, a *routev3.RouteAction) []*routev3.RouteAction_Reque
 }
 
 // rewrite changes path and host as the route says, and tells so.
-func rewrite(x *exchange, a *routev3.RouteAction, c *Call) ([]string, error) {
+func rewrite(x *exchange, a *routev3.RouteAction, c *Call) ([]Effect, error) {
 	path, host := c.Path, c.Authority
 	var err error
 	switch {
@@ -142,7 +142,7 @@ func rewrite(x *exchange, a *routev3.RouteAction, c *Call) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var notes []string
+	var out []Effect
 	switch h := a.GetHostRewriteSpecifier().(type) {
 	case *routev3.RouteAction_HostRewriteLiteral:
 		host = h.HostRewriteLiteral
@@ -154,20 +154,20 @@ func rewrite(x *exchange, a *routev3.RouteAction, c *Call) ([]string, error) {
 		host, err = regexRewrite(path, h.HostRewritePathRegex)
 	case *routev3.RouteAction_AutoHostRewrite:
 		if h.AutoHostRewrite.GetValue() {
-			notes = append(notes, "the host becomes the name of the endpoint")
+			out = append(out, Effect{EffectHost, "", "the name of the endpoint"})
 		}
 	}
 	if path != c.Path {
-		notes = append(notes, "path becomes "+path)
+		out = append(out, Effect{EffectPath, "", path})
 	}
 	if host != c.Authority {
-		notes = append(notes, "host becomes "+host)
+		out = append(out, Effect{EffectHost, "", host})
 	}
 	if a.GetPathRewritePolicy() != nil {
-		notes = append(notes, "the path is rewritten by a policy that is not judged here")
+		out = append(out, Effect{EffectUnjudged, "the path is rewritten by a policy that is not judged here", ""})
 	}
 	c.Path, c.Authority = path, host
-	return notes, err
+	return out, err
 }
 
 // addHeader carries out one header operation. A value with a substitution stays as it is written.
@@ -198,56 +198,64 @@ func addHeader(c *Call, o *corev3.HeaderValueOption) {
 	}
 }
 
-// actionNotes are the settings of a forwarding route that do not change where a request goes.
-func actionNotes(x *exchange, a *routev3.RouteAction) []string {
-	var out []string
+// actionEffects are the settings of a forwarding route that do not change where a request goes.
+func actionEffects(x *exchange, a *routev3.RouteAction) []Effect {
+	var out []Effect
 	switch t := a.GetTimeout(); {
 	case t == nil:
-		out = append(out, "timeout 15s (Envoy's default)")
+		out = append(out, Effect{EffectTimeout, "Envoy's default", "15s"})
 	case t.AsDuration() > 0:
-		out = append(out, "timeout "+durationText(t))
+		out = append(out, Effect{EffectTimeout, "", durationText(t)})
 	}
 	p := a.GetRetryPolicy()
 	if p == nil {
 		p = x.host.msg.GetRetryPolicy()
 	}
+	out = append(out, retryEffects(p)...)
+	for _, h := range a.GetHashPolicy() {
+		switch s := h.GetPolicySpecifier().(type) {
+		case *routev3.RouteAction_HashPolicy_Header_:
+			out = append(out, Effect{EffectHash, "header", s.Header.GetHeaderName()})
+		case *routev3.RouteAction_HashPolicy_Cookie_:
+			out = append(out, Effect{EffectHash, "cookie", s.Cookie.GetName()})
+		case *routev3.RouteAction_HashPolicy_QueryParameter_:
+			out = append(out, Effect{EffectHash, "query parameter", s.QueryParameter.GetName()})
+		case *routev3.RouteAction_HashPolicy_ConnectionProperties_:
+			out = append(out, Effect{EffectHash, "address", ""})
+		}
+	}
+	out = append(out, headerEffects("request", x.route.GetRequestHeadersToAdd(), x.route.GetRequestHeadersToRemove())...)
+	return append(out, headerEffects("response", x.route.GetResponseHeadersToAdd(), x.route.GetResponseHeadersToRemove())...)
+}
+
+func retryEffects(p *routev3.RetryPolicy) []Effect {
 	n := uint32(1)
 	if p.GetNumRetries() != nil {
 		n = p.GetNumRetries().GetValue()
 	}
-	if p.GetRetryOn() != "" && n > 0 {
-		text := fmt.Sprintf("%d retries on %s", n, p.GetRetryOn())
-		if p.GetPerTryTimeout().AsDuration() > 0 {
-			text += ", " + durationText(p.GetPerTryTimeout()) + " each"
-		}
-		out = append(out, text)
+	if p.GetRetryOn() == "" || n == 0 {
+		return nil
 	}
-	for _, h := range a.GetHashPolicy() {
-		switch s := h.GetPolicySpecifier().(type) {
-		case *routev3.RouteAction_HashPolicy_Header_:
-			out = append(out, "the endpoint depends on header "+s.Header.GetHeaderName())
-		case *routev3.RouteAction_HashPolicy_Cookie_:
-			out = append(out, "the endpoint depends on cookie "+s.Cookie.GetName())
-		case *routev3.RouteAction_HashPolicy_QueryParameter_:
-			out = append(out, "the endpoint depends on query parameter "+s.QueryParameter.GetName())
-		case *routev3.RouteAction_HashPolicy_ConnectionProperties_:
-			out = append(out, "the endpoint depends on the address of the client")
-		}
+	out := []Effect{{EffectRetries, p.GetRetryOn(), fmt.Sprint(n)}}
+	if p.GetPerTryTimeout().AsDuration() > 0 {
+		out = append(out, Effect{EffectPerTry, "", durationText(p.GetPerTryTimeout())})
 	}
-	ops := func(what string, add []*corev3.HeaderValueOption, remove []string) {
-		for _, o := range add {
-			verb := "set"
-			if o.GetAppendAction() == corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD && (o.GetAppend() == nil || o.GetAppend().GetValue()) { //nolint:staticcheck // Envoy honours it
-				verb = "add"
-			}
-			out = append(out, fmt.Sprintf("%s header %s %s: %s", what, verb, strings.ToLower(o.GetHeader().GetKey()), o.GetHeader().GetValue()))
+	return out
+}
+
+// headerEffects are what is done to the headers of a request or response.
+func headerEffects(what string, add []*corev3.HeaderValueOption, remove []string) []Effect {
+	var out []Effect
+	for _, o := range add {
+		verb := "set"
+		if o.GetAppendAction() == corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD && (o.GetAppend() == nil || o.GetAppend().GetValue()) { //nolint:staticcheck // Envoy honours it
+			verb = "add"
 		}
-		for _, r := range remove {
-			out = append(out, what+" header remove "+strings.ToLower(r))
-		}
+		out = append(out, Effect{EffectHeader, what + " header " + verb, strings.ToLower(o.GetHeader().GetKey()) + ": " + o.GetHeader().GetValue()})
 	}
-	ops("request", x.route.GetRequestHeadersToAdd(), x.route.GetRequestHeadersToRemove())
-	ops("response", x.route.GetResponseHeadersToAdd(), x.route.GetResponseHeadersToRemove())
+	for _, r := range remove {
+		out = append(out, Effect{EffectHeader, what + " header remove", strings.ToLower(r)})
+	}
 	return out
 }
 

@@ -87,12 +87,12 @@ func matchPermission(p *rbacv3.Permission, c *Call) (bool, error) {
 	case *rbacv3.Permission_Any:
 		return r.Any, nil
 	case *rbacv3.Permission_Header:
-		return matchHeader(r.Header, c)
+		return MatchHeader(r.Header, c)
 	case *rbacv3.Permission_UrlPath:
 		if !c.HTTP {
 			return false, nil
 		}
-		return matchString(r.UrlPath.GetPath(), c.BarePath())
+		return MatchString(r.UrlPath.GetPath(), c.BarePath())
 	case *rbacv3.Permission_UriTemplate:
 		var t uritemplatev3.UriTemplateMatchConfig
 		if err := r.UriTemplate.GetTypedConfig().UnmarshalTo(&t); err != nil {
@@ -110,7 +110,7 @@ func matchPermission(p *rbacv3.Permission, c *Call) (bool, error) {
 		n := int32(c.Destination.Port())
 		return n >= r.DestinationPortRange.GetStart() && n < r.DestinationPortRange.GetEnd(), nil
 	case *rbacv3.Permission_RequestedServerName:
-		return matchString(r.RequestedServerName, c.SNI)
+		return MatchString(r.RequestedServerName, c.SNI)
 	case *rbacv3.Permission_SourcedMetadata:
 		if r.SourcedMetadata.GetMetadataSource() != rbacv3.MetadataSource_DYNAMIC {
 			return false, unsupported(r)
@@ -136,18 +136,18 @@ func matchPrincipal(p *rbacv3.Principal, c *Call) (bool, error) {
 		if r.Authenticated.GetPrincipalName() == nil {
 			return len(c.Principals) > 0, nil
 		}
-		return anyOf(c.Principals, func(id string) (bool, error) { return matchString(r.Authenticated.GetPrincipalName(), id) })
+		return anyOf(c.Principals, func(id string) (bool, error) { return MatchString(r.Authenticated.GetPrincipalName(), id) })
 	case *rbacv3.Principal_DirectRemoteIp:
 		return matchCIDR(r.DirectRemoteIp, c.Source, "peer")
 	case *rbacv3.Principal_RemoteIp:
 		return matchCIDR(r.RemoteIp, c.Remote, "client")
 	case *rbacv3.Principal_Header:
-		return matchHeader(r.Header, c)
+		return MatchHeader(r.Header, c)
 	case *rbacv3.Principal_UrlPath:
 		if !c.HTTP {
 			return false, nil
 		}
-		return matchString(r.UrlPath.GetPath(), c.BarePath())
+		return MatchString(r.UrlPath.GetPath(), c.BarePath())
 	case *rbacv3.Principal_SourcedMetadata:
 		if r.SourcedMetadata.GetMetadataSource() != rbacv3.MetadataSource_DYNAMIC {
 			return false, unsupported(r)

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/meshc/meshc/compiler/bundle"
 )
 
 // ParseCall reads a request as it stands in a test: METHOD URL from CLIENT, then -H NAME=VALUE, --claims JSON,
@@ -60,6 +63,54 @@ func (r *Request) option(name, value string) error {
 		return fmt.Errorf("%q is no option of a call", name)
 	}
 	return nil
+}
+
+// Call writes the request as ParseCall reads it. A bearer token is written as its claims.
+func (r Request) Call() string {
+	words := []string{r.URL, "from", r.From}
+	if r.Method != "" && r.Method != "GET" {
+		words = slices.Insert(words, 0, r.Method)
+	}
+	add := func(option, value string) { words = append(words, option, value) }
+	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
+		for _, v := range r.Headers[name] {
+			if t, ok := r.Tokens[strings.TrimPrefix(v, "Bearer ")]; ok && name == "authorization" {
+				claims, _ := json.Marshal(t.Claims) //nolint:errchkjson // claims came out of JSON
+				add("--claims", string(claims))
+				continue
+			}
+			add("-H", name+"="+v)
+		}
+	}
+	if r.Identity != "" {
+		add("--identity", r.Identity)
+	}
+	if len(r.ALPN) > 0 {
+		add("--alpn", strings.Join(r.ALPN, ","))
+	}
+	if r.Source.IsValid() {
+		add("--source-ip", r.Source.String())
+	}
+	if r.Address.IsValid() {
+		add("--address", r.Address.String())
+	}
+	for i, w := range words {
+		words[i] = quoteWord(w)
+	}
+	return strings.Join(words, " ")
+}
+
+// quoteWord quotes a word for splitWords and for a shell, where it needs that.
+func quoteWord(w string) string {
+	if w != "" && !strings.ContainsFunc(w, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r > 0x7f || strings.ContainsRune("-_./:=,@%+~", r))
+	}) {
+		return w
+	}
+	if strings.HasPrefix(w, "gateway ") && !strings.ContainsAny(w, "\"$`\\!") {
+		return `"` + w + `"`
+	}
+	return "'" + strings.ReplaceAll(w, "'", `'"'"'`) + "'"
 }
 
 // AddHeader adds a header written NAME=VALUE or NAME: VALUE.
@@ -137,18 +188,34 @@ func splitWords(line string) ([]string, error) {
 	return out, nil
 }
 
-// Lines says what happens to a request in few lines: what routes, faults and policies of the input did, then each end.
-// It leaves out what every request has, so that a change of a default changes few of them.
+// Line is a line about a request, and the places behind it.
+type Line struct {
+	Text    string
+	Origins []bundle.Origin
+}
+
+// String writes the first places behind the text.
+func (l Line) String() string { return l.Text + place(l.Origins) }
+
+// Lines is Brief as text.
 func (r *Result) Lines() []string {
 	var out []string
-	add := func(s string) {
-		if !slices.Contains(out, s) {
-			out = append(out, s)
-		}
+	for _, l := range r.Brief() {
+		out = append(out, l.String())
 	}
+	return out
+}
+
+// Brief says what happens to a request in few lines: what routes, faults and policies of the input did, then each end.
+// It leaves out what every request has, so that a change of a default changes few of them.
+func (r *Result) Brief() []Line {
+	var out []Line
+	seen := map[string]bool{}
 	for _, s := range r.Path.AllSteps() {
-		if t := brief(s); t != "" {
-			add(t + place(s.Origins))
+		l := Line{brief(s), s.Origins}
+		if text := l.String(); l.Text != "" && !seen[text] {
+			seen[text] = true
+			out = append(out, l)
 		}
 	}
 	for _, l := range r.Path.Leaves() {
@@ -159,7 +226,7 @@ func (r *Result) Lines() []string {
 				head = percentText(l.Chance) + " " + head
 			}
 		}
-		out = append(out, head+l.Outcome.head()+": "+l.Outcome.Text+place(l.Outcome.Origins))
+		out = append(out, Line{head + l.Outcome.head() + ": " + l.Outcome.Text, l.Outcome.Origins})
 	}
 	return out
 }
@@ -172,19 +239,19 @@ func brief(s Step) string {
 			return "" // the way into an application
 		}
 		out := "route: " + s.Text
-		for _, n := range s.Notes {
-			if !strings.Contains(n, " retries on ") {
-				out += "; " + n
+		for _, e := range s.Effects {
+			if t := e.text(); t != "" && !e.Tuning() {
+				out += "; " + t
 			}
 		}
 		return out
 	case "endpoint":
-		if strings.HasPrefix(s.Text, "mutual TLS of the mesh") {
+		if slices.ContainsFunc(s.Effects, Effect.OfMesh) {
 			return ""
 		}
 		return "endpoint: " + s.Name + ", " + s.Text
 	case "rbac", "jwt":
-		return s.Kind + ": " + strings.Join(append([]string{s.Name + ": " + s.Text}, s.Notes...), "; ")
+		return s.Kind + ": " + strings.Join(append([]string{s.Name + ": " + s.Text}, s.remarks()...), "; ")
 	case "fault", "cors", "mirror", "ext_authz", "filter":
 		return s.Kind + ": " + s.Text
 	}

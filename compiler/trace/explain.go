@@ -90,9 +90,9 @@ func permissionText(p *rbacv3.Permission, c *Call) string {
 	case *rbacv3.Permission_Any:
 		return "anything"
 	case *rbacv3.Permission_Header:
-		return headerText(r.Header) + hasHeader(r.Header.GetName(), c)
+		return HeaderText(r.Header) + hasHeader(r.Header.GetName(), c)
 	case *rbacv3.Permission_UrlPath:
-		return "path " + stringText(r.UrlPath.GetPath()) + hasPath(c)
+		return "path " + StringText(r.UrlPath.GetPath()) + hasPath(c)
 	case *rbacv3.Permission_UriTemplate:
 		var t uritemplatev3.UriTemplateMatchConfig
 		_ = r.UriTemplate.GetTypedConfig().UnmarshalTo(&t)
@@ -104,7 +104,7 @@ func permissionText(p *rbacv3.Permission, c *Call) string {
 	case *rbacv3.Permission_DestinationIp:
 		return "destination " + cidrText(r.DestinationIp)
 	case *rbacv3.Permission_RequestedServerName:
-		return "server name " + stringText(r.RequestedServerName)
+		return "server name " + StringText(r.RequestedServerName)
 	case *rbacv3.Permission_SourcedMetadata:
 		return metadataText(r.SourcedMetadata.GetMetadataMatcher())
 	}
@@ -128,20 +128,26 @@ func principalText(p *rbacv3.Principal, c *Call) string {
 		if r.Authenticated.GetPrincipalName() == nil {
 			return "any identity" + hasIdentity(c)
 		}
-		return "identity " + stringText(r.Authenticated.GetPrincipalName()) + hasIdentity(c)
+		return "identity " + StringText(r.Authenticated.GetPrincipalName()) + hasIdentity(c)
 	case *rbacv3.Principal_DirectRemoteIp:
 		return "peer address " + cidrText(r.DirectRemoteIp) + hasAddress(c, false)
 	case *rbacv3.Principal_RemoteIp:
 		return "client address " + cidrText(r.RemoteIp) + hasAddress(c, true)
 	case *rbacv3.Principal_Header:
-		return headerText(r.Header) + hasHeader(r.Header.GetName(), c)
+		return HeaderText(r.Header) + hasHeader(r.Header.GetName(), c)
 	case *rbacv3.Principal_UrlPath:
-		return "path " + stringText(r.UrlPath.GetPath()) + hasPath(c)
+		return "path " + StringText(r.UrlPath.GetPath()) + hasPath(c)
 	case *rbacv3.Principal_SourcedMetadata:
 		return metadataText(r.SourcedMetadata.GetMetadataMatcher())
 	}
 	return "a condition that cannot be shown"
 }
+
+// PermissionText says what a part of an access rule wants of the request, for people.
+func PermissionText(p *rbacv3.Permission) string { return permissionText(p, nil) }
+
+// PrincipalText says whom a part of an access rule takes, for people.
+func PrincipalText(p *rbacv3.Principal) string { return principalText(p, nil) }
 
 func joined[T any](list []T, by string, text func(T) string) string {
 	var out []string
@@ -228,7 +234,8 @@ func hasAddress(c *Call, remote bool) string {
 	return ", has " + c.Source.String()
 }
 
-func headerText(m *routev3.HeaderMatcher) string {
+// HeaderText says what a condition on a header wants, for people.
+func HeaderText(m *routev3.HeaderMatcher) string {
 	name := m.GetName()
 	switch name {
 	case ":method":
@@ -244,7 +251,7 @@ func headerText(m *routev3.HeaderMatcher) string {
 	}
 	switch p := m.GetHeaderMatchSpecifier().(type) {
 	case *routev3.HeaderMatcher_StringMatch:
-		return name + " " + not + stringText(p.StringMatch)
+		return name + " " + not + StringText(p.StringMatch)
 	case *routev3.HeaderMatcher_PresentMatch:
 		if p.PresentMatch == m.GetInvertMatch() {
 			return name + " absent"
@@ -255,7 +262,8 @@ func headerText(m *routev3.HeaderMatcher) string {
 	return name + " present"
 }
 
-func stringText(m *matcherv3.StringMatcher) string {
+// StringText says which texts a matcher takes, for people: v*, *v, *v*, ~expression or the text itself.
+func StringText(m *matcherv3.StringMatcher) string {
 	switch p := m.GetMatchPattern().(type) {
 	case *matcherv3.StringMatcher_Exact:
 		return p.Exact
@@ -293,7 +301,7 @@ func metadataText(m *matcherv3.MetadataMatcher) string {
 func valueText(m *matcherv3.ValueMatcher) string {
 	switch p := m.GetMatchPattern().(type) {
 	case *matcherv3.ValueMatcher_StringMatch:
-		return stringText(p.StringMatch)
+		return StringText(p.StringMatch)
 	case *matcherv3.ValueMatcher_ListMatch:
 		return valueText(p.ListMatch.GetOneOf())
 	case *matcherv3.ValueMatcher_OrMatch:

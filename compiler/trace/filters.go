@@ -77,7 +77,7 @@ func (k *walk) rbac(s state, f rbacFilter, goOn next) (*Path, error) {
 		s.add(f.reasons(why))
 		return s.end(Denied, f.status(), "no ALLOW rule matches", allOrigins(f.res, f.rules)...), nil
 	case v.Policy != "" && f.rules.GetAction() == rbacv3.RBAC_LOG:
-		st.Text = "an AUDIT rule matches"
+		st.Text, st.Effects = "an AUDIT rule matches", []Effect{{EffectAudit, st.Name, ""}}
 		s.add(st)
 	case v.Policy != "":
 		s.add(st)
@@ -100,14 +100,15 @@ func (f rbacFilter) dryRun(v Verdict, err error, custom bool) Step {
 	st := Step{Kind: "rbac", Name: ruleText(v.Policy), Origins: ruleOrigins(f.res, v.Policy)}
 	switch {
 	case err != nil:
-		st.Name, st.Text = "dry run", "a dry run cannot be judged: "+plain(err)
+		st.Name, st.Text, st.Effects = "dry run", "a dry run cannot be judged: "+plain(err), []Effect{{EffectUnjudged, "dry run", ""}}
 	case custom && v.Policy != "":
 		st.Text = "a CUSTOM rule matches, so an external authorizer is asked"
 	case custom:
 	case v.Policy != "":
-		st.Text = "a dry run would " + map[bool]string{true: "allow", false: "deny"}[v.Allowed] + " this request; nothing is enforced"
+		would := map[bool]string{true: "allow", false: "deny"}[v.Allowed]
+		st.Text, st.Effects = "a dry run would "+would+" this request; nothing is enforced", []Effect{{EffectDryRun, "", would}}
 	case f.shadow.GetAction() == rbacv3.RBAC_ALLOW:
-		st.Name, st.Text = "dry run", "no ALLOW rule of the dry run matches: enforced, it would deny this request"
+		st.Name, st.Text, st.Effects = "dry run", "no ALLOW rule of the dry run matches: enforced, it would deny this request", []Effect{{EffectDryRun, "", "deny"}}
 	}
 	return st
 }
@@ -205,11 +206,11 @@ func (k *walk) external(s state, enabled *matcherv3.MetadataMatcher, authorizer 
 			return goOn(s)
 		}
 	}
-	text := "asks " + clusterText(authorizer)
+	text, effect := "asks "+clusterText(authorizer), Effect{Kind: EffectAuthorizer, Name: authorizer}
 	if open {
-		text += "; a request passes when it does not answer"
+		text, effect.Value = text+"; a request passes when it does not answer", "open"
 	}
-	s.add(Step{Kind: "ext_authz", Name: authorizer, Text: text})
+	s.add(Step{Kind: "ext_authz", Name: authorizer, Text: text, Effects: []Effect{effect}})
 	yes, no := s.fork(), s.fork()
 	onYes, err := goOn(yes)
 	if err != nil {
@@ -225,7 +226,7 @@ func (k *walk) tokens(s state, res *bundle.Resource, cfg *jwtv3.JwtAuthenticatio
 	status, err := VerifyTokens(cfg, &s.call, k.req.Tokens)
 	st := Step{Kind: "jwt", Name: "RequestAuthentication"}
 	for _, n := range slices.Sorted(maps.Keys(cfg.GetProviders())) {
-		st.Notes = append(st.Notes, "issuer "+cfg.GetProviders()[n].GetIssuer())
+		st.Effects = append(st.Effects, Effect{EffectIssuer, "", cfg.GetProviders()[n].GetIssuer()})
 		for _, o := range originsAt(res, "jwt/"+n) {
 			if o.At != "" {
 				st.Origins = append(st.Origins, o)
@@ -233,31 +234,37 @@ func (k *walk) tokens(s state, res *bundle.Resource, cfg *jwtv3.JwtAuthenticatio
 		}
 	}
 	if err != nil {
-		st.Text = "cannot be judged: " + plain(err)
+		st.say("cannot be judged: "+plain(err), "not judged")
 		s.add(st)
 		return goOn(s)
 	}
 	switch {
 	case status == 401:
-		st.Text = "the token is not one of an accepted issuer, or not valid"
+		st.say("the token is not one of an accepted issuer, or not valid", "refused")
 		s.add(st)
 		return s.end(Denied, 401, "RequestAuthentication refuses the token", st.Origins...), nil
 	case status == 403:
-		st.Text = "the token is meant for another audience"
+		st.say("the token is meant for another audience", "another audience")
 		s.add(st)
 		return s.end(Denied, 403, "RequestAuthentication refuses the token: its audience is another", st.Origins...), nil
 	}
 	claims := s.call.Metadata[tokenFilter]
 	if len(claims) > len(before.Metadata[tokenFilter]) {
-		st.Text = "the token is accepted; its signature counts as good here"
+		st.say("the token is accepted; its signature counts as good here", "accepted")
 		if clears(cfg) {
 			again(&s)
 		}
 	} else {
-		st.Text = "no token, so the request has no claims"
+		st.say("no token, so the request has no claims", "none")
 	}
 	s.add(st)
 	return goOn(s)
+}
+
+// say tells what became of the token of a request.
+func (s *Step) say(text, outcome string) {
+	s.Text = text
+	s.Effects = append(s.Effects, Effect{EffectToken, "", outcome})
 }
 
 func clears(cfg *jwtv3.JwtAuthentication) bool {

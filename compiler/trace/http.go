@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -50,7 +51,7 @@ func (k *walk) http(s state, res *bundle.Resource, m *hcmv3.HttpConnectionManage
 	s.call.HTTP, s.parsed = true, true
 	s.call.Path = normalize(s.call.Path, m)
 	if s.call.Path != before {
-		s.add(Step{Kind: "filter", Name: "path", Text: "the path is normalised to " + s.call.Path})
+		s.add(Step{Kind: "filter", Name: "path", Text: "the path is normalised to " + s.call.Path, Effects: []Effect{{EffectPath, "", s.call.Path}}})
 	}
 	settleAuthority(&s, m)
 	settleClient(&s, m)
@@ -175,6 +176,11 @@ func (k *walk) httpFilters(s state, x *exchange, i int) (*Path, error) {
 	} else if f.GetDisabled() && own == nil {
 		return goOn(s)
 	}
+	return k.httpFilter(s, x, f.GetName(), a, own, goOn)
+}
+
+// httpFilter runs one HTTP filter, with the setting of the route for it, if there is one.
+func (k *walk) httpFilter(s state, x *exchange, name string, a, own *anypb.Any, goOn next) (*Path, error) {
 	if m, ok := unpack(a, &httprbacv3.RBAC{}); ok {
 		if p, ok := unpack(own, &httprbacv3.RBACPerRoute{}); ok {
 			m = p.GetRbac()
@@ -188,10 +194,7 @@ func (k *walk) httpFilters(s state, x *exchange, i int) (*Path, error) {
 		if p, ok := unpack(own, &extauthzv3.ExtAuthzPerRoute{}); ok && p.GetDisabled() {
 			return goOn(s)
 		}
-		cluster := m.GetGrpcService().GetEnvoyGrpc().GetClusterName()
-		if m.GetHttpService() != nil {
-			cluster = m.GetHttpService().GetServerUri().GetCluster()
-		}
+		cluster := cmp.Or(m.GetHttpService().GetServerUri().GetCluster(), m.GetGrpcService().GetEnvoyGrpc().GetClusterName())
 		return k.external(s, m.GetFilterEnabledMetadata(), cluster, m.GetFailureModeAllow(), 403, goOn)
 	}
 	if m, ok := unpack(a, &faultv3.HTTPFault{}); ok {
@@ -207,8 +210,8 @@ func (k *walk) httpFilters(s state, x *exchange, i int) (*Path, error) {
 	if _, ok := unpack(a, &routerv3.Router{}); ok {
 		return k.router(s, x)
 	}
-	if t := shortType(a, f.GetName()); !harmless(t) {
-		s.add(Step{Kind: "filter", Name: f.GetName(), Text: "may change or answer the request; what it does is not judged here"})
+	if t := shortType(a, name); !harmless(t) {
+		s.add(Step{Kind: "filter", Name: name, Text: "may change or answer the request; what it does is not judged here", Effects: []Effect{{EffectUnjudged, name, ""}}})
 	}
 	return goOn(s)
 }
@@ -236,23 +239,31 @@ func percentText(p float64) string {
 // fault injects the delay and the abort of a route.
 func (k *walk) fault(s state, x *exchange, m *faultv3.HTTPFault, goOn next) (*Path, error) {
 	for _, h := range m.GetHeaders() {
-		if ok, err := matchHeader(h, &s.call); !ok || err != nil {
+		if ok, err := MatchHeader(h, &s.call); !ok || err != nil {
 			return goOn(s)
 		}
 	}
 	if p := percent(m.GetDelay().GetPercentage()); p > 0 && m.GetDelay().GetFixedDelay() != nil {
-		s.add(Step{Kind: "fault", Name: "delay", Text: fmt.Sprintf("%s of the requests wait %s", percentText(p), m.GetDelay().GetFixedDelay().AsDuration()), Origins: x.origins()})
+		d := durationText(m.GetDelay().GetFixedDelay())
+		s.add(Step{Kind: "fault", Name: "delay", Text: percentText(p) + " of the requests wait " + d, Effects: []Effect{{EffectDelay, percentText(p), d}}, Origins: x.origins()})
 	}
 	p := percent(m.GetAbort().GetPercentage())
 	if p == 0 {
 		return goOn(s)
 	}
 	status, text := int(m.GetAbort().GetHttpStatus()), fmt.Sprintf("fault injection answers %d", m.GetAbort().GetHttpStatus())
+	var effects []Effect
 	if g, ok := m.GetAbort().GetErrorType().(*faultv3.FaultAbort_GrpcStatus); ok {
 		status, text = http.StatusOK, fmt.Sprintf("fault injection answers gRPC status %d", g.GrpcStatus)
+		effects = []Effect{{EffectGRPCStatus, "", fmt.Sprint(g.GrpcStatus)}}
+	}
+	aborted := func(s state) *Path {
+		p := s.end(Answered, status, text, x.origins()...)
+		p.Outcome.Effects = effects
+		return p
 	}
 	if p >= 1 {
-		return s.end(Answered, status, text, x.origins()...), nil
+		return aborted(s), nil
 	}
 	abort, rest := s.fork(), s.fork()
 	onRest, err := goOn(rest)
@@ -260,7 +271,7 @@ func (k *walk) fault(s state, x *exchange, m *faultv3.HTTPFault, goOn next) (*Pa
 		return nil, err
 	}
 	return s.choose("the percentage of fault injection",
-		Branch{When: "abort", Chance: p, Origins: x.origins(), Path: abort.end(Answered, status, text, x.origins()...)},
+		Branch{When: "abort", Chance: p, Origins: x.origins(), Path: aborted(abort)},
 		Branch{When: "no abort", Chance: 1 - p, Path: onRest}), nil
 }
 
@@ -272,20 +283,24 @@ func (k *walk) cors(s state, x *exchange, p *corsv3.CorsPolicy, set bool, goOn n
 	}
 	allowed := false
 	for _, m := range p.GetAllowOriginStringMatch() {
-		ok, err := matchString(m, origin)
+		ok, err := MatchString(m, origin)
 		allowed = allowed || ok && err == nil
 	}
 	_, preflight := s.call.Header("access-control-request-method")
 	preflight = preflight && s.call.Method == http.MethodOptions
 	switch {
 	case preflight && allowed:
-		return s.end(Answered, http.StatusOK, "the CORS policy answers the preflight request of "+origin, x.origins()...), nil
+		p := s.end(Answered, http.StatusOK, "the CORS policy answers the preflight request of "+origin, x.origins()...)
+		p.Outcome.Effects = []Effect{{EffectCORS, "", "allowed"}}
+		return p, nil
 	case preflight && p.GetForwardNotMatchingPreflights() != nil && !p.GetForwardNotMatchingPreflights().GetValue():
-		return s.end(Answered, http.StatusOK, "the CORS policy answers the preflight request without allowing "+origin, x.origins()...), nil
+		p := s.end(Answered, http.StatusOK, "the CORS policy answers the preflight request without allowing "+origin, x.origins()...)
+		p.Outcome.Effects = []Effect{{EffectCORS, "", "refused"}}
+		return p, nil
 	case allowed:
-		s.add(Step{Kind: "cors", Name: "cors", Text: "the answer will allow the origin " + origin, Origins: x.origins()})
+		s.add(Step{Kind: "cors", Name: "cors", Text: "the answer will allow the origin " + origin, Effects: []Effect{{EffectCORS, "", "allowed"}}, Origins: x.origins()})
 	default:
-		s.add(Step{Kind: "cors", Name: "cors", Text: "the answer will not allow the origin " + origin, Origins: x.origins()})
+		s.add(Step{Kind: "cors", Name: "cors", Text: "the answer will not allow the origin " + origin, Effects: []Effect{{EffectCORS, "", "refused"}}, Origins: x.origins()})
 	}
 	return goOn(s)
 }

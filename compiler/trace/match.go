@@ -40,7 +40,8 @@ func lower(s string) string {
 	return string(b)
 }
 
-func matchString(m *matcherv3.StringMatcher, s string) (bool, error) {
+// MatchString tells whether a matcher takes a text. The error says what cannot be judged.
+func MatchString(m *matcherv3.StringMatcher, s string) (bool, error) {
 	fold := func(v string) string {
 		if m.GetIgnoreCase() {
 			return lower(v)
@@ -62,7 +63,8 @@ func matchString(m *matcherv3.StringMatcher, s string) (bool, error) {
 	return false, unsupported(m.GetMatchPattern())
 }
 
-func matchHeader(m *routev3.HeaderMatcher, c *Call) (bool, error) {
+// MatchHeader tells whether a call meets a condition on a header. The error says what cannot be judged.
+func MatchHeader(m *routev3.HeaderMatcher, c *Call) (bool, error) {
 	v, present := c.Header(m.GetName())
 	if p, ok := m.GetHeaderMatchSpecifier().(*routev3.HeaderMatcher_PresentMatch); ok {
 		return (present || m.GetTreatMissingHeaderAsEmpty()) == p.PresentMatch != m.GetInvertMatch(), nil
@@ -75,7 +77,7 @@ func matchHeader(m *routev3.HeaderMatcher, c *Call) (bool, error) {
 	}
 	switch p := m.GetHeaderMatchSpecifier().(type) {
 	case *routev3.HeaderMatcher_StringMatch:
-		ok, err := matchString(p.StringMatch, v)
+		ok, err := MatchString(p.StringMatch, v)
 		return ok != m.GetInvertMatch(), err
 	case *routev3.HeaderMatcher_RangeMatch:
 		n, err := strconv.ParseInt(v, 10, 64)
@@ -140,7 +142,7 @@ func matchValue(m *matcherv3.ValueMatcher, v any, there bool) (bool, error) {
 		if !ok {
 			return false, nil
 		}
-		return matchString(p.StringMatch, s)
+		return MatchString(p.StringMatch, s)
 	case *matcherv3.ValueMatcher_ListMatch:
 		list, _ := v.([]any)
 		return anyOf(list, func(x any) (bool, error) { return matchValue(p.ListMatch.GetOneOf(), x, true) })

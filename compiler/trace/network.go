@@ -37,11 +37,11 @@ func (k *walk) network(s state, res *bundle.Resource, fc *listenerv3.FilterChain
 		return k.tcp(s, m)
 	}
 	if _, ok := unpack(a, &sniclusterv3.SniCluster{}); ok {
-		s.add(Step{Kind: "filter", Name: f.GetName(), Text: "the server name chooses the cluster"})
+		s.add(Step{Kind: "filter", Name: f.GetName(), Text: "the server name chooses the cluster", Effects: []Effect{{EffectUnjudged, f.GetName(), ""}}})
 		return next(s)
 	}
 	if t := shortType(a, f.GetName()); !strings.HasPrefix(t, "network.mongo_proxy") && !strings.HasPrefix(t, "network.sni_dynamic_forward_proxy") {
-		s.add(Step{Kind: "filter", Name: f.GetName(), Text: "may change or end the connection; what it does is not judged here"})
+		s.add(Step{Kind: "filter", Name: f.GetName(), Text: "may change or end the connection; what it does is not judged here", Effects: []Effect{{EffectUnjudged, f.GetName(), ""}}})
 	}
 	return next(s)
 }
@@ -49,7 +49,8 @@ func (k *walk) network(s state, res *bundle.Resource, fc *listenerv3.FilterChain
 // tcp forwards the bytes of a connection.
 func (k *walk) tcp(s state, m *tcpv3.TcpProxy) (*Path, error) {
 	if m.GetTunnelingConfig() != nil {
-		s.add(Step{Kind: "filter", Name: "tcp_proxy", Text: "through a tunnel: " + m.GetTunnelingConfig().GetHostname()})
+		to := m.GetTunnelingConfig().GetHostname()
+		s.add(Step{Kind: "filter", Name: "tcp_proxy", Text: "through a tunnel: " + to, Effects: []Effect{{EffectTunnel, "", to}}})
 	}
 	if w := m.GetWeightedClusters(); w != nil {
 		var list []weighted

@@ -68,7 +68,7 @@ func (p *printer) path(x *Path, indent int, proxy string) {
 			text = "  " + text
 		}
 		p.line(indent+1, "%-9s %s%s%s", s.Kind, s.Name, text, place(s.Origins))
-		for _, n := range s.Notes {
+		for _, n := range s.remarks() {
 			p.line(indent+1, "%-9s   %s", "", n)
 		}
 	}

@@ -32,6 +32,7 @@ type Step struct {
 	Kind    string          `json:"kind"`  // listener, chain, tls, route, rbac, jwt, ext_authz, fault, cors, cluster, endpoint, filter, mirror, host
 	Name    string          `json:"name"`  // of the resource or rule
 	Text    string          `json:"text,omitempty"`
+	Effects []Effect        `json:"effects,omitempty"`
 	Notes   []string        `json:"notes,omitempty"`
 	Origins []bundle.Origin `json:"origins,omitempty"`
 }
@@ -45,6 +46,7 @@ type Outcome struct {
 	Path    string          `json:"path,omitempty"`   // of the request that it gets
 	Host    string          `json:"host,omitempty"`
 	To      string          `json:"location,omitempty"` // of a redirect
+	Effects []Effect        `json:"effects,omitempty"`  // what the answer of a proxy is like
 	Text    string          `json:"text"`
 	Origins []bundle.Origin `json:"origins,omitempty"`
 }

@@ -56,9 +56,9 @@ func matchRoute(m *routev3.RouteMatch, c *Call, scheme string) (bool, error) {
 			if h.GetName() == ":scheme" {
 				one := *c
 				one.Headers = map[string][]string{":scheme": {scheme}}
-				return matchHeader(h, &one)
+				return MatchHeader(h, &one)
 			}
-			return matchHeader(h, c)
+			return MatchHeader(h, c)
 		})
 	}
 	for _, q := range m.GetQueryParameters() {
@@ -133,15 +133,15 @@ func matchQuery(m *routev3.QueryParameterMatcher, c *Call) (bool, error) {
 		if !there {
 			return false, nil
 		}
-		return matchString(s.StringMatch, value)
+		return MatchString(s.StringMatch, value)
 	case *routev3.QueryParameterMatcher_PresentMatch:
 		return there == s.PresentMatch, nil
 	}
 	return there, nil
 }
 
-// matchText says what a route matches, for people.
-func matchText(m *routev3.RouteMatch) string {
+// MatchText says what a route matches, for people.
+func MatchText(m *routev3.RouteMatch) string {
 	var out []string
 	switch s := m.GetPathSpecifier().(type) {
 	case *routev3.RouteMatch_Prefix:
@@ -160,11 +160,11 @@ func matchText(m *routev3.RouteMatch) string {
 		out = append(out, "path "+t.GetPathTemplate())
 	}
 	for _, h := range m.GetHeaders() {
-		out = append(out, headerText(h))
+		out = append(out, HeaderText(h))
 	}
 	for _, q := range m.GetQueryParameters() {
 		if q.GetStringMatch() != nil {
-			out = append(out, "query "+q.GetName()+" "+stringText(q.GetStringMatch()))
+			out = append(out, "query "+q.GetName()+" "+StringText(q.GetStringMatch()))
 		} else {
 			out = append(out, "query "+q.GetName()+" present")
 		}
@@ -202,11 +202,15 @@ func (k *walk) router(s state, x *exchange) (*Path, error) {
 	if n := x.route.GetName(); n != "" && n != "default" {
 		name += " (" + n + ")"
 	}
-	st := Step{Kind: "route", Name: name, Text: fmt.Sprintf("route %d of %d: %s", x.index+1, len(x.host.msg.GetRoutes()), matchText(x.route.GetMatch())), Origins: x.origins()}
+	st := Step{Kind: "route", Name: name, Text: fmt.Sprintf("route %d of %d: %s", x.index+1, len(x.host.msg.GetRoutes()), MatchText(x.route.GetMatch())), Origins: x.origins()}
 	switch a := x.route.GetAction().(type) {
 	case *routev3.Route_DirectResponse:
 		s.add(st)
-		return s.end(Answered, int(a.DirectResponse.GetStatus()), directText(a.DirectResponse), x.origins()...), nil
+		p := s.end(Answered, int(a.DirectResponse.GetStatus()), directText(a.DirectResponse), x.origins()...)
+		if body := directBody(a.DirectResponse); body != "" {
+			p.Outcome.Effects = []Effect{{EffectBody, "", body}}
+		}
+		return p, nil
 	case *routev3.Route_Redirect:
 		s.add(st)
 		to, code, err := redirect(x, a.Redirect, &s.call)
@@ -223,8 +227,12 @@ func (k *walk) router(s state, x *exchange) (*Path, error) {
 	return s.end(Failed, 404, "the route does nothing"), nil
 }
 
+func directBody(d *routev3.DirectResponseAction) string {
+	return d.GetBody().GetInlineString() + string(d.GetBody().GetInlineBytes())
+}
+
 func directText(d *routev3.DirectResponseAction) string {
-	body := d.GetBody().GetInlineString() + string(d.GetBody().GetInlineBytes())
+	body := directBody(d)
 	if body == "" {
 		return fmt.Sprintf("the route answers %d", d.GetStatus())
 	}

@@ -74,15 +74,16 @@ func (g *group) text(k *walk) string {
 func (k *walk) connect(s state, c located[*clusterv3.Cluster], g *group, late bool, host string) (*Path, error) {
 	m := g.members[0]
 	socket, _ := socketFor(c.msg, m.meta)
-	open, text, err := originate(c.msg, socket, s.id, host, s.proxy)
+	open, effects, err := originate(c.msg, socket, s.id, host, s.proxy)
 	if err != nil {
 		return s.end(Depends, 0, "what goes out cannot be told: "+plain(err)), nil
 	}
+	text := connectionText(effects)
 	if open == nil && len(s.conn.layers) > 0 {
 		text = "the TLS of " + s.conn.layers[0].by + " as it is"
 	}
-	st := Step{Kind: "endpoint", Name: g.addresses(late), Text: text}
-	s.add(st)
+	at := g.addresses(late)
+	s.add(Step{Kind: "endpoint", Name: at, Text: text, Effects: append(effects, Effect{EffectEndpoints, "", at})})
 	if strings.HasPrefix(m.address, "unix://") {
 		return s.leave(m.address, "the socket "+m.address+" gets it"), nil
 	}

@@ -89,7 +89,7 @@ func shows(wants []*tlsv3.SubjectAltNameMatcher, ids []string) bool {
 		}
 		uri = true
 		for _, id := range ids {
-			if ok, err := matchString(m.GetMatcher(), id); ok || err != nil {
+			if ok, err := MatchString(m.GetMatcher(), id); ok || err != nil {
 				return true
 			}
 		}
@@ -100,7 +100,7 @@ func shows(wants []*tlsv3.SubjectAltNameMatcher, ids []string) bool {
 func names(wants []*tlsv3.SubjectAltNameMatcher) string {
 	var out []string
 	for _, m := range wants {
-		out = append(out, stringText(m.GetMatcher()))
+		out = append(out, StringText(m.GetMatcher()))
 	}
 	return strings.Join(out, " or ")
 }
@@ -127,38 +127,38 @@ func isRaw(s *corev3.TransportSocket) bool {
 
 // originate says which TLS a proxy opens towards an endpoint, nil for none. id is the proxy's own identity, host what the
 // request calls the server.
-func originate(c *clusterv3.Cluster, socket *corev3.TransportSocket, id, host, proxy string) (*layer, string, error) {
-	note := ""
+func originate(c *clusterv3.Cluster, socket *corev3.TransportSocket, id, host, proxy string) (*layer, []Effect, error) {
+	var out []Effect
 	if p, ok := unpack(socket.GetTypedConfig(), &proxyprotocolv3.ProxyProtocolUpstreamTransport{}); ok {
-		socket, note = p.GetTransportSocket(), " behind a PROXY protocol header"
+		socket, out = p.GetTransportSocket(), []Effect{{Kind: EffectProxyProtocol}}
 	}
 	if socket == nil || isRaw(socket) {
-		return nil, "plain text" + note, nil
+		return nil, append(out, Effect{EffectTLS, "", tlsPlain}), nil
 	}
 	u, ok := unpack(socket.GetTypedConfig(), &tlsv3.UpstreamTlsContext{})
 	if !ok {
-		return nil, "", &Unsupported{What: "transport socket " + shortType(socket.GetTypedConfig(), socket.GetName())}
+		return nil, nil, &Unsupported{What: "transport socket " + shortType(socket.GetTypedConfig(), socket.GetName())}
 	}
 	common := u.GetCommonTlsContext()
 	l := &layer{sni: u.GetSni(), alpn: common.GetAlpnProtocols(), by: proxy, wants: sanMatchers(common)}
 	if l.sni == "" && httpOptions(c).GetUpstreamHttpProtocolOptions().GetAutoSni() {
 		l.sni = stripPort(host)
 	}
-	text := "TLS"
 	own := secrets(common)
-	if l.cert = len(own) > 0 || len(common.GetTlsCertificates()) > 0; l.cert {
-		text = "mutual TLS"
-	}
-	if slices.Contains(own, workloadSecret) {
-		text = "mutual TLS of the mesh"
+	l.cert = len(own) > 0 || len(common.GetTlsCertificates()) > 0
+	switch {
+	case slices.Contains(own, workloadSecret):
+		out = append(out, Effect{EffectTLS, "", tlsMesh})
 		l.ids = nonEmpty(id)
-	} else if l.cert {
-		text += " with the certificate " + strings.Join(own, ", ")
+	case l.cert:
+		out = append(out, Effect{EffectTLS, "", tlsMutual}, Effect{EffectCertificate, "", strings.Join(own, ", ")})
+	default:
+		out = append(out, Effect{EffectTLS, "", tlsSimple})
 	}
 	if l.sni != "" {
-		text += ", server name " + l.sni
+		out = append(out, Effect{EffectServerName, "", l.sni})
 	}
-	return l, text + note, nil
+	return l, out, nil
 }
 
 // httpOptions are the HTTP settings of a cluster.

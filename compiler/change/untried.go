@@ -1,0 +1,43 @@
+package change
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/bundle"
+)
+
+// Untried is something that no request was made for: a condition without a value that meets it, a host without a name to
+// call, a request that only one of the bundles can follow. What differs there is not seen.
+type Untried struct {
+	What    string          `json:"what"`  // path, method, header NAME, query NAME, identity, condition, host, request
+	Value   string          `json:"value"` // as the configuration has it
+	Why     string          `json:"why"`
+	Type    string          `json:"type,omitempty"` // of the resource
+	Name    string          `json:"name,omitempty"` // of the resource
+	Origins []bundle.Origin `json:"origins,omitempty"`
+}
+
+// missed notes what no request was made for, once a resource.
+func (f *finder) missed(r *bundle.Resource, list ...Untried) {
+	for _, u := range list {
+		u.Type, u.Name = shortType(r.Type), r.Name
+		if !slices.ContainsFunc(f.untried, func(o Untried) bool {
+			return o.What == u.What && o.Value == u.Value && o.Why == u.Why && o.Type == u.Type && o.Name == u.Name
+		}) {
+			u.Origins = r.Origins[:min(3, len(r.Origins))]
+			f.untried = append(f.untried, u)
+		}
+	}
+}
+
+func shortType(url string) string { return url[strings.LastIndexByte(url, '.')+1:] }
+
+// oneSided says which of two states cannot follow a request.
+func oneSided(before, after error) string {
+	if before != nil {
+		return fmt.Sprintf("only the new state says what becomes of it; the old one: %v", before)
+	}
+	return fmt.Sprintf("only the old state says what becomes of it; the new one: %v", after)
+}
