@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/meshc/meshc/internal/regular"
 )
 
 // Read reads a bundle from a directory or a tar.gz. Every digest is verified before the bytes are parsed. A refusal is
@@ -34,10 +36,13 @@ func read(path string, whole bool) (*Bundle, error) {
 		return nil, err
 	}
 	var files map[string][]byte
-	if fi.IsDir() {
+	switch {
+	case fi.IsDir():
 		files, err = readDir(path)
-	} else {
+	case fi.Mode().IsRegular():
 		files, err = readTarGz(path)
+	default:
+		err = special("", fi.Mode())
 	}
 	if err != nil {
 		return nil, in(path, err)
@@ -76,7 +81,7 @@ func readDir(path string) (map[string][]byte, error) {
 			continue // .git, .sourceignore and the like
 		}
 		if !e.Type().IsRegular() {
-			return nil, refuse(CodeForeign, e.Name(), "", "is a %s; a bundle holds regular files only", kindOf(e.Type()))
+			return nil, special(e.Name(), e.Type())
 		}
 		if !known(e.Name()) {
 			return nil, refuse(CodeForeign, e.Name(), "", "is not a file of a bundle")
@@ -91,19 +96,13 @@ func readDir(path string) (map[string][]byte, error) {
 	return files, nil
 }
 
-func kindOf(m fs.FileMode) string {
-	switch {
-	case m&fs.ModeSymlink != 0:
-		return "symbolic link"
-	case m.IsDir():
-		return "directory"
-	default:
-		return "special file"
-	}
+// special refuses what is neither a file nor a bundle's folder.
+func special(name string, mode fs.FileMode) error {
+	return refuse(CodeForeign, name, "put a directory or a .tar.gz there that meshc compile wrote", "is a %s; a bundle is regular files only", regular.Kind(mode))
 }
 
 func readRegular(path string, left int) ([]byte, error) {
-	f, err := openNoFollow(path)
+	f, err := regular.OpenNoFollow(path)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +111,7 @@ func readRegular(path string, left int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !fi.Mode().IsRegular() || fi.Size() > int64(left) {
+	if fi.Size() > int64(left) {
 		return nil, tooLarge(filepath.Base(path))
 	}
 	data := make([]byte, fi.Size()) // a file that grows or shrinks meanwhile does not have its digest
@@ -128,7 +127,7 @@ func tooLarge(name string) error {
 }
 
 func readTarGz(path string) (map[string][]byte, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}
