@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"time"
 
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
@@ -48,7 +49,12 @@ func (s *stream) acknowledge(k kind, nonce string, refusal *rpcstatus.Status) {
 		return
 	}
 	s.srv.metrics.nacks.WithLabelValues(k.String()).Inc()
+	if s.isolate(k, answered) {
+		return
+	}
 	msg := refusal.GetMessage()
+	answered.ids = s.blamed(k, answered.ids, msg)
+	ids = answered.ids
 	if len(msg) > maxError {
 		msg = msg[:maxError] + "…"
 	}
@@ -66,11 +72,25 @@ func (s *stream) acknowledge(k kind, nonce string, refusal *rpcstatus.Status) {
 	}
 	s.nacks = append(s.nacks, n)
 	sub.refused = append(sub.refused, answered)
-	if k <= endpoints && s.settled {
-		s.blocked = true
+	if ok, left := s.nackLog.pass(k.String()+msg, time.Now()); ok {
+		s.srv.log.Error("proxy refused configuration", append([]any{"node", s.node.ID, "type", k.String(), "bundle", s.view.gen.bundle.Digest.String(),
+			"error", msg, "resources", n.Resources, "origins", n.Origins}, left...)...)
 	}
-	s.srv.log.Error("proxy refused configuration", "node", s.node.ID, "type", k.String(), "bundle", s.view.gen.bundle.Digest.String(),
-		"error", msg, "resources", n.Resources, "origins", n.Origins)
+}
+
+// blamed narrows a response that cannot be cut to the resources that the proxy names in its error. Envoy takes the others
+// of its clusters and listeners. All of them count where it names none.
+func (s *stream) blamed(k kind, ids []int32, msg string) []int32 {
+	var named []int32
+	for _, id := range ids {
+		if strings.Contains(msg, s.reg.list(k)[id].name) {
+			named = append(named, id)
+		}
+	}
+	if len(named) == 0 {
+		return ids
+	}
+	return named
 }
 
 // clearNACKs forgets refusals of resources that came again and were taken.

@@ -58,6 +58,7 @@ type RefusedStatus struct {
 type refusalLog struct {
 	mu   sync.Mutex
 	list []RefusedStatus
+	gate logGate
 }
 
 func (l *refusalLog) add(id, why, reason string) {
@@ -113,7 +114,7 @@ func (s *stream) status() NodeStatus {
 		n.Mode = "delta"
 	}
 	n.MissingSecrets = s.missingSecrets()
-	n.Synced = s.subs[listeners].asked && s.quiet() && !s.blocked && !s.sending && s.lost == "" && len(s.nacks) == 0
+	n.Synced = s.subs[listeners].asked && s.quiet() && !s.sending && s.lost == "" && len(s.nacks) == 0
 	for _, k := range s.order() {
 		n.Synced = n.Synced && (!s.subs[k].asked || s.diff(k) == nil)
 	}

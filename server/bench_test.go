@@ -40,8 +40,12 @@ func BenchmarkSwitch(b *testing.B) {
 	var sends sync.WaitGroup
 	for _, c := range one.Classes {
 		n := bundle.Node{ID: c.ID, Namespace: "default", Labels: map[string]string{"app": c.ID}}
-		s := &stream{srv: srv, node: n, delta: true, send: func(*raw) error { sends.Done(); return nil }}
-		if err := s.aim(gen.view(c, bundle.Node{})); err != nil {
+		s := &stream{srv: srv, caller: &caller{node: n}, delta: true, send: func(*raw) error { sends.Done(); return nil }}
+		e, refused := srv.entitle(gen, s.caller)
+		if refused != nil {
+			b.Fatal(refused.err)
+		}
+		if err := s.aim(e); err != nil {
 			b.Fatal(err)
 		}
 		for k := range s.subs {

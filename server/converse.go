@@ -14,10 +14,11 @@ type request[M any] interface {
 // converse holds one ADS stream: it counts the stream in, lets the node in by its first request, and hands every request
 // to take, no faster than the limit of requests allows.
 func converse[M any, R request[M]](srv *Server, g grpc.ServerStream, delta bool, take func(*stream, R) error) error {
-	if err := srv.enter(); err != nil {
+	who := provenID(g)
+	if err := srv.enter(who); err != nil {
 		return err
 	}
-	defer srv.exit()
+	defer srv.exit(who)
 	req := R(new(M))
 	if err := begin(g, req); err != nil {
 		return srv.unread(err)

@@ -3,8 +3,6 @@ package server
 import (
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 // serveDelta is DeltaAggregatedResources.
@@ -16,7 +14,8 @@ func (srv *Server) serveDelta(_ any, g grpc.ServerStream) error {
 func (s *stream) deltaRequest(req *discoveryv3.DeltaDiscoveryRequest) error {
 	k, ok := kindOf(req.GetTypeUrl(), true)
 	if !ok {
-		return status.Errorf(codes.InvalidArgument, "type %q is not served; this server has clusters, endpoints, listeners, routes, virtual hosts and secrets", req.GetTypeUrl())
+		s.ignore(req.GetTypeUrl())
+		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,20 +1,17 @@
 package server
 
 import (
-	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
@@ -31,29 +28,23 @@ func (srv *Server) open(g grpc.ServerStream, m *corev3.Node, delta bool) (*strea
 	if err != nil {
 		return nil, srv.refuse(n, "node", codes.InvalidArgument, err)
 	}
-	account, err := srv.identity(g, n)
+	c, err := srv.identify(g, n)
 	if err != nil {
 		return nil, srv.refuse(n, "identity", codes.PermissionDenied, err)
 	}
 	for {
 		gen := srv.gen.Load()
-		c, err := gen.bundle.ClassOf(n)
-		if err != nil {
-			return nil, srv.refuse(n, "class", codes.NotFound, err)
+		e, refused := srv.entitle(gen, c)
+		if refused != nil {
+			return nil, srv.refuse(n, refused.why, refused.code, refused.err)
 		}
-		if err := srv.mayHave(c, n, account); err != nil {
-			return nil, srv.refuse(n, "identity", codes.PermissionDenied, err)
-		}
-		if err := supported(gen.bundle, n); err != nil {
-			return nil, srv.refuse(n, "version", codes.FailedPrecondition, err)
-		}
-		s := &stream{srv: srv, account: account, node: n, delta: delta, done: g.Context().Done(), since: time.Now(), send: func(r *raw) error { return g.SendMsg(r) }}
-		if err := s.aim(gen.view(c, n)); err != nil {
+		s := &stream{srv: srv, caller: c, delta: delta, done: g.Context().Done(), since: time.Now(), send: func(r *raw) error { return g.SendMsg(r) }}
+		if err := s.aim(e); err != nil {
 			return nil, status.Error(codes.Internal, err.Error())
 		}
 		if srv.join(s, gen) {
 			srv.renew(s, gen) // endpoints may have changed meanwhile
-			srv.log.Info("proxy connected", "node", n.ID, "class", c.ID, "bundle", gen.bundle.Digest.String())
+			srv.log.Info("proxy connected", "node", n.ID, "class", e.view.class.ID, "bundle", gen.bundle.Digest.String())
 			return s, nil
 		}
 	}
@@ -62,7 +53,9 @@ func (srv *Server) open(g grpc.ServerStream, m *corev3.Node, delta bool) (*strea
 func (srv *Server) refuse(n bundle.Node, why string, code codes.Code, err error) error {
 	srv.metrics.refused.WithLabelValues(why).Inc()
 	srv.refusals.add(n.ID, why, err.Error())
-	srv.log.Warn("proxy refused", "node", n.ID, "why", why, "reason", err.Error())
+	if ok, left := srv.refusals.gate.pass(why+n.ID, time.Now()); ok {
+		srv.log.Warn("proxy refused", append([]any{"node", n.ID, "why", why, "reason", err.Error()}, left...)...)
+	}
 	if srv.own != nil && (why == "class" || why == "identity") {
 		// The reason names selectors and service accounts of others. They are for who runs the server.
 		return status.Errorf(code, "node %q is refused (%s); the log and /status of the server say why", n.ID, why)
@@ -82,7 +75,9 @@ func (srv *Server) unproven(from net.Addr, err error) {
 	if len(why) > 300 { // it may quote the caller's certificate
 		why = why[:300]
 	}
-	srv.log.Warn("caller refused by TLS", "address", from.String(), "reason", why)
+	if ok, left := srv.refusals.gate.pass("tls"+why, time.Now()); ok {
+		srv.log.Warn("caller refused by TLS", append([]any{"address", from.String(), "reason", why}, left...)...)
+	}
 }
 
 // unread says why no request could be read; nil when the proxy went away.
@@ -108,17 +103,17 @@ func supported(b *bundle.Bundle, n bundle.Node) error {
 	return nil
 }
 
-// spiffe is the identity of the other end of a TLS connection.
-func spiffe(g grpc.ServerStream) (trustDomain, namespace, account string, err error) {
+// shownBy is what the other end of a TLS connection has shown.
+func shownBy(g grpc.ServerStream) (tlsCaller, error) {
 	p, ok := peer.FromContext(g.Context())
 	if !ok {
-		return "", "", "", errors.New("the connection has no peer")
+		return tlsCaller{}, errors.New("the connection has no peer")
 	}
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok || len(info.State.PeerCertificates) == 0 {
-		return "", "", "", errors.New("the connection has no client certificate")
+	t, ok := p.AuthInfo.(tlsCaller)
+	if !ok || len(t.State.PeerCertificates) == 0 {
+		return tlsCaller{}, errors.New("the connection has no client certificate")
 	}
-	return workload(info.State.PeerCertificates[0])
+	return t, nil
 }
 
 // workload reads who a certificate is for.
@@ -135,34 +130,34 @@ func workload(cert *x509.Certificate) (trustDomain, namespace, account string, e
 	return "", "", "", fmt.Errorf("the SPIFFE ID %s has not the form spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT", uris[0])
 }
 
-// identity holds what the node says against its certificate and returns the service account, of the certificate where
-// there is one.
-func (srv *Server) identity(g grpc.ServerStream, n bundle.Node) (account string, err error) {
-	if srv.own == nil {
-		return n.ServiceAccount, nil
+// provenID is the SPIFFE ID that the other end of a connection has proven; "": none.
+func provenID(g grpc.ServerStream) string {
+	c, err := shownBy(g)
+	if err != nil || len(c.State.PeerCertificates[0].URIs) == 0 {
+		return ""
 	}
-	td, ns, sa, err := spiffe(g)
-	if err == nil {
-		err = srv.own.admits(td)
-	}
-	switch {
-	case err != nil:
-		return "", err
-	case ns != n.Namespace:
-		return "", fmt.Errorf("the certificate is for namespace %q, node %q says %q", ns, n.ID, n.Namespace)
-	case n.ServiceAccount != "" && sa != n.ServiceAccount:
-		return "", fmt.Errorf("the certificate is for service account %q, node %q says %q", sa, n.ID, n.ServiceAccount)
-	}
-	return sa, nil
+	return c.State.PeerCertificates[0].URIs[0].String()
 }
 
-// mayHave tells whether an authenticated proxy may have the configuration of the class: labels are only a claim. A
-// workload that names no service account has the one called default.
-func (srv *Server) mayHave(c *bundle.Class, n bundle.Node, account string) error {
-	if srv.own == nil || slices.Contains(c.ServiceAccounts, account) || len(c.ServiceAccounts) == 0 && account == "default" {
-		return nil
+// identify holds what the node says against its certificate.
+func (srv *Server) identify(g grpc.ServerStream, n bundle.Node) (*caller, error) {
+	if srv.own == nil {
+		return &caller{node: n, account: n.ServiceAccount}, nil
 	}
-	return fmt.Errorf("node %q has the labels of class %q, whose workloads run as %s; its certificate is for %q", n.ID, c.ID, cmp.Or(strings.Join(c.ServiceAccounts, ", "), "default"), account)
+	shown, err := shownBy(g)
+	if err != nil {
+		return nil, err
+	}
+	td, ns, sa, err := workload(shown.State.PeerCertificates[0])
+	switch {
+	case err != nil:
+		return nil, err
+	case ns != n.Namespace:
+		return nil, fmt.Errorf("the certificate is for namespace %q, node %q says %q", ns, n.ID, n.Namespace)
+	case n.ServiceAccount != "" && sa != n.ServiceAccount:
+		return nil, fmt.Errorf("the certificate is for service account %q, node %q says %q", sa, n.ID, n.ServiceAccount)
+	}
+	return &caller{node: n, account: sa, trustDomain: td, chain: shown.State.PeerCertificates, hangUp: shown.hangUp}, nil
 }
 
 // listen opens the ADS address: plaintext on loopback only, unless told otherwise in so many words.

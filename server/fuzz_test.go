@@ -67,7 +67,7 @@ func FuzzRequests(f *testing.F) {
 			t.Fatal(err)
 		}
 		sent := 0
-		s := &stream{srv: srv, account: "sa", node: n, delta: isDelta, send: func(r *raw) error {
+		s := &stream{srv: srv, caller: &caller{account: "sa", node: n}, delta: isDelta, send: func(r *raw) error {
 			b := r.parts.MaterializeToBuffer(mem.DefaultBufferPool())
 			defer b.Free()
 			var m proto.Message = &discoveryv3.DiscoveryResponse{}
@@ -83,11 +83,11 @@ func FuzzRequests(f *testing.F) {
 			return nil
 		}}
 		gen := srv.gen.Load()
-		c, err := gen.bundle.ClassOf(n)
-		if err != nil {
-			t.Fatal(err)
+		e, refused := srv.entitle(gen, s.caller)
+		if refused != nil {
+			t.Fatal(refused.err)
 		}
-		if err := s.aim(gen.view(c, bundle.Node{})); err != nil {
+		if err := s.aim(e); err != nil {
 			t.Fatal(err)
 		}
 		srv.join(s, gen)
@@ -111,11 +111,11 @@ func FuzzRequests(f *testing.F) {
 			if i%3 == 2 {
 				g := newGeneration([]*bundle.Bundle{second, first}[i/3%2], srv.gen.Load(), nil)
 				srv.gen.Store(g)
-				c, err := g.bundle.ClassOf(n)
-				if err == nil {
-					err = s.retarget(g.view(c, bundle.Node{}))
+				e, refused := srv.entitle(g, s.caller)
+				if refused != nil {
+					t.Fatal(refused.err)
 				}
-				if err != nil {
+				if err := s.retarget(e); err != nil {
 					t.Fatal(err)
 				}
 				srv.rotate()

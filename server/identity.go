@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,12 +29,45 @@ func (o *ownIdentity) spiffe() string {
 	return o.leaf.URIs[0].String()
 }
 
+// trusts holds a chain of certificates of a caller, its own first, to the roots that connections are made with.
+func (o *ownIdentity) trusts(chain []*x509.Certificate) error {
+	links := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		links.AddCert(c)
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{Roots: o.tls.ClientCAs, Intermediates: links, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	if err == nil && o.tls.VerifyConnection != nil {
+		err = o.tls.VerifyConnection(tls.ConnectionState{PeerCertificates: chain})
+	}
+	return err
+}
+
+// watchIdentity has streams held to the server's identity when that is another.
+func (srv *Server) watchIdentity(ctx context.Context) {
+	tick := time.NewTicker(srv.opts.Poll)
+	defer tick.Stop()
+	before := srv.own.latest()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if now, err := srv.own.current(); err == nil && now != before {
+			before = now
+			srv.reprove()
+		}
+	}
+}
+
 // identitySource is where the server has its identity from.
 type identitySource interface {
 	// start readies the source, and has it follow what changes until the context ends. It fails if waiting would not help.
 	start(ctx context.Context) error
 	// current is the identity for a new connection, or why there is none.
 	current() (*ownIdentity, error)
+	// latest is what current returned last, without looking anywhere; nil: none.
+	latest() *ownIdentity
 	// admits tells whether callers of a trust domain may be let in, or why not.
 	admits(trustDomain string) error
 	// warning is what hinders a newer identity; "": nothing.
@@ -102,7 +136,7 @@ type identityFiles struct {
 	mu      sync.Mutex
 	stamp   string
 	next    time.Time
-	now     *ownIdentity
+	now     atomic.Pointer[ownIdentity]
 	trouble string
 }
 
@@ -124,12 +158,14 @@ func (f *identityFiles) warning() string {
 	return f.trouble
 }
 
+func (f *identityFiles) latest() *ownIdentity { return f.now.Load() }
+
 func (f *identityFiles) current() (*ownIdentity, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := time.Now()
-	if f.now != nil && now.Before(f.next) {
-		return f.now, nil
+	now, old := time.Now(), f.now.Load()
+	if old != nil && now.Before(f.next) {
+		return old, nil
 	}
 	f.next = now.Add(time.Second)
 	stamp := ""
@@ -138,19 +174,20 @@ func (f *identityFiles) current() (*ownIdentity, error) {
 			stamp += fmt.Sprint(fi.ModTime().UnixNano(), fi.Size(), ";")
 		}
 	}
-	if stamp == f.stamp && f.now != nil {
-		return f.now, nil
+	if stamp == f.stamp && old != nil {
+		return old, nil
 	}
 	fresh, err := f.load()
 	switch {
 	case err == nil:
-		f.now, f.stamp, f.trouble = fresh, stamp, ""
-	case f.now == nil:
+		f.stamp, f.trouble = stamp, ""
+		f.now.Store(fresh)
+		return fresh, nil
+	case old == nil:
 		return nil, err
-	default: // half a rotation; the old files stay in use
-		f.trouble = err.Error()
 	}
-	return f.now, nil
+	f.trouble = err.Error() // half a rotation; the old files stay in use
+	return old, nil
 }
 
 func (f *identityFiles) load() (*ownIdentity, error) {

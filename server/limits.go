@@ -42,26 +42,38 @@ func begin(g grpc.ServerStream, req any) error {
 	}
 }
 
-// enter counts a stream in, if there is room for one more.
-func (srv *Server) enter() error {
+// enter counts a stream of an identity in, if there is room for one more; "" is who has none.
+func (srv *Server) enter(who string) error {
 	if srv.unheard() != nil {
 		return status.Error(codes.Unavailable, errEndpointsUnheard.Error())
 	}
 	srv.mu.Lock()
-	srv.opened++
-	n := srv.opened
+	srv.opened[who]++
+	all, own := 0, srv.opened[who]
+	for _, n := range srv.opened {
+		all += n
+	}
 	srv.mu.Unlock()
-	if srv.opts.MaxStreams > 0 && n > srv.opts.MaxStreams {
-		srv.exit()
-		return srv.refuse(bundle.Node{}, "limit", codes.ResourceExhausted, errTooManyStreams)
+	err := error(nil)
+	switch {
+	case srv.opts.MaxStreams > 0 && all > srv.opts.MaxStreams:
+		err = errTooManyStreams
+	case srv.opts.MaxStreamsPerIdentity > 0 && own > srv.opts.MaxStreamsPerIdentity && who != "":
+		err = fmt.Errorf("%s has as many streams as one identity may have: raise --max-streams-per-identity if these are its workloads", who)
+	}
+	if err != nil {
+		srv.exit(who)
+		return srv.refuse(bundle.Node{}, "limit", codes.ResourceExhausted, err)
 	}
 	return nil
 }
 
-func (srv *Server) exit() {
+func (srv *Server) exit(who string) {
 	srv.mu.Lock()
-	srv.opened--
-	srv.mu.Unlock()
+	defer srv.mu.Unlock()
+	if srv.opened[who]--; srv.opened[who] == 0 {
+		delete(srv.opened, who)
+	}
 }
 
 var errTooManyStreams = errors.New("the server has as many streams as it takes: add a replica, or raise --max-streams")
@@ -131,12 +143,21 @@ func (e expiring) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo,
 		e.unproven(raw.RemoteAddr(), err)
 		return nil, nil, err
 	}
-	if t, ok := info.(credentials.TLSInfo); ok {
-		if until, ok := validUntil(&t.State); ok {
-			return &expiringConn{c, time.AfterFunc(time.Until(until), func() { _ = c.Close() })}, info, nil
-		}
+	t, ok := info.(credentials.TLSInfo)
+	if !ok {
+		return c, info, nil
 	}
-	return c, info, nil
+	hangUp := func() { _ = c.Close() }
+	if until, ok := validUntil(&t.State); ok {
+		return &expiringConn{c, time.AfterFunc(time.Until(until), hangUp)}, tlsCaller{t, hangUp}, nil
+	}
+	return c, tlsCaller{t, hangUp}, nil
+}
+
+// tlsCaller is what is known of the other end of a connection, and how to end it.
+type tlsCaller struct {
+	credentials.TLSInfo
+	hangUp func()
 }
 
 // Clone implements credentials.TransportCredentials.

@@ -14,6 +14,7 @@ type metrics struct {
 	bundles                               *prometheus.CounterVec // by result
 	apiErrors                             *prometheus.CounterVec // by reason
 	endpoints                             *prometheus.CounterVec // by result
+	unserved                              *prometheus.CounterVec // by type
 	throttled                             prometheus.Counter
 }
 
@@ -33,6 +34,7 @@ func newMetrics(srv *Server) *metrics {
 	m.bundles = vec("meshc_bundle_loads_total", "Bundles that were read from the path while serving, by result.", "result")
 	m.apiErrors = vec("meshc_kubernetes_errors_total", "Requests to the API server of Kubernetes that failed, by reason: forbidden, unauthorized, unknown, unreachable, error, unreadable.", "reason")
 	m.endpoints = vec("meshc_endpoint_loads_total", "Changes of live endpoints that the source told while serving, by result.", "result")
+	m.unserved = vec("meshc_unserved_subscriptions_total", "Types that streams asked for and that are not served, by type: rtds, ecds, srds, vhds (state of the world), nds, pcds, wds, wads, other.", "type")
 	m.throttled = prometheus.NewCounter(prometheus.CounterOpts{Name: "meshc_throttled_requests_total", Help: "Requests of proxies that had to wait because there were too many of them."})
 	m.registry.MustRegister(m.throttled, newEndpointGauges(srv), &live{srv: srv,
 		nodes:   prometheus.NewDesc("meshc_connected_nodes", "Proxies connected, by class.", []string{"class"}, nil),

@@ -27,6 +27,7 @@ func (s *stream) order() []kind {
 // next decides what to send now, or sets a timer. Call with mu held.
 func (s *stream) next(now time.Time) *plan {
 	var clusterRemovals *plan
+	s.waiting = false
 	for _, k := range s.order() {
 		sub := &s.subs[k]
 		if !sub.asked {
@@ -35,7 +36,10 @@ func (s *stream) next(now time.Time) *plan {
 		if k >= listeners && s.settled && !sub.answer && s.waits(now) {
 			return nil
 		}
-		p := s.diff(k)
+		p := s.suspect(k)
+		if p == nil {
+			p = s.diff(k)
+		}
 		if p == nil {
 			continue
 		}
@@ -58,7 +62,10 @@ func (s *stream) next(now time.Time) *plan {
 		s.removeAt = time.Time{}
 		return nil
 	}
-	if s.blocked || !s.quiet() && now.Before(s.deadline) {
+	if s.waiting {
+		return nil // what serves now may need them
+	}
+	if !s.quiet() && now.Before(s.deadline) {
 		s.wake(now, s.deadline)
 		return nil
 	}
@@ -75,9 +82,6 @@ func (s *stream) next(now time.Time) *plan {
 
 // waits tells whether what depends on clusters has to wait for acknowledgements.
 func (s *stream) waits(now time.Time) bool {
-	if s.blocked {
-		return true
-	}
 	if len(s.subs[clusters].sent)+len(s.subs[endpoints].sent) == 0 || !now.Before(s.deadline) {
 		return false
 	}
@@ -115,6 +119,7 @@ func (s *stream) diff(k kind) *plan {
 		return list[id]
 	}
 	var adding map[int32]bool
+	waiting := map[string]bool{} // route configurations, and "" for all other kinds, of which something waits for a cluster
 	var groups map[string]bool
 	if k == virtualHosts {
 		groups = s.heldNames(routes)
@@ -122,6 +127,10 @@ func (s *stream) diff(k kind) *plan {
 	target.without(sub.held, func(id int32) {
 		e := entryOf(id)
 		if !s.wants(k, e, groups) {
+			return
+		}
+		if s.dependsOnRefused(k, e) {
+			waiting[e.group], s.waiting = true, true
 			return
 		}
 		p.adds = append(p.adds, id)
@@ -136,6 +145,7 @@ func (s *stream) diff(k kind) *plan {
 		switch {
 		case adding[e.nameID]:
 			p.replace = append(p.replace, id)
+		case waiting[e.group]: // what is to stand in for it waits
 		case sub.wildcard || k == virtualHosts:
 			p.removes = append(p.removes, id)
 		}

@@ -5,10 +5,10 @@ import (
 )
 
 // retarget moves the stream to another bundle.
-func (s *stream) retarget(v *view) error {
+func (s *stream) retarget(e entitlement) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.aim(v); err != nil {
+	if err := s.aim(e); err != nil {
 		return err
 	}
 	s.lost = ""
@@ -17,32 +17,30 @@ func (s *stream) retarget(v *view) error {
 }
 
 // aim leads the proxy to a view. What was held back before is let go.
-func (s *stream) aim(v *view) error {
-	if err := s.face(v); err != nil {
+func (s *stream) aim(e entitlement) error {
+	if err := s.face(e); err != nil {
 		return err
 	}
-	s.blocked, s.removeAt = false, time.Time{}
+	s.removeAt = time.Time{}
 	return nil
 }
 
 // renew leads the proxy to other endpoints of the same bundle. A switch of bundles that is under way goes on.
-func (s *stream) renew(v *view) error {
+func (s *stream) renew(e entitlement) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.given == v || s.given.gen.bundle != v.gen.bundle {
+	if s.given == e.view || s.given.gen.bundle != e.view.gen.bundle {
 		return nil // it has them, or a newer bundle is on its way
 	}
-	if err := s.face(v); err != nil {
+	if err := s.face(e); err != nil {
 		return err
-	}
-	if len(s.subs[clusters].refused)+len(s.subs[endpoints].refused) == 0 {
-		s.blocked = false // what was refused has changed
 	}
 	s.kick()
 	return nil
 }
 
-func (s *stream) face(v *view) error {
+func (s *stream) face(e entitlement) error {
+	v := e.view
 	given, moved := v, s.given == nil || s.given.gen != v.gen
 	if !s.delta {
 		inl, err := v.gen.inline(v)
@@ -57,6 +55,11 @@ func (s *stream) face(v *view) error {
 		s.translate(v.gen.reg)
 	}
 	s.view, s.given = v, given
+	if moved {
+		for k := range s.subs {
+			s.subs[k].isolating = 0
+		}
+	}
 	if moved && len(s.secretNames) > 0 {
 		s.targetSecrets(nil) // numbers may be new
 	}
@@ -72,11 +75,7 @@ func (s *stream) retry() {
 		sub := &s.subs[k]
 		var kept []sent
 		for _, r := range sub.refused {
-			changed := len(r.ids) == 0
-			for _, id := range r.ids {
-				changed = changed || !s.target(kind(k)).has(id)
-			}
-			if !changed {
+			if !s.mayPass(kind(k), r) {
 				kept = append(kept, r)
 				continue
 			}
@@ -91,6 +90,30 @@ func (s *stream) retry() {
 		}
 		sub.refused = kept
 	}
+}
+
+// mayPass tells whether a refused response is worth another try: some of it has changed, or what it may have been refused
+// for, such as the domains of another virtual host or the address of another listener.
+func (s *stream) mayPass(k kind, r sent) bool {
+	target, sub, list := s.target(k), &s.subs[k], s.reg.list(k)
+	if len(r.ids) == 0 {
+		return true
+	}
+	groups := map[string]bool{}
+	for _, id := range r.ids {
+		if !target.has(id) {
+			return true
+		}
+		groups[list[id].group] = true
+	}
+	if k != listeners && k != virtualHosts {
+		return false
+	}
+	other := false
+	beside := func(id int32) { other = other || groups[list[id].group] }
+	target.without(sub.held, beside)
+	sub.held.without(target, beside)
+	return other
 }
 
 // translate renumbers what the proxy holds and wants.
@@ -120,7 +143,7 @@ func (s *stream) translate(reg *registry) {
 		}
 		old.mu.RUnlock()
 		sub.held, sub.names = held, names
-		for _, of := range [][]sent{sub.sent, sub.refused} {
+		for _, of := range [][]sent{sub.sent, sub.refused, sub.suspects} {
 			for i := range of {
 				ids := make([]int32, len(of[i].ids))
 				for j, id := range of[i].ids {

@@ -24,8 +24,10 @@ func (s *stream) targetSecrets(names []string) {
 		}
 	}
 	var target bitset
+	gen := srv.gen.Load()
+	j := srv.judge(gen.bundle, s.caller)
 	for name, before := range s.secretNames {
-		b, err := srv.secret(s, name)
+		b, err := srv.secret(gen, j, s.caller, name)
 		if err != nil {
 			if wait := waiting(""); before != err.Error() && !errors.As(err, &wait) {
 				s.missSecret(name, err)
@@ -54,14 +56,16 @@ func (s *stream) missSecret(name string, err error) {
 	s.srv.log.Warn("secret not available", "node", s.node.ID, "secret", name, "reason", err.Error())
 }
 
-// secret returns a Secret message, or why the proxy has none of the name.
-func (srv *Server) secret(s *stream, name string) ([]byte, error) {
-	ref, err := refer(s.node, s.account, name)
+var errNotNamed = errors.New("the configuration of this proxy does not name the secret")
+
+// secret returns a Secret message, or why a caller who was judged so has none of the name.
+func (srv *Server) secret(gen *generation, j *judgement, c *caller, name string) ([]byte, error) {
+	ref, err := refer(c.node, c.account, name)
 	if err != nil {
 		return nil, err
 	}
-	if !own(name) && !s.view.gen.mentions(s.view.class, name) {
-		return nil, errors.New("the configuration of this proxy does not name the secret")
+	if err := j.mayBeGiven(gen, name); err != nil {
+		return nil, err
 	}
 	if m := ref.remote(name); m != nil {
 		return proto.MarshalOptions{Deterministic: true}.Marshal(m)

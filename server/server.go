@@ -55,7 +55,11 @@ type Options struct {
 	// InsecureSecretsWithoutTLS hands secrets to whoever connects and says it is the workload.
 	InsecureSecretsWithoutTLS bool
 
-	MaxStreams  int     // open at a time, of all proxies; default 20,000; negative: any number
+	MaxStreams int // open at a time, of all proxies; default 20,000; negative: any number
+	// MaxStreamsPerIdentity bounds those that callers with one SPIFFE ID have open, so that one certificate cannot keep all
+	// others out; default half of MaxStreams; negative: any number. Without TLS nobody has an identity, and it does not count.
+	MaxStreamsPerIdentity int
+
 	RequestRate float64 // requests per second that are read of one stream, ten times as many at once; default 200; negative: any
 
 	Grace      time.Duration // how long a cluster that is gone stays; default 5 s; negative: none
@@ -81,6 +85,9 @@ func (o *Options) defaults() {
 	set(&o.Drain, 2*time.Second)
 	if o.MaxStreams == 0 {
 		o.MaxStreams = 20_000
+	}
+	if o.MaxStreamsPerIdentity == 0 && o.MaxStreams > 0 {
+		o.MaxStreamsPerIdentity = max(1, o.MaxStreams/2)
 	}
 	if o.RequestRate == 0 {
 		o.RequestRate = 200
@@ -143,7 +150,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	streams  map[*stream]struct{}
-	opened   int // streams, those included that have not said who they are
+	opened   map[string]int // streams by SPIFFE ID, "" without one; those included that have not sent their node yet
 	draining bool
 	badWhy   string // why the newest bundle at the path is not in service
 }
@@ -195,6 +202,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	if o.Watch {
 		go srv.watch(ctx)
+	}
+	if srv.own != nil {
+		go srv.watchIdentity(ctx)
 	}
 	if srv.secrets != nil || srv.credentials != nil {
 		go srv.watchSecrets(ctx)
@@ -249,7 +259,7 @@ func (srv *Server) drain(g *grpc.Server, web *http.Server) {
 // New makes a server for a bundle. Run does all else; tests use it alone.
 func New(b *bundle.Bundle, o Options) *Server {
 	o.defaults()
-	srv := &Server{opts: o, log: o.Log, streams: map[*stream]struct{}{}, secretsHeard: make(chan struct{}, 1)}
+	srv := &Server{opts: o, refusals: refusalLog{gate: logGate{every: refusalEvery}}, log: o.Log, streams: map[*stream]struct{}{}, opened: map[string]int{}, secretsHeard: make(chan struct{}, 1)}
 	switch {
 	case o.Endpoints != "":
 		srv.sight, srv.source.st.Source = &sighting{}, "files "+o.Endpoints
@@ -369,12 +379,12 @@ func forEach(streams []*stream, f func(*stream)) {
 }
 
 func (srv *Server) move(s *stream, gen *generation) {
-	c, err := gen.bundle.ClassOf(s.node)
-	if err == nil {
-		err = supported(gen.bundle, s.node)
-	}
-	if err == nil {
-		err = s.retarget(gen.view(c, s.node))
+	e, refused := srv.entitle(gen, s.caller)
+	var err error
+	if refused != nil {
+		err = refused.err
+	} else {
+		err = s.retarget(e)
 	}
 	if err != nil {
 		srv.metrics.refused.WithLabelValues("update").Inc()

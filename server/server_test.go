@@ -60,6 +60,13 @@ func vhs(rc, name, domain string) *bundle.Resource {
 	return resource(bundle.VirtualHostType, rc+"/"+name, &routev3.VirtualHost{Name: name, Domains: []string{domain}})
 }
 
+// routed is a virtual host that leads to a cluster.
+func routed(rc, name, cluster string) *bundle.Resource {
+	return resource(bundle.VirtualHostType, rc+"/"+name, &routev3.VirtualHost{Name: name, Domains: []string{name}, Routes: []*routev3.Route{{
+		Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+		Action: &routev3.Route_Route{Route: &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}}}}}})
+}
+
 // base is the mesh that the tests change; version counts changes of nothing that a proxy sees.
 func base(line int) []*bundle.Resource {
 	rs := []*bundle.Resource{cds("c1", 1), eds("c1"), cds("c2", 1), eds("c2"), lds("l", "x"), rds("80"), vhs("80", "a", "a"), vhs("80", "b", "b"), rds("empty")}
@@ -218,6 +225,19 @@ func (p *proxy) quiet() {
 	}
 }
 
+// ended waits for the server to end the stream.
+func (p *proxy) ended() {
+	p.t.Helper()
+	select {
+	case r, open := <-p.in:
+		if open {
+			p.t.Errorf("another response: %v", r)
+		}
+	case <-time.After(20 * time.Second):
+		p.t.Error("the stream is still open")
+	}
+}
+
 // warm goes through the start of an Envoy.
 func (p *proxy) warm() {
 	p.t.Helper()
@@ -316,13 +336,15 @@ func TestNACK(t *testing.T) {
 	bad := append(without(base(1), "80/a"), vhs("80", "a", "better"), vhs("80", "dup", "b"))
 	srv.Switch(sealed(t, bad...))
 	p.nack(p.want("vhds +80/a +80/dup"), "duplicate domain")
+	p.ack(p.want("vhds +80/a")) // what was good comes by itself
+	p.nack(p.want("vhds +80/dup"), "duplicate domain")
 	p.quiet() // a refused version does not come again
 	st := srv.Status().Nodes[0]
 	if st.Synced || len(st.NACKs) != 1 || st.NACKs[0].Error != "duplicate domain" || !slices.Contains(st.NACKs[0].Origins, "mesh.yaml:12") {
 		t.Errorf("%+v", st)
 	}
 	srv.Switch(sealed(t, without(bad, "80/dup")...))
-	p.ack(p.want("vhds +80/a -80/dup")) // what was good in the refused response comes again
+	p.ack(p.want("vhds -80/dup"))
 	p.quiet()
 	if st := srv.Status().Nodes[0]; !st.Synced {
 		t.Errorf("not mended: %+v", st)
@@ -333,8 +355,16 @@ func TestRefusedClusterHoldsRoutesBack(t *testing.T) {
 	srv, c := start(t, sealed(t, base(1)...), Options{Grace: -1})
 	p := connect(t, c)
 	p.warm()
-	srv.Switch(sealed(t, append(without(base(1), "80/a"), cds("c3", 1), eds("c3"), vhs("80", "a", "to-c3"))...))
+	srv.Switch(sealed(t, append(without(base(1), "80/a"), cds("c3", 1), eds("c3"), routed("80", "a", "c3"), vhs("80", "new", "new"))...))
 	p.nack(p.want("cds +c3"), "no")
+	p.ack(p.want("vhds +80/new")) // what does not depend on it is not held back
+	p.quiet()
+	if st := srv.Status().Nodes[0]; len(st.NACKs) != 1 || !slices.Equal(st.NACKs[0].Resources, []string{"c3"}) {
+		t.Errorf("%+v", st)
+	}
+	srv.Switch(sealed(t, append(without(base(1), "80/a"), cds("c3", 2), eds("c3"), routed("80", "a", "c3"), vhs("80", "new", "new"))...))
+	p.ack(p.want("cds +c3"))
+	p.ack(p.want("vhds +80/a"))
 	p.quiet()
 }
 

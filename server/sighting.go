@@ -47,7 +47,14 @@ func (srv *Server) renew(s *stream, gen *generation) {
 	if given.gen.bundle != gen.bundle {
 		return
 	}
-	if err := s.renew(gen.view(given.class, s.node)); err != nil {
+	e, refused := srv.entitle(gen, s.caller)
+	var err error
+	if refused != nil {
+		err = refused.err
+	} else {
+		err = s.renew(e)
+	}
+	if err != nil {
 		srv.log.Error("proxy keeps its endpoints", "node", s.node.ID, "error", err.Error())
 	}
 }

@@ -6,8 +6,6 @@ import (
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 // serveSotW is StreamAggregatedResources.
@@ -18,7 +16,8 @@ func (srv *Server) serveSotW(_ any, g grpc.ServerStream) error {
 func (s *stream) sotwRequest(req *discoveryv3.DiscoveryRequest) error {
 	k, ok := kindOf(req.GetTypeUrl(), false)
 	if !ok {
-		return status.Errorf(codes.InvalidArgument, "type %q is not served to state-of-the-world streams; this server has clusters, endpoints, listeners, routes and secrets", req.GetTypeUrl())
+		s.ignore(req.GetTypeUrl())
+		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

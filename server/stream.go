@@ -3,8 +3,6 @@ package server
 import (
 	"sync"
 	"time"
-
-	"github.com/meshc/meshc/compiler/bundle"
 )
 
 // stream is one proxy's connection. One goroutine, gRPC's own, reads requests; what is to be sent is worked out and
@@ -15,14 +13,12 @@ import (
 // acknowledged them, listeners, route configurations and virtual hosts; and after a time of grace, clusters that are
 // gone are removed.
 type stream struct {
+	*caller
 	srv   *Server
-	node  bundle.Node
 	delta bool
 	send  func(*raw) error
 	done  <-chan struct{}
 	since time.Time
-
-	account string // service account: of the certificate, or what the node says where there is none
 
 	mu             sync.Mutex
 	view           *view
@@ -33,11 +29,13 @@ type stream struct {
 	failed         error
 	nonce          uint64
 	settled        bool      // has had a whole configuration: changes are updates from now on
-	blocked        bool      // clusters or endpoints were refused: what depends on them is held back
+	waiting        bool      // something is held back because it depends on a cluster that was refused
 	deadline       time.Time // for acknowledgements that a change waits for
 	removeAt       time.Time // when clusters that are gone may be removed
 	timer          *time.Timer
 	nacks          []nackStatus
+	nackLog        logGate
+	unserved       []string            // types asked for that no bundle has
 	fresh          map[string]struct{} // route configurations just sent: their virtual hosts follow, or word that there are none
 	secretNames    map[string]string   // asked for → why there is none
 	secretTarget   bitset

@@ -18,6 +18,9 @@ type subscription struct {
 	sent     []sent              // not yet acknowledged
 	refused  []sent              // by the proxy, and not sent again before the bundle changes what is in it
 	last     string              // newest nonce
+
+	suspects  []sent // parts of refused responses that are to be sent again, each by itself
+	isolating int    // such parts that were sent since the bundle changed
 }
 
 // sent is a response that the proxy has not answered yet, or has refused.

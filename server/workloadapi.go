@@ -123,6 +123,12 @@ func (w *workloadAPI) admits(trustDomain string) error {
 	return notTrusted(trustDomain, w.trusted)
 }
 
+func (w *workloadAPI) latest() *ownIdentity {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
 func (w *workloadAPI) current() (*ownIdentity, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -151,7 +151,7 @@ func TestBundlesOfTrustDomains(t *testing.T) {
 	}
 }
 
-// What the agent pushes is in use for the next connection, and the streams there are go on.
+// What the agent pushes is in use for the next connection. Streams go on for as long as their certificates are good.
 func TestAgentRotates(t *testing.T) {
 	old, next := newAuthority(t), newAuthority(t)
 	socket := socketPath(t)
@@ -180,6 +180,9 @@ func TestAgentRotates(t *testing.T) {
 			t.Errorf("with both roots: %v", got)
 		}
 	}
+	srv.reprove()
+	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.ListenerType})
+	p.ack(p.want("lds +l"))
 	second := shown(t, addr)
 	give(t, a, next, time.Hour, next.pem, nil)
 	eventually(t, "a certificate of the new CA", func() bool { return !bytes.Equal(second, shown(t, addr)) })
@@ -192,8 +195,8 @@ func TestAgentRotates(t *testing.T) {
 	if err := resumed(); err == nil {
 		t.Error("of the old CA, as an old session: let in")
 	}
-	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.ListenerType})
-	p.want("lds +l")
+	srv.reprove()
+	p.ended()
 }
 
 // resumption opens connections that take up the session of the one before, if the server lets them.

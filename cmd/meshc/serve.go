@@ -67,6 +67,7 @@ server's. It is the one of --kubeconfig, $KUBECONFIG, the pod's service account 
 	f.BoolVar(&o.InsecurePlaintextOnAnyAddress, "insecure-plaintext-on-any-address", false, "serve the mesh's configuration to anybody who can connect")
 	f.BoolVar(&o.InsecureAdminOnAnyAddress, "insecure-admin-on-any-address", false, "serve health, metrics and the names of proxies to anybody who can connect")
 	f.IntVar(&o.MaxStreams, "max-streams", 20000, "streams open at a time; -1 for any number")
+	f.IntVar(&o.MaxStreamsPerIdentity, "max-streams-per-identity", 0, "of them, by callers with one SPIFFE ID; 0 for half of --max-streams, -1 for any number")
 	f.Float64Var(&o.RequestRate, "max-request-rate", 200, "requests per second read from one proxy, ten times as many at once; -1 for any number")
 	f.StringVar(&o.Endpoints, "endpoints", "", "file or folder of EndpointSlices, Pods and Nodes, as kubectl get -o yaml writes them, to follow")
 	f.BoolVar(&o.KubernetesEndpoints, "kubernetes-endpoints", false, "follow EndpointSlices, Pods and Nodes of the API server")

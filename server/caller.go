@@ -1,0 +1,144 @@
+package server
+
+import (
+	"cmp"
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/meshc/meshc/compiler/bundle"
+)
+
+// caller is who holds a stream: what its node claims in the first request, and what the certificate of the connection
+// proves. What later requests say of a node changes nothing.
+type caller struct {
+	node        bundle.Node
+	account     string              // service account: of the certificate, or what the node says where there is none
+	trustDomain string              // of the certificate; "": there is none
+	chain       []*x509.Certificate // as it was shown, the caller's own first; nil: there is none
+	hangUp      func()              // ends the connection; nil: it has no certificate that could lose its worth
+
+	last atomic.Pointer[judgement]
+}
+
+// judgement is what a caller may have of a bundle, with all that it was judged by, so that it is made once for as long as
+// these stay.
+type judgement struct {
+	bundle *bundle.Bundle
+	own    *ownIdentity // whose roots the chain was held to; nil: none
+
+	class    *bundle.Class // that the caller may have, be its Envoy too old for it; nil: none
+	unproven error         // why the certificate proves nothing any more
+	refused  *refusal      // why the caller gets nothing of the bundle
+}
+
+// refusal is why a caller gets nothing of a bundle.
+type refusal struct {
+	why  string // the reason, as metrics and /status name it
+	code codes.Code
+	err  error
+}
+
+// entitlement is a view that a caller may have. Nothing but Server.entitle makes one, and a stream is led to nothing else.
+type entitlement struct{ view *view }
+
+// entitle decides what a caller may have of a generation. It is asked whenever something is chosen for a stream: when it
+// opens, when the bundle changes, and when its endpoints do. Secrets are given by the same judgement.
+func (srv *Server) entitle(gen *generation, c *caller) (entitlement, *refusal) {
+	j := srv.judge(gen.bundle, c)
+	if j.refused != nil {
+		return entitlement{}, j.refused
+	}
+	return entitlement{gen.view(j.class, c.node)}, nil
+}
+
+// judge holds a caller to the identities that the server trusts now and to the classes of a bundle.
+func (srv *Server) judge(b *bundle.Bundle, c *caller) *judgement {
+	var own *ownIdentity
+	if c.chain != nil {
+		own = srv.own.latest()
+	}
+	if j := c.last.Load(); j != nil && j.bundle == b && (j.own == own || own == nil) {
+		return j // while the server has no identity of its own, what it found by the last one stands
+	}
+	j := &judgement{bundle: b, own: own, unproven: srv.stillProven(own, c)}
+	if j.unproven != nil {
+		j.refused = &refusal{"identity", codes.PermissionDenied, j.unproven}
+	} else {
+		j.class, j.refused = srv.classFor(b, c)
+	}
+	c.last.Store(j)
+	return j
+}
+
+// stillProven holds the certificate that a connection was made with to the roots and trust domains of now.
+func (srv *Server) stillProven(own *ownIdentity, c *caller) error {
+	if c.chain == nil {
+		return nil
+	}
+	if err := srv.own.admits(c.trustDomain); err != nil || own == nil {
+		return err
+	}
+	if err := own.trusts(c.chain); err != nil {
+		return fmt.Errorf("the certificate that node %q has connected with is none of a CA of the proxies any more: %w", c.node.ID, err)
+	}
+	return nil
+}
+
+// classFor finds the class of a bundle that a caller may have, and why it gets nothing of it nevertheless.
+func (srv *Server) classFor(b *bundle.Bundle, c *caller) (*bundle.Class, *refusal) {
+	class, err := b.ClassOf(c.node)
+	if err != nil {
+		return nil, &refusal{"class", codes.NotFound, err}
+	}
+	if err := srv.mayHave(class, c); err != nil {
+		return nil, &refusal{"identity", codes.PermissionDenied, err}
+	}
+	if err := supported(b, c.node); err != nil {
+		return class, &refusal{"version", codes.FailedPrecondition, err}
+	}
+	return class, nil
+}
+
+// mayHave tells whether an authenticated proxy may have the configuration of the class: labels are only a claim. A
+// workload that names no service account has the one called default.
+func (srv *Server) mayHave(class *bundle.Class, c *caller) error {
+	if srv.own == nil || slices.Contains(class.ServiceAccounts, c.account) || len(class.ServiceAccounts) == 0 && c.account == "default" {
+		return nil
+	}
+	return fmt.Errorf("node %q has the labels of class %q, whose workloads run as %s; its certificate is for %q", c.node.ID, class.ID,
+		cmp.Or(strings.Join(class.ServiceAccounts, ", "), "default"), c.account)
+}
+
+// mayBeGiven tells whether the caller may be given a secret of the name, as it is now: its own identity, as long as its
+// certificate is good, and besides what the class names that it may have in the bundle in service. A caller that is left
+// with an older configuration gets no newer key for it.
+func (j *judgement) mayBeGiven(gen *generation, name string) error {
+	switch {
+	case j.unproven != nil:
+		return j.unproven
+	case own(name):
+		return nil
+	case j.class == nil:
+		return j.refused.err
+	case !gen.mentions(j.class, name):
+		return errNotNamed
+	}
+	return nil
+}
+
+// reprove ends the connections whose certificates the server trusts no longer. Their proxies go on with what they have,
+// and come back by the certificates that they have now.
+func (srv *Server) reprove() {
+	gen := srv.gen.Load()
+	for _, s := range srv.snapshot() {
+		if j := srv.judge(gen.bundle, s.caller); j.unproven != nil {
+			_ = srv.refuse(s.node, j.refused.why, j.refused.code, j.unproven)
+			s.hangUp()
+		}
+	}
+}

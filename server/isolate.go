@@ -1,0 +1,107 @@
+package server
+
+import (
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// maxIsolating bounds the responses that look for what a proxy refuses, of one kind and one bundle on one stream. Twice
+// the number of resources is the most that can be needed, when a proxy refuses each of them.
+const maxIsolating = 4096
+
+// isolate cuts a response that was refused in two, to be sent again each by itself, and returns whether it did. Envoy
+// takes some responses whole or not at all, virtual hosts among them, so one bad resource keeps out all that are good; by
+// halves the bad ones are found in as many rounds as the number of resources has bits. What the proxy has taken already
+// it takes again without effect. Removals go with the first half, since a resource that is new may stand in for one that
+// is gone. Call with mu held.
+func (s *stream) isolate(k kind, refused sent) bool {
+	sub := &s.subs[k]
+	n := len(refused.ids)
+	if n+len(refused.removed) < 2 || !s.delta && (k == clusters || k == listeners) || sub.isolating >= maxIsolating {
+		return false // of state of the world, what is left out of a response is gone
+	}
+	if n == 0 {
+		return false // removals alone, and they cannot be cut: the proxy refuses what they leave
+	}
+	if n == 1 {
+		sub.suspects = append(sub.suspects, sent{ids: refused.ids}, sent{removed: refused.removed})
+		return true
+	}
+	sub.suspects = append(sub.suspects, sent{ids: refused.ids[: n/2 : n/2], removed: refused.removed}, sent{ids: refused.ids[n/2:]})
+	return true
+}
+
+// suspect is the next part of a refused response to be sent by itself, as far as the proxy is still to have it; nil:
+// there is none.
+func (s *stream) suspect(k kind) *plan {
+	sub := &s.subs[k]
+	for len(sub.suspects) > 0 {
+		part := sub.suspects[0]
+		if sub.suspects = sub.suspects[1:]; len(sub.suspects) == 0 {
+			sub.suspects = nil
+		}
+		p := &plan{kind: k}
+		for _, id := range part.ids {
+			if sub.held.has(id) && s.target(k).has(id) {
+				p.adds = append(p.adds, id)
+			}
+		}
+		if len(part.removed) > 0 {
+			held := s.heldNames(k)
+			for _, name := range part.removed {
+				if !held[name] {
+					p.names = append(p.names, name)
+				}
+			}
+		}
+		if len(p.adds)+len(p.names) > 0 {
+			sub.isolating++
+			return p
+		}
+	}
+	return nil
+}
+
+// dependsOnRefused tells whether a resource names a cluster of which the proxy has refused the newest version, or its
+// endpoints: until there is a
+// better one, the version that the proxy has serves on. Call with mu held.
+func (s *stream) dependsOnRefused(k kind, e *entry) bool {
+	if k < listeners || !s.settled {
+		return false
+	}
+	for _, of := range []kind{clusters, endpoints} { // endpoints have the name of their cluster
+		for _, r := range s.subs[of].refused {
+			list := s.reg.list(of)
+			for _, id := range r.ids {
+				if names(e.value, list[id].name, 0) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// names tells whether an encoded message holds a string as the whole of a field, at any depth. It needs no description of
+// the message: a field of bytes is a string, or may be a message in turn.
+func names(b []byte, text string, depth int) bool {
+	if depth > 64 || len(b) < len(text) {
+		return false
+	}
+	for len(b) > 0 {
+		num, typ, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return false
+		}
+		b = b[n:]
+		if typ == protowire.BytesType {
+			if v, size := protowire.ConsumeBytes(b); size >= 0 && (string(v) == text || names(v, text, depth+1)) {
+				return true
+			}
+		}
+		if n = protowire.ConsumeFieldValue(num, typ, b); n < 0 {
+			return false
+		}
+		b = b[n:]
+	}
+	return false
+}

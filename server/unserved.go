@@ -1,0 +1,42 @@
+package server
+
+import "slices"
+
+// maxUnserved bounds the types that a stream is remembered to have asked for in vain.
+const maxUnserved = 16
+
+// unservedNames are the types that proxies and agents are known to ask for and that no bundle holds, as metrics call them.
+var unservedNames = map[string]string{
+	"type.googleapis.com/envoy.service.runtime.v3.Runtime":               "rtds",
+	"type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig":      "ecds",
+	"type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration": "srds",
+	"type.googleapis.com/envoy.config.route.v3.VirtualHost":              "vhds",
+	"type.googleapis.com/istio.networking.nds.v1.NameTable":              "nds",
+	"type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig":                "pcds",
+	"type.googleapis.com/istio.workload.Address":                         "wds",
+	"type.googleapis.com/istio.workload.Workload":                        "wds",
+	"type.googleapis.com/istio.security.Authorization":                   "wads",
+}
+
+// ignore takes note of a subscription to a type that is not served. It gets no answer, which is what xDS has for a
+// resource that does not exist: Envoy goes on without after its initial_fetch_timeout. The stream serves all else.
+func (s *stream) ignore(url string) {
+	s.mu.Lock()
+	known := slices.Contains(s.unserved, url) || len(s.unserved) >= maxUnserved
+	if !known {
+		s.unserved = append(s.unserved, url)
+	}
+	s.mu.Unlock()
+	if known {
+		return
+	}
+	name, ok := unservedNames[url]
+	if !ok {
+		name = "other"
+	}
+	s.srv.metrics.unserved.WithLabelValues(name).Inc()
+	if len(url) > 300 {
+		url = url[:300]
+	}
+	s.srv.log.Warn("a type is not served; the proxy gets all else", "node", s.node.ID, "type", url)
+}
