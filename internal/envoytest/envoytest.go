@@ -1,7 +1,8 @@
-// Package envoytest asks a real Envoy whether it would take what was compiled. It folds the resources of one proxy into
-// a bootstrap without a control plane and runs envoy --mode validate on it: route configurations go into their
-// listeners, endpoints into their clusters, and secrets that would come by SDS are replaced by static ones made at run
-// time, under the same names.
+// Package envoytest asks a real Envoy whether it would take what was compiled, in two ways. Validate folds the resources
+// of one proxy into a bootstrap without a control plane and runs envoy --mode validate on it: route configurations go into
+// their listeners, endpoints into their clusters, and secrets that would come by SDS are replaced by static ones made at
+// run time, under the same names. A Proxy is a running Envoy, fed over delta ADS as a server would: one start serves many
+// questions, and what Envoy refuses is a NACK that says why.
 package envoytest
 
 import (
@@ -19,7 +20,6 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -105,25 +105,6 @@ func Bootstrap(r Resources) (*bootstrapv3.Bootstrap, error) {
 	secrets, err := f.staticSecrets()
 	b.StaticResources.Secrets = secrets
 	return b, err
-}
-
-// hcm puts the route configuration into the connection manager. A missing one is an error: Envoy would wait for it.
-func (f *folder) hcm(m *hcmv3.HttpConnectionManager) error {
-	rds := m.GetRds()
-	if rds == nil {
-		return nil
-	}
-	rc, ok := f.routes[rds.RouteConfigName]
-	if !ok {
-		return fmt.Errorf("route configuration %s is asked for and is not there", rds.RouteConfigName)
-	}
-	rc = proto.Clone(rc).(*routev3.RouteConfiguration)
-	rc.Vhds = nil
-	if rc.ValidateClusters == nil {
-		rc.ValidateClusters = wrapFalse() // the default of RDS, not that of an inline configuration
-	}
-	m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: rc}
-	return nil
 }
 
 // cluster gives an EDS cluster its endpoints.

@@ -29,10 +29,11 @@ type folder struct {
 	endpoints map[string]*endpointv3.ClusterLoadAssignment
 	certs     map[string]bool // names of certificates asked for
 	roots     map[string]bool // names of validation contexts asked for
+	asked     map[string]bool // route configurations
 }
 
 func newFolder(r Resources) *folder {
-	f := &folder{routes: map[string]*routev3.RouteConfiguration{}, endpoints: map[string]*endpointv3.ClusterLoadAssignment{}, certs: map[string]bool{}, roots: map[string]bool{}}
+	f := &folder{routes: map[string]*routev3.RouteConfiguration{}, endpoints: map[string]*endpointv3.ClusterLoadAssignment{}, certs: map[string]bool{}, roots: map[string]bool{}, asked: map[string]bool{}}
 	for _, rc := range r.Routes {
 		f.routes[rc.Name] = rc
 	}

@@ -2,6 +2,7 @@ package envoytest_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,7 @@ func TestInputs(t *testing.T) {
 	if list == "" {
 		t.Skip("MESHC_LOAD_INPUTS names no folders with inputs")
 	}
+	proxy := envoytest.Start(t)
 	for _, dir := range filepath.SplitList(list) {
 		inputs, err := os.ReadDir(dir)
 		if err != nil {
@@ -26,13 +28,13 @@ func TestInputs(t *testing.T) {
 		}
 		for _, in := range inputs {
 			if in.IsDir() {
-				t.Run(in.Name(), func(t *testing.T) { input(t, filepath.Join(dir, in.Name())) })
+				t.Run(in.Name(), func(t *testing.T) { input(t, proxy, filepath.Join(dir, in.Name())) })
 			}
 		}
 	}
 }
 
-func input(t *testing.T, dir string) {
+func input(t *testing.T, proxy *envoytest.Proxy, dir string) {
 	r, found, err := compiler.Compile(context.Background(), []string{dir}, compiler.Options{Lenient: true})
 	if err != nil {
 		t.Fatal(err)
@@ -42,9 +44,11 @@ func input(t *testing.T, dir string) {
 			t.Logf("%s: %s: %s [%s]", d.Pos, d.Severity, d.Message, d.Code)
 		}
 	}
-	if r.Bundle != nil {
-		envoytest.Bundle(t, r.Bundle)
-	} else {
+	if r.Bundle == nil {
 		t.Log("refused")
+	} else if err := proxy.Bundle(r.Bundle); errors.Is(err, envoytest.ErrEnded) {
+		t.Fatal(err)
+	} else if err != nil {
+		t.Error(err)
 	}
 }
