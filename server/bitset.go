@@ -34,6 +34,15 @@ func (b *bitset) or(o bitset) {
 	}
 }
 
+// and is what is in both.
+func (b bitset) and(o bitset) bitset {
+	out := make(bitset, min(len(b), len(o)))
+	for i := range out {
+		out[i] = b[i] & o[i]
+	}
+	return out
+}
+
 // without calls f for what is in b and not in o.
 func (b bitset) without(o bitset, f func(int32)) {
 	for i, w := range b {

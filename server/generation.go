@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"sync"
@@ -67,6 +68,7 @@ type view struct {
 // newGeneration takes a bundle into service after the one before, nil at the start, with what a source of endpoints
 // sees; nil: there is no source.
 func newGeneration(b *bundle.Bundle, before *generation, sight *sighting) *generation {
+	ownBytes(b, before)
 	g := &generation{bundle: b, sets: map[*bundle.Set]*setView{}, joined: map[setAt]*joinedSet{}, views: map[classAt]*view{}, inl: map[*bundle.Class]bitset{},
 		secrets: map[*bundle.Class]map[string]bool{}}
 	g.tell(b)
@@ -81,8 +83,26 @@ func newGeneration(b *bundle.Bundle, before *generation, sight *sighting) *gener
 	return g
 }
 
+// ownBytes gives each resource of a bundle bytes of its own, or those of the bundle before where they are the same. What
+// was read is one piece of memory, and an entry that points into it would keep all of it for as long as some proxy holds
+// that one resource. Call before anybody else uses the bundle.
+func ownBytes(b *bundle.Bundle, before *generation) {
+	if before != nil && before.bundle == b {
+		return
+	}
+	for _, r := range b.Resources {
+		if before != nil {
+			if i, ok := before.bundle.Find(r); ok {
+				r.Bytes = before.bundle.Resources[i].Bytes
+				continue
+			}
+		}
+		r.Bytes = bytes.Clone(r.Bytes)
+	}
+}
+
 // crowded tells whether most of what is numbered is history, when so many are needed.
-func (r *registry) crowded(needed int) bool { return r.size() >= 4*needed+4096 }
+func (r *registry) crowded(needed int) bool { return r.size() >= 2*needed+4096 }
 
 // needed counts what the views of a generation may hold.
 func (g *generation) needed() int {

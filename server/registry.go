@@ -76,10 +76,10 @@ type entry struct {
 	nameID  int32
 	group   string // virtual hosts: the route configuration
 	version string
-	head    []byte // of a discovery Resource, up to value: the field of DeltaDiscoveryResponse, version, name, Any's type URL
-	value   []byte // the message
-	tail    []byte // the end of the message, where it differs from the bundle's
-	from    *bundle.Resource
+	head    []byte           // of a discovery Resource, up to value: the field of DeltaDiscoveryResponse, version, name, Any's type URL
+	value   []byte           // the message
+	tail    []byte           // the end of the message, where it differs from the bundle's
+	from    *bundle.Resource // its type, name, digest and some origins, without bytes; nil: a secret
 }
 
 // space numbers the entries of one kind, so that what a proxy holds is a bitset.
@@ -87,12 +87,13 @@ type space struct {
 	byKey   map[entryKey]int32
 	entries []*entry
 	names   map[string]int32
+	added   int // since the last sweep
 }
 
 type entryKey struct{ name, version string }
 
-// registry numbers entries across bundles. It only grows; when most of it is history a new one takes its place, and
-// streams translate what they hold.
+// registry numbers entries across bundles. Numbers only grow, and the messages of what no stream and no bundle needs are
+// forgotten (see sweep); when most numbers are history a new registry takes its place, and streams translate what they hold.
 type registry struct {
 	mu     sync.RWMutex
 	spaces [kinds]space
@@ -155,7 +156,7 @@ func (r *registry) add(k kind, name, version string, value []byte, from *bundle.
 		nameID = int32(len(s.names))
 		s.names[name] = nameID
 	}
-	e := &entry{name: name, nameID: nameID, version: version, value: value, from: from}
+	e := &entry{name: name, nameID: nameID, version: version, value: value, from: trimmed(from)}
 	if k == virtualHosts {
 		// Envoy files virtual hosts by the name in the message and removes them by the name of the resource, so the two
 		// have to be equal. The last name in a message counts.
@@ -168,7 +169,16 @@ func (r *registry) add(k kind, name, version string, value []byte, from *bundle.
 	if k != secrets || len(value) > 0 { // a forgotten secret that some stream still holds is not found by its version
 		s.byKey[key] = id
 	}
+	s.added++
 	return id
+}
+
+// trimmed is what a refusal has to be told of a resource: a copy that keeps nothing of the bundle it is of.
+func trimmed(r *bundle.Resource) *bundle.Resource {
+	if r == nil || r.Bytes == nil {
+		return r
+	}
+	return &bundle.Resource{Type: r.Type, Name: r.Name, Digest: r.Digest, Origins: slices.Clone(r.Origins[:min(maxOrigins, len(r.Origins))])}
 }
 
 // unused returns the entries that have a message and are not in use.
@@ -181,24 +191,23 @@ func (r *registry) unused(k kind, used bitset) (out bitset) {
 	return out
 }
 
-// forget drops the messages of the entries that are in both sets. Their numbers stay, for what proxies hold; who needs
-// the resource again gets another number.
-func (r *registry) forget(k kind, a, b bitset) {
+// forget drops the messages of entries. Their numbers stay, for what proxies hold; who needs the resource again gets
+// another number.
+func (r *registry) forget(k kind, ids bitset) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := &r.spaces[k]
 	var entries []*entry // a copy: others read the slice as it is
-	a.each(func(id int32) {
-		if !b.has(id) {
-			return
-		}
+	ids.each(func(id int32) {
 		if entries == nil {
 			entries = slices.Clone(s.entries)
 		}
 		e := *entries[id]
-		e.head, e.value = nil, nil
+		e.head, e.value, e.tail = nil, nil, nil
 		entries[id] = &e
-		delete(s.byKey, entryKey{e.name, e.version})
+		if s.byKey[entryKey{e.name, e.version}] == id {
+			delete(s.byKey, entryKey{e.name, e.version})
+		}
 	})
 	if entries != nil {
 		s.entries = entries

@@ -156,7 +156,7 @@ func (srv *Server) rotate() {
 	}
 	unused := reg.unused(secrets, used)
 	if srv.unusedIn == reg {
-		reg.forget(secrets, unused, srv.unused)
+		reg.forget(secrets, unused.and(srv.unused))
 	}
 	srv.unused, srv.unusedIn = unused, reg
 }

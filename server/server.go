@@ -350,6 +350,7 @@ func (srv *Server) Switch(b *bundle.Bundle) {
 		srv.log.Warn(noPlan, "bundle", b.Digest.String())
 	}
 	forEach(streams, func(s *stream) { srv.move(s, gen) })
+	srv.sweep()
 }
 
 // enact makes a generation that of new streams and returns those that are open.

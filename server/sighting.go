@@ -37,6 +37,7 @@ func (srv *Server) see(next *sighting, namespaces map[string]bool) {
 		streams = srv.snapshot()
 	}
 	forEach(streams, func(s *stream) { srv.renew(s, gen) })
+	srv.sweep()
 }
 
 // renew leads a stream to the endpoints as they are now.
