@@ -72,7 +72,7 @@ func (s *stream) dependsOnRefused(k kind, e *entry) bool {
 		for _, r := range s.subs[of].refused {
 			list := s.reg.list(of)
 			for _, id := range r.ids {
-				if names(e.value, list[id].name, 0) {
+				if holdsText(e.value, list[id].name, 0) {
 					return true
 				}
 			}
@@ -81,9 +81,9 @@ func (s *stream) dependsOnRefused(k kind, e *entry) bool {
 	return false
 }
 
-// names tells whether an encoded message holds a string as the whole of a field, at any depth. It needs no description of
+// holdsText tells whether an encoded message holds a string as the whole of a field, at any depth. It needs no description of
 // the message: a field of bytes is a string, or may be a message in turn.
-func names(b []byte, text string, depth int) bool {
+func holdsText(b []byte, text string, depth int) bool {
 	if depth > 64 || len(b) < len(text) {
 		return false
 	}
@@ -94,7 +94,7 @@ func names(b []byte, text string, depth int) bool {
 		}
 		b = b[n:]
 		if typ == protowire.BytesType {
-			if v, size := protowire.ConsumeBytes(b); size >= 0 && (string(v) == text || names(v, text, depth+1)) {
+			if v, size := protowire.ConsumeBytes(b); size >= 0 && (string(v) == text || holdsText(v, text, depth+1)) {
 				return true
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // kind is a type of resource as streams see it, in the order in which a proxy takes a change.
@@ -160,7 +161,7 @@ func (r *registry) add(k kind, name, version string, value []byte, from *bundle.
 	if k == virtualHosts {
 		// Envoy files virtual hosts by the name in the message and removes them by the name of the resource, so the two
 		// have to be equal. The last name in a message counts.
-		e.group, _ = bundle.SplitVirtualHost(name)
+		e.group, _ = names.ParseVirtualHost(name)
 		e.tail = appendText(nil, virtualHostName, name)
 	}
 	e.head = head(k.url(), name, version, len(value)+len(e.tail))

@@ -1,7 +1,7 @@
 package server
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -13,19 +13,11 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/names"
 )
 
-// SDS names. They are Istio's.
-const (
-	nameIdentity   = "default"                            // certificate and key of the workload
-	nameRoots      = "ROOTCA"                             // whom it trusts
-	prefixFileCert = "file-cert:"                         // CERT~KEY on the proxy's own file system
-	prefixFileRoot = "file-root:"                         // CA on the proxy's own file system
-	systemRoots    = "system"                             // file-root: the roots of the proxy's operating system
-	schemeConfig   = "configmap"                          // configmap://NAME, roots only
-	suffixCA       = "-cacert"                            // of kubernetes://NAME: the roots for client certificates
-	defaultSystem  = "/etc/ssl/certs/ca-certificates.crt" // where Envoy's images have them
-)
+// defaultSystem are the roots of the proxy's operating system, where Envoy's images have them.
+const defaultSystem = "/etc/ssl/certs/ca-certificates.crt"
 
 // Holders of credentials, which are the names of folders beside those of service accounts.
 const holderSecret, holderConfigMap = "kubernetes", "configmap"
@@ -57,29 +49,28 @@ var nameForm = regexp.MustCompile(`^[a-z0-9]([-.a-z0-9]{0,250}[a-z0-9])?$`)
 func plainName(s string) bool { return nameForm.MatchString(s) && !strings.Contains(s, "..") }
 
 // own tells whether the name is the workload's own identity, which it may have whatever its configuration says.
-func own(name string) bool { return name == nameIdentity || name == nameRoots }
+func own(name string) bool { return name == names.OwnCertificate || name == names.OwnRoots }
 
 // refer reads an SDS name as a proxy with the service account means it.
 func refer(n bundle.Node, account, name string) (secretRef, error) {
-	switch {
-	case own(name):
-		return identityRef(n, account, name == nameRoots)
-	case strings.HasPrefix(name, prefixFileCert):
-		cert, key, ok := cutFiles(strings.TrimPrefix(name, prefixFileCert))
-		if !ok {
+	switch s := names.ParseSecret(name); s.Kind {
+	case names.OwnSecret, names.OwnRootsSecret:
+		return identityRef(n, account, s.Kind == names.OwnRootsSecret)
+	case names.FileSecret:
+		if s.Cert == "" {
 			return secretRef{}, errors.New("the name has not the form file-cert:CERTIFICATE~KEY")
 		}
-		return secretRef{cert: cert, key: key}, nil
-	case strings.HasPrefix(name, prefixFileRoot):
-		ca := strings.TrimPrefix(name, prefixFileRoot)
-		if ca == systemRoots {
-			if ca = n.SystemRoots; ca == "" {
-				ca = defaultSystem
-			}
+		return secretRef{cert: s.Cert, key: s.Key}, nil
+	case names.FileRootsSecret:
+		ca := s.Roots
+		if ca == names.SystemRoots {
+			ca = cmp.Or(n.SystemRoots, defaultSystem)
 		}
 		return secretRef{roots: ca}, nil
+	case names.StoredSecret, names.StoredRoots:
+		return storedRef(n, s)
 	}
-	return storedRef(n, name)
+	return secretRef{}, errNoName
 }
 
 // identityRef is the workload's identity: files that the proxy says it has, else those of its folder here.
@@ -97,43 +88,21 @@ func identityRef(n bundle.Node, account string, ca bool) (secretRef, error) {
 	return secretRef{namespace: n.Namespace, names: []string{account}, ca: ca}, nil
 }
 
-// storedRef is a credential by name: SCHEME://NAME or SCHEME://NAMESPACE/NAME, in the proxy's own namespace only.
-func storedRef(n bundle.Node, name string) (secretRef, error) {
-	scheme, rest, ok := strings.Cut(name, "://")
-	if ns, in, two := strings.Cut(rest, "/"); two {
-		if ns != n.Namespace {
-			return secretRef{}, fmt.Errorf("the secret is one of namespace %.80q, and the proxy's is %.80q", ns, n.Namespace)
-		}
-		rest = in
+// storedRef is a credential by name, in the proxy's own namespace only.
+func storedRef(n bundle.Node, s names.Secret) (secretRef, error) {
+	if s.Elsewhere && s.Namespace != n.Namespace {
+		return secretRef{}, fmt.Errorf("the secret is one of namespace %.80q, and the proxy's is %.80q", s.Namespace, n.Namespace)
 	}
-	base, ca := strings.CutSuffix(rest, suffixCA)
-	if !ok || !plainName(n.Namespace) || !plainName(rest) || !plainName(base) {
+	if !plainName(n.Namespace) || !plainName(s.FullName()) || !plainName(s.Name) {
 		return secretRef{}, errNoName
 	}
-	switch scheme {
-	case "kubernetes", "kubernetes-gateway":
-		if ca {
-			return secretRef{namespace: n.Namespace, holder: holderSecret, names: []string{rest, base}, ca: true}, nil
-		}
-		return secretRef{namespace: n.Namespace, holder: holderSecret, names: []string{rest}}, nil
-	case schemeConfig:
-		return secretRef{namespace: n.Namespace, holder: holderConfigMap, names: []string{base}, ca: true}, nil
+	switch {
+	case s.Kind == names.StoredRoots:
+		return secretRef{namespace: n.Namespace, holder: holderConfigMap, names: []string{s.Name}, ca: true}, nil
+	case s.CA:
+		return secretRef{namespace: n.Namespace, holder: holderSecret, names: []string{s.FullName(), s.Name}, ca: true}, nil
 	}
-	return secretRef{}, errNoName
-}
-
-// cutFiles splits CERT~KEY. A path may hold a ~ of its own; then the one before an absolute path counts.
-func cutFiles(s string) (cert, key string, ok bool) {
-	at := "~"
-	if strings.Count(s, at) > 1 {
-		at = "~/"
-	}
-	if strings.Count(s, at) != 1 {
-		return "", "", false
-	}
-	cert, key, _ = strings.Cut(s, at)
-	key = strings.TrimPrefix(at, "~") + key
-	return cert, key, cert != "" && key != ""
+	return secretRef{namespace: n.Namespace, holder: holderSecret, names: []string{s.Name}}, nil
 }
 
 // remote is the Secret for files of the proxy. It watches the folder, so that files which are swapped there by rename
@@ -166,21 +135,21 @@ func (r *secretRef) remote(name string) *tlsv3.Secret {
 func (g *generation) mentions(c *bundle.Class, name string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	names, ok := g.secrets[c]
+	known, ok := g.secrets[c]
 	if !ok {
-		names = map[string]bool{}
+		known = map[string]bool{}
 		for _, r := range c.Resources() {
-			mentioned(r.Bytes, names, 0)
+			mentioned(r.Bytes, known, 0)
 		}
-		g.secrets[c] = names
+		g.secrets[c] = known
 	}
-	return names[name]
+	return known[name]
 }
 
 // mentioned collects the strings of an encoded message that have the form of an SDS name. It needs no description of the
 // message: a field of bytes is such a string, or may be a message in turn.
-func mentioned(b []byte, names map[string]bool, depth int) {
-	if depth > 64 || !bytes.Contains(b, []byte("://")) && !bytes.Contains(b, []byte(prefixFileCert)) && !bytes.Contains(b, []byte(prefixFileRoot)) {
+func mentioned(b []byte, known map[string]bool, depth int) {
+	if depth > 64 || !names.MayNameSecret(b) {
 		return
 	}
 	for len(b) > 0 {
@@ -194,10 +163,10 @@ func mentioned(b []byte, names map[string]bool, depth int) {
 			if size < 0 {
 				return
 			}
-			if s := string(v); secretLike(s) {
-				names[s] = true
+			if s := string(v); names.ParseSecret(s).Kind != names.UnknownSecret && !own(s) {
+				known[s] = true
 			} else {
-				mentioned(v, names, depth+1)
+				mentioned(v, known, depth+1)
 			}
 		}
 		if n = protowire.ConsumeFieldValue(num, typ, b); n < 0 {
@@ -205,13 +174,4 @@ func mentioned(b []byte, names map[string]bool, depth int) {
 		}
 		b = b[n:]
 	}
-}
-
-func secretLike(s string) bool {
-	for _, p := range []string{prefixFileCert, prefixFileRoot, "kubernetes://", "kubernetes-gateway://", schemeConfig + "://"} {
-		if strings.HasPrefix(s, p) {
-			return true
-		}
-	}
-	return false
 }

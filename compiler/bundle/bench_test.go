@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // mesh is 1,000 services in 40 scopes, two classes a service: 7,000 resources, 2,001 classes.
@@ -14,7 +16,7 @@ func meshInput() Input {
 	add := func(s *Set, url, name string, line int) {
 		r := &Resource{Type: url, Name: name, Bytes: append([]byte(name), body...), Origins: []Origin{
 			{File: fmt.Sprintf("repo/ns/%d.yaml", line%100), Line: line, Kind: "Service", Namespace: "ns", Name: name, Field: "spec"},
-			{At: "routes/0", File: fmt.Sprintf("repo/ns/%d.yaml", line%100), Line: line, Kind: "VirtualService", Namespace: "ns", Name: name, Field: "spec.http[0]"}}}
+			{At: names.RoutePart(0), File: fmt.Sprintf("repo/ns/%d.yaml", line%100), Line: line, Kind: "VirtualService", Namespace: "ns", Name: name, Field: "spec.http[0]"}}}
 		r.Digest = ResourceDigest(r.Type, r.Name, r.Bytes)
 		s.Resources = append(s.Resources, r)
 	}

@@ -27,6 +27,7 @@ import (
 	"slices"
 
 	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // FormatVersion is the version of the file format that Seal writes. Read takes this one only.
@@ -93,14 +94,14 @@ type Resource struct {
 
 // Origin is one place in the input behind a resource or a part of it.
 type Origin struct {
-	At        string `json:"at,omitempty"` // "" all of it, "routes/3" the fourth route, "filter_chains/NAME" a chain
-	File      string `json:"file"`
-	Line      int    `json:"line"`
-	Column    int    `json:"column,omitempty"`
-	Kind      string `json:"kind,omitempty"`
-	Namespace string `json:"namespace,omitempty"`
-	Name      string `json:"name,omitempty"`
-	Field     string `json:"field,omitempty"` // path in the object, as spec.http[0]
+	At        names.Part `json:"at,omitzero"` // what of the resource
+	File      string     `json:"file"`
+	Line      int        `json:"line"`
+	Column    int        `json:"column,omitempty"`
+	Kind      string     `json:"kind,omitempty"`
+	Namespace string     `json:"namespace,omitempty"`
+	Name      string     `json:"name,omitempty"`
+	Field     string     `json:"field,omitempty"` // path in the object, as spec.http[0]
 }
 
 // EndpointSelector names the endpoints of a cluster: those of a service port that carry the labels.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // finish checks what must hold between the parts of a bundle and builds the look-up tables. It numbers the resources.
@@ -133,4 +135,23 @@ func signatureKey(gateway bool, namespace string, ids []string) string {
 		kind = "router"
 	}
 	return kind + "\x00" + namespace + "\x00" + strings.Join(ids, "\x00")
+}
+
+// OriginsAt returns the places behind a part of the resource, or behind all of it where the part has none.
+func (r *Resource) OriginsAt(part names.Part) []Origin {
+	if at := r.OriginsOf(part); len(at) > 0 {
+		return at
+	}
+	return r.OriginsOf(names.Part{})
+}
+
+// OriginsOf returns the places behind a part of the resource alone.
+func (r *Resource) OriginsOf(part names.Part) []Origin {
+	var out []Origin
+	for _, o := range r.Origins {
+		if o.At == part {
+			out = append(out, o)
+		}
+	}
+	return out
 }

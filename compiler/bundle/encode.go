@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // index is index.json: parallel to Bundle.Resources.
@@ -43,12 +44,12 @@ type origins struct {
 type resourceFrom []originEntry
 
 type originEntry struct {
-	At     string `json:"at,omitempty"`
-	File   int    `json:"file"`
-	Line   int    `json:"line"`
-	Column int    `json:"column,omitempty"`
-	Object int    `json:"object"`
-	Field  string `json:"field,omitempty"`
+	At     names.Part `json:"at,omitzero"`
+	File   int        `json:"file"`
+	Line   int        `json:"line"`
+	Column int        `json:"column,omitempty"`
+	Object int        `json:"object"`
+	Field  string     `json:"field,omitempty"`
 }
 
 // encode renders the files and sets the digests.
@@ -177,9 +178,7 @@ func (b *Bundle) encodeOrigins() []byte {
 			}
 			o := &r.Origins[j]
 			out = append(out, '{')
-			if o.At != "" {
-				out = append(appendString(append(out, `"at":`...), o.At), ',')
-			}
+			out = appendPart(out, o.At)
 			out = strconv.AppendInt(append(out, `"file":`...), int64(files.at[o.File]), 10)
 			out = strconv.AppendInt(append(out, `,"line":`...), int64(o.Line), 10)
 			if o.Column != 0 {
@@ -194,6 +193,19 @@ func (b *Bundle) encodeOrigins() []byte {
 		out = append(out, ']')
 	}
 	return append(out, "\n]}\n"...)
+}
+
+// appendPart is appendJSON for the part of an origin, with what follows it.
+func appendPart(out []byte, p names.Part) []byte {
+	switch p.Kind {
+	case names.Whole:
+		return out
+	case names.Route:
+		out = append(append(append(out, `"at":{"part":"`...), p.Kind.String()...), `","index":`...)
+		return append(strconv.AppendInt(out, int64(p.Index), 10), "},"...)
+	}
+	out = append(append(append(out, `"at":{"part":"`...), p.Kind.String()...), `","name":`...)
+	return append(appendString(out, p.Name), "},"...)
 }
 
 // table numbers distinct values.

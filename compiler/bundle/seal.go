@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // manifest is manifest.json.
@@ -272,7 +273,7 @@ func selectorKey(s *EndpointSelector) string {
 }
 
 func compareOrigins(a, b Origin) int {
-	return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
+	return cmp.Or(names.ComparePart(a.At, b.At), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
 		cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Field, b.Field))
 }
 

@@ -3,13 +3,14 @@ package bundle
 import (
 	"bytes"
 	"encoding/json"
-	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // Field numbers of envoy.config.route.v3.RouteConfiguration.
@@ -17,15 +18,6 @@ const (
 	virtualHostsField = 2
 	vhdsField         = 9
 )
-
-// SplitVirtualHost splits the name of a virtual host resource, ROUTE CONFIGURATION/VIRTUAL HOST.
-func SplitVirtualHost(name string) (routeConfiguration, virtualHost string) {
-	i := strings.LastIndexByte(name, '/')
-	if i < 0 {
-		return "", name
-	}
-	return name[:i], name[i+1:]
-}
 
 // InlineVirtualHosts returns an encoded RouteConfiguration with the encoded virtual hosts in it and without vhds: what
 // a proxy without delta xDS gets. It works on the wire format; nothing is parsed deeper than the first level.
@@ -61,7 +53,7 @@ func Inlined(rs []*Resource) ([]*Resource, error) {
 	vhs := map[string][][]byte{}
 	for _, r := range rs {
 		if r.Type == VirtualHostType {
-			rc, _ := SplitVirtualHost(r.Name)
+			rc, _ := names.ParseVirtualHost(r.Name)
 			vhs[rc] = append(vhs[rc], r.Bytes)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/trace"
 )
 
@@ -19,43 +20,56 @@ const otherKind = "no request is made for conditions of this kind"
 // are the identities that a caller has.
 func (f *finder) conditions(h held, met map[string]bool) error {
 	states := h.states()
-	rules := make([]map[string]*rbacv3.Policy, len(states))
+	rules := make([]map[string]rule, len(states))
 	for i, r := range states {
 		m, err := r.Message()
 		if err != nil {
 			return err
 		}
-		rules[i] = map[string]*rbacv3.Policy{}
+		rules[i] = map[string]rule{}
 		if err := policies(m.ProtoReflect(), rules[i]); err != nil {
 			return err
 		}
 	}
 	for i, r := range states {
 		for _, key := range slices.Sorted(maps.Keys(rules[i])) {
-			if len(states) == 2 && rules[1-i][key] != nil {
+			if len(states) == 2 && rules[1-i][key].Policy != nil {
 				continue
 			}
-			for _, x := range rules[i][key].GetPermissions() {
-				f.missed(r, permission(x)...)
+			x := rules[i][key]
+			for _, p := range x.GetPermissions() {
+				f.missed(r, x.at, permission(p)...)
 			}
-			for _, x := range rules[i][key].GetPrincipals() {
-				f.missed(r, principal(x, met)...)
+			for _, p := range x.GetPrincipals() {
+				f.missed(r, x.at, principal(p, met)...)
 			}
 		}
 	}
 	return nil
 }
 
+// rule is a policy of an RBAC filter and where it is.
+type rule struct {
+	*rbacv3.Policy
+	at names.Part
+}
+
 // policies gathers the policies in a message by their bytes.
-func policies(m protoreflect.Message, into map[string]*rbacv3.Policy) error {
+func policies(m protoreflect.Message, into map[string]rule) error {
 	return each(m, func(x proto.Message) error {
-		p, ok := x.(*rbacv3.Policy)
+		rules, ok := x.(*rbacv3.RBAC)
 		if !ok {
 			return nil
 		}
-		key, err := proto.MarshalOptions{Deterministic: true}.Marshal(p)
-		into[string(key)] = p
-		return err
+		for _, name := range slices.Sorted(maps.Keys(rules.GetPolicies())) {
+			p := rules.GetPolicies()[name]
+			key, err := proto.MarshalOptions{Deterministic: true}.Marshal(p)
+			if err != nil {
+				return err
+			}
+			into[string(key)] = rule{p, names.RulePart(strings.TrimPrefix(name, names.CustomPrefix))}
+		}
+		return nil
 	})
 }
 

@@ -2,7 +2,6 @@ package change
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // atoms are the values that the access rules of a server name.
@@ -212,7 +212,7 @@ func (f *finder) servicesOf(c *bundle.Class) []target {
 	hosts := map[string]bool{} // virtual hosts: what is spoken is HTTP
 	for _, r := range f.head.Resources {
 		if r.Type == bundle.VirtualHostType {
-			_, name := bundle.SplitVirtualHost(r.Name)
+			_, name := names.ParseVirtualHost(r.Name)
 			hosts[name] = true
 		}
 	}
@@ -232,7 +232,7 @@ func (f *finder) servicesOf(c *bundle.Class) []target {
 			}
 			return true
 		})
-		t := target{s.Hostname, s.Port, hosts[fmt.Sprintf("%s:%d", s.Hostname, s.Port)]}
+		t := target{s.Hostname, s.Port, hosts[names.HostRoutes(s.Hostname, s.Port)]}
 		if selects && !slices.Contains(out, t) {
 			out = append(out, t)
 		}

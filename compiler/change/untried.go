@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // Untried is something that no request was made for: a condition without a value that meets it, a host without a name to
@@ -19,14 +20,15 @@ type Untried struct {
 	Origins []bundle.Origin `json:"origins,omitempty"`
 }
 
-// missed notes what no request was made for, once a resource.
-func (f *finder) missed(r *bundle.Resource, list ...Untried) {
+// missed notes what no request was made for in a part of a resource, once a resource.
+func (f *finder) missed(r *bundle.Resource, part names.Part, list ...Untried) {
 	for _, u := range list {
 		u.Type, u.Name = shortType(r.Type), r.Name
 		if !slices.ContainsFunc(f.untried, func(o Untried) bool {
 			return o.What == u.What && o.Value == u.Value && o.Why == u.Why && o.Type == u.Type && o.Name == u.Name
 		}) {
-			u.Origins = r.Origins[:min(3, len(r.Origins))]
+			at := r.OriginsAt(part)
+			u.Origins = at[:min(3, len(at))]
 			f.untried = append(f.untried, u)
 		}
 	}

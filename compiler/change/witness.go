@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/trace"
 )
 
@@ -158,7 +158,7 @@ func (f *finder) look(p pair, k resourceKey, h held) error {
 		if p.head.Gateway {
 			return f.gateway(p)
 		}
-		if k.name == "virtualInbound" {
+		if k.name == names.VirtualInbound {
 			return f.server(p, h)
 		}
 		f.port(p, k.name, h)
@@ -196,14 +196,14 @@ type header struct{ name, value string }
 
 // host finds one witness for each route of a virtual host, and one that no route is about.
 func (f *finder) host(p pair, name string, h held) error {
-	config, host := bundle.SplitVirtualHost(name)
+	config, host := names.ParseVirtualHost(name)
 	at := place{scheme: "http"}
-	if strings.HasPrefix(config, "https.") {
+	if names.TLSRoutes(config) {
 		at.scheme = "https"
 	}
-	port, err := strconv.ParseUint(host[strings.LastIndexByte(host, ':')+1:], 10, 16)
-	if err != nil {
-		port, err = strconv.ParseUint(config, 10, 16) // "80/allow_any"
+	port, known := names.RoutesPort(host)
+	if !known {
+		port, known = names.RoutesPort(config) // the host for all others
 	}
 	for _, r := range h.states() {
 		m, e := r.Message()
@@ -213,10 +213,10 @@ func (f *finder) host(p pair, name string, h held) error {
 		vh, ok := m.(*routev3.VirtualHost)
 		switch domain := sampleDomain(vh.GetDomains()); {
 		case !ok:
-		case err != nil:
-			f.missed(r, Untried{What: "host", Value: host, Why: "its port is not in its name"})
+		case !known:
+			f.missed(r, names.Part{}, Untried{What: "host", Value: host, Why: "its port is not in its name"})
 		case domain == "":
-			f.missed(r, Untried{What: "host", Value: strings.Join(vh.GetDomains(), " "), Why: "no name was found that it takes"})
+			f.missed(r, names.Part{}, Untried{What: "host", Value: strings.Join(vh.GetDomains(), " "), Why: "no name was found that it takes"})
 		default:
 			at.host, at.port = domain, uint16(port)
 			f.routes(p, at, r, vh)
@@ -226,9 +226,9 @@ func (f *finder) host(p pair, name string, h held) error {
 }
 
 func (f *finder) routes(p pair, at place, r *bundle.Resource, vh *routev3.VirtualHost) {
-	for _, rt := range vh.GetRoutes() {
+	for i, rt := range vh.GetRoutes() {
 		req, untried := requestFor(at, p.client(), rt.GetMatch())
-		f.missed(r, untried...)
+		f.missed(r, names.RoutePart(i), untried...)
 		if len(untried) == 0 {
 			f.add(req)
 		}
@@ -258,15 +258,11 @@ func sampleDomain(domains []string) string {
 
 // service calls the service of a cluster: by HTTP, which its listener takes or not, and by TCP.
 func (f *finder) service(p pair, cluster string) {
-	part := strings.Split(cluster, "|")
-	if len(part) != 4 || part[0] != "outbound" || p.head.Gateway {
+	c, ok := names.ParseCluster(cluster)
+	if !ok || c.Inbound || p.head.Gateway {
 		return
 	}
-	port, err := strconv.ParseUint(part[1], 10, 16)
-	if err != nil {
-		return
-	}
-	at := place{"http", strings.Replace(part[3], "*", "witness", 1), uint16(port)}
+	at := place{"http", strings.Replace(c.Host, "*", "witness", 1), uint16(c.Port)}
 	f.add(at.request(p.client(), "GET", "/"))
 	at.scheme = "tcp"
 	f.add(at.request(p.client(), "", ""))
@@ -274,16 +270,18 @@ func (f *finder) service(p pair, cluster string) {
 
 // port calls the services whose connections an outbound listener takes, and a host that nobody knows.
 func (f *finder) port(p pair, name string, h held) {
-	_, text, _ := strings.Cut(name, "_")
-	port, err := strconv.ParseUint(text, 10, 16)
-	if err != nil {
+	port, ok := names.ListenerPort(name)
+	if !ok {
 		return
 	}
-	names := map[string]bool{}
+	called := map[string]bool{}
 	for _, k := range []*bundle.Class{p.base, p.head} {
 		for _, r := range k.Resources() {
-			if part := strings.Split(r.Name, "|"); r.Type == bundle.ClusterType && len(part) == 4 && part[1] == text && part[2] == "" && !names[part[3]] && about(r, h) {
-				names[part[3]] = true
+			if r.Type != bundle.ClusterType || called[r.Name] || !about(r, h) {
+				continue
+			}
+			if c, ok := names.ParseCluster(r.Name); ok && !c.Inbound && c.Port == port && c.Subset == "" {
+				called[r.Name] = true
 				f.service(p, r.Name)
 			}
 		}

@@ -21,6 +21,7 @@ import (
 	meshconfig "istio.io/api/mesh/v1alpha1"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -220,10 +221,10 @@ func grpcLog(name, cluster string, state []string) *grpclogv3.CommonGrpcAccessLo
 	return &grpclogv3.CommonGrpcAccessLogConfig{LogName: name, TransportApiVersion: corev3.ApiVersion_V3, FilterStateObjectsToLog: state, GrpcService: grpcService(cluster)}
 }
 
-// grpcService calls a cluster by gRPC; "|" of the cluster name is not allowed in an authority.
+// grpcService calls a cluster by gRPC.
 func grpcService(cluster string) *corev3.GrpcService {
 	return &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
-		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: cluster, Authority: strings.ReplaceAll(cluster, "|", "_.")}}}
+		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: cluster, Authority: names.Authority(cluster)}}}
 }
 
 // otelLog lowers envoyOtelAls: text is the body, labels are attributes.

@@ -14,6 +14,7 @@ import (
 	security "istio.io/api/security/v1beta1"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -173,9 +174,9 @@ func (l *authz) policy(into map[string]*rbacv3.Policy, p *mesh.AuthorizationPoli
 	}
 }
 
-// ruleName names a rule in an RBAC filter, as Istio does.
+// ruleName names a rule in an RBAC filter.
 func ruleName(p *mesh.AuthorizationPolicy, i int) string {
-	return fmt.Sprintf("ns[%s]-policy[%s]-rule[%d]", p.Object.Namespace, p.Object.Name, i)
+	return names.Policy{Namespace: p.Object.Namespace, Name: p.Object.Name, Rule: i}.String()
 }
 
 // authzRule lowers one rule.

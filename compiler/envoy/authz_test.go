@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/source"
 	"github.com/meshc/meshc/schema"
@@ -173,7 +174,7 @@ func showRules(r *rbacv3.RBAC) string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(r.Policies)) {
 		p := r.Policies[name]
-		_, short, _ := strings.Cut(strings.TrimPrefix(name, customPolicyPrefix), "-policy")
+		_, short, _ := strings.Cut(strings.TrimPrefix(name, names.CustomPrefix), "-policy")
 		out = append(out, short+list(" | ", p.Permissions, showPermission)+" from "+list(" | ", p.Principals, showPrincipal))
 	}
 	return r.Action.String() + " " + strings.Join(out, "; ")

@@ -13,6 +13,7 @@ import (
 	meshconfig "istio.io/api/mesh/v1alpha1"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -53,7 +54,7 @@ func (c *chain) matchesAll() bool {
 func (c *chain) origins() []Origin {
 	out := slices.Clone(c.from)
 	for i := range out {
-		out[i].At = "filter_chains/" + c.name
+		out[i].At = names.ChainPart(c.name)
 	}
 	return out
 }

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
@@ -126,7 +127,7 @@ func sameMatch(a, b *listenerv3.FilterChainMatch) bool {
 	return proto.Equal(a, b)
 }
 
-func (e *entry) listener() string { return fmt.Sprintf("%s_%d", e.bind, e.port) }
+func (e *entry) listener() string { return names.Listener(e.bind, e.port) }
 
 // ipv6 tells whether a chain is about IPv6 destinations.
 func (e *entry) ipv6() bool {

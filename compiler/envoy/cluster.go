@@ -11,6 +11,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
@@ -121,9 +122,9 @@ func newClusterBuild(in ClusterInputs, port *mesh.Port, subset *networking.Subse
 
 // resources lowers the cluster. The order matters: later steps look at the discovery type and protocol earlier ones set.
 func (b *clusterBuild) resources() []*Resource {
-	name := OutboundCluster(b.port.Number, b.name, b.in.Service.Hostname)
+	name := names.Outbound(b.port.Number, b.name, b.in.Service.Hostname)
 	if b.in.SNI {
-		name = SNICluster(b.port.Number, b.name, b.in.Service.Hostname)
+		name = names.ServerName(b.port.Number, b.name, b.in.Service.Hostname)
 	}
 	b.c = &clusterv3.Cluster{
 		Name:           name,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/source"
 	"github.com/meshc/meshc/schema"
@@ -337,7 +338,7 @@ func TestInboundClusters(t *testing.T) {
 		max        uint32
 	}{
 		{"inbound|9080||", "STATIC", 5}, {"inbound|9081||", "STATIC", 5}, {"inbound|9082||", "STATIC", 4}, {"inbound|9083||", "ORIGINAL_DST", 5},
-		{InboundPassthroughCluster, "ORIGINAL_DST", unlimited},
+		{names.InboundPassthroughCluster, "ORIGINAL_DST", unlimited},
 	} {
 		c, _ := clusterNamed(t, rs, test.name)
 		if got := c.CircuitBreakers.Thresholds[0].MaxConnections.GetValue(); c.GetType().String() != test.kind || got != test.max {

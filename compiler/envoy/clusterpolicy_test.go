@@ -11,6 +11,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 func httpOptionsOf(t *testing.T, c *clusterv3.Cluster) *httpv3.HttpProtocolOptions {
@@ -91,7 +92,7 @@ func TestUpgradeBehindSNI(t *testing.T) {
 	in := testInputs(svc, nil, &meshconfig.MeshConfig{H2UpgradePolicy: meshconfig.MeshConfig_UPGRADE, TcpKeepalive: &networking.ConnectionPoolSettings_TCPSettings_TcpKeepalive{Probes: 3}})
 	in.Gateway, in.SNI = true, true
 	rs, _ := OutboundClustersFor(in)
-	c, _ := clusterNamed(t, rs, SNICluster(80, "", svc.Hostname))
+	c, _ := clusterNamed(t, rs, names.ServerName(80, "", svc.Hostname))
 	if httpOptionsOf(t, c).GetExplicitHttpConfig().GetHttp2ProtocolOptions() == nil {
 		t.Error("not upgraded")
 	}

@@ -8,12 +8,7 @@ import (
 	meshconfig "istio.io/api/mesh/v1alpha1"
 
 	"github.com/meshc/meshc/compiler/mesh"
-)
-
-// SDS names of the workload's own certificate and of the roots it trusts.
-const (
-	workloadCertificate = "default"
-	workloadRoots       = "ROOTCA"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // meshCiphers returns Istio's six cipher suites for TLS 1.2 between workloads: forward secrecy first.
@@ -49,11 +44,11 @@ func DownstreamMTLS(in *mesh.Inbound, alpn []string) *tlsv3.DownstreamTlsContext
 		CommonTlsContext: &tlsv3.CommonTlsContext{
 			TlsParams:                      params,
 			AlpnProtocols:                  slices.Clone(alpn),
-			TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{identitySecret(in.Mesh, workloadCertificate)},
+			TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{identitySecret(in.Mesh, names.OwnCertificate)},
 			ValidationContextType: &tlsv3.CommonTlsContext_CombinedValidationContext{
 				CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
 					DefaultValidationContext:         validation,
-					ValidationContextSdsSecretConfig: identitySecret(in.Mesh, workloadRoots),
+					ValidationContextSdsSecretConfig: identitySecret(in.Mesh, names.OwnRoots),
 				},
 			},
 		},

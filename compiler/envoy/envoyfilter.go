@@ -182,11 +182,11 @@ type patchTarget struct {
 	proxy       *meshconfig.ProxyConfig
 	cluster     string
 	namespace   string
-	noClusters  bool                // clusters are not added here
-	noListeners bool                // listeners are not added here
-	inbound     *mesh.Inbound       // whose services stand behind inbound clusters
-	serverPorts map[string][]uint32 // ports of Gateway servers, by route configuration
-	shared      string              // names all targets whose virtual hosts are patched alike; "": there are no others
+	noClusters  bool                             // clusters are not added here
+	noListeners bool                             // listeners are not added here
+	inbound     *mesh.Inbound                    // whose services stand behind inbound clusters
+	servers     map[string][]*mesh.GatewayServer // by route configuration
+	shared      string                           // names all targets whose virtual hosts are patched alike; "": there are no others
 }
 
 // patcher edits the resources of one target.

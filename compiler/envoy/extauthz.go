@@ -19,6 +19,7 @@ import (
 	security "istio.io/api/security/v1beta1"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -26,8 +27,7 @@ const (
 	httpExtAuthzFilter    = "envoy.filters.http.ext_authz"
 	networkExtAuthzFilter = "envoy.filters.network.ext_authz"
 
-	// customPolicyPrefix starts the names of CUSTOM rules, customShadowPrefix the metadata keys their evaluation fills.
-	customPolicyPrefix = "istio-ext-authz-"
+	// customShadowPrefix starts the metadata keys that the evaluation of CUSTOM rules fills.
 	customShadowPrefix = "istio_ext_authz_"
 
 	// defaultCheckTimeout is long on purpose: the DestinationRule of the provider is the place to bound a check.
@@ -63,7 +63,7 @@ func (l *authz) custom() []authFilter {
 			l.findings.Add(d)
 			usable = false
 		}
-		l.policy(enforce, p, customPolicyPrefix)
+		l.policy(enforce, p, names.CustomPrefix)
 	}
 	var out []authFilter
 	if len(dryRun) > 0 {
@@ -192,7 +192,7 @@ func providerCluster(m *mesh.Mesh, service string, port uint32) (hostname, clust
 	if !slices.ContainsFunc(found.Ports, func(p *mesh.Port) bool { return p.Number == port }) {
 		return "", "", fmt.Errorf("service %q has no port %d", service, port)
 	}
-	return found.Hostname, OutboundCluster(port, "", found.Hostname), nil
+	return found.Hostname, names.Outbound(port, "", found.Hostname), nil
 }
 
 // http lowers the provider to the HTTP filter.
@@ -243,10 +243,10 @@ func (e *extAuthz) network() *extauthzfilterv3.ExtAuthz {
 	}
 }
 
-// service is the gRPC service; "|" of the cluster name is not allowed in an authority.
+// service is the gRPC service.
 func (e *extAuthz) service() *corev3.GrpcService {
 	return &corev3.GrpcService{Timeout: checkTimeout(e.grpc.GetTimeout()), TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
-		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: e.cluster, Authority: strings.ReplaceAll(e.cluster, "|", "_.")}}}
+		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: e.cluster, Authority: names.Authority(e.cluster)}}}
 }
 
 func checkTimeout(d *durationpb.Duration) *durationpb.Duration {
@@ -258,7 +258,7 @@ func checkTimeout(d *durationpb.Duration) *durationpb.Duration {
 
 // customMatched is true once the shadow rules of CUSTOM have matched.
 func customMatched(filter string) *matcherv3.MetadataMatcher {
-	return rbacMetadata(filter, []string{customShadowPrefix + "shadow_effective_policy_id"}, metadataString(rbacPrefix(customPolicyPrefix)))
+	return rbacMetadata(filter, []string{customShadowPrefix + "shadow_effective_policy_id"}, metadataString(rbacPrefix(names.CustomPrefix)))
 }
 
 // headerPatterns matches header names without case: exact, prefix* or *suffix.

@@ -3,7 +3,6 @@ package envoy
 import (
 	"fmt"
 	"slices"
-	"strconv"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -11,6 +10,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -115,7 +115,7 @@ func tellTLS(chains []*chain) {
 func (g *gateway) build(m *mesh.MergedServer, bind string, chains []*chain) *Resource {
 	proxy := g.class.Scope.Proxy
 	l := &listenerv3.Listener{
-		Name:             bind + "_" + strconv.Itoa(int(m.Port)),
+		Name:             names.Listener(bind, m.Port),
 		Address:          address(bind, m.Port),
 		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
 	}
@@ -151,7 +151,7 @@ func (g *gateway) manager(m *mesh.MergedServer, s *mesh.GatewayServer, p mesh.Pr
 	if bind == "" {
 		bind = wildcard
 	}
-	stat := "outbound_" + bind + "_" + strconv.Itoa(int(m.Port))
+	stat := "outbound_" + names.Listener(bind, m.Port)
 	if s.Spec.Name != "" && !p.IsHTTP() {
 		stat = s.Spec.Name
 	}
@@ -240,7 +240,7 @@ func (g *gateway) passthrough(chains []*chain, s *mesh.GatewayServer, p mesh.Pro
 					continue
 				}
 				c := &chain{
-					name:    g.chainName(s) + "|" + vs.Object.Namespace + "/" + vs.Object.Name + "|" + runtimeKey(m.SniHosts, nil),
+					name:    names.ServerChain(g.chainName(s), vs.Object.Namespace, vs.Object.Name, runtimeKey(m.SniHosts, nil)),
 					match:   chainMatch(m.SniHosts, nil),
 					filters: g.secured(g.tcp.routes(block.Route, s.Spec.Port.Number, p)),
 					from:    append(place(vs.Object, "spec", "tls", i, "match", j), serverPlace(s)...),
@@ -306,7 +306,7 @@ func (g *gateway) sni(s *mesh.GatewayServer) []*chain {
 // sniChain forwards to one cluster. Authorization policies of the gateway do not apply: it does not see who calls, and
 // the workload behind it decides. Nor is the connection, which is meant for that workload, tunneled elsewhere.
 func (g *gateway) sniChain(s *mesh.GatewayServer, svc *mesh.Service, p *mesh.Port, subset string) *chain {
-	cluster := SNICluster(p.Number, subset, svc.Hostname)
+	cluster := names.ServerName(p.Number, subset, svc.Hostname)
 	return &chain{
 		name:    cluster,
 		match:   &listenerv3.FilterChainMatch{ServerNames: []string{cluster}, ApplicationProtocols: meshALPN(), TransportProtocol: "tls"},

@@ -12,10 +12,8 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 )
-
-// caSuffix ends the name of the Secret that holds the roots for client certificates of a credential.
-const caSuffix = "-cacert"
 
 // serverTLS lowers Gateway servers[].tls and Sidecar ingress[].tls, in a mode that ends TLS, to envoy
 // DownstreamTlsContext.
@@ -34,12 +32,12 @@ func serverTLS(m *mesh.Mesh, s *networking.ServerTLSSettings) *tlsv3.DownstreamT
 	credentials := credentialNames(s)
 	switch {
 	case s.Mode == networking.ServerTLSSettings_ISTIO_MUTUAL:
-		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{identitySecret(m, workloadCertificate)}
-		validation(common, identitySecret(m, workloadRoots), &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: exactSANs(s.SubjectAltNames), Crl: crl(s)})
+		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{identitySecret(m, names.OwnCertificate)}
+		validation(common, identitySecret(m, names.OwnRoots), &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: exactSANs(s.SubjectAltNames), Crl: crl(s)})
 		return out // TLS versions and ciphers are those of the mesh
 	case len(credentials) > 0:
 		for _, c := range credentials {
-			common.TlsCertificateSdsSecretConfigs = append(common.TlsCertificateSdsSecretConfigs, SDSSecret(secretName(c)))
+			common.TlsCertificateSdsSecretConfigs = append(common.TlsCertificateSdsSecretConfigs, SDSSecret(names.Credential(c)))
 		}
 		credentialValidation(common, s, credentials[0], validate)
 	default:
@@ -49,7 +47,7 @@ func serverTLS(m *mesh.Mesh, s *networking.ServerTLSSettings) *tlsv3.DownstreamT
 		if validate {
 			v := &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: exactSANs(s.SubjectAltNames), Crl: crl(s)}
 			acceptUntrusted(v, s)
-			validation(common, SDSSecret("file-root:"+s.CaCertificates), v)
+			validation(common, SDSSecret(names.FileRoots(s.CaCertificates)), v)
 		}
 	}
 	common.TlsParams = serverTLSParams(m, s)
@@ -66,9 +64,9 @@ func credentialValidation(common *tlsv3.CommonTlsContext, s *networking.ServerTL
 	v.VerifyCertificateSpki = s.VerifyCertificateSpki
 	v.VerifyCertificateHash = s.VerifyCertificateHash
 	acceptUntrusted(v, s)
-	ca := secretName(credential) + caSuffix
+	ca := names.CredentialRoots(names.Credential(credential))
 	if s.CaCertCredentialName != "" {
-		ca = secretName(s.CaCertCredentialName)
+		ca = names.Credential(s.CaCertCredentialName)
 	}
 	validation(common, SDSSecret(ca), v)
 }
@@ -95,22 +93,14 @@ func credentialNames(s *networking.ServerTLSSettings) []string {
 	return s.CredentialNames
 }
 
-// secretName is the SDS name of a credential: a Secret of the proxy's own namespace, unless the name says otherwise.
-func secretName(credential string) string {
-	if strings.Contains(credential, "://") {
-		return credential
-	}
-	return "kubernetes://" + credential
-}
-
 // certificateFiles are the SDS names of certificates on the proxy's own disk.
 func certificateFiles(s *networking.ServerTLSSettings) []string {
 	var out []string
 	for _, c := range s.TlsCertificates {
-		out = append(out, "file-cert:"+c.ServerCertificate+"~"+c.PrivateKey)
+		out = append(out, names.FileCertificate(c.ServerCertificate, c.PrivateKey))
 	}
 	if len(out) == 0 {
-		out = append(out, "file-cert:"+s.ServerCertificate+"~"+s.PrivateKey)
+		out = append(out, names.FileCertificate(s.ServerCertificate, s.PrivateKey))
 	}
 	return out
 }

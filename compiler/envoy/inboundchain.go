@@ -1,12 +1,11 @@
 package envoy
 
 import (
-	"strconv"
-
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // Application protocols by which a mesh client marks what travels in its mutual TLS.
@@ -93,11 +92,11 @@ type inboundPort struct {
 func (p *inboundPort) name(http bool) string {
 	switch {
 	case p.passthrough && http:
-		return "virtualInbound-catchall-http"
+		return names.InboundCatchAllHTTP
 	case p.passthrough:
-		return VirtualInbound
+		return names.VirtualInbound
 	}
-	return p.address() + "_" + strconv.Itoa(int(p.number))
+	return names.Listener(p.address(), p.number)
 }
 
 func (p *inboundPort) address() string {
@@ -147,9 +146,9 @@ func (b *inbound) serverALPN(k kind) []string {
 func (b *inbound) manager(p *inboundPort) manager {
 	bind := p.address()
 	if p.passthrough {
-		bind = InboundPassthroughCluster
+		bind = names.InboundPassthroughCluster
 	} else {
-		bind = "inbound_" + bind + "_" + strconv.Itoa(int(p.servicePort))
+		bind = "inbound_" + names.Listener(bind, p.servicePort)
 	}
 	return manager{
 		role: inboundRole, mesh: b.in.Mesh, proxy: b.in.Workload.ProxyConfig, protocol: p.protocol, stat: bind,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -30,7 +31,7 @@ func InboundClusters(in *mesh.Inbound) ([]*Resource, diag.List) {
 	if in.Gateway {
 		return nil, nil
 	}
-	last := passthrough(InboundPassthroughCluster, in.Mesh)
+	last := passthrough(names.InboundPassthroughCluster, in.Mesh)
 	last.UpstreamBindConfig = inboundBind(in.Workload)
 	out := []*Resource{{Type: Cluster, Name: last.Name, Message: last}}
 	if ls := ingressListeners(in.Sidecar); len(ls) > 0 {
@@ -74,8 +75,8 @@ func inboundTarget(in *mesh.Inbound, t *mesh.Target) *Resource {
 // newInboundCluster forwards to the address the connection was made to, from an address interception lets through.
 func newInboundCluster(in *mesh.Inbound, port uint32, protocol mesh.Protocol, pool *networking.ConnectionPoolSettings) *clusterv3.Cluster {
 	c := &clusterv3.Cluster{
-		Name:                 InboundCluster(port),
-		AltStatName:          InboundCluster(port) + ";",
+		Name:                 names.Inbound(port),
+		AltStatName:          names.Inbound(port) + ";",
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST},
 		LbPolicy:             clusterv3.Cluster_CLUSTER_PROVIDED,
 		ConnectTimeout:       connectTimeout(in.Mesh),

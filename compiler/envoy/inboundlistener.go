@@ -10,6 +10,7 @@ import (
 	meshconfig "istio.io/api/mesh/v1alpha1"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -71,7 +72,7 @@ func (b *inbound) ports() []*inboundPort {
 		}
 		seen[t.TargetPort] = true
 		out = append(out, &inboundPort{
-			number: t.TargetPort, servicePort: t.Port.Number, protocol: t.Port.Protocol, cluster: InboundCluster(t.TargetPort),
+			number: t.TargetPort, servicePort: t.Port.Number, protocol: t.Port.Protocol, cluster: names.Inbound(t.TargetPort),
 			service: t.Service, from: portPlace(t.Service, t.Port),
 		})
 	}
@@ -81,10 +82,10 @@ func (b *inbound) ports() []*inboundPort {
 // passthroughs are the ports that no service has: one entry for all, and one for each that PeerAuthentication
 // portLevelMtls treats differently.
 func (b *inbound) passthroughs(covered []*inboundPort) []*inboundPort {
-	out := []*inboundPort{{cluster: InboundPassthroughCluster, passthrough: true}}
+	out := []*inboundPort{{cluster: names.InboundPassthroughCluster, passthrough: true}}
 	for _, port := range slices.Sorted(maps.Keys(b.in.PortMTLS)) {
 		if !slices.ContainsFunc(covered, func(p *inboundPort) bool { return p.number == port }) {
-			out = append(out, &inboundPort{number: port, servicePort: port, cluster: InboundPassthroughCluster, passthrough: true})
+			out = append(out, &inboundPort{number: port, servicePort: port, cluster: names.InboundPassthroughCluster, passthrough: true})
 		}
 	}
 	return out
@@ -103,7 +104,7 @@ func (b *inbound) modeOrigins() []Origin {
 func (b *inbound) virtual(ports []*inboundPort) *Resource {
 	port := inboundListenPort(b.in.Mesh)
 	chains := []*chain{{
-		name:    "virtualInbound-blackhole",
+		name:    names.InboundBlackHoleChain,
 		match:   &listenerv3.FilterChainMatch{DestinationPort: u32(port)},
 		filters: blackHole(),
 	}}
@@ -111,7 +112,7 @@ func (b *inbound) virtual(ports []*inboundPort) *Resource {
 		chains = append(chains, b.chains(p)...)
 	}
 	transparent := b.in.Workload.ProxyConfig.GetInterceptionMode() == meshconfig.ProxyConfig_TPROXY
-	l, r := b.build(VirtualInbound, address(wildcard, port), chains)
+	l, r := b.build(names.VirtualInbound, address(wildcard, port), chains)
 	l.ListenerFilters = inboundFilters(l.FilterChains, true, transparent)
 	if dualStack(b.in.Mesh) {
 		l.AdditionalAddresses = alsoIPv6(wildcard, port)

@@ -1,11 +1,10 @@
 package envoy
 
 import (
-	"strconv"
-
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // inboundRoutes builds the inline route configuration of an inbound port: every request goes to the workload itself,
@@ -31,13 +30,13 @@ func inboundRoutes(p *inboundPort) *routev3.RouteConfiguration {
 		Name:             p.cluster,
 		ValidateClusters: boolean(false),
 		VirtualHosts: []*routev3.VirtualHost{{
-			Name:    "inbound|http|" + strconv.Itoa(int(p.servicePort)),
+			Name:    names.InboundHost(p.servicePort),
 			Domains: []string{"*"},
 			Routes: []*routev3.Route{{
 				Name:      "default",
 				Match:     &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
 				Action:    &routev3.Route_Route{Route: action},
-				Decorator: &routev3.Decorator{Operation: host + ":" + strconv.Itoa(int(p.servicePort)) + "/*"},
+				Decorator: &routev3.Decorator{Operation: names.HostRoutes(host, p.servicePort) + "/*"},
 			}},
 		}},
 	}

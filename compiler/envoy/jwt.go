@@ -18,6 +18,7 @@ import (
 	security "istio.io/api/security/v1beta1"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -49,13 +50,13 @@ func jwtAuthn(in *mesh.Inbound) (*jwtv3.JwtAuthentication, diag.List) {
 	}
 	var found diag.List
 	out := &jwtv3.JwtAuthentication{Providers: map[string]*jwtv3.JwtProvider{}, BypassCorsPreflight: true}
-	var names []string
+	var providers []string
 	for i, r := range rules {
-		name := jwtProviderName(i)
-		names = append(names, name)
+		name := names.TokenProvider(i)
+		providers = append(providers, name)
 		out.Providers[name] = jwtProvider(in, r, &found)
 	}
-	out.Rules = []*jwtv3.RequirementRule{jwtRequirementRule(names)}
+	out.Rules = []*jwtv3.RequirementRule{jwtRequirementRule(providers)}
 	return out, found
 }
 
@@ -198,7 +199,7 @@ func jwksSource(in *mesh.Inbound, uri string) (keySource, error) {
 	for _, s := range in.Mesh.Services {
 		if !k.tls && s.Hostname == k.host && s.Visibility.In(in.Workload.Namespace) &&
 			slices.ContainsFunc(s.Ports, func(p *mesh.Port) bool { return p.Number == k.port }) {
-			k.cluster = OutboundCluster(k.port, "", k.host)
+			k.cluster = names.Outbound(k.port, "", k.host)
 			return k, nil
 		}
 	}
@@ -257,7 +258,7 @@ func jwksCluster(k keySource) *clusterv3.Cluster {
 		TlsParams: &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2, TlsMaximumProtocolVersion: tlsv3.TlsParameters_TLSv1_3},
 		ValidationContextType: &tlsv3.CommonTlsContext_CombinedValidationContext{CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
 			DefaultValidationContext:         &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{name}},
-			ValidationContextSdsSecretConfig: SDSSecret("file-root:system"),
+			ValidationContextSdsSecretConfig: SDSSecret(names.FileRoots(names.SystemRoots)),
 		}},
 	}
 	c.TransportSocket = &corev3.TransportSocket{Name: "envoy.transport_sockets.tls", ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: Any(up)}}

@@ -3,13 +3,13 @@ package envoy
 import (
 	"fmt"
 	"slices"
-	"strconv"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -245,25 +245,25 @@ func (o *outbound) chains(u unit, f family, cidrs []string) []*chain {
 
 // httpChain routes requests by the route configuration of the port; a sniffed service with an address has its own.
 func (o *outbound) httpChain(u unit, f family) *chain {
-	key := RouteKey{Name: strconv.Itoa(int(u.number)), Listener: u.egress, Port: u.number}
+	key := RouteKey{Name: names.Routes(u.number), Listener: u.egress, Port: u.number}
 	switch {
 	case u.number == 0:
 		key.Name = u.bind
 	case u.protocol == mesh.HTTPProxy:
 		key.Port = 0 // a forward proxy has all ports of its services, told apart by host:port
 	case f == autoFamily && u.bind != wildcard && !u.bindToPort:
-		key.Name = u.svc.Hostname + ":" + key.Name
+		key.Name = names.HostRoutes(u.svc.Hostname, u.number)
 		key.Host = u.svc.Hostname
 	}
 	o.route(key)
 	m := manager{
 		role: outboundRole, mesh: o.scope.Mesh, proxy: o.scope.Proxy, protocol: u.protocol, rds: key.Name,
-		stat: "outbound_" + u.bind + "_" + strconv.Itoa(int(u.number)), logs: o.logs, tracing: o.tracing,
+		stat: "outbound_" + names.Listener(u.bind, u.number), logs: o.logs, tracing: o.tracing,
 	}
 	if o.dynamic && dynamicRequests(o.scope, u.egress.Services, u.egress.VirtualServices, key.Port) {
 		m.dynamic = dynamicHost(o.scope.Mesh)
 	}
-	c := &chain{name: "http|" + key.Name, filters: httpChainFilters(nil, m.build())}
+	c := &chain{name: names.HTTPChain(key.Name), filters: httpChainFilters(nil, m.build())}
 	if f == autoFamily || u.bind == wildcard && u.protocol != mesh.HTTPProxy {
 		c.match = &listenerv3.FilterChainMatch{ApplicationProtocols: plainHTTP(), TransportProtocol: "raw_buffer"}
 	}
@@ -311,7 +311,7 @@ func (o *outbound) lower(e *entry) *Resource {
 		l.FilterChains = append(l.FilterChains, c.lower())
 	}
 	if !hasAll {
-		l.DefaultFilterChain = &listenerv3.FilterChain{Name: "PassthroughFilterChain", Filters: o.fallthroughFilters()}
+		l.DefaultFilterChain = &listenerv3.FilterChain{Name: names.PassthroughChain, Filters: o.fallthroughFilters()}
 	}
 	l.ListenerFilters = outboundInspectors(l.FilterChains)
 	if t := o.scope.Mesh.Config.GetProtocolDetectionTimeout(); t != nil && anyOf(inspect(l.FilterChains).http) {

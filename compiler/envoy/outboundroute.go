@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
@@ -159,7 +159,7 @@ type hostPlan struct {
 	routes *routeSet
 }
 
-func (p hostPlan) name() string { return bracket(p.host) + ":" + strconv.Itoa(int(p.port)) }
+func (p hostPlan) name() string { return names.HostRoutes(bracket(p.host), p.port) }
 
 // table plans and builds the configuration.
 func (o *outboundConfig) table() *routeTable {

@@ -3,8 +3,6 @@ package envoy
 import (
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -12,6 +10,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // The operations of EnvoyFilter.patch.
@@ -133,18 +132,17 @@ func (p *patcher) clusterMatches(e *envoyPatch, name string) bool {
 	if m.Name != "" {
 		return m.Name == name
 	}
-	parts := strings.Split(name, "|")
-	if len(parts) != 4 {
+	c, ok := names.ParseCluster(name)
+	if !ok {
 		return m.Service == "" && m.Subset == "" && m.PortNumber == 0
 	}
-	port, subset, host := parts[1], parts[2], parts[3]
-	if m.Subset != "" && m.Subset != subset || m.PortNumber != 0 && strconv.Itoa(int(m.PortNumber)) != port {
+	if m.Subset != "" && m.Subset != c.Subset || m.PortNumber != 0 && m.PortNumber != c.Port {
 		return false
 	}
-	if m.Service == "" || m.Service == host {
+	if m.Service == "" || m.Service == c.Host {
 		return true
 	}
-	return p.inbound != nil && parts[0] == "inbound" && slices.ContainsFunc(p.inbound.Targets, func(t *mesh.Target) bool {
-		return strconv.Itoa(int(t.TargetPort)) == port && t.Service.Hostname == m.Service
+	return p.inbound != nil && c.Inbound && slices.ContainsFunc(p.inbound.Targets, func(t *mesh.Target) bool {
+		return t.TargetPort == c.Port && t.Service.Hostname == m.Service
 	})
 }

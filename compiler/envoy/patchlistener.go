@@ -10,6 +10,8 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // routerFilter answers a request, so it has to be the last HTTP filter.
@@ -287,7 +289,7 @@ func listenerMatches(e *envoyPatch, l *listenerv3.Listener, chain bool) bool {
 }
 
 func takesAllPorts(l *listenerv3.Listener) bool {
-	return l.Name == VirtualInbound || l.Name == VirtualOutbound
+	return l.Name == names.VirtualInbound || l.Name == names.VirtualOutbound
 }
 
 func chainMatches(e *envoyPatch, l *listenerv3.Listener, c *listenerv3.FilterChain) bool {

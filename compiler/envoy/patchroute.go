@@ -2,7 +2,6 @@ package envoy
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -11,6 +10,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -102,7 +103,7 @@ func (p *patcher) patchTogether(r *Resource, hosts []*Resource, kinds []applyTo,
 			out = append(out, old)
 			continue
 		}
-		n := &Resource{Type: VirtualHost, Name: r.Name + "/" + v.Name, Message: v, Origins: changes[v.Name]}
+		n := &Resource{Type: VirtualHost, Name: names.VirtualHost(r.Name, v.Name), Message: v, Origins: changes[v.Name]}
 		if old := before[v.Name]; old != nil {
 			n.Origins = append(slices.Clip(old.Origins), n.Origins...)
 		}
@@ -246,8 +247,8 @@ func hostMatchesPatch(e *envoyPatch, v *routev3.VirtualHost) bool {
 	return (m.GetName() == "" || m.GetName() == v.Name) && (m.GetDomainName() == "" || slices.Contains(v.Domains, m.GetDomainName()))
 }
 
-// routesMatch compares the name of a route configuration, or what Istio's names are made of: the port on sidecars; on
-// gateways https.PORT.PORTNAME.GATEWAY.NAMESPACE, or http.PORT, which never matches by gateway or port name.
+// routesMatch compares the name of a route configuration, or what it is for: the port on sidecars, the server on gateways.
+// As in Istio a route configuration of plaintext servers never matches by gateway or port name.
 func (p *patcher) routesMatch(e *envoyPatch, name string) bool {
 	m := e.spec.GetMatch().GetRouteConfiguration()
 	if m == nil {
@@ -257,29 +258,17 @@ func (p *patcher) routesMatch(e *envoyPatch, name string) bool {
 		return false
 	}
 	if p.context != networking.EnvoyFilter_GATEWAY {
-		return m.PortNumber == 0 || routePort(name) == strconv.Itoa(int(m.PortNumber))
+		port, ok := names.RoutesPort(name)
+		return m.PortNumber == 0 || ok && port == m.PortNumber
 	}
-	if m.PortNumber != 0 && !slices.Contains(p.serverPorts[name], m.PortNumber) {
+	servers := p.servers[name]
+	if m.PortNumber != 0 && !slices.ContainsFunc(servers, func(s *mesh.GatewayServer) bool { return s.Spec.GetPort().GetNumber() == m.PortNumber }) {
 		return false
 	}
-	if m.Gateway == "" && m.PortName == "" {
-		return true
-	}
-	parts := strings.Split(name, ".")
-	if len(parts) < 5 || parts[0] != "https" {
-		return false
-	}
-	n := len(parts)
-	return (m.PortName == "" || m.PortName == parts[2]) && (m.Gateway == "" || m.Gateway == parts[n-1]+"/"+strings.Join(parts[3:n-1], "."))
-}
-
-// routePort is the port in the name of a sidecar's route configuration: 9080, host:9080 or inbound|8080||.
-func routePort(name string) string {
-	if rest, ok := strings.CutPrefix(name, "inbound|"); ok {
-		port, _, _ := strings.Cut(rest, "|")
-		return port
-	}
-	return name[strings.LastIndexByte(name, ':')+1:]
+	return m.Gateway == "" && m.PortName == "" || names.TLSRoutes(name) && slices.ContainsFunc(servers, func(s *mesh.GatewayServer) bool {
+		o := s.Gateway.Object
+		return (m.PortName == "" || m.PortName == s.Spec.GetPort().GetName()) && (m.Gateway == "" || m.Gateway == o.Namespace+"/"+o.Name)
+	})
 }
 
 // inlineRoutes applies a patch of routes to the route configuration that a connection manager holds itself.

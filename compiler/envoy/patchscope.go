@@ -97,10 +97,10 @@ func (l *Lowering) patchClass(c *mesh.Class, rs []*Resource) ([]*Resource, diag.
 		proxy: s.Proxy, cluster: s.Cluster, namespace: s.Namespace, inbound: c.Inbound,
 	}
 	if c.Gateway {
-		target.context, target.noClusters, target.serverPorts = networking.EnvoyFilter_GATEWAY, true, map[string][]uint32{}
+		target.context, target.noClusters, target.servers = networking.EnvoyFilter_GATEWAY, true, map[string][]*mesh.GatewayServer{}
 		for _, ms := range c.Servers {
 			for _, x := range ms.Servers {
-				target.serverPorts[x.RouteName] = append(target.serverPorts[x.RouteName], x.Spec.GetPort().GetNumber())
+				target.servers[x.RouteName] = append(target.servers[x.RouteName], x)
 			}
 		}
 	}

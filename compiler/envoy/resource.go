@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -54,7 +55,7 @@ type Resource struct {
 
 // Origin is one place in the input behind a resource or a part of it.
 type Origin struct {
-	At     string // part of the resource: "" all of it, "routes/3" the fourth route, "filter_chains/NAME" a chain
+	At     names.Part // what it is behind
 	Pos    diag.Pos
 	Object diag.Ref
 	Field  string // path in the object, as spec.http[0]

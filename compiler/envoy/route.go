@@ -1,14 +1,12 @@
 package envoy
 
 import (
-	"strconv"
-	"strings"
-
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
@@ -197,15 +195,15 @@ func operation(r *routev3.Route, name string, port uint32) string {
 	case *routev3.RouteMatch_SafeRegex:
 		path = p.SafeRegex.GetRegex()
 	}
-	if part := strings.SplitN(r.GetRoute().GetCluster(), "|", 4); len(part) == 4 {
-		return part[3] + ":" + part[1] + path
+	if c, ok := names.ParseCluster(r.GetRoute().GetCluster()); ok {
+		name, port = c.Host, c.Port
 	}
-	return name + ":" + strconv.Itoa(int(port)) + path
+	return names.HostRoutes(name, port) + path
 }
 
 // defaultRoutes is the one route of a service that no VirtualService speaks for.
 func defaultRoutes(s *mesh.Scope, svc *mesh.Service, port *mesh.Port) *routeSet {
-	a := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: OutboundCluster(port.Number, "", svc.Hostname)}}
+	a := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: names.Outbound(port.Number, "", svc.Hostname)}}
 	if p := hashPolicy(serviceHash(s, svc, port.Number)); p != nil {
 		a.HashPolicy = []*routev3.RouteAction_HashPolicy{p}
 	}

@@ -8,6 +8,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 const routeMesh = client + `
@@ -165,7 +166,7 @@ func TestUnreachable(t *testing.T) {
 		t.Errorf("findings: %v", ds)
 	}
 	for _, r := range rs {
-		if r.Name == "80/api.default.svc.cluster.local:80" && (len(r.Origins) != 2 || r.Origins[1].At != "routes/0" || r.Origins[1].Field != "spec.http[0]") {
+		if r.Name == "80/api.default.svc.cluster.local:80" && (len(r.Origins) != 2 || r.Origins[1].At != names.RoutePart(0) || r.Origins[1].Field != "spec.http[0]") {
 			t.Errorf("origins: %v", r.Origins)
 		}
 	}

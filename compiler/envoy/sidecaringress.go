@@ -6,6 +6,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -28,7 +29,7 @@ func (b *inbound) ingress(sc *mesh.Sidecar) []*inboundPort {
 		}
 		seen[port] = true
 		p := &inboundPort{
-			number: port, servicePort: port, protocol: mesh.ParseProtocol(l.GetPort().GetProtocol()), cluster: InboundCluster(port),
+			number: port, servicePort: port, protocol: mesh.ParseProtocol(l.GetPort().GetProtocol()), cluster: names.Inbound(port),
 			from: place(sc.Object, "spec", "ingress", i),
 		}
 		if t := b.target(port); t != nil {

@@ -2,12 +2,12 @@ package envoy
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // tlsChains lowers VirtualService tls routes, and the default route of a service, for a port whose bytes are TLS. They
@@ -31,7 +31,7 @@ func (o *outbound) tlsChains(u unit, cidrs []string) []*chain {
 					subnets = cidrs
 				}
 				out = append(out, &chain{
-					name:    "tls|" + strconv.Itoa(int(u.number)) + "|" + vs.Object.Namespace + "/" + vs.Object.Name + "|" + key,
+					name:    names.TLSChain(u.number, vs.Object.Namespace, vs.Object.Name, key),
 					match:   chainMatch(m.SniHosts, subnets),
 					filters: o.tcp.routes(block.Route, u.number, u.protocol),
 					from:    place(vs.Object, "spec", "tls", i, "match", j),

@@ -4,6 +4,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // passthroughIdle closes pooled connections to destinations nobody declared.
@@ -13,14 +14,14 @@ const passthroughIdle = 300
 // PassthroughCluster sends a connection where it was going.
 func SystemClusters(m *mesh.Mesh, gateway bool) []*Resource {
 	hole := &clusterv3.Cluster{
-		Name:                 BlackHoleCluster,
+		Name:                 names.BlackHoleCluster,
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
 		ConnectTimeout:       connectTimeout(m),
 		LbPolicy:             clusterv3.Cluster_ROUND_ROBIN,
 	}
 	out := []*Resource{{Type: Cluster, Name: hole.Name, Message: hole}}
 	if !gateway {
-		c := passthrough(PassthroughCluster, m)
+		c := passthrough(names.PassthroughCluster, m)
 		out = append(out, &Resource{Type: Cluster, Name: c.Name, Message: c})
 	}
 	return out

@@ -7,6 +7,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // tcpSide lowers destinations to TCP proxies for one scope: sidecar outbound or gateway.
@@ -23,9 +24,9 @@ func (t tcpSide) routes(routes []*networking.RouteDestination, port uint32, prot
 	}
 	first := routes[0].GetDestination()
 	svc, to := t.scope.ServiceForDestination(first, port)
-	names := dynamicServerName(t.scope.Mesh, svc, to, protocol)
+	lookup := dynamicServerName(t.scope.Mesh, svc, to, protocol)
 	if len(routes) == 1 {
-		return append(names, t.single(t.destination(first, port), first.GetSubset(), svc, protocol)...)
+		return append(lookup, t.single(t.destination(first, port), first.GetSubset(), svc, protocol)...)
 	}
 	p := t.proxy(svc, "")
 	weighted := &tcpv3.TcpProxy_WeightedCluster{}
@@ -38,13 +39,13 @@ func (t tcpSide) routes(routes []*networking.RouteDestination, port uint32, prot
 	}
 	if len(weighted.Clusters) == 0 {
 		// Weights of 0 everywhere: there is no destination, and Envoy refuses an empty list.
-		p.StatPrefix = BlackHoleCluster
-		p.ClusterSpecifier = &tcpv3.TcpProxy_Cluster{Cluster: BlackHoleCluster}
+		p.StatPrefix = names.BlackHoleCluster
+		p.ClusterSpecifier = &tcpv3.TcpProxy_Cluster{Cluster: names.BlackHoleCluster}
 		return tcpFilters(nil, protocol, p)
 	}
 	p.StatPrefix = weighted.Clusters[0].Name
 	p.ClusterSpecifier = &tcpv3.TcpProxy_WeightedClusters{WeightedClusters: weighted}
-	return append(names, tcpFilters(nil, protocol, p)...)
+	return append(lookup, tcpFilters(nil, protocol, p)...)
 }
 
 // single proxies to one cluster under the policy of a service, nil when it is unknown.
@@ -77,7 +78,7 @@ func (t tcpSide) destination(d *networking.Destination, listenerPort uint32) str
 	if svc != nil && svc.Resolution == mesh.Alias {
 		host = svc.ExternalName
 	}
-	return OutboundCluster(port, d.GetSubset(), host)
+	return names.Outbound(port, d.GetSubset(), host)
 }
 
 // proxy starts a TCP proxy with what DestinationRule says about connections to the service. Idle timeout and maximum

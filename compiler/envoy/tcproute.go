@@ -2,9 +2,9 @@ package envoy
 
 import (
 	"slices"
-	"strconv"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // tcpChains lowers VirtualService tcp routes, and the default route of a service, for a port that is not parsed.
@@ -40,7 +40,7 @@ func (o *outbound) tcpChains(u unit, cidrs []string) []*chain {
 
 func (o *outbound) tcpRoute(u unit, vs *mesh.VirtualService, block int, key string, cidrs []string) *chain {
 	return &chain{
-		name:    "tcp|" + strconv.Itoa(int(u.number)) + "|" + vs.Object.Namespace + "/" + vs.Object.Name + "|" + u.svc.Hostname + "|" + key,
+		name:    names.TCPChain(u.number, vs.Object.Namespace, vs.Object.Name, u.svc.Hostname, key),
 		match:   chainMatch(nil, cidrs),
 		filters: o.tcp.routes(vs.Spec.Tcp[block].Route, u.number, u.protocol),
 		from:    append(place(vs.Object, "spec", "tcp", block), portPlace(u.svc, u.port)...),
@@ -54,7 +54,7 @@ func (o *outbound) defaultChain(u unit, match *filterChainMatch) *chain {
 	if len(u.svc.Ports) == 1 {
 		number = u.svc.Ports[0].Number
 	}
-	cluster := OutboundCluster(number, "", u.svc.Hostname)
+	cluster := names.Outbound(number, "", u.svc.Hostname)
 	return &chain{
 		name:    cluster,
 		match:   match,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // tls lowers ClientTLSSettings of the policy; without any, auto mutual TLS: endpoints that accept it get it, the others
@@ -32,7 +33,7 @@ func (b *clusterBuild) tls() {
 			sans = b.serviceAccounts()
 		}
 		if sni == "" {
-			sni = SNICluster(b.port.Number, b.name, b.in.Service.Hostname)
+			sni = names.ServerName(b.port.Number, b.name, b.in.Service.Hostname)
 		}
 		ctx = b.meshTLS(sni, sans)
 	case networking.ClientTLSSettings_SIMPLE, networking.ClientTLSSettings_MUTUAL:
@@ -52,7 +53,7 @@ func (b *clusterBuild) autoMTLS() {
 	if passthrough && !allCapable(b.port.Endpoints) {
 		return
 	}
-	sni := SNICluster(b.port.Number, b.name, svc.Hostname)
+	sni := names.ServerName(b.port.Number, b.name, svc.Hostname)
 	socket := tlsSocket(b.meshTLS(sni, b.serviceAccounts()))
 	if b.c.GetType() == clusterv3.Cluster_ORIGINAL_DST {
 		b.c.TransportSocket = socket
@@ -123,8 +124,8 @@ func meshTLS(m *mesh.Mesh, sni string, sans, alpn []string) *tlsv3.UpstreamTlsCo
 	return &tlsv3.UpstreamTlsContext{Sni: sni, CommonTlsContext: &tlsv3.CommonTlsContext{
 		TlsParams:                      upstreamTLSParams(),
 		AlpnProtocols:                  alpn,
-		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{identitySecret(m, workloadCertificate)},
-		ValidationContextType:          upstreamValidation(identitySecret(m, workloadRoots), sans, ""),
+		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{identitySecret(m, names.OwnCertificate)},
+		ValidationContextType:          upstreamValidation(identitySecret(m, names.OwnRoots), sans, ""),
 	}}
 }
 
@@ -168,18 +169,17 @@ func (b *clusterBuild) originateTLS(t *networking.ClientTLSSettings) *tlsv3.Upst
 // the proxy's operating system decides whom to trust.
 func originationSecrets(t *networking.ClientTLSSettings) (cert, root string) {
 	if n := t.CredentialName; n != "" {
-		if strings.HasPrefix(n, "configmap://") {
+		if names.IsConfigMap(n) {
 			return "", n
 		}
-		n = "kubernetes://" + strings.TrimPrefix(n, "kubernetes://")
-		return n, n + "-cacert"
+		return names.Credential(n), names.CredentialRoots(names.Credential(n))
 	}
 	if t.ClientCertificate != "" {
-		cert = "file-cert:" + t.ClientCertificate + "~" + t.PrivateKey
+		cert = names.FileCertificate(t.ClientCertificate, t.PrivateKey)
 	}
-	root = "file-root:system"
+	root = names.FileRoots(names.SystemRoots)
 	if t.CaCertificates != "" {
-		root = "file-root:" + t.CaCertificates
+		root = names.FileRoots(t.CaCertificates)
 	}
 	return cert, root
 }
@@ -188,7 +188,7 @@ func originationSecrets(t *networking.ClientTLSSettings) (cert, root string) {
 // workloadSelector, or for a public root in a ConfigMap.
 func credentialUsable(in ClusterInputs, t *networking.ClientTLSSettings) bool {
 	selected := in.Rule != nil && len(in.Rule.Spec.GetWorkloadSelector().GetMatchLabels()) > 0
-	return in.Gateway || selected || strings.HasPrefix(t.CredentialName, "configmap://")
+	return in.Gateway || selected || names.IsConfigMap(t.CredentialName)
 }
 
 // autoNames makes Envoy take SNI, and the name to verify, from the request where the policy gives none.

@@ -8,6 +8,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -36,7 +37,7 @@ func routeConfiguration(key shellKey) *Resource {
 // virtualHost packs routes and domains of one host. name is unique in the route configuration.
 func virtualHost(config, name string, domains []string, set *routeSet, attempts bool) *Resource {
 	vh := &routev3.VirtualHost{Name: name, Domains: domains, Routes: set.routes, IncludeRequestAttemptCount: attempts}
-	r := &Resource{Type: VirtualHost, Name: config + "/" + name, Message: vh}
+	r := &Resource{Type: VirtualHost, Name: names.VirtualHost(config, name), Message: vh}
 	seen := map[*schema.Object]bool{nil: true}
 	for _, o := range set.objects {
 		if !seen[o] {
@@ -46,7 +47,7 @@ func virtualHost(config, name string, domains []string, set *routeSet, attempts 
 	}
 	for i, o := range set.origins {
 		if o.Field != "" {
-			o.At = "routes/" + strconv.Itoa(i)
+			o.At = names.RoutePart(i)
 			r.Origins = append(r.Origins, o)
 		}
 	}
@@ -166,7 +167,7 @@ func catchAllHost(rs *routeScope) (string, *routev3.Route) {
 		return "block_all", &routev3.Route{Name: "block_all", Match: everything(),
 			Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: 502}}}
 	}
-	cluster := PassthroughCluster
+	cluster := names.PassthroughCluster
 	if p.EgressProxy != nil {
 		cluster = rs.cluster(p.EgressProxy)
 	}

@@ -1,14 +1,13 @@
 package envoy
 
 import (
-	"strconv"
-
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	meshconfig "istio.io/api/mesh/v1alpha1"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // virtualOutbound builds the listener that all outbound connections enter. It hands them to the listener of their
@@ -20,18 +19,18 @@ func (o *outbound) virtualOutbound() *Resource {
 		return nil
 	}
 	l := &listenerv3.Listener{
-		Name:                    VirtualOutbound,
+		Name:                    names.VirtualOutbound,
 		Address:                 address(wildcard, port),
 		UseOriginalDst:          boolean(true),
 		TrafficDirection:        corev3.TrafficDirection_OUTBOUND,
 		ConnectionBalanceConfig: balance(o.scope.Proxy, "ISTIO_META_OUTBOUND_LISTENER_EXACT_BALANCE"),
 		FilterChains: []*listenerv3.FilterChain{
 			{
-				Name:             "virtualOutbound-blackhole",
+				Name:             names.OutboundBlackHoleChain,
 				FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: u32(port)},
 				Filters:          blackHole(),
 			},
-			{Name: "virtualOutbound-catchall-tcp", Filters: o.fallthroughFilters()},
+			{Name: names.OutboundCatchAllChain, Filters: o.fallthroughFilters()},
 		},
 	}
 	if o.dual {
@@ -57,11 +56,11 @@ func (o *outbound) policyOrigin() []Origin {
 func (o *outbound) fallthroughCluster() string {
 	switch p := o.scope.Outbound; {
 	case p.RegistryOnly:
-		return BlackHoleCluster
+		return names.BlackHoleCluster
 	case p.EgressProxy != nil:
-		return OutboundCluster(p.EgressProxy.GetPort().GetNumber(), p.EgressProxy.Subset, p.EgressProxy.Host)
+		return names.Outbound(p.EgressProxy.GetPort().GetNumber(), p.EgressProxy.Subset, p.EgressProxy.Host)
 	default:
-		return PassthroughCluster
+		return names.PassthroughCluster
 	}
 }
 
@@ -76,7 +75,7 @@ func (o *outbound) fallthroughFilters() []*listenerv3.Filter {
 
 // blackHole closes every connection.
 func blackHole() []*listenerv3.Filter {
-	return tcpFilters(nil, mesh.TCP, &tcpv3.TcpProxy{StatPrefix: BlackHoleCluster, ClusterSpecifier: &tcpv3.TcpProxy_Cluster{Cluster: BlackHoleCluster}})
+	return tcpFilters(nil, mesh.TCP, &tcpv3.TcpProxy{StatPrefix: names.BlackHoleCluster, ClusterSpecifier: &tcpv3.TcpProxy_Cluster{Cluster: names.BlackHoleCluster}})
 }
 
 // httpProxy builds the forward proxy of MeshConfig.proxyHttpPort, on the loopback address.
@@ -91,7 +90,7 @@ func (o *outbound) httpProxy() *Resource {
 		el = o.scope.Listeners[n-1]
 	}
 	o.route(RouteKey{Name: routes, Listener: el})
-	name := "127.0.0.1_" + strconv.Itoa(int(port))
+	name := names.Listener("127.0.0.1", port)
 	m := manager{role: outboundRole, mesh: o.scope.Mesh, proxy: o.scope.Proxy, protocol: mesh.HTTPProxy, rds: routes,
 		stat: "outbound_" + name, logs: o.logs, tracing: o.tracing}
 	if el != nil && o.dynamic && dynamicRequests(o.scope, el.Services, el.VirtualServices, 0) {

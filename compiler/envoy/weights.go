@@ -7,6 +7,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -28,7 +29,7 @@ func (rs *routeScope) cluster(d *networking.Destination) string {
 			number = port.Number
 		}
 	}
-	return OutboundCluster(number, d.GetSubset(), host)
+	return names.Outbound(number, d.GetSubset(), host)
 }
 
 // forwardTo is cluster with a finding for a port that the service lacks.
@@ -80,7 +81,7 @@ func (b *httpBlock) destinations(r *routev3.Route, a *routev3.RouteAction) {
 	}
 	if len(out) == 0 {
 		b.report(diag.Error, codeNoDestination, "the route forwards to nothing: no destination has a weight above 0", "give at least one destination a weight", "route")
-		a.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: BlackHoleCluster}
+		a.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: names.BlackHoleCluster}
 		return
 	}
 	a.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: &routev3.WeightedCluster{Clusters: out}}

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -79,19 +80,11 @@ func (c *Class) declared() *Workload {
 	return c.Workload()
 }
 
-// nameClasses gives each class a readable id, unique in the bundle: kind/namespace/workload, and @cluster where the mesh
-// has several.
+// nameClasses gives each class a readable id, unique in the bundle.
 func nameClasses(classes []*Class, cluster string) {
 	used := map[string]int{}
 	for _, c := range classes {
-		kind := "sidecar"
-		if c.Gateway {
-			kind = "router"
-		}
-		id := kind + "/" + c.declared().Namespace + "/" + c.declared().Name
-		if cluster != "" {
-			id += "@" + cluster
-		}
+		id := names.Class(c.Gateway, c.declared().Namespace, c.declared().Name, cluster)
 		used[id]++
 		if n := used[id]; n > 1 {
 			id += "." + strconv.Itoa(n)

@@ -1,13 +1,13 @@
 package mesh
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
@@ -35,18 +35,13 @@ func terminatesHTTPS(s *networking.Server) bool {
 	return ParseProtocol(s.GetPort().GetProtocol()) == HTTPS && s.GetTls() != nil && s.Tls.Mode != networking.ServerTLSSettings_PASSTHROUGH && s.Tls.Mode != networking.ServerTLSSettings_AUTO_PASSTHROUGH
 }
 
-// RouteName names the route configuration of a server: http.PORT[.BIND] or https.PORT.NAME.GATEWAY.NAMESPACE[.BIND];
-// "" for a server without HTTP routes. The HTTP form has the port that is listened on, the HTTPS form the written one.
+// routeName names the route configuration of a server; "" for a server without HTTP routes. The HTTP form has the port that is listened on, the HTTPS form the written one.
 func routeName(g *Gateway, s *networking.Server, port uint32) string {
-	bind := ""
-	if s.Bind != "" {
-		bind = "." + s.Bind
-	}
 	switch {
 	case ParseProtocol(s.GetPort().GetProtocol()).IsHTTP():
-		return "http." + strconv.Itoa(int(port)) + bind
+		return names.ServerRoutes(port, s.Bind)
 	case terminatesHTTPS(s):
-		return fmt.Sprintf("https.%d.%s.%s.%s%s", s.Port.Number, s.Port.Name, g.Object.Name, g.Object.Namespace, bind)
+		return names.TLSServerRoutes(s.Port.Number, s.Port.Name, g.Object.Name, g.Object.Namespace, s.Bind)
 	}
 	return ""
 }

@@ -22,6 +22,7 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // Access is one rule about who may reach a port of a workload. The rules of a port are listed in the order in which they
@@ -150,7 +151,7 @@ func rulesOf(base Access, res *bundle.Resource, cs []*listenerv3.FilterChain) []
 			row.Who = "any identity of the mesh"
 		}
 		for _, fc := range cs {
-			for _, o := range originsAt(res, "filter_chains/"+fc.GetName()) {
+			for _, o := range originsAt(res, names.ChainPart(fc.GetName())) {
 				if (o.Kind == "PeerAuthentication" || o.Kind == "Gateway") && !slices.Contains(row.Origins, o) {
 					row.Origins = append(row.Origins, o)
 				}
@@ -182,11 +183,7 @@ func (c *accessRules) http(h *hcmv3.HttpConnectionManager) {
 			for _, n := range slices.Sorted(maps.Keys(m.GetProviders())) {
 				row := c.base
 				row.Action, row.Who, row.What = "JWT", "tokens of "+m.GetProviders()[n].GetIssuer(), "are verified where a request has one"
-				for _, o := range c.res.Origins {
-					if o.At == "jwt/"+n {
-						row.Origins = append(row.Origins, o)
-					}
-				}
+				row.Origins = append(row.Origins, c.res.OriginsOf(names.ProviderPart(n))...)
 				c.out = append(c.out, row)
 			}
 		}

@@ -13,9 +13,8 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/names"
 )
-
-const blackHole = "BlackHoleCluster"
 
 // cluster sends a connection or request to a cluster. host is what the request calls the server.
 func (k *walk) cluster(s state, name, host string) (*Path, error) {
@@ -23,9 +22,9 @@ func (k *walk) cluster(s state, name, host string) (*Path, error) {
 	if s.parsed {
 		status = 503
 	}
-	if name == blackHole {
+	if name == names.BlackHoleCluster {
 		s.add(Step{Kind: "cluster", Name: name})
-		return s.end(Failed, status, "nothing is allowed to go there: "+blackHole+" ends it"), nil
+		return s.end(Failed, status, "nothing is allowed to go there: "+names.BlackHoleCluster+" ends it"), nil
 	}
 	c, ok, err := s.v.cluster(name)
 	if err != nil {
@@ -34,7 +33,7 @@ func (k *walk) cluster(s state, name, host string) (*Path, error) {
 	if !ok {
 		return s.end(Failed, status, "the proxy has no cluster "+name), nil
 	}
-	st := Step{Kind: "cluster", Name: name, Origins: trim(about(originsAt(c.res, ""), s.service))}
+	st := Step{Kind: "cluster", Name: name, Origins: trim(about(originsAt(c.res, names.Part{}), s.service))}
 	if l := c.msg.GetLbPolicy(); c.msg.GetType() != clusterv3.Cluster_ORIGINAL_DST && l != clusterv3.Cluster_CLUSTER_PROVIDED {
 		st.Text = "load balancing " + strings.ToLower(l.String())
 	}
@@ -201,7 +200,7 @@ func (k *walk) selected(r *bundle.Resource) []member {
 		if m.port == 0 {
 			m.port = k.namedPort(x.Class, r)
 		}
-		if proxied(x) && k.speaksTLS(x.Class, m.port) {
+		if k.w.proxied(x) && k.speaksTLS(x.Class, m.port) {
 			m.meta = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"envoy.transport_socket_match": {Fields: map[string]*structpb.Value{"tlsMode": structpb.NewStringValue("istio")}}}}
 		}
 		out = append(out, m)
@@ -230,10 +229,9 @@ func (k *walk) namedPort(class string, r *bundle.Resource) uint16 {
 		}
 		for _, l := range v.listeners {
 			for _, o := range l.res.Origins {
-				if sameObject(o, from) && o.Field == from.Field && strings.HasPrefix(o.At, "filter_chains/") {
-					var n uint16
-					if _, err := fmt.Sscanf(o.At[strings.LastIndexByte(o.At, '_')+1:], "%d", &n); err == nil {
-						return n
+				if sameObject(o, from) && o.Field == from.Field && o.At.Kind == names.Chain {
+					if n, ok := names.ListenerPort(o.At.Name); ok {
+						return uint16(n)
 					}
 				}
 			}
@@ -248,7 +246,7 @@ func (k *walk) speaksTLS(class string, port uint16) bool {
 	if err != nil {
 		return false
 	}
-	l := v.named("virtualInbound")
+	l := v.named(names.VirtualInbound)
 	if l == nil {
 		return false
 	}
@@ -268,7 +266,7 @@ func (k *walk) speaksTLS(class string, port uint16) bool {
 
 // proxied tells whether a workload has a sidecar or is a gateway. A WorkloadEntry has one when it is labelled so or, without
 // the label, when it has a service account.
-func proxied(x *bundle.Workload) bool {
+func (w *World) proxied(x *bundle.Workload) bool {
 	mode, labelled := x.Labels["security.istio.io/tlsMode"]
-	return mode == "istio" || strings.HasPrefix(x.Class, "router/") || strings.HasPrefix(x.Kind, "Workload") && !labelled && x.ServiceAccount != ""
+	return mode == "istio" || w.isGateway(x.Class) || strings.HasPrefix(x.Kind, "Workload") && !labelled && x.ServiceAccount != ""
 }

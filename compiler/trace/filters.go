@@ -11,12 +11,10 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/names"
 )
 
-const (
-	httpRBAC     = "envoy.filters.http.rbac"
-	customPrefix = "istio-ext-authz-"
-)
+const httpRBAC = "envoy.filters.http.rbac"
 
 // next is the rest of a filter chain.
 type next func(state) (*Path, error)
@@ -26,13 +24,7 @@ func ruleOrigins(res *bundle.Resource, policy string) []bundle.Origin {
 	if res == nil {
 		return nil
 	}
-	var out []bundle.Origin
-	for _, o := range res.Origins {
-		if o.At == "rbac/"+strings.TrimPrefix(policy, customPrefix) {
-			out = append(out, o)
-		}
-	}
-	return out
+	return res.OriginsOf(names.RulePart(strings.TrimPrefix(policy, names.CustomPrefix)))
 }
 
 // rbacFilter is one RBAC filter, of a connection or of requests.
@@ -154,23 +146,11 @@ func (k *walk) unknownCustom(s state, f rbacFilter, err error, goOn next) (*Path
 
 // ruleText turns the name of an RBAC policy into namespace/name rule N.
 func ruleText(name string) string {
-	name = strings.TrimPrefix(name, customPrefix)
-	var ns, policy string
-	var rule int
-	rest, ok := strings.CutPrefix(name, "ns[")
+	p, ok := names.ParsePolicy(name)
 	if !ok {
-		return name
+		return strings.TrimPrefix(name, names.CustomPrefix)
 	}
-	if ns, rest, ok = strings.Cut(rest, "]-policy["); !ok {
-		return name
-	}
-	if policy, rest, ok = strings.Cut(rest, "]-rule["); !ok {
-		return name
-	}
-	if _, err := fmt.Sscanf(rest, "%d]", &rule); err != nil {
-		return name
-	}
-	return fmt.Sprintf("%s/%s rule %d", ns, policy, rule)
+	return fmt.Sprintf("%s/%s rule %d", p.Namespace, p.Name, p.Rule)
 }
 
 func allOrigins(res *bundle.Resource, rules *rbacv3.RBAC) []bundle.Origin {
@@ -227,11 +207,7 @@ func (k *walk) tokens(s state, res *bundle.Resource, cfg *jwtv3.JwtAuthenticatio
 	st := Step{Kind: "jwt", Name: "RequestAuthentication"}
 	for _, n := range slices.Sorted(maps.Keys(cfg.GetProviders())) {
 		st.Effects = append(st.Effects, Effect{EffectIssuer, "", cfg.GetProviders()[n].GetIssuer()})
-		for _, o := range originsAt(res, "jwt/"+n) {
-			if o.At != "" {
-				st.Origins = append(st.Origins, o)
-			}
-		}
+		st.Origins = append(st.Origins, res.OriginsOf(names.ProviderPart(n))...)
 	}
 	if err != nil {
 		st.say("cannot be judged: "+plain(err), "not judged")

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // exchange is one request in one connection manager.
@@ -147,7 +148,7 @@ func (x *exchange) needsTLS(s *state) bool {
 }
 
 func (x *exchange) origins() []bundle.Origin {
-	return trim(originsAt(x.host.res, fmt.Sprintf("routes/%d", x.index)))
+	return trim(originsAt(x.host.res, names.RoutePart(x.index)))
 }
 
 // perRoute returns the most specific setting of a filter for the route.

@@ -11,6 +11,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // clusterOf finds the cluster of the service that a client in a namespace means by a name: the name itself, or one that
@@ -58,7 +59,7 @@ func (k *walk) locate(s *state, t target) {
 		return
 	}
 	fqdn := name[strings.LastIndexByte(name, '|')+1:]
-	st := Step{Kind: "host", Name: t.host, Text: "is " + fqdn, Origins: about(originsAt(res, ""), s.service)}
+	st := Step{Kind: "host", Name: t.host, Text: "is " + fqdn, Origins: about(originsAt(res, names.Part{}), s.service)}
 	if ip := k.addressOf(s, fqdn, t.port); ip.IsValid() {
 		s.conn.dest = netip.AddrPortFrom(ip, t.port)
 		st.Text += ", " + ip.String()

@@ -12,6 +12,7 @@ import (
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 const networkRBAC = "envoy.filters.network.rbac"
@@ -98,15 +99,14 @@ func (k *walk) split(s state, list []weighted, each func(state, weighted) (*Path
 
 // clusterText says what a cluster is, for people.
 func clusterText(name string) string {
-	p := strings.Split(name, "|")
-	if len(p) != 4 {
-		return name
-	}
+	c, ok := names.ParseCluster(name)
 	switch {
-	case p[0] == "inbound":
-		return "port " + p[1] + " of the application"
-	case p[2] != "":
-		return fmt.Sprintf("subset %s of %s:%s", p[2], p[3], p[1])
+	case !ok:
+		return name
+	case c.Inbound:
+		return fmt.Sprintf("port %d of the application", c.Port)
+	case c.Subset != "":
+		return fmt.Sprintf("subset %s of %s:%d", c.Subset, c.Host, c.Port)
 	}
-	return p[3] + ":" + p[1]
+	return fmt.Sprintf("%s:%d", c.Host, c.Port)
 }

@@ -6,6 +6,8 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	uritemplatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/path/match/uri_template/v3"
+
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // pickHost chooses the virtual host: the exact name, the longest *.suffix, the longest prefix.*, and * at last.
@@ -183,9 +185,9 @@ func (k *walk) router(s state, x *exchange) (*Path, error) {
 	if x.host.msg == nil {
 		return s.end(Failed, 404, fmt.Sprintf("no virtual host of route configuration %s takes the host %s", x.rc.GetName(), s.call.Authority)), nil
 	}
-	at := x.rc.GetName() + "/" + x.host.msg.GetName()
+	at := names.VirtualHost(x.rc.GetName(), x.host.msg.GetName())
 	if x.needsTLS(&s) {
-		p := s.end(Answered, 301, "the server redirects to https://"+s.call.Authority+s.call.Path, trim(originsAt(x.host.res, ""))...)
+		p := s.end(Answered, 301, "the server redirects to https://"+s.call.Authority+s.call.Path, trim(originsAt(x.host.res, names.Part{}))...)
 		p.Outcome.To = "https://" + s.call.Authority + s.call.Path
 		return p, nil
 	}
@@ -195,8 +197,8 @@ func (k *walk) router(s state, x *exchange) (*Path, error) {
 		return p, nil
 	}
 	if x.route == nil {
-		s.add(Step{Kind: "route", Name: at, Text: fmt.Sprintf("none of its %d routes takes the request", len(x.host.msg.GetRoutes())), Origins: trim(originsAt(x.host.res, ""))})
-		return s.end(Failed, 404, "no route of host "+x.host.msg.GetName()+" takes it", trim(originsAt(x.host.res, ""))...), nil
+		s.add(Step{Kind: "route", Name: at, Text: fmt.Sprintf("none of its %d routes takes the request", len(x.host.msg.GetRoutes())), Origins: trim(originsAt(x.host.res, names.Part{}))})
+		return s.end(Failed, 404, "no route of host "+x.host.msg.GetName()+" takes it", trim(originsAt(x.host.res, names.Part{}))...), nil
 	}
 	name := at
 	if n := x.route.GetName(); n != "" && n != "default" {

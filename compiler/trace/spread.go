@@ -11,6 +11,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // group is a set of endpoints that treat a request alike.
@@ -172,7 +173,7 @@ func (k *walk) deliver(s state, c *clusterv3.Cluster, m member, name string, ope
 	}
 	to.fronted, to.parsed = s.fronted || s.parsed, false
 	to.call.Metadata, to.call.Principals, to.call.SNI = nil, nil, ""
-	if !v.class.Gateway && m.workload != nil && !proxied(m.workload) {
+	if !v.class.Gateway && m.workload != nil && !k.w.proxied(m.workload) {
 		if open != nil {
 			return to.end(Failed, 0, "the workload has no proxy that could end the mutual TLS"), nil
 		}
@@ -233,7 +234,7 @@ func (k *walk) behind(s state, svc, via located[*clusterv3.Cluster], host string
 	if len(ms) == 0 {
 		return s.end(Failed, 0, "no endpoint is behind "+clusterText(svc.msg.GetName())), nil
 	}
-	s.add(Step{Kind: "host", Name: s.conn.dest.Addr().String(), Text: "is the address of " + clusterText(svc.msg.GetName()) + ": the node picks one of its endpoints", Origins: trim(originsAt(svc.res, ""))})
+	s.add(Step{Kind: "host", Name: s.conn.dest.Addr().String(), Text: "is the address of " + clusterText(svc.msg.GetName()) + ": the node picks one of its endpoints", Origins: trim(originsAt(svc.res, names.Part{}))})
 	return k.spread(s, located[*clusterv3.Cluster]{msg: &clusterv3.Cluster{Name: via.msg.GetName(), TransportSocket: via.msg.GetTransportSocket()}, res: via.res}, ms, late, host)
 }
 

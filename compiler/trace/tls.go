@@ -12,10 +12,9 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/proto"
-)
 
-// workloadSecret is the SDS name of a workload's own certificate.
-const workloadSecret = "default"
+	"github.com/meshc/meshc/compiler/names"
+)
 
 // sanMatchers are the names that a peer must show one of.
 func sanMatchers(c *tlsv3.CommonTlsContext) []*tlsv3.SubjectAltNameMatcher {
@@ -61,8 +60,8 @@ func (w *World) terminate(c *conn, socket *corev3.TransportSocket, server string
 	case in.cert && validates && len(sanMatchers(d.GetCommonTlsContext())) > 0 && !shows(sanMatchers(d.GetCommonTlsContext()), in.ids):
 		return "", nil, fmt.Errorf("the server does not accept the identity %s", strings.Join(in.ids, ", "))
 	}
-	if own := secrets(d.GetCommonTlsContext()); slices.Contains(own, workloadSecret) && server != "" && len(in.wants) > 0 && !shows(in.wants, []string{server}) {
-		return "", nil, fmt.Errorf("the client wants a server that is %s, and this one is %s", names(in.wants), server)
+	if own := secrets(d.GetCommonTlsContext()); slices.Contains(own, names.OwnCertificate) && server != "" && len(in.wants) > 0 && !shows(in.wants, []string{server}) {
+		return "", nil, fmt.Errorf("the client wants a server that is %s, and this one is %s", wanted(in.wants), server)
 	}
 	text = "TLS ends here"
 	if required {
@@ -97,7 +96,7 @@ func shows(wants []*tlsv3.SubjectAltNameMatcher, ids []string) bool {
 	return !uri
 }
 
-func names(wants []*tlsv3.SubjectAltNameMatcher) string {
+func wanted(wants []*tlsv3.SubjectAltNameMatcher) string {
 	var out []string
 	for _, m := range wants {
 		out = append(out, StringText(m.GetMatcher()))
@@ -147,7 +146,7 @@ func originate(c *clusterv3.Cluster, socket *corev3.TransportSocket, id, host, p
 	own := secrets(common)
 	l.cert = len(own) > 0 || len(common.GetTlsCertificates()) > 0
 	switch {
-	case slices.Contains(own, workloadSecret):
+	case slices.Contains(own, names.OwnCertificate):
 		out = append(out, Effect{EffectTLS, "", tlsMesh})
 		l.ids = nonEmpty(id)
 	case l.cert:

@@ -10,6 +10,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // maxProxies ends walks that go in circles: a gateway that routes to itself.
@@ -174,7 +175,7 @@ func (k *walk) fromWorkload(s state, t target) (*Path, error) {
 	if s.v.class.Gateway {
 		return k.fromGateway(s, t, class)
 	}
-	if x != nil && !proxied(x) {
+	if x != nil && !k.w.proxied(x) {
 		s.add(Step{Kind: "host", Name: s.proxy, Text: "has no proxy: its pods are not injected"})
 		k.req.Source = s.address
 		return k.fromOutside(s, t)
@@ -231,7 +232,7 @@ func (k *walk) suggest(name string) string {
 // virtualOutbound, which hands it to the listener of its destination, or treats it itself.
 func (k *walk) outbound(s state) (*Path, error) {
 	s.conn.source = s.address
-	entry := s.v.named("virtualOutbound")
+	entry := s.v.named(names.VirtualOutbound)
 	l := s.v.listenerFor(s.conn.dest, entry == nil)
 	if l == nil && entry == nil {
 		return k.forwardOriginal(s, "this proxy takes no outbound connections over, so this one goes its own way")
@@ -254,7 +255,7 @@ func (k *walk) inbound(s state) (*Path, error) {
 		}
 		return k.listener(s, l, "of port "+fmt.Sprint(s.conn.dest.Port()))
 	}
-	l := s.v.named("virtualInbound")
+	l := s.v.named(names.VirtualInbound)
 	if bound := s.v.listenerFor(s.conn.dest, true); l == nil && bound != nil && bound.msg.GetTrafficDirection().String() == "INBOUND" {
 		l = bound
 	}
@@ -269,7 +270,7 @@ func (k *walk) inbound(s state) (*Path, error) {
 func (k *walk) listener(s state, l *located[*listenerv3.Listener], why string) (*Path, error) {
 	sees := inspect(l.msg, &s.conn)
 	fc := pickChain(l.msg, &s.conn, sees)
-	s.add(Step{Kind: "listener", Name: l.msg.GetName(), Text: why, Origins: trim(about(originsAt(l.res, ""), s.service))})
+	s.add(Step{Kind: "listener", Name: l.msg.GetName(), Text: why, Origins: trim(about(originsAt(l.res, names.Part{}), s.service))})
 	what := fmt.Sprintf("port %d, %s", s.conn.dest.Port(), sees.transport)
 	if sees.sni != "" {
 		what += ", server name " + sees.sni
@@ -284,7 +285,7 @@ func (k *walk) listener(s state, l *located[*listenerv3.Listener], why string) (
 	if name == "" {
 		name = "the only chain"
 	}
-	st := Step{Kind: "chain", Name: name, Text: what, Origins: trim(about(originsAt(l.res, "filter_chains/"+fc.GetName()), s.service))}
+	st := Step{Kind: "chain", Name: name, Text: what, Origins: trim(about(originsAt(l.res, names.ChainPart(fc.GetName())), s.service))}
 	text, peer, err := k.w.terminate(&s.conn, fc.GetTransportSocket(), s.id)
 	if err != nil {
 		s.add(st)

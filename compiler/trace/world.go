@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // World is a bundle, indexed for walks. Messages are parsed when a walk first needs them. It is not safe for concurrent
@@ -73,7 +74,7 @@ func (w *World) view(class string) (*view, error) {
 			}
 			v.listeners = append(v.listeners, located[*listenerv3.Listener]{l, r})
 		case bundle.VirtualHostType:
-			rc, _ := bundle.SplitVirtualHost(r.Name)
+			rc, _ := names.ParseVirtualHost(r.Name)
 			v.hosts[rc] = append(v.hosts[rc], r)
 		default:
 			if v.byName[r.Type] == nil {
@@ -134,30 +135,15 @@ func (v *view) virtualHosts(rc *routev3.RouteConfiguration) ([]located[*routev3.
 
 // name of the proxies for people: the workload's where there is one, else the id of the class.
 func (v *view) name() string {
-	if _, rest, ok := strings.Cut(v.class.ID, "/"); ok {
-		return rest
-	}
-	return v.class.ID
+	return names.ClassProxies(v.class.ID)
 }
 
-// originsAt returns the places behind a part of a resource, or behind all of it where the part has none.
-func originsAt(r *bundle.Resource, at string) []bundle.Origin {
+// originsAt is Resource.OriginsAt for a resource that may be missing.
+func originsAt(r *bundle.Resource, at names.Part) []bundle.Origin {
 	if r == nil {
 		return nil
 	}
-	var part, whole []bundle.Origin
-	for _, o := range r.Origins {
-		switch {
-		case at != "" && o.At == at:
-			part = append(part, o)
-		case o.At == "":
-			whole = append(whole, o)
-		}
-	}
-	if len(part) > 0 {
-		return part
-	}
-	return whole
+	return r.OriginsAt(at)
 }
 
 // about drops the origins that are other services than o, where o is among them: a listener or an inbound cluster is
