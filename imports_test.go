@@ -16,7 +16,7 @@ import (
 var mayImport = map[string][]string{
 	"internal/diag":     {},
 	"internal/source":   {"internal/diag"},
-	"internal/config":   {"internal/diag", "internal/regular"},
+	"internal/config":   {"internal/diag", "internal/regular", "internal/source"},
 	"internal/fault":    {},
 	"internal/regular":  {},
 	"schema":            {"internal/diag", "internal/source", "internal/fault"},

@@ -52,6 +52,9 @@ type Result struct {
 	Bundle  *bundle.Bundle
 	Foreign map[string]int           // documents left alone, by apiVersion/Kind
 	Display func(file string) string // the file of a finding, as the user would type it
+
+	// Text is the text of a file that was read, as Display names it; there may be none. Nothing is opened for it.
+	Text    func(shown string) (string, bool)
 	Objects int
 }
 
@@ -63,7 +66,7 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 	if err != nil {
 		return nil, nil, err
 	}
-	res := &Result{Foreign: in.foreign, Display: in.sources.Display}
+	res := &Result{Foreign: in.foreign, Display: in.sources.Display, Text: in.sources.Text}
 	if stop := settle(&findings, opts, false); stop {
 		return res, findings, nil
 	}
@@ -71,9 +74,15 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 	findings.Add(in.check(opts)...)
 	res.Objects = len(in.objects())
 	opts.begin("policies")
-	judged, _, err := policies.Eval(ctx, in.objects(), policies.Options{Dirs: opts.PolicyDirs, Workers: workers(opts)})
+	judged, report, err := policies.Eval(ctx, in.objects(), policies.Options{Dirs: opts.PolicyDirs, Workers: workers(opts), Holds: in.sources.Holds})
 	if err != nil {
 		return nil, nil, err
+	}
+	res.Text = func(shown string) (string, bool) {
+		if text, ok := report.Texts[shown]; ok {
+			return text, true
+		}
+		return in.sources.Text(shown)
 	}
 	findings.Add(judged...)
 	broken := settle(&findings, opts, false)

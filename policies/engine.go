@@ -53,6 +53,7 @@ type engine struct {
 	queries  map[string]rego.PreparedEvalQuery // by kind
 	idle     map[string]bool                   // kinds that no rule asks about
 	store    map[string]any
+	holds    func(file string) bool // tells the files of the sources
 }
 
 var reporting = regexp.MustCompile(`^(deny|violation|warn)(_[a-zA-Z0-9]+)*$`)
@@ -71,11 +72,11 @@ func newEngine(ctx context.Context, l *loader, objs []*schema.Object) (*engine, 
 	found.Add(e.neverMet(kinds)...)
 	kinds[wholeSet] = true
 	modules := maps.Clone(l.modules)
-	generated, err := ast.ParseModuleWithOpts("meshc/engine.rego", e.generate(kinds), ast.ParserOptions{RegoVersion: ast.RegoV1})
+	generated, err := ast.ParseModuleWithOpts(packName("engine.rego"), e.generate(kinds), ast.ParserOptions{RegoVersion: ast.RegoV1})
 	if err != nil {
 		return e, nil, fmt.Errorf("policies: generated query: %w", err)
 	}
-	modules["meshc/engine.rego"] = generated
+	modules[packName("engine.rego")] = generated
 	e.compiler = ast.NewCompiler().WithCapabilities(capabilities()).WithDefaultRegoVersion(ast.RegoV1)
 	if e.compiler.Compile(modules); e.compiler.Failed() {
 		found.Add(regoErrors(e.compiler.Errors, "policies")...)

@@ -95,7 +95,7 @@ func (e *engine) ask(ctx context.Context, kind string, in ast.Value, obj *schema
 	var l diag.List
 	for id, v := range results {
 		if r := e.rules[id]; r != nil && !excepted(results[r.pkg+".exception"], r.name) {
-			l.Add(r.findings(v, obj)...)
+			l.Add(r.findings(v, obj, e.holds)...)
 		}
 	}
 	return l, nil
@@ -124,10 +124,10 @@ func (e *engine) blame(ctx context.Context, kind string, in ast.Value, obj *sche
 		var failed *topdown.Error
 		switch {
 		case err == nil && len(rs) > 0:
-			l.Add(r.findings(rs[0].Bindings["x"], obj)...)
+			l.Add(r.findings(rs[0].Bindings["x"], obj, e.holds)...)
 		case err == nil:
 		case topdown.IsCancel(err) || errors.Is(err, context.DeadlineExceeded):
-			l.Add(regoFinding(CodeSlow, r.file, r.line, 1, fmt.Sprintf("the rule %s took more than %s on %s", id, deadline, subject), "Use the indexes in data.meshc instead of comparing every object with every other."))
+			l.Add(regoFinding(CodeBudget, r.file, r.line, 1, fmt.Sprintf("the rule %s took more than %s on %s", id, deadline, subject), "Use the indexes in data.meshc instead of comparing every object with every other."))
 		default:
 			file, line := r.file, r.line
 			if errors.As(err, &failed) && failed.Location != nil {
@@ -137,7 +137,7 @@ func (e *engine) blame(ctx context.Context, kind string, in ast.Value, obj *sche
 		}
 	}
 	if len(l) == 0 { // each rule alone is within its time
-		l.Add(regoFinding(CodeSlow, "policies", 1, 0, fmt.Sprintf("all rules together took more than %s on %s", deadline, subject), "Look for the rules that compare every object with every other."))
+		l.Add(regoFinding(CodeBudget, "policies", 1, 0, fmt.Sprintf("all rules together took more than %s on %s", deadline, subject), "Look for the rules that compare every object with every other."))
 	}
 	return l
 }
@@ -156,26 +156,26 @@ func excepted(v any, name string) bool {
 }
 
 // findings reads the value of a rule: a set or list of results, or one of them.
-func (r *rule) findings(v any, obj *schema.Object) diag.List {
+func (r *rule) findings(v any, obj *schema.Object, holds func(file string) bool) diag.List {
 	var l diag.List
 	switch v := v.(type) {
 	case nil:
 	case bool: // a rule without a message, as deny if {…}
 		if v {
-			l.Add(r.finding(r.id+" holds", nil, obj))
+			l.Add(r.finding(r.id+" holds", nil, obj, holds)...)
 		}
 	case string:
-		l.Add(r.finding(v, nil, obj))
+		l.Add(r.finding(v, nil, obj, holds)...)
 	case []any:
 		for _, x := range v {
-			l.Add(r.findings(x, obj)...)
+			l.Add(r.findings(x, obj, holds)...)
 		}
 	case map[string]any:
 		msg, ok := v["msg"].(string)
 		if !ok {
 			return diag.List{regoFinding(CodeBadResult, r.file, r.line, 1, "a result of "+r.id+" is an object without a string msg", "Give it msg, or make it a string.")}
 		}
-		l.Add(r.finding(msg, v, obj))
+		l.Add(r.finding(msg, v, obj, holds)...)
 	default:
 		l.Add(regoFinding(CodeBadResult, r.file, r.line, 1, fmt.Sprintf("a result of %s is neither a string nor an object", r.id), "Give a string, or an object with msg."))
 	}
@@ -183,7 +183,8 @@ func (r *rule) findings(v any, obj *schema.Object) diag.List {
 }
 
 // finding builds one finding. A result may carry field, code, severity and help, _loc (conftest) and, in set rules, object.
-func (r *rule) finding(msg string, meta map[string]any, obj *schema.Object) diag.Diagnostic {
+// A place outside of the sources is not taken over, and is a finding about the rule.
+func (r *rule) finding(msg string, meta map[string]any, obj *schema.Object, holds func(file string) bool) diag.List {
 	d := diag.Diagnostic{Code: r.code, Severity: r.severity, Message: msg, Help: r.help, Pos: diag.Pos{File: r.file, Line: r.line, Column: 1}}
 	if s, ok := meta["field"].(string); ok {
 		d.Field = s
@@ -206,15 +207,19 @@ func (r *rule) finding(msg string, meta map[string]any, obj *schema.Object) diag
 		d.Object = obj.Ref()
 		d.Pos = obj.Pos(parsePath(d.Field)...)
 	}
+	l := diag.List{}
 	if at, ok := meta["_loc"].(map[string]any); ok {
-		if f, ok := at["file"].(string); ok && f != "" {
+		if f, ok := at["file"].(string); ok && f != "" && !holds(f) {
+			return append(l, d, regoFinding(CodeBadPlace, r.file, r.line, 1, fmt.Sprintf("a result of %s has the place %.200q in _loc, which is no file of the sources", r.id, f),
+				"Name a file by its path inside the sources, or leave _loc out: the finding then stands at the object, or at the field that the result names."))
+		} else if ok && f != "" {
 			d.Pos = diag.Pos{File: f, Line: 1}
 		}
 		if n, err := strconv.Atoi(fmt.Sprint(at["line"])); err == nil && n > 0 {
 			d.Pos.Line, d.Pos.Column = n, 0
 		}
 	}
-	return d
+	return append(l, d)
 }
 
 // place gives findings about the set the place of the object they name.

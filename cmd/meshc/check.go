@@ -24,11 +24,11 @@ SOURCE is a file, a directory, a kustomization, - for standard input, or PATH/.g
 			if _, err := diag.Format(output); err != nil {
 				return err
 			}
-			_, l, err := in.compile(c.Context(), a, args, true)
+			res, l, err := in.compile(c.Context(), a, args, true)
 			if err != nil {
 				return err
 			}
-			if err := a.print(a.stdout, output, l); err != nil {
+			if err := a.print(a.stdout, output, l, res.Text); err != nil {
 				return err
 			}
 			if l.HasErrors() || failOnWarn && l.Count(diag.Warning) > 0 {

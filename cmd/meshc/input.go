@@ -74,12 +74,12 @@ func (in *input) readClusters() ([]compiler.Cluster, error) {
 // when the settings are already wrong.
 func (in *input) compile(ctx context.Context, a *app, args []string, checkOnly bool) (*compiler.Result, diag.List, error) {
 	batch()
-	args, o, l, err := in.settle(a, args)
+	args, o, settings, l, err := in.settle(a, args)
 	if err != nil {
 		return nil, nil, err
 	}
 	o.CheckOnly = checkOnly
-	res := &compiler.Result{}
+	res := &compiler.Result{Text: func(string) (string, bool) { return "", false }}
 	if !l.HasErrors() {
 		var found diag.List
 		if res, found, err = compiler.Compile(ctx, args, o); err != nil {
@@ -88,15 +88,22 @@ func (in *input) compile(ctx context.Context, a *app, args []string, checkOnly b
 		l.Add(found.Renamed(res.Display)...)
 	}
 	l.Sort()
+	read := res.Text
+	res.Text = func(shown string) (string, bool) {
+		if settings.File != "" && shown == settings.File {
+			return settings.Text, true
+		}
+		return read(shown)
+	}
 	return res, l, nil
 }
 
 // settle joins flags and settings into options, and the sources that are left when the settings tell clusters apart: a
 // SOURCE that is the folder of such settings stands for their clusters. Findings are about the settings file.
-func (in *input) settle(a *app, args []string) ([]string, compiler.Options, diag.List, error) {
+func (in *input) settle(a *app, args []string) ([]string, compiler.Options, config.Config, diag.List, error) {
 	clusters, err := in.readClusters()
 	if err != nil {
-		return nil, compiler.Options{}, nil, err
+		return nil, compiler.Options{}, config.Config{}, nil, err
 	}
 	named := slices.Clone(args)
 	for _, c := range clusters {
@@ -104,7 +111,7 @@ func (in *input) settle(a *app, args []string) ([]string, compiler.Options, diag
 	}
 	o, settings, l, err := in.options(a, named)
 	if err != nil {
-		return nil, o, nil, err
+		return nil, o, settings, nil, err
 	}
 	if len(clusters) == 0 {
 		for _, c := range settings.Clusters {
@@ -117,10 +124,10 @@ func (in *input) settle(a *app, args []string) ([]string, compiler.Options, diag
 		}
 	}
 	if len(clusters) > 1 && slices.Contains(args, "-") {
-		return nil, o, nil, fmt.Errorf("standard input can be read once, not for each of %d clusters: write it to a file", len(clusters))
+		return nil, o, settings, nil, fmt.Errorf("standard input can be read once, not for each of %d clusters: write it to a file", len(clusters))
 	}
 	o.Clusters = clusters
-	return args, o, l, nil
+	return args, o, settings, l, nil
 }
 
 // options joins flags and settings but for the clusters.
@@ -156,7 +163,16 @@ func (in *input) options(a *app, sources []string) (compiler.Options, config.Con
 			return o, settings, nil, fmt.Errorf("--policy %s is not a folder", d)
 		}
 	}
-	o.PolicyDirs = addOwnPolicies(o.PolicyDirs, file, sources)
+	roots := []string{}
+	if file != "" {
+		roots = append(roots, filepath.Dir(file))
+	}
+	for _, s := range sources {
+		roots = append(roots, localPath(s))
+	}
+	own, found := config.OwnPolicies(roots, o.PolicyDirs)
+	o.PolicyDirs = append(o.PolicyDirs, own...)
+	l.Add(found...)
 	return o, settings, l, nil
 }
 
@@ -167,31 +183,6 @@ func findConfig(sources []string) string {
 		}
 	}
 	return ""
-}
-
-// addOwnPolicies adds the folder policies beside the settings file and in each source, where there is Rego in it.
-func addOwnPolicies(dirs []string, configFile string, sources []string) []string {
-	roots := []string{}
-	if configFile != "" {
-		roots = append(roots, filepath.Dir(configFile))
-	}
-	for _, s := range sources {
-		roots = append(roots, localPath(s))
-	}
-	known := map[string]bool{}
-	for _, d := range dirs {
-		known[filepath.Clean(d)] = true
-	}
-	for _, r := range roots {
-		d := filepath.Join(r, "policies")
-		rego, _ := filepath.Glob(filepath.Join(d, "*.rego"))
-		deeper, _ := filepath.Glob(filepath.Join(d, "*", "*.rego"))
-		if len(rego)+len(deeper) > 0 && !known[d] {
-			known[d] = true
-			dirs = append(dirs, d)
-		}
-	}
-	return dirs
 }
 
 // localPath is the folder or file of a source on this disk: that of a Git revision is where its subdir lies in the work

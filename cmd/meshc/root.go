@@ -86,9 +86,10 @@ func (a *app) note(format string, args ...any) {
 	}
 }
 
-// print writes findings to w in a format.
-func (a *app) print(w io.Writer, format string, l diag.List) error {
-	return diag.Print(w, format, l, diag.Options{Color: colorful(w), Quiet: a.quiet, Version: version(), Source: sourceText})
+// print writes findings to w in a format. Lines are those of text, which holds what was read: no file is opened because a
+// finding names it.
+func (a *app) print(w io.Writer, format string, l diag.List, text func(file string) (string, bool)) error {
+	return diag.Print(w, format, l, diag.Options{Color: colorful(w), Quiet: a.quiet, Version: version(), Source: text})
 }
 
 // colorful tells whether w is a terminal whose user wants colour.
@@ -99,18 +100,6 @@ func colorful(w io.Writer) bool {
 	}
 	st, err := f.Stat()
 	return err == nil && st.Mode()&os.ModeCharDevice != 0
-}
-
-// sourceText reads an input file again, to show the line of a finding. A symbolic link is not followed: the finding may be
-// that it leads out of the source, to what nobody meant to print.
-func sourceText(file string) (string, bool) {
-	const limit = 4 << 20
-	st, err := os.Lstat(file)
-	if err != nil || !st.Mode().IsRegular() || st.Size() > limit {
-		return "", false
-	}
-	b, err := os.ReadFile(file)
-	return string(b), err == nil
 }
 
 // batch sets the garbage collector for a process that ends soon: a compile allocates much and keeps most of it. The limit

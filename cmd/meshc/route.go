@@ -217,7 +217,7 @@ func (a *app) bundleOf(ctx context.Context, in *input, args []string) (*bundle.B
 		return nil, err
 	}
 	if l.HasErrors() || !a.quiet {
-		if err := a.print(a.stderr, "text", l); err != nil {
+		if err := a.print(a.stderr, "text", l, res.Text); err != nil {
 			return nil, err
 		}
 	}

@@ -68,7 +68,8 @@ func readOne(b *batch, size int64) {
 		b.fail(b.at.inside, 1, "MESHC1002", reason(err), "Check the permissions.")
 		return
 	}
-	b.files = []file{{name: b.at.inside, data: data}}
+	link, err := os.Lstat(b.at.source)
+	b.files = []file{{name: b.at.inside, data: data, private: err != nil || link.Mode()&fs.ModeSymlink != 0}}
 }
 
 // reason is an error of the file system without the path, which the finding names already.

@@ -107,6 +107,7 @@ func (k *kustomization) scan(dir string, from *place) {
 	if !ok {
 		return
 	}
+	k.b.inputs = append(k.b.inputs, inputFile(k.name(file), data))
 	var n yaml.Node
 	if err := yaml.Unmarshal(data, &n); err != nil {
 		p := &parser{file: inputFile(k.name(file), data), out: k.b}
@@ -291,8 +292,8 @@ func (k *kustomization) copyDir(ctx context.Context, mem filesys.FileSystem, dir
 			k.fail(p, 1, "MESHC1005", fmt.Sprintf("the kustomization lies in a directory with more than %d files or %d bytes", MaxFiles, MaxSourceSize), "Move it into a directory of its own.")
 			return fs.SkipAll
 		}
-		if isManifest(p) || isKustomization(path.Base(p)) {
-			k.b.inputs = append(k.b.inputs, file{name: k.name(p), data: data})
+		if isManifest(p) && !isKustomization(path.Base(p)) { // those are inputs since they were scanned
+			k.b.inputs = append(k.b.inputs, inputFile(k.name(p), data))
 		}
 		return mem.WriteFile(path.Join(memRoot, p), data)
 	})

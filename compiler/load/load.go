@@ -61,9 +61,10 @@ const NotKubernetes = "not a Kubernetes object"
 
 // file is one input file before it is parsed.
 type file struct {
-	name   string // path inside the sources
-	data   []byte
-	stream bool // standard input or an archive's text: the limit of one file does not hold
+	name    string // path inside the sources
+	data    []byte
+	stream  bool // standard input or an archive's text: the limit of one file does not hold
+	private bool // its text is not shown
 }
 
 func inputFile(name string, data []byte) file { return file{name: name, data: data} }
@@ -122,7 +123,7 @@ func (s *Sources) Load(ctx context.Context, sources []string, opts Options) (*Re
 		}
 		b.merge(parsed)
 		diags.Add(b.diags...)
-		s.record(b)
+		s.record(b, files)
 		res.add(b, opts.Namespace, len(files))
 	}
 	diags.Add(res.unique(opts.Lenient)...)
@@ -142,16 +143,6 @@ func (b *batch) merge(p *batch) {
 		b.foreign[k] += n
 	}
 	b.diags.Add(p.diags...)
-}
-
-// record keeps how the user would type the files that a source's documents and findings are about.
-func (s *Sources) record(b *batch) {
-	for _, d := range b.docs {
-		s.note(b.at, d.File)
-	}
-	for _, d := range b.diags {
-		s.note(b.at, d.Pos.File)
-	}
 }
 
 func (r *Result) add(b *batch, namespace string, files int) {

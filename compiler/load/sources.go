@@ -18,6 +18,8 @@ type Sources struct {
 	root  string               // physical directory, "" when nothing is read from the disk
 	at    map[string]*location // by source as typed
 	shown map[string]string    // by path inside the sources, as the user would type it
+	files map[string]bool      // by path inside the sources: what was read
+	texts texts
 }
 
 // location is one source and how the paths in it are named.
@@ -35,7 +37,7 @@ type location struct {
 
 // Locate looks up where sources lie, those of one run all together.
 func Locate(sources []string) *Sources {
-	s := &Sources{at: map[string]*location{}, shown: map[string]string{}}
+	s := &Sources{at: map[string]*location{}, shown: map[string]string{}, files: map[string]bool{}, texts: texts{of: map[string]text{}}}
 	var order []*location
 	for _, name := range sources {
 		if s.at[name] == nil {

@@ -2,9 +2,9 @@
 //
 //	severity:            # by code of a finding; flags win
 //	  IST0101: warning   # error, warning, info or off
-//	policies: [policies] # folders with Rego, relative to this file
+//	policies: [policies] # folders with Rego, relative to this file, in its repository
 //	lenient: true        # what Istio tolerates is a warning
-//	clusters:            # sources of each Kubernetes cluster of the mesh, relative to this file
+//	clusters:            # sources of each Kubernetes cluster of the mesh, relative to this file, in its repository
 //	  east: [base, clusters/east]
 //	  west: [base, clusters/west]
 //
@@ -13,15 +13,16 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/regular"
+	"github.com/meshc/meshc/internal/source"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -37,6 +38,9 @@ type Config struct {
 	Policies []string          // folders, joined to the folder of the file
 	Lenient  bool
 	Clusters []Cluster // sorted by name
+	Text     string    // of the file, as it was read
+
+	places map[string]*yaml.Node // of the paths that the settings name
 }
 
 // Cluster is what one Kubernetes cluster holds: folders or files, joined to the folder of the settings.
@@ -45,74 +49,56 @@ type Cluster struct {
 	Sources []string
 }
 
-// Find returns the path of the settings that govern source: meshc.yaml in the folder of the source or in a folder above
-// it, up to the root of its Git repository. Outside a repository only the source's own folder counts. It returns "" when
-// there is none.
-func Find(source string) string {
-	dir := source
-	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
-		dir = filepath.Dir(dir)
-	}
-	var found string
-	for cur, depth := dir, 0; depth < 64; depth++ {
-		if found == "" && isFile(filepath.Join(cur, FileName)) {
-			found = filepath.Join(cur, FileName)
-		}
-		if _, err := os.Lstat(filepath.Join(cur, ".git")); err == nil {
-			return found
-		}
-		abs, err := filepath.Abs(cur)
-		if err != nil || abs == filepath.Dir(abs) {
-			break
-		}
-		cur = filepath.Join(cur, "..")
-	}
-	if own := filepath.Join(dir, FileName); isFile(own) {
-		return own
-	}
-	return ""
-}
-
-func isFile(p string) bool {
-	st, err := os.Stat(p)
-	return err == nil && st.Mode().IsRegular()
-}
-
 // Load reads the file at path. A file that cannot be read is an error; what is wrong in it are findings.
 func Load(path string) (Config, diag.List, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return Config{}, nil, err
+	root := repository(filepath.Dir(path))
+	if !inside(root, path) {
+		return Config{File: path}, diag.List{finding(path, nil, "MESHC1800", "the settings are a symbolic link that leads out of the repository", "Replace the link by the file.")}, nil
 	}
-	if st.Size() > maxSize {
-		return Config{}, nil, fmt.Errorf("%s has %d bytes, more than the %d that settings may have", path, st.Size(), maxSize)
-	}
-	b, err := os.ReadFile(path)
+	b, err := regular.ReadFile(path, maxSize)
 	if err != nil {
-		return Config{}, nil, err
+		return Config{}, nil, fmt.Errorf("settings: %w", err)
 	}
 	c, l := Parse(path, b)
+	c.Text = string(b)
 	for i, p := range c.Policies {
-		if !filepath.IsAbs(p) {
-			c.Policies[i] = filepath.Join(filepath.Dir(path), p)
-		}
-		if _, err := os.Stat(c.Policies[i]); errors.Is(err, fs.ErrNotExist) {
-			l.Add(finding(path, nil, "MESHC1801", fmt.Sprintf("policies names the folder %q, which does not exist", p), "Create it, or take the entry out."))
+		c.Policies[i] = c.joined(p)
+		l.Add(c.reach(root, "policies", "--policy DIR", p)...)
+		if st, err := os.Stat(c.Policies[i]); err != nil || !st.IsDir() {
+			l.Add(finding(path, c.places[p], "MESHC1801", fmt.Sprintf("policies names %q, and there is no such folder", p), "Create it, or take the entry out."))
 		}
 	}
 	for _, cl := range c.Clusters {
 		for i, p := range cl.Sources {
-			if !filepath.IsAbs(p) {
-				cl.Sources[i] = filepath.Join(filepath.Dir(path), p)
-			}
+			cl.Sources[i] = c.joined(p)
+			l.Add(c.reach(root, "clusters", "--cluster NAME=SOURCE", p)...)
 		}
 	}
 	return c, l, nil
 }
 
+// joined is a path of the settings, which are relative to their file.
+func (c *Config) joined(p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(filepath.Dir(c.File), p)
+}
+
+// reach reports a path that leads out of the repository: what is in a repository does not decide what else of a machine is
+// read.
+func (c *Config) reach(root, setting, flag, p string) diag.List {
+	file, _, _ := strings.Cut(c.joined(p), "#") // a Git revision is PATH#ref=REV
+	if inside(root, file) {
+		return nil
+	}
+	return diag.List{finding(c.File, c.places[p], "MESHC1801", fmt.Sprintf("%s names %q, which lies outside of the repository of these settings", setting, p),
+		"Move it into the repository; or name it on the command line, with "+flag+", where whoever runs meshc decides what is read.")}
+}
+
 // Parse reads the text of a settings file.
 func Parse(file string, text []byte) (Config, diag.List) {
-	c := Config{File: file, Severity: map[string]string{}}
+	c := Config{File: file, Severity: map[string]string{}, places: map[string]*yaml.Node{}}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
 		return c, diag.List{finding(file, nil, "MESHC1800", "the settings are not YAML: "+err.Error(), "Mend the syntax.")}
@@ -124,6 +110,9 @@ func Parse(file string, text []byte) (Config, diag.List) {
 	if root.Kind != yaml.MappingNode {
 		return c, diag.List{finding(file, root, "MESHC1800", "the settings are not a map", "Write keys such as severity, policies and lenient.")}
 	}
+	if l := checked(file, root); len(l) > 0 {
+		return c, l
+	}
 	var l diag.List
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, val := root.Content[i], root.Content[i+1]
@@ -134,6 +123,7 @@ func Parse(file string, text []byte) (Config, diag.List) {
 			if err := val.Decode(&c.Policies); err != nil || val.Kind != yaml.SequenceNode {
 				l.Add(finding(file, val, "MESHC1801", "policies is not a list of folders", "Write policies: [folder]."))
 			}
+			c.place(val)
 		case "lenient":
 			if err := val.Decode(&c.Lenient); err != nil {
 				l.Add(finding(file, val, "MESHC1801", "lenient is neither true nor false", "Write lenient: true or leave it out."))
@@ -168,10 +158,31 @@ func (c *Config) clusters(file string, n *yaml.Node) diag.List {
 	if err := n.Decode(&byName); err != nil || n.Kind != yaml.MappingNode {
 		return diag.List{finding(file, n, "MESHC1801", "clusters is not a map from the name of a cluster to a list of sources", "Write clusters: {east: [base, clusters/east]}.")}
 	}
+	c.place(n)
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		c.Clusters = append(c.Clusters, Cluster{name, byName[name]})
 	}
 	return nil
+}
+
+// checked reads the settings as documents are read, for keys that are given twice and for what is beyond the limits.
+func checked(file string, root *yaml.Node) diag.List {
+	var l diag.List
+	_, problems := source.NewReader(source.DefaultLimits()).Value(root)
+	for _, p := range problems {
+		l.Add(finding(file, p.Node, "MESHC1800", p.Message, p.Help))
+	}
+	return l
+}
+
+// place keeps where the scalars below a node stand.
+func (c *Config) place(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && c.places[n.Value] == nil {
+		c.places[n.Value] = n
+	}
+	for _, x := range n.Content {
+		c.place(x)
+	}
 }
 
 // KnownSeverity tells whether s can be given to a code.

@@ -1,0 +1,172 @@
+package policies
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/regular"
+)
+
+// Limits of what is read. Compiling Rego takes far more memory than its text.
+const (
+	MaxFileSize = 1 << 20  // bytes in one file
+	MaxFiles    = 1000     // files of a run
+	MaxSize     = 16 << 20 // bytes of a run
+	maxEntries  = 100_000  // files and folders looked at
+)
+
+// loader collects parsed modules by file name.
+type loader struct {
+	modules map[string]*ast.Module
+	builtin map[string]bool
+	texts   map[string]string // of the folders
+	bytes   int
+	entries int
+	list    diag.List
+}
+
+func newLoader() *loader {
+	return &loader{modules: map[string]*ast.Module{}, builtin: map[string]bool{}, texts: map[string]string{}}
+}
+
+// packName is how modules of the pack are called. No file of a folder has such a name.
+func packName(file string) string { return "meshc:" + file }
+
+func (l *loader) pack() error {
+	names, err := fs.Glob(pack, "*.rego")
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if strings.HasSuffix(n, "_test.rego") {
+			continue
+		}
+		text, err := pack.ReadFile(n)
+		if err != nil {
+			return err
+		}
+		m, err := parse(packName(n), string(text))
+		if err != nil {
+			return fmt.Errorf("built-in policy: %w", err)
+		}
+		l.modules[packName(n)], l.builtin[packName(n)] = m, true
+	}
+	return nil
+}
+
+// dir reads a folder. Nothing outside of it is read, whatever the links in it say.
+func (l *loader) dir(dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("policies: %w", err)
+	}
+	defer root.Close() //nolint:errcheck // read only
+	before := len(l.modules)
+	err = fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
+		if l.entries++; l.entries > maxEntries {
+			l.tooMuch(filepath.ToSlash(dir), fmt.Sprintf("more than %d files and folders", maxEntries))
+			return fs.SkipAll
+		}
+		if err != nil || d.IsDir() || path.Ext(p) != ".rego" || strings.HasSuffix(p, "_test.rego") {
+			return err
+		}
+		return l.file(root, p, filepath.ToSlash(filepath.Join(dir, p)))
+	})
+	if err != nil {
+		return fmt.Errorf("policies: %w", err)
+	}
+	if len(l.modules) == before && !l.list.HasErrors() {
+		l.list.Add(regoFinding(CodeNoRule, filepath.ToSlash(dir), 1, 0, "the policy folder holds no policy", "Add a .rego file with a deny or warn rule, or do not name the folder."))
+	}
+	return nil
+}
+
+func (l *loader) tooMuch(name, what string) {
+	l.list.Add(regoFinding(CodeBudget, name, 1, 0, "the policies are "+what, "Name the folder that holds the policies, or split what is large."))
+}
+
+// file reads and parses one file of a folder.
+func (l *loader) file(root *os.Root, p, name string) error {
+	refuse := func(message, help string) error {
+		l.list.Add(regoFinding(CodeRego, name, 1, 0, message, help))
+		return nil
+	}
+	text, err := regular.ReadIn(root, p, MaxFileSize)
+	switch {
+	case errors.Is(err, regular.ErrNotRegular):
+		return refuse("the policy is not a regular file", "Remove it from the folder, or give it another name.")
+	case errors.Is(err, regular.ErrTooLarge):
+		l.tooMuch(name, fmt.Sprintf("more than %d bytes in this file", MaxFileSize))
+		return nil
+	case err != nil:
+		return refuse("the policy is a symbolic link that leads out of its folder or to nothing, or cannot be read", "Replace the link by the file, or check the permissions.")
+	}
+	if l.bytes += len(text); l.bytes > MaxSize || len(l.texts) >= MaxFiles {
+		l.tooMuch(name, fmt.Sprintf("more than %d files or %d bytes", MaxFiles, MaxSize))
+		return fs.SkipAll
+	}
+	l.texts[name] = string(text)
+	m, err := parse(name, string(text))
+	if err != nil {
+		l.list.Add(regoErrors(err, name)...)
+		return nil
+	}
+	if p := m.Package.Path.String(); p == "data.meshc" || strings.HasPrefix(p, "data.meshc.") || p == "data."+enginePackage {
+		l.list.Add(regoFinding(CodeReserved, name, m.Package.Location.Row, 1, strings.TrimPrefix(p, "data.")+" is a package of meshc itself", "Use another package name, as main."))
+		return nil
+	}
+	l.modules[name] = m
+	return nil
+}
+
+// parse reads Rego v1, and what only Rego v0 takes, since conftest packages of some years are written in it.
+func parse(name, text string) (*ast.Module, error) {
+	m, err := ast.ParseModuleWithOpts(name, text, ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV1})
+	if err == nil {
+		return m, nil
+	}
+	if old, oldErr := ast.ParseModuleWithOpts(name, text, ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV0}); oldErr == nil {
+		return old, nil
+	}
+	return nil, err
+}
+
+func regoFinding(code, file string, line, col int, message, help string) diag.Diagnostic {
+	return diag.Diagnostic{Code: code, Severity: diag.Error, Pos: diag.Pos{File: file, Line: line, Column: col}, Message: message, Help: help}
+}
+
+// regoErrors turns what parser and compiler say into findings at the place in the .rego file.
+func regoErrors(err error, file string) diag.List {
+	var l diag.List
+	var many ast.Errors
+	if !errors.As(err, &many) {
+		var one *ast.Error
+		if !errors.As(err, &one) {
+			return diag.List{regoFinding(CodeRego, file, 1, 0, err.Error(), "Mend the policy.")}
+		}
+		many = ast.Errors{one}
+	}
+	for _, e := range many {
+		f, row, col := file, 1, 0
+		if e.Location != nil {
+			row, col = e.Location.Row, e.Location.Col
+			if e.Location.File != "" {
+				f = e.Location.File
+			}
+		}
+		help := "Mend the policy; 'opa check' shows the same."
+		if strings.Contains(e.Message, "undefined function") {
+			help = "A policy has no access to clock, network, environment or chance (http.send, time.now_ns, rand.intn, opa.runtime and such), so that a check answers the same everywhere."
+		}
+		l.Add(regoFinding(CodeRego, f, row, col, e.Message, help))
+	}
+	return l
+}
