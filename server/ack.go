@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -46,18 +47,22 @@ func (s *stream) acknowledge(k kind, nonce string, refusal *rpcstatus.Status) {
 	if refusal == nil {
 		s.srv.metrics.acks.WithLabelValues(k.String()).Inc()
 		s.clearNACKs(k, answered)
+		sub.taken(answered, s.reg.list(k))
 		return
 	}
 	s.srv.metrics.nacks.WithLabelValues(k.String()).Inc()
+	if s.whole(k) && !sub.blind {
+		sub.leaveOut(ids)
+	}
 	if s.isolate(k, answered) {
 		return
 	}
 	msg := refusal.GetMessage()
-	answered.ids = s.blamed(k, answered.ids, msg)
-	ids = answered.ids
 	if len(msg) > maxError {
 		msg = msg[:maxError] + "…"
 	}
+	answered.ids = s.blamed(k, answered.ids, msg)
+	ids = answered.ids
 	n := nackStatus{Type: k.String(), Error: msg, Time: time.Now().UTC(), Resources: []string{}, Origins: []string{}}
 	list := s.reg.list(k)
 	for _, id := range ids {
@@ -82,8 +87,9 @@ func (s *stream) acknowledge(k kind, nonce string, refusal *rpcstatus.Status) {
 // of its clusters and listeners. All of them count where it names none.
 func (s *stream) blamed(k kind, ids []int32, msg string) []int32 {
 	var named []int32
+	list := s.reg.list(k)
 	for _, id := range ids {
-		if strings.Contains(msg, s.reg.list(k)[id].name) {
+		if strings.Contains(msg, list[id].name) {
 			named = append(named, id)
 		}
 	}
@@ -91,6 +97,21 @@ func (s *stream) blamed(k kind, ids []int32, msg string) []int32 {
 		return ids
 	}
 	return named
+}
+
+// taken takes note of an acknowledgement: what was refused before and is taken now, as when the proxy has asked for it
+// again, is refused no more.
+func (s *subscription) taken(answered sent, list []*entry) {
+	s.blind = false
+	for _, id := range answered.ids {
+		delete(s.before, list[id].name)
+	}
+	if len(s.refused) == 0 {
+		return
+	}
+	s.refused = slices.DeleteFunc(s.refused, func(r sent) bool {
+		return len(r.ids) > 0 && !slices.ContainsFunc(r.ids, func(id int32) bool { return !slices.Contains(answered.ids, id) })
+	})
 }
 
 // clearNACKs forgets refusals of resources that came again and were taken.

@@ -116,6 +116,7 @@ func (s *stream) status() NodeStatus {
 	n.MissingSecrets = s.missingSecrets()
 	n.Synced = s.subs[listeners].asked && s.quiet() && !s.sending && s.lost == "" && len(s.nacks) == 0
 	for _, k := range s.order() {
+		n.Synced = n.Synced && len(s.subs[k].refused)+len(s.subs[k].suspects) == 0
 		n.Synced = n.Synced && (!s.subs[k].asked || s.diff(k) == nil)
 	}
 	return n

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -8,19 +10,19 @@ import (
 // the number of resources is the most that can be needed, when a proxy refuses each of them.
 const maxIsolating = 4096
 
+// whole tells whether a response of the kind says all that there is: what it leaves out is gone.
+func (s *stream) whole(k kind) bool { return !s.delta && (k == clusters || k == listeners) }
+
 // isolate cuts a response that was refused in two, to be sent again each by itself, and returns whether it did. Envoy
 // takes some responses whole or not at all, virtual hosts among them, so one bad resource keeps out all that are good; by
 // halves the bad ones are found in as many rounds as the number of resources has bits. What the proxy has taken already
 // it takes again without effect. Removals go with the first half, since a resource that is new may stand in for one that
-// is gone. Call with mu held.
+// is gone. A proxy that takes the whole only, and has something that is not known, is left with it. Call with mu held.
 func (s *stream) isolate(k kind, refused sent) bool {
 	sub := &s.subs[k]
 	n := len(refused.ids)
-	if n+len(refused.removed) < 2 || !s.delta && (k == clusters || k == listeners) || sub.isolating >= maxIsolating {
-		return false // of state of the world, what is left out of a response is gone
-	}
-	if n == 0 {
-		return false // removals alone, and they cannot be cut: the proxy refuses what they leave
+	if n == 0 || n+len(refused.removed) < 2 || sub.blind || sub.isolating >= maxIsolating {
+		return false // of removals alone, the proxy refuses what they leave
 	}
 	if n == 1 {
 		sub.suspects = append(sub.suspects, sent{ids: refused.ids}, sent{removed: refused.removed})
@@ -30,16 +32,89 @@ func (s *stream) isolate(k kind, refused sent) bool {
 	return true
 }
 
+// keepBefore remembers what the proxy has of the names that a response changes, until it is acknowledged.
+func (s *subscription) keepBefore(p *plan, list []*entry) {
+	for _, id := range p.replace {
+		e := list[id]
+		if s.out.has(id) {
+			s.out.clear(id) // an earlier version is kept already, if there is one
+			continue
+		}
+		if s.before == nil {
+			s.before = map[string]*entry{}
+		}
+		s.before[e.name] = e
+	}
+	for _, id := range p.adds {
+		s.out.clear(id)
+	}
+	for _, id := range p.removes {
+		s.out.clear(id)
+		delete(s.before, list[id].name)
+	}
+}
+
+// leaveOut has responses go without what was refused, and with what the proxy has instead.
+func (s *subscription) leaveOut(ids []int32) {
+	for _, id := range ids {
+		s.out.set(id)
+	}
+}
+
+// asTaken is the version of what is held that goes into a response that says all; nil: none.
+func (s *subscription) asTaken(id int32, list []*entry) *entry {
+	if !s.out.has(id) {
+		return list[id]
+	}
+	return s.before[list[id].name]
+}
+
+// follow has what Envoy drops with a response that it refuses be sent again behind a part of it: the endpoints that a
+// changed cluster waits for, and the virtual hosts of a route configuration.
+func (s *stream) follow(p *plan) {
+	list := s.reg.list(p.kind)
+	switch p.kind {
+	case clusters:
+		again := map[string]bool{}
+		for _, id := range p.adds {
+			again[list[id].name] = true
+		}
+		sub, list := &s.subs[endpoints], s.reg.list(endpoints)
+		var drop []int32
+		sub.held.each(func(id int32) {
+			if e := list[id]; again[e.name] && s.target(endpoints).has(id) && sub.wants(e) && !sub.refusedAlready(id) {
+				drop = append(drop, id)
+			}
+		})
+		for _, id := range drop {
+			sub.held.clear(id)
+		}
+	case routes:
+		var names []string
+		for _, id := range p.adds {
+			names = append(names, list[id].name)
+		}
+		s.forgetHosts(names)
+	}
+}
+
+func (s *subscription) refusedAlready(id int32) bool {
+	return slices.ContainsFunc(s.refused, func(r sent) bool { return slices.Contains(r.ids, id) })
+}
+
 // suspect is the next part of a refused response to be sent by itself, as far as the proxy is still to have it; nil:
 // there is none.
 func (s *stream) suspect(k kind) *plan {
 	sub := &s.subs[k]
+	if s.whole(k) && len(sub.sent) > 0 {
+		return nil // what the next is to hold depends on the answer
+	}
 	for len(sub.suspects) > 0 {
 		part := sub.suspects[0]
 		if sub.suspects = sub.suspects[1:]; len(sub.suspects) == 0 {
 			sub.suspects = nil
 		}
-		p := &plan{kind: k}
+		p := &plan{kind: k, full: s.whole(k)}
 		for _, id := range part.ids {
 			if sub.held.has(id) && s.target(k).has(id) {
 				p.adds = append(p.adds, id)
@@ -62,8 +137,7 @@ func (s *stream) suspect(k kind) *plan {
 }
 
 // dependsOnRefused tells whether a resource names a cluster of which the proxy has refused the newest version, or its
-// endpoints: until there is a
-// better one, the version that the proxy has serves on. Call with mu held.
+// endpoints: until there is a better one, the version that the proxy has serves on. Call with mu held.
 func (s *stream) dependsOnRefused(k kind, e *entry) bool {
 	if k < listeners || !s.settled {
 		return false

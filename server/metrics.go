@@ -42,6 +42,7 @@ func newMetrics(srv *Server) *metrics {
 		bad:     prometheus.NewDesc("meshc_bundle_rejected", "1 while the newest bundle at the path cannot be taken into service.", nil, nil),
 		expires: prometheus.NewDesc("meshc_identity_expires_timestamp_seconds", "When the server's own certificate expires, in seconds since 1970; absent without one.", nil, nil),
 		objects: prometheus.NewDesc("meshc_kubernetes_secrets", "Secrets and ConfigMaps that are watched, by state: waiting, present, absent; failing counts those, besides, that cannot be read just now.", []string{"state"}, nil),
+		kept:    prometheus.NewDesc("meshc_refused_resources", "Versions of resources that proxies have refused and not taken since, of all proxies, by type.", []string{"type"}, nil),
 		nacked:  prometheus.NewDesc("meshc_nodes_nacked", "Proxies that refused something and have not taken it since.", nil, nil),
 	}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -58,12 +59,13 @@ func (m *metrics) sent(k kind, resources, size int) {
 type live struct {
 	srv                               *Server
 	nodes, info, bad, nacked, expires *prometheus.Desc
+	kept                              *prometheus.Desc
 	objects                           *prometheus.Desc // none where the API server is not asked
 }
 
 // Describe implements prometheus.Collector.
 func (l *live) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{l.nodes, l.info, l.bad, l.nacked, l.expires, l.objects} {
+	for _, d := range []*prometheus.Desc{l.nodes, l.info, l.bad, l.nacked, l.expires, l.objects, l.kept} {
 		c <- d
 	}
 }
@@ -72,13 +74,24 @@ func (l *live) Describe(c chan<- *prometheus.Desc) {
 func (l *live) Collect(c chan<- prometheus.Metric) {
 	count := map[string]int{}
 	nacked := 0
+	kept := map[string]int{}
 	for _, s := range l.srv.snapshot() {
 		s.mu.Lock()
 		count[s.view.class.ID]++
 		if len(s.nacks) > 0 {
 			nacked++
 		}
+		for _, k := range s.order() {
+			for _, r := range s.subs[k].refused {
+				kept[k.String()] += len(r.ids)
+			}
+		}
 		s.mu.Unlock()
+	}
+	for k := range kinds {
+		if k != routes { // has the name of the other form
+			c <- prometheus.MustNewConstMetric(l.kept, prometheus.GaugeValue, float64(kept[k.String()]), k.String())
+		}
 	}
 	for class, n := range count {
 		c <- prometheus.MustNewConstMetric(l.nodes, prometheus.GaugeValue, float64(n), class)

@@ -39,6 +39,8 @@ func (s *stream) next(now time.Time) *plan {
 		p := s.suspect(k)
 		if p == nil {
 			p = s.diff(k)
+		} else {
+			s.follow(p)
 		}
 		if p == nil {
 			continue
@@ -165,7 +167,7 @@ func (s *stream) diff(k kind) *plan {
 	if len(p.adds)+len(p.removes)+len(p.names) == 0 && !sub.answer {
 		return nil
 	}
-	p.full = !s.delta && (k == clusters || k == listeners)
+	p.full = s.whole(k)
 	return p
 }
 
@@ -205,6 +207,9 @@ func (s *stream) commit(p *plan) (*raw, int) {
 	s.nonce++
 	nonce := strconv.FormatUint(s.nonce, 10)
 	list := s.reg.list(p.kind)
+	if p.full {
+		sub.keepBefore(p, list)
+	}
 	for _, id := range p.adds {
 		sub.held.set(id)
 	}

@@ -125,10 +125,14 @@ func (s *stream) translate(reg *registry) {
 	}
 	for k := range s.subs {
 		sub, list := &s.subs[k], old.list(kind(k))
-		var held, names bitset
+		var held, names, out bitset
 		sub.held.each(func(id int32) {
 			e := list[id]
-			held.set(reg.add(kind(k), e.name, e.version, e.value, e.from))
+			now := reg.add(kind(k), e.name, e.version, e.value, e.from)
+			held.set(now)
+			if sub.out.has(id) {
+				out.set(now)
+			}
 		})
 		old.mu.RLock()
 		for name, id := range old.spaces[k].names {
@@ -142,7 +146,7 @@ func (s *stream) translate(reg *registry) {
 			}
 		}
 		old.mu.RUnlock()
-		sub.held, sub.names = held, names
+		sub.held, sub.names, sub.out = held, names, out
 		for _, of := range [][]sent{sub.sent, sub.refused, sub.suspects} {
 			for i := range of {
 				ids := make([]int32, len(of[i].ids))

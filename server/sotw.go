@@ -40,6 +40,7 @@ func (s *stream) sotwRequest(req *discoveryv3.DiscoveryRequest) error {
 	if k == clusters || k == listeners {
 		sub.wildcard = true
 		sub.answer = sub.answer || firstOfKind
+		sub.blind = sub.blind || firstOfKind && req.GetVersionInfo() != ""
 	} else {
 		s.setNames(k, req.GetResourceNames())
 		if err := sub.bounded(); err != nil {
@@ -83,8 +84,7 @@ func (s *stream) renderSotW(p *plan, list []*entry, nonce string) (*raw, int) {
 	n := 0
 	out := &raw{}
 	out.add(nil)
-	put := func(id int32) {
-		e := list[id]
+	put := func(e *entry) {
 		out.add(sotwHead(p.kind.url(), len(e.value)))
 		if len(e.value) > 0 {
 			out.add(e.value)
@@ -92,14 +92,18 @@ func (s *stream) renderSotW(p *plan, list []*entry, nonce string) (*raw, int) {
 		n++
 	}
 	sub.held.each(func(id int32) {
-		h.Write([]byte(list[id].version))
+		e := sub.asTaken(id, list)
+		if e == nil || p.full && len(e.value) == 0 && len(list[id].value) > 0 {
+			return // refused, and there is no earlier version, or its bytes are gone
+		}
+		h.Write([]byte(e.version))
 		if p.full {
-			put(id)
+			put(e)
 		}
 	})
 	if !p.full {
 		for _, id := range p.adds {
-			put(id)
+			put(list[id])
 		}
 	}
 	b := appendText(nil, sotwVersion, hex.EncodeToString(h.Sum(nil)[:16]))

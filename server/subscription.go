@@ -21,6 +21,12 @@ type subscription struct {
 
 	suspects  []sent // parts of refused responses that are to be sent again, each by itself
 	isolating int    // such parts that were sent since the bundle changed
+
+	// Of state of the world, for clusters and listeners: what is held and is left out of responses, since the proxy has
+	// refused it or is to be asked again, and what the proxy has instead, by name.
+	out    bitset
+	before map[string]*entry
+	blind  bool // the proxy has something of an earlier stream, and it is not known what
 }
 
 // sent is a response that the proxy has not answered yet, or has refused.
