@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"sync"
@@ -68,7 +67,11 @@ type view struct {
 // newGeneration takes a bundle into service after the one before, nil at the start, with what a source of endpoints
 // sees; nil: there is no source.
 func newGeneration(b *bundle.Bundle, before *generation, sight *sighting) *generation {
-	ownBytes(b, before)
+	if before == nil {
+		b.Detach(nil)
+	} else {
+		b.Detach(before.bundle)
+	}
 	g := &generation{bundle: b, sets: map[*bundle.Set]*setView{}, joined: map[setAt]*joinedSet{}, views: map[classAt]*view{}, inl: map[*bundle.Class]bitset{},
 		secrets: map[*bundle.Class]map[string]bool{}}
 	g.tell(b)
@@ -81,24 +84,6 @@ func newGeneration(b *bundle.Bundle, before *generation, sight *sighting) *gener
 		g.reg = newRegistry()
 	}
 	return g
-}
-
-// ownBytes gives each resource of a bundle bytes of its own, or those of the bundle before where they are the same. What
-// was read is one piece of memory, and an entry that points into it would keep all of it for as long as some proxy holds
-// that one resource. Call before anybody else uses the bundle.
-func ownBytes(b *bundle.Bundle, before *generation) {
-	if before != nil && before.bundle == b {
-		return
-	}
-	for _, r := range b.Resources {
-		if before != nil {
-			if i, ok := before.bundle.Find(r); ok {
-				r.Bytes = before.bundle.Resources[i].Bytes
-				continue
-			}
-		}
-		r.Bytes = bytes.Clone(r.Bytes)
-	}
 }
 
 // crowded tells whether most of what is numbered is history, when so many are needed.

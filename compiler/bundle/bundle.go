@@ -22,6 +22,7 @@
 package bundle
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
@@ -188,6 +189,29 @@ func (b *Bundle) Class(id string) *Class { return b.matcher.byID[id] }
 // Find returns the position of a resource of the same type, name and bytes as one of another bundle.
 func (b *Bundle) Find(r *Resource) (int, bool) {
 	return slices.BinarySearchFunc(b.Resources, r, compareContent)
+}
+
+// Detach gives each resource bytes of its own, or those of the equal resource of another bundle; nil: there is none. A
+// bundle that was read is one piece of memory, all of which lives as long as anything points into one resource. Nobody else
+// may use the bundle yet.
+func (b *Bundle) Detach(before *Bundle) {
+	if before == b {
+		return
+	}
+	var others []*Resource
+	if before != nil {
+		others = before.Resources
+	}
+	for _, r := range b.Resources {
+		for len(others) > 0 && compareContent(others[0], r) < 0 {
+			others = others[1:]
+		}
+		if len(others) > 0 && compareContent(others[0], r) == 0 {
+			r.Bytes = others[0].Bytes
+		} else {
+			r.Bytes = bytes.Clone(r.Bytes)
+		}
+	}
 }
 
 // RenameFiles gives the files that origins name other names, for people to look at. It is for a bundle that was just
