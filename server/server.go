@@ -65,13 +65,16 @@ type Options struct {
 	Grace      time.Duration // how long a cluster that is gone stays; default 5 s; negative: none
 	AckTimeout time.Duration // how long dependent changes wait for an acknowledgement; default 15 s
 	Poll       time.Duration // how often the path is looked at besides notifications; default 2 s
-	Drain      time.Duration // how long connections may go on after the end; default 2 s
+	Drain      time.Duration // how long connections may go on after the end; default DefaultDrain
 
 	Log *slog.Logger // default: none
 
 	// Ready is called with the addresses once both are open.
 	Ready func(xds, admin net.Addr)
 }
+
+// DefaultDrain is how long connections may go on after the end, unless the options say otherwise.
+const DefaultDrain = 2 * time.Second
 
 func (o *Options) defaults() {
 	set := func(d *time.Duration, v time.Duration) {
@@ -82,7 +85,7 @@ func (o *Options) defaults() {
 	set(&o.Grace, 5*time.Second)
 	set(&o.AckTimeout, 15*time.Second)
 	set(&o.Poll, 2*time.Second)
-	set(&o.Drain, 2*time.Second)
+	set(&o.Drain, DefaultDrain)
 	if o.MaxStreams == 0 {
 		o.MaxStreams = 20_000
 	}

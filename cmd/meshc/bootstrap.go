@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -53,7 +54,7 @@ bundle knows, and the node is held against the bundle's classes: the server woul
 		Example: `  meshc bootstrap mesh.tar.gz --workload shop/reviews --name reviews-0 --ip 10.0.0.7 \
     --xds meshc.istio-system:18000 --identity spire --server-spiffe spiffe://cluster.local/ns/istio-system/sa/meshc`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return f.run(a, args) },
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c.Context(), a, args) },
 	}
 	p := c.Flags()
 	p.StringVar(&f.workload, "workload", "", "NAMESPACE/NAME of a workload in the bundle")
@@ -84,7 +85,7 @@ bundle knows, and the node is held against the bundle's classes: the server woul
 	return c
 }
 
-func (f *bootstrapFlags) run(a *app, args []string) error {
+func (f *bootstrapFlags) run(ctx context.Context, a *app, args []string) error {
 	var b *bundle.Bundle
 	if len(args) == 1 {
 		var err error
@@ -118,7 +119,7 @@ func (f *bootstrapFlags) run(a *app, args []string) error {
 		_, err = a.stdout.Write(text)
 		return err
 	}
-	return replaceFile(f.output, text)
+	return a.end.write(ctx, func() error { return replaceFile(f.output, text) })
 }
 
 // replaceFile writes a file so that readers see the old or the new one.

@@ -3,12 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/internal/regular"
 )
 
 func newBundle(a *app) *cobra.Command {
@@ -110,20 +110,17 @@ func oneBundle(_ *cobra.Command, args []string) error {
 	return nil
 }
 
+// maxText bounds the small files that verbs read besides sources and bundles: nodes, calls, tokens and claims.
+const maxText = 4 << 20
+
+// readFile reads such a file, or standard input.
 func (a *app) readFile(name string) ([]byte, error) {
-	const limit = 4 << 20
-	r := a.stdin
 	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close() //nolint:errcheck // read only
-		r = f
+		return regular.ReadFile(name, maxText)
 	}
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err == nil && len(b) > limit {
-		err = fmt.Errorf("%s is larger than %d bytes", name, limit)
+	b, err := io.ReadAll(io.LimitReader(a.stdin, maxText+1))
+	if err == nil && len(b) > maxText {
+		err = fmt.Errorf("standard input is larger than %d bytes", maxText)
 	}
 	return b, err
 }

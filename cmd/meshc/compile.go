@@ -53,7 +53,7 @@ BUNDLE is a directory, or an archive if it ends in .tar.gz or .tgz.`,
 			}
 			if old, err := bundle.Read(output); ifChanged && err == nil && old.Digest == res.Bundle.Digest {
 				a.note("%s has this configuration already", output)
-			} else if err := write(res.Bundle, output); err != nil {
+			} else if err := a.end.write(c.Context(), func() error { return write(res.Bundle, output) }); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(a.stdout, "%s  %s\n", res.Bundle.Digest, output)

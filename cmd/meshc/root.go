@@ -30,6 +30,7 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	quiet          bool
+	end            ending
 }
 
 // run executes one command line and returns the exit code.
@@ -40,13 +41,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := fault.Call(func() error { return root.ExecuteContext(ctx) })
+	err := a.end.of(ctx, func() error { return root.ExecuteContext(ctx) })
 	var caught *fault.Error
 	switch {
 	case err == nil:
 		return exitClean
 	case errors.Is(err, errFindings):
 		return exitFindings
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "meshc: interrupted")
+		return exitFailure
 	case errors.As(err, &caught):
 		fmt.Fprintf(stderr, "meshc: %v\nThis is a fault of meshc, not of the input. Please report it with what follows.\n\n%s", caught, caught.Stack)
 		return exitFailure
@@ -63,7 +67,8 @@ func (a *app) root() *cobra.Command {
 		Long: `meshc reads Istio's API and Kubernetes manifests, reports what is wrong with them by file and line, and compiles
 them to configuration for stock Envoy. The result is a bundle that a small server streams.
 
-Exit codes of all verbs: 0 clean, 1 findings, 2 misuse or failure.`,
+Exit codes of all verbs: 0 clean, 1 findings, 2 misuse or failure. SIGINT and SIGTERM end a verb (exit code 2) and leave no
+half of a file; a second one kills. serve drains first.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,

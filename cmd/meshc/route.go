@@ -13,6 +13,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/internal/regular"
 )
 
 // routeFlags are the flags that describe a request.
@@ -190,7 +191,7 @@ func fileOrText(s string) (string, error) {
 	if !ok {
 		return s, nil
 	}
-	b, err := os.ReadFile(name)
+	b, err := regular.ReadFile(name, maxText)
 	return strings.TrimSpace(string(b)), err
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -46,6 +47,7 @@ server's. It is the one of --kubeconfig, $KUBECONFIG, the pod's service account 
 				level = slog.LevelWarn
 			}
 			o.Log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+			a.end.later(max(o.Drain, server.DefaultDrain) + time.Second)
 			o.Ready = func(xds, admin net.Addr) {
 				_, _ = fmt.Fprintf(a.stdout, "xds %s\n", xds)
 				if admin != nil {
@@ -79,6 +81,6 @@ server's. It is the one of --kubeconfig, $KUBECONFIG, the pod's service account 
 	f.BoolVar(&o.InsecureSecretsWithoutTLS, "insecure-secrets-without-tls", false, "hand out private keys to anybody who can connect")
 	f.DurationVar(&o.Poll, "poll", 0, "how often the bundle, besides notifications, and the secrets are looked at (default 2s)")
 	f.DurationVar(&o.Grace, "grace", 0, "how long a cluster that is gone stays with the proxies (default 5s)")
-	f.DurationVar(&o.Drain, "drain", 0, "how long connections may go on after the end (default 2s)")
+	f.DurationVar(&o.Drain, "drain", server.DefaultDrain, "how long connections may go on after the end")
 	return c
 }

@@ -12,7 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/internal/regular"
 )
 
 func newTest(a *app) *cobra.Command {
@@ -60,7 +62,10 @@ Calls take -H, --claims, --identity, --alpn, --source-ip and --address as meshc 
 			if err != nil {
 				return err
 			}
-			t := &tester{world: trace.New(b), update: update, Results: []testResult{}}
+			t := &tester{world: trace.New(b), Results: []testResult{}}
+			if update {
+				t.put = func(write func() error) error { return a.end.write(c.Context(), write) }
+			}
 			for _, f := range files {
 				if err := t.file(f); err != nil {
 					return fmt.Errorf("%s: %w", f, err)
@@ -84,7 +89,11 @@ func callFiles(sources []string) ([]string, error) {
 		if st, err := os.Stat(root); err != nil || !st.IsDir() || isBundle(root) || s == "-" {
 			continue
 		}
+		seen := 0
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if seen++; seen > load.MaxEntries {
+				return fmt.Errorf("%s holds more than %d files and folders: name those with calls, by --calls", root, load.MaxEntries)
+			}
 			switch {
 			case err != nil:
 				return err
@@ -92,6 +101,7 @@ func callFiles(sources []string) ([]string, error) {
 				return filepath.SkipDir
 			case !d.IsDir() && strings.HasSuffix(path, ".calls") && !slices.Contains(out, path):
 				out = append(out, path)
+				return regular.Check(path, d.Type()) // a link may lead out of the sources
 			}
 			return nil
 		})
@@ -105,8 +115,8 @@ func callFiles(sources []string) ([]string, error) {
 // tester runs files of calls against one bundle.
 type tester struct {
 	world   *trace.World
-	update  bool
-	Results []testResult `json:"results"`
+	put     func(write func() error) error // calls what writes a file of calls; nil: none is written
+	Results []testResult                   `json:"results"`
 }
 
 // testResult is the outcome of one call.
@@ -121,11 +131,11 @@ type testResult struct {
 }
 
 func (t *tester) file(name string) error {
-	text, err := os.ReadFile(name)
+	text, err := regular.ReadFile(name, maxText)
 	if err != nil {
 		return err
 	}
-	if t.update {
+	if t.put != nil {
 		changed, err := trace.UpdateCalls(string(text), func(e trace.Expectation) ([]string, error) {
 			r, err := t.world.Walk(e.Request)
 			if err != nil {
@@ -137,7 +147,7 @@ func (t *tester) file(name string) error {
 			return err
 		}
 		if changed != string(text) {
-			if err := os.WriteFile(name, []byte(changed), 0o644); err != nil { //nolint:gosec // a file of the repository
+			if err := t.put(func() error { return replaceFile(name, []byte(changed)) }); err != nil {
 				return err
 			}
 		}
