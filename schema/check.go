@@ -30,10 +30,11 @@ type checker struct {
 
 	outliner outliner
 	valid    map[string]bool // outlines that CUE found valid
+	rules    map[string]valueRule
 }
 
 func newChecker(s shapes, f forms, opts Options) *checker {
-	c := &checker{shapes: s, opts: opts, ctx: cuecontext.New(), defs: map[string]cue.Value{}, outliner: outliner{forms: f}, valid: map[string]bool{}}
+	c := &checker{shapes: s, opts: opts, ctx: cuecontext.New(), defs: map[string]cue.Value{}, outliner: outliner{forms: f}, valid: map[string]bool{}, rules: valueRules()}
 	inst := build.NewContext().NewInstance("schema", nil)
 	names, _ := fs.Glob(files, "*.cue")
 	for _, n := range names {

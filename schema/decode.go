@@ -141,6 +141,7 @@ func (c *checker) istio(o *Object, value map[string]any) diag.List {
 	}
 	o.Spec = msg
 	out.Add(relate(o)...)
+	c.values(t, c.shapes[t.def], t.value, nil, &out)
 	return out
 }
 

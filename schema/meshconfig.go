@@ -56,6 +56,7 @@ func (c *checker) meshConfigMap(o *Object, cm *corev1.ConfigMap) diag.List {
 				found.Add(o.Finding(diag.Error, shapeCode, "the key "+k.key+" cannot be read: "+err.Error(), "Correct the value that the message names.", "data", k.key))
 			} else {
 				found.Add(meshRules(t, k.into)...)
+				c.values(t, c.shapes[t.def], t.value, nil, &found)
 			}
 		}
 		out.Add(found...)

@@ -14,7 +14,10 @@ var operator = regexp.MustCompile(`%(%|([A-Z_0-9]+)(\([^)]*\))?(:[0-9]+)?%)`)
 
 // headerValue refuses a value that Envoy would refuse the route for.
 func (r *rules) headerValue(p at, s string) {
-	r.oneLine(p, s)
+	if why, help := headerText(s); why != "" {
+		r.bad(p, help, "%s", why)
+		return
+	}
 	if why, help := badFormat(s); why != "" {
 		r.bad(p, help, "the header value has %s", why)
 	}
@@ -99,6 +102,6 @@ func plainOperators() []string {
 
 // argumentOperators are those that need one.
 func argumentOperators() []string {
-	return strings.Fields("CEL CLUSTER_METADATA COALESCE COMMON_DURATION DYNAMIC_METADATA ENVIRONMENT FILE_CONTENT FILTER_STATE PER_REQUEST_STATE QUERY_PARAM REQ " +
+	return strings.Fields("CEL CLUSTER_METADATA COALESCE COMMON_DURATION DYNAMIC_METADATA ENVIRONMENT FILTER_STATE PER_REQUEST_STATE QUERY_PARAM REQ " +
 		"REQUEST_HEADER RESP RESPONSE_HEADER RESPONSE_TRAILER STREAM_INFO_REQ TRAILER UPSTREAM_FILTER_STATE UPSTREAM_METADATA")
 }

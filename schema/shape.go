@@ -18,6 +18,7 @@ type shape struct {
 	rest   *field // pattern [string]: T
 	open   bool
 	oneofs [][]string
+	key    string // value type of the keys of a mapping
 }
 
 // field is one field of a struct, or the element of a map.
@@ -36,6 +37,7 @@ type field struct {
 	warn        bool     // who sets it expects an effect: a warning
 	on          []string // of an annotation or label: kinds that it means something on; empty: any
 	deprecated  bool     // of an annotation
+	value       string   // value type; see value.go
 	uint        bool     // of an annotation: its text must be a whole number
 }
 
@@ -116,7 +118,14 @@ func readField(d *ast.Field) *field {
 			f.deprecated = true
 		case "uint":
 			f.uint = true
+		case "value":
+			f.value = body
+		case "key":
+			f.inline.key = body
 		}
+	}
+	if f.inline != nil && f.inline.rest != nil {
+		f.inline.rest.value, f.value = f.value, ""
 	}
 	return f
 }

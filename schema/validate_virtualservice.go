@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -112,13 +113,16 @@ func (r *rules) weighted(p at, routes []*networking.RouteDestination) {
 }
 
 func weigh[T destination](r *rules, p at, routes []T) {
-	total := int32(0)
+	total := int64(0)
 	for i, d := range routes {
 		r.destination(p.to(i, "destination"), d.GetDestination())
 		if d.GetWeight() < 0 {
 			r.bad(p.to(i, "weight"), "Use 0 or more.", "the weight %d is negative", d.GetWeight())
 		}
-		total += d.GetWeight()
+		total += int64(d.GetWeight())
+	}
+	if total > math.MaxUint32 {
+		r.bad(p, "Make the weights smaller, as 90 and 10.", "the weights add up to %d; Envoy takes at most %d", total, math.MaxUint32)
 	}
 	if len(routes) > 1 && total == 0 {
 		r.bad(p, "Give the destinations weights.", "the weights of %d destinations add up to 0", len(routes))
@@ -161,6 +165,7 @@ func (r *rules) httpRoute(p at, h *networking.HTTPRoute, delegate bool) {
 		r.headers(p.to("route", i, "headers"), d.Headers)
 	}
 	r.headers(p.to("headers"), h.Headers)
+	r.headerOperations(p, h)
 	r.fault(p.to("fault"), h.Fault)
 	r.redirect(p, h)
 	r.rewrite(p.to("rewrite"), h)
@@ -281,6 +286,33 @@ func (r *rules) headers(p at, h *networking.Headers) {
 			r.headerName(p.to(d.name, "remove", i), k)
 		}
 	}
+}
+
+// maxHeaderOperations is how many headers a route, and each of its weighted destinations, may set and add in one direction.
+const maxHeaderOperations = 1000
+
+// headerOperations counts as they are lowered: those of a single destination become the route's.
+func (r *rules) headerOperations(p at, h *networking.HTTPRoute) {
+	count := func(h *networking.Headers) [2]int {
+		return [2]int{len(h.GetRequest().GetSet()) + len(h.GetRequest().GetAdd()), len(h.GetResponse().GetSet()) + len(h.GetResponse().GetAdd())}
+	}
+	check := func(p at, n [2]int) {
+		for i, side := range [...]string{"request", "response"} {
+			if n[i] > maxHeaderOperations {
+				r.bad(p.to("headers", side), "Set fewer headers, or let the service do it.", "the %s has %d headers to set and add; Envoy takes at most %d", side, n[i], maxHeaderOperations)
+			}
+		}
+	}
+	route := count(h.Headers)
+	for i, d := range h.Route {
+		n := count(d.GetHeaders())
+		if len(h.Route) > 1 {
+			check(p.to("route", i), n)
+			continue
+		}
+		route[0], route[1] = route[0]+n[0], route[1]+n[1]
+	}
+	check(p, route)
 }
 
 func (r *rules) fault(p at, f *networking.HTTPFaultInjection) {

@@ -2,8 +2,6 @@ package envoy
 
 import (
 	"cmp"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -137,29 +135,6 @@ func jwtKeys(in *mesh.Inbound, r jwtRule, p *jwtv3.JwtProvider, found *diag.List
 			"set jwksUri to the jwks_uri of the issuer's /.well-known/openid-configuration", at("issuer")...))
 		p.JwksSourceSpecifier = inline(none)
 	}
-}
-
-// checkJWKS tells what is wrong with a key set. Private and shared keys are refused: they would end up in every bundle.
-func checkJWKS(s string) error {
-	var set struct {
-		Keys []map[string]any `json:"keys"`
-	}
-	if err := json.Unmarshal([]byte(s), &set); err != nil {
-		return fmt.Errorf("it is no JSON Web Key Set: %w", err)
-	}
-	if len(set.Keys) == 0 {
-		return errors.New("it has no keys")
-	}
-	for i, k := range set.Keys {
-		kind, _ := k["kty"].(string)
-		if _, private := k["d"]; private || kind == "oct" {
-			return fmt.Errorf("key %d is secret, not public", i)
-		}
-		if !slices.Contains([]string{"RSA", "EC", "OKP"}, kind) {
-			return fmt.Errorf("key %d has kty %q, not RSA, EC or OKP", i, kind)
-		}
-	}
-	return nil
 }
 
 // ownHost tells whether a host is the proxy's own, so that nobody else is on the way.
