@@ -136,34 +136,28 @@ func newLoweredSets() *loweredSets {
 	return &loweredSets{scopes: map[*mesh.Scope][]*envoy.Group{}, classes: map[*mesh.Class][]*envoy.Resource{}}
 }
 
-// lower lowers each scope and each class of a mesh once, side by side. Findings come in the order of the classes.
+// lower lowers each scope and each class of a mesh once, side by side.
 func (out *loweredSets) lower(ctx context.Context, m *mesh.Mesh, classes []*mesh.Class, opts Options) (diag.List, error) {
-	low, findings := envoy.NewLowering(m)
+	low := envoy.NewLowering(m)
 	var scopes []*mesh.Scope
-	seen := map[*mesh.Scope]bool{}
 	for _, c := range classes {
-		if !seen[c.Scope] {
-			seen[c.Scope] = true
+		if _, seen := out.scopes[c.Scope]; !seen {
+			out.scopes[c.Scope] = nil
 			scopes = append(scopes, c.Scope)
 		}
 	}
-	type part struct {
-		groups    []*envoy.Group
-		resources []*envoy.Resource
-		findings  diag.List
-	}
-	scopeParts, classParts := make([]part, len(scopes)), make([]part, len(classes))
+	groups, own, found := make([][]*envoy.Group, len(scopes)), make([][]*envoy.Resource, len(classes)), make([]diag.List, len(classes))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers(opts))
 	for i, s := range scopes {
 		group.Go(fault.Guard(func() error {
-			scopeParts[i].groups, scopeParts[i].findings = low.Scope(s)
+			groups[i] = low.Scope(s)
 			return ctx.Err()
 		}))
 	}
 	for i, c := range classes {
 		group.Go(fault.Guard(func() error {
-			classParts[i].resources, classParts[i].findings = low.Class(c)
+			own[i], found[i] = low.Class(c)
 			return ctx.Err()
 		}))
 	}
@@ -171,14 +165,13 @@ func (out *loweredSets) lower(ctx context.Context, m *mesh.Mesh, classes []*mesh
 		return nil, err
 	}
 	for i, s := range scopes {
-		out.scopes[s] = scopeParts[i].groups
-		findings.Add(scopeParts[i].findings...)
+		out.scopes[s] = groups[i]
 	}
+	findings := low.Findings()
 	for i, c := range classes {
-		out.classes[c] = classParts[i].resources
-		findings.Add(classParts[i].findings...)
+		out.classes[c] = own[i]
+		findings.Add(found[i]...)
 	}
-	findings.Add(low.Unused()...)
 	out.site = low.Site()
 	return findings, nil
 }

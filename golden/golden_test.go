@@ -24,11 +24,9 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -359,37 +357,5 @@ func TestNothingIsLeftOver(t *testing.T) {
 		case !strings.HasSuffix(f, ".txtar"):
 			t.Errorf("nothing reads %s", f)
 		}
-	}
-}
-
-// The same input gives the same digest: compiled again, its files in another order, with one processor and with eight.
-func TestOneDigest(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	for _, file := range cases(t) {
-		g := read(t, file)
-		digests := map[string]bool{}
-		for _, procs := range []int{1, 8} {
-			runtime.GOMAXPROCS(procs)
-			if b, _ := g.compile(t, g.sources); b != nil {
-				digests[b.Digest.String()] = true
-			}
-			slices.Reverse(g.sources)
-		}
-		if len(digests) > 1 {
-			t.Errorf("%s: several digests: %v", file, slices.Sorted(maps.Keys(digests)))
-		}
-	}
-	digests := map[string]bool{}
-	for _, procs := range []int{1, 8, 8} {
-		runtime.GOMAXPROCS(procs)
-		g := &golden{file: "the demo"}
-		b, found := g.compile(t, []string{"../examples/bookinfo/overlays/demo"})
-		if b == nil {
-			t.Fatalf("the demo does not compile:\n%s", g.text(found))
-		}
-		digests[b.Digest.String()] = true
-	}
-	if len(digests) > 1 {
-		t.Errorf("the demo: several digests: %v", slices.Sorted(maps.Keys(digests)))
 	}
 }

@@ -35,7 +35,7 @@ func generatedClasses(b *testing.B) (*mesh.Mesh, []*mesh.Class) {
 func BenchmarkScopes(b *testing.B) {
 	m, classes := generatedClasses(b)
 	for b.Loop() {
-		low, _ := NewLowering(m)
+		low := NewLowering(m)
 		seen := map[*mesh.Scope]bool{}
 		for _, c := range classes {
 			if !seen[c.Scope] {
@@ -49,7 +49,7 @@ func BenchmarkScopes(b *testing.B) {
 func BenchmarkScope(b *testing.B) {
 	m, classes := generatedClasses(b)
 	for b.Loop() {
-		low, _ := NewLowering(m)
+		low := NewLowering(m)
 		low.Scope(classes[0].Scope)
 	}
 }
@@ -57,7 +57,7 @@ func BenchmarkScope(b *testing.B) {
 // BenchmarkClasses lowers the inbound sides.
 func BenchmarkClasses(b *testing.B) {
 	m, classes := generatedClasses(b)
-	low, _ := NewLowering(m)
+	low := NewLowering(m)
 	for b.Loop() {
 		for _, c := range classes {
 			low.Class(c)

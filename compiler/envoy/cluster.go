@@ -9,7 +9,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	networking "istio.io/api/networking/v1alpha3"
 
-	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
@@ -18,7 +17,7 @@ import (
 
 // ClusterInputs is everything the outbound clusters of one service depend on. It is comparable: equal inputs lower to
 // equal resources, so a caller with many scopes lowers each distinct value once. What rarely matters (where the client
-// is, its labels, its cluster) is left empty by ClusterInputsFor unless the policies of the service look at it.
+// is, its labels, its cluster) is left empty unless the policies of the service look at it.
 type ClusterInputs struct {
 	Env      *ClusterEnv           // facts of the whole mesh; the same pointer for all scopes of one compile
 	Service  *mesh.Service         // by pointer: a scope that cuts the ports of a service has a copy of its own
@@ -39,36 +38,30 @@ type clientFacts struct {
 	locality, labels, cluster bool
 }
 
-func clientFactsFor(env *ClusterEnv, s *mesh.Scope, svc *mesh.Service) clientFacts {
+func clientFactsFor(env *ClusterEnv, rule *mesh.DestinationRule, svc *mesh.Service) clientFacts {
 	f := clientFacts{cluster: env.clusterLocal(svc.Hostname)}
-	f.locality, f.labels = localitySensitive(env.Mesh, s.DestinationRule(svc), svc)
+	f.locality, f.labels = localitySensitive(env.Mesh, rule, svc)
 	return f
 }
 
-// client reduces a scope to the facts that matter.
-func (env *ClusterEnv) client(s *mesh.Scope, f clientFacts) ClusterInputs {
-	in := ClusterInputs{Env: env, Gateway: s.Gateway, KeepCase: keepsCase(s.Proxy)}
-	if len(env.gateways) > 0 {
-		in.Network = env.networkOfClient(s)
+// narrow leaves out of a client what does not matter.
+func (in ClusterInputs) narrow(f clientFacts) ClusterInputs {
+	if !f.locality {
+		in.Locality = ""
 	}
-	in.View = s.Proxy.GetProxyMetadata()[mesh.MetadataNetworkView]
-	if f.cluster {
-		in.Cluster = s.Cluster
+	if !f.labels {
+		in.Labels = ""
 	}
-	if f.locality {
-		in.Locality = s.Locality
-	}
-	if f.labels {
-		in.Labels = packLabels(endpoint.Topology(s.Labels, s.Locality, env.networkOfClient(s), s.Cluster, ""))
+	if !f.cluster {
+		in.Cluster = ""
 	}
 	return in
 }
 
-// ClusterInputsFor reduces a scope to what the clusters of one of its services depend on.
-func ClusterInputsFor(env *ClusterEnv, s *mesh.Scope, svc *mesh.Service) ClusterInputs {
-	in := env.client(s, clientFactsFor(env, s, svc))
-	in.Service, in.Rule = svc, s.DestinationRule(svc)
-	return in
+// of reduces a client to what the clusters of one service depend on, under the rule in effect for it.
+func (in ClusterInputs) of(svc *mesh.Service, rule *mesh.DestinationRule) ClusterInputs {
+	in.Service, in.Rule = svc, rule
+	return in.narrow(clientFactsFor(in.Env, rule, svc))
 }
 
 // OutboundClustersFor lowers one service: for every port a cluster, and one more for every subset of the

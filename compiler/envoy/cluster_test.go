@@ -271,7 +271,7 @@ func TestKeyIsReduced(t *testing.T) {
 	svc := testService()
 	env := testInputs(svc, nil, nil).Env
 	key := func(locality string) ClusterInputs {
-		return ClusterInputsFor(env, &mesh.Scope{Mesh: env.Mesh, Namespace: "a", Locality: locality, Network: "n", Labels: map[string]string{"a": locality}}, svc)
+		return env.client(&mesh.Scope{Mesh: env.Mesh, Namespace: "a", Locality: locality, Network: "n", Labels: map[string]string{"a": locality}}).of(svc, nil)
 	}
 	if key("r1") != key("r2") {
 		t.Error("clients in different places need different keys although no policy looks at places")
@@ -309,7 +309,7 @@ func TestClientNetworkOfItsCluster(t *testing.T) {
 	if len(ds) != 1 || ds[0].Code != codeGatewayAddress {
 		t.Errorf("findings: %v", ds)
 	}
-	if got := ClusterInputsFor(env, &mesh.Scope{Mesh: m}, testService()).Network; got != "net-1" {
+	if got := env.client(&mesh.Scope{Mesh: m}).Network; got != "net-1" {
 		t.Errorf("network %q, want net-1", got)
 	}
 }

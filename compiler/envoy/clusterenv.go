@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	meshconfig "istio.io/api/mesh/v1alpha1"
@@ -17,7 +16,7 @@ import (
 	"github.com/meshc/meshc/internal/diag"
 )
 
-// ClusterEnv holds the facts of a mesh that clusters share, worked out once per compile. It is immutable but for a memo.
+// ClusterEnv holds the facts of a mesh that clusters share, worked out once per compile. It is immutable.
 type ClusterEnv struct {
 	Mesh      *mesh.Mesh
 	autoMTLS  bool
@@ -27,7 +26,6 @@ type ClusterEnv struct {
 	hosts     map[string]bool
 	twins     map[declaredHost][]*mesh.Service // services that share host and namespace, where there are several
 	registry  map[string]string                // network of a cluster, by MeshNetworks fromRegistry
-	clients   sync.Map                         // memo of intern
 }
 
 type declaredHost struct{ host, namespace string }
@@ -182,9 +180,9 @@ func externalAddresses(svc *mesh.Service) []string {
 // defaultCluster is the name of a cluster that has none, as Istio's registries call it.
 const defaultCluster = "Kubernetes"
 
-// networkOfClient is the network of the proxies of a scope: their own word, else that of the cluster they run in.
-func (e *ClusterEnv) networkOfClient(s *mesh.Scope) string {
-	return cmp.Or(s.Network, e.registry[cmp.Or(s.Cluster, defaultCluster)])
+// networkOfClient is the network of proxies: their own word, else that of the cluster they run in.
+func (e *ClusterEnv) networkOfClient(network, cluster string) string {
+	return cmp.Or(network, e.registry[cmp.Or(cluster, defaultCluster)])
 }
 
 // clusterLocal tells whether MeshConfig.serviceSettings, or Istio's defaults, keep calls to a host inside the caller's

@@ -68,7 +68,7 @@ func TestHeaderCaseUpstream(t *testing.T) {
 	svc.Ports = append(svc.Ports, &mesh.Port{Number: 81, Name: "sniffed"})
 	proxy := &meshconfig.ProxyConfig{ProxyHeaders: &meshconfig.ProxyConfig_ProxyHeaders{PreserveHttp1HeaderCase: wrapperspb.Bool(true)}}
 	in := testInputs(svc, nil, nil)
-	in.KeepCase = ClusterInputsFor(in.Env, &mesh.Scope{Mesh: in.Env.Mesh, Proxy: proxy}, svc).KeepCase
+	in.KeepCase = in.Env.client(&mesh.Scope{Mesh: in.Env.Mesh, Proxy: proxy}).KeepCase
 	rs, _ := OutboundClustersFor(in)
 	inbound, _ := InboundClusters(&mesh.Inbound{Mesh: in.Env.Mesh, Sidecar: emptyPool(), Workload: &mesh.Workload{ProxyConfig: proxy}, Targets: []*mesh.Target{
 		{Service: svc, Port: svc.Ports[0], TargetPort: 80}, {Service: svc, Port: svc.Ports[2], TargetPort: 9000}}})

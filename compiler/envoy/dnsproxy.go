@@ -25,12 +25,12 @@ const (
 // DNS filter what istio-agent does beside istio-proxy, so that clients call the addresses that were allocated to
 // ServiceEntries.
 func (o *outbound) dnsProxy() *Resource {
-	if !mesh.CapturesDNS(o.scope.Proxy) {
+	if !mesh.CapturesDNS(o.Proxy) {
 		return nil
 	}
 	table := &dnstablev3.DnsTable{ExternalRetryCount: 1}
 	var origins []Origin
-	for _, svc := range o.scope.Services {
+	for _, svc := range o.View.Services {
 		var list []string
 		for _, a := range svc.Addresses {
 			if isIP(a) && a != wildcard && a != "::" {

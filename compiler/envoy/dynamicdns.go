@@ -92,7 +92,7 @@ func lookedUp(svc *mesh.Service) bool { return svc != nil && svc.Resolution == m
 
 // dynamicRequests tells whether requests on a port, 0 for all, may go to a host that is looked up: one of the services is
 // of that kind there, or a VirtualService leads to one.
-func dynamicRequests(s *mesh.Scope, services []*mesh.Service, virtualServices []*mesh.VirtualService, port uint32) bool {
+func dynamicRequests(v *mesh.View, services []*mesh.Service, virtualServices []*mesh.VirtualService, port uint32) bool {
 	for _, svc := range services {
 		if lookedUp(svc) && slices.ContainsFunc(svc.Ports, func(p *mesh.Port) bool {
 			return (port == 0 || p.Number == port) && (p.Protocol.IsHTTP() || p.Protocol.IsAuto())
@@ -103,7 +103,7 @@ func dynamicRequests(s *mesh.Scope, services []*mesh.Service, virtualServices []
 	for _, vs := range virtualServices {
 		for _, h := range vs.Spec.GetHttp() {
 			for _, r := range h.GetRoute() {
-				if lookedUp(s.Service(r.GetDestination().GetHost())) {
+				if lookedUp(v.Service(r.GetDestination().GetHost())) {
 					return true
 				}
 			}

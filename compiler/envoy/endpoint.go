@@ -2,7 +2,6 @@ package envoy
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -31,7 +30,7 @@ func (b *clusterBuild) client() *endpoint.Client {
 	if c.Policy.ByLabels() {
 		c.Labels = c.Policy.Narrow(unpackLabels(b.in.Labels))
 	}
-	return b.in.Env.intern(c)
+	return c
 }
 
 // recipe says how a server makes the endpoints of the cluster anew; nil where they cannot change: no service of the host
@@ -52,21 +51,6 @@ func (b *clusterBuild) recipe(c *endpoint.Client) *endpoint.Recipe {
 		return nil
 	}
 	return r
-}
-
-// intern returns the one that stands for all equal clients.
-func (e *ClusterEnv) intern(c *endpoint.Client) *endpoint.Client {
-	key := clientKey{network: c.Network, view: c.View, cluster: c.Cluster, locality: c.Locality, labels: packLabels(c.Labels), mtls: c.MTLSOnly, panicOff: c.PanicOff}
-	if c.Policy != nil {
-		key.policy = fmt.Sprint(*c.Policy) // maps are printed in the order of their keys
-	}
-	one, _ := e.clients.LoadOrStore(key, c)
-	return one.(*endpoint.Client)
-}
-
-type clientKey struct {
-	network, view, cluster, locality, labels, policy string
-	mtls, panicOff                                   bool
 }
 
 // endpoints are those of the port; a service found by DNS that lists none is its own host name, unless that is a

@@ -1,7 +1,6 @@
 package envoy
 
 import (
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,11 +13,11 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	meshconfig "istio.io/api/mesh/v1alpha1"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/memo"
 )
 
 // Codes of EnvoyFilters.
@@ -61,15 +60,21 @@ func (p *envoyPatch) origins() []Origin {
 // patchTable holds the patches of all EnvoyFilters, decoded once, and which of them were of use.
 type patchTable struct {
 	byFilter map[*mesh.EnvoyFilter][]*envoyPatch
+	chosen   *memo.Table[patchTarget, map[applyTo][]*envoyPatch]
+	groups   *memo.Table[groupPatchInputs, *Group]
+	hosts    *memo.Table[hostPatchInputs, []*Resource] // virtual hosts that many scopes share
 
-	mu    sync.Mutex
-	used  map[*envoyPatch]bool
-	hosts map[hostPatchKey][]*Resource // virtual hosts that many scopes share, patched
+	filters  memo.Lists[*mesh.EnvoyFilter]
+	metadata memo.Lists[metadatum]
+
+	mu   sync.Mutex
+	used map[*envoyPatch]bool
 }
 
 // readPatches decodes the patches of a mesh.
 func readPatches(filters []*mesh.EnvoyFilter) (*patchTable, diag.List) {
-	t := &patchTable{byFilter: map[*mesh.EnvoyFilter][]*envoyPatch{}, used: map[*envoyPatch]bool{}, hosts: map[hostPatchKey][]*Resource{}}
+	t := &patchTable{byFilter: map[*mesh.EnvoyFilter][]*envoyPatch{}, used: map[*envoyPatch]bool{}}
+	t.chosen, t.groups, t.hosts = memo.New(t.choose), memo.New(t.group), memo.New(t.host)
 	var findings diag.List
 	for _, f := range filters {
 		if len(f.Spec.GetTargetRefs()) > 0 {
@@ -155,9 +160,9 @@ func plainProtoError(err error) string {
 	return protoPlace.ReplaceAllString(strings.ReplaceAll(err.Error(), "\u00a0", " "), "")
 }
 
-// unused reports the patches that changed nothing in any proxy.
-func (t *patchTable) unused() diag.List {
-	var findings diag.List
+// findings are those of what proxies share, and the patches that changed nothing in any proxy.
+func (t *patchTable) findings() diag.List {
+	findings := slices.Concat(t.chosen.Findings(), t.groups.Findings(), t.hosts.Findings())
 	for _, patches := range t.byFilter {
 		for _, p := range patches {
 			if !t.used[p] {
@@ -165,7 +170,6 @@ func (t *patchTable) unused() diag.List {
 			}
 		}
 	}
-	findings.Sort()
 	return findings
 }
 
@@ -175,43 +179,44 @@ func (t *patchTable) use(p *envoyPatch) {
 	t.mu.Unlock()
 }
 
-// patchTarget says what a set of resources is for.
-type patchTarget struct {
-	context     patchContext // SIDECAR_OUTBOUND, SIDECAR_INBOUND or GATEWAY
-	filters     []*mesh.EnvoyFilter
-	proxy       *meshconfig.ProxyConfig
-	cluster     string
-	namespace   string
-	noClusters  bool                             // clusters are not added here
-	noListeners bool                             // listeners are not added here
-	inbound     *mesh.Inbound                    // whose services stand behind inbound clusters
-	servers     map[string][]*mesh.GatewayServer // by route configuration
-	shared      string                           // names all targets whose virtual hosts are patched alike; "": there are no others
-}
-
-// patcher edits the resources of one target.
+// patcher edits resources of one target.
 type patcher struct {
 	patchTarget
 	table    *patchTable
 	patches  map[applyTo][]*envoyPatch
+	room     patchRoom
 	findings diag.List
+
+	own     bool                             // the resources are not shared with other targets
+	inbound *mesh.Inbound                    // whose services stand behind inbound clusters
+	servers map[string][]*mesh.GatewayServer // by route configuration
 }
 
-// patch applies the EnvoyFilters of a target to its resources, after everything else, in the order the mesh gives them and
-// each filter's patches in theirs. Resources are shared between targets, so what is changed is copied first.
-func (t *patchTable) patch(rs []*Resource, target patchTarget) ([]*Resource, diag.List) {
-	p := &patcher{patchTarget: target, table: t, patches: map[applyTo][]*envoyPatch{}}
-	n := 0
-	for _, f := range target.filters {
+func (t *patchTable) patcher(target patchTarget) *patcher {
+	return &patcher{patchTarget: target, table: t, patches: t.chosen.Get(target)}
+}
+
+// choose picks the patches for a target, in the order the mesh gives the filters and each filter its patches.
+func (t *patchTable) choose(target patchTarget) (map[applyTo][]*envoyPatch, diag.List) {
+	out := map[applyTo][]*envoyPatch{}
+	var findings diag.List
+	for _, f := range target.filters.All() {
 		for _, e := range t.byFilter[f] {
-			if p.applies(e) {
+			ok, found := target.takes(e)
+			findings.Add(found...)
+			if ok {
 				a := e.spec.GetApplyTo()
-				p.patches[a] = append(p.patches[a], e)
-				n++
+				out[a] = append(out[a], e)
 			}
 		}
 	}
-	if n == 0 {
+	return out, findings
+}
+
+// patch applies the patches to resources, after everything else. Resources are shared between targets, so what is changed
+// is copied first.
+func (p *patcher) patch(rs []*Resource) ([]*Resource, diag.List) {
+	if len(p.patches) == 0 {
 		return rs, nil
 	}
 	rs = p.patchClusters(rs)
@@ -220,45 +225,31 @@ func (t *patchTable) patch(rs []*Resource, target patchTarget) ([]*Resource, dia
 	return rs, p.findings
 }
 
-// applies tells whether the patch is for the context and the proxies of the target.
-func (p *patcher) applies(e *envoyPatch) bool {
+// takes tells whether the patch is for the context and the proxies of the target.
+func (t patchTarget) takes(e *envoyPatch) (bool, diag.List) {
 	m := e.spec.GetMatch()
-	if c := m.GetContext(); c != networking.EnvoyFilter_ANY && c != p.context {
-		return false
+	if c := m.GetContext(); c != networking.EnvoyFilter_ANY && c != t.context {
+		return false, nil
 	}
 	if v := m.GetProxy().GetProxyVersion(); v != "" {
 		re, err := regexp.Compile(v)
 		if err != nil || !re.MatchString(istioVersion) {
-			return false
+			return false, nil
 		}
 	}
-	metadata := m.GetProxy().GetMetadata()
-	for _, k := range slices.Sorted(maps.Keys(metadata)) { // in order: what is found must not depend on chance
-		have, known := p.metadata(k)
-		if !known {
-			p.findings.Add(e.finding(diag.Error, codePatchRefused, "whether a proxy has the metadata "+k+" is not known when compiling",
-				"Match by workloadSelector, or set the metadata by ISTIO_META_"+k+" in proxyMetadata.", "match", "proxy", "metadata"))
-			return false
+	want := m.GetProxy().GetMetadata()
+	for _, have := range t.metadata.All() { // in order: what is found must not depend on chance
+		v, asked := want[have.key]
+		switch {
+		case !asked:
+		case !have.known:
+			return false, diag.List{e.finding(diag.Error, codePatchRefused, "whether a proxy has the metadata "+have.key+" is not known when compiling",
+				"Match by workloadSelector, or set the metadata by ISTIO_META_"+have.key+" in proxyMetadata.", "match", "proxy", "metadata")}
+		case have.value != v:
+			return false, nil
 		}
-		if have != metadata[k] {
-			return false
-		}
 	}
-	return true
-}
-
-// metadata is what is known of the metadata of the target's proxies.
-func (p *patcher) metadata(key string) (string, bool) {
-	if v, ok := p.proxy.GetProxyMetadata()["ISTIO_META_"+key]; ok {
-		return v, true
-	}
-	switch key {
-	case "CLUSTER_ID":
-		return p.cluster, true
-	case "NAMESPACE":
-		return p.namespace, true
-	}
-	return "", false
+	return true, nil
 }
 
 // hit records that a patch changed a resource.

@@ -8,6 +8,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/source"
 	"github.com/meshc/meshc/schema"
 )
@@ -20,17 +21,19 @@ func TestPatchMetadata(t *testing.T) {
 			Proxy: &networking.EnvoyFilter_ProxyMatch{Metadata: map[string]string{"A": "1", "NAMESPACE": "elsewhere", "Z": "1"}},
 		}},
 	}
+	takes := func(s *mesh.Scope) (bool, diag.List) {
+		table := &patchTable{byFilter: map[*mesh.EnvoyFilter][]*envoyPatch{e.filter: {e}}}
+		return table.target(networking.EnvoyFilter_SIDECAR_OUTBOUND, []*mesh.EnvoyFilter{e.filter}, s).takes(e)
+	}
 	for range 50 {
-		p := &patcher{patchTarget: patchTarget{namespace: "app"}}
-		if p.applies(e) || len(p.findings) != 1 || !strings.Contains(p.findings[0].Message, "metadata A ") {
-			t.Fatalf("%v", p.findings)
+		if ok, found := takes(&mesh.Scope{Namespace: "app"}); ok || len(found) != 1 || !strings.Contains(found[0].Message, "metadata A ") {
+			t.Fatalf("%v", found)
 		}
 	}
 	known := &meshconfig.ProxyConfig{ProxyMetadata: map[string]string{"ISTIO_META_A": "1", "ISTIO_META_Z": "1"}}
 	for namespace, want := range map[string]bool{"app": false, "elsewhere": true} {
-		p := &patcher{patchTarget: patchTarget{namespace: namespace, proxy: known}}
-		if got := p.applies(e); got != want || len(p.findings) != 0 {
-			t.Errorf("%s: %t %v", namespace, got, p.findings)
+		if got, found := takes(&mesh.Scope{Namespace: namespace, Proxy: known}); got != want || len(found) != 0 {
+			t.Errorf("%s: %t %v", namespace, got, found)
 		}
 	}
 }

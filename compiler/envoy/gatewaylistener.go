@@ -16,7 +16,7 @@ import (
 
 // gateway lowers one class of gateway proxies.
 type gateway struct {
-	class    *mesh.Class
+	*gatewayInputs
 	logs     *Logs
 	tracing  *httpTracing
 	tcp      tcpSide
@@ -28,18 +28,18 @@ type gateway struct {
 // GatewayListeners lowers the merged servers of a class of gateways: one listener per port and address, with one filter
 // chain for plain HTTP, one per server that ends TLS, and one per tls route of servers that do not. A server that
 // nothing routes to has no chain, unless it speaks HTTP, and a listener without chain is left out.
-func GatewayListeners(c *mesh.Class) ([]*Resource, diag.List) {
-	logs := inboundLogs(c.Inbound)
-	g := &gateway{class: c, logs: logs, tracing: inboundTracing(c.Inbound), tcp: tcpSide{scope: c.Scope, logs: logs}}
+func GatewayListeners(in *gatewayInputs) ([]*Resource, diag.List) {
+	logs := inboundLogs(in.inbound)
+	g := &gateway{gatewayInputs: in, logs: logs, tracing: inboundTracing(in.inbound), tcp: tcpSide{mesh: in.mesh, view: in.view, proxy: in.proxy, logs: logs}}
 	var d diag.List
-	ports := serverPorts(c)
-	g.httpAuth, d = httpAuthFilters(c.Inbound, ports)
+	ports := serverPorts(in.servers)
+	g.httpAuth, d = httpAuthFilters(in.inbound, ports)
 	g.diags.Add(d...)
-	g.tcpAuth, d = tcpAuthFilters(c.Inbound, ports)
+	g.tcpAuth, d = tcpAuthFilters(in.inbound, ports)
 	g.diags.Add(d...)
-	g.diags.Add(TelemetryFindings(c.Inbound)...)
+	g.diags.Add(TelemetryFindings(in.inbound)...)
 	var out []*Resource
-	for _, m := range c.Servers {
+	for _, m := range in.servers {
 		if r := g.listener(m); r != nil {
 			out = append(out, r)
 		}
@@ -48,9 +48,9 @@ func GatewayListeners(c *mesh.Class) ([]*Resource, diag.List) {
 }
 
 // serverPorts are the ports of gateways with a server that does not parse requests.
-func serverPorts(c *mesh.Class) openPorts {
+func serverPorts(servers []*mesh.MergedServer) openPorts {
 	var out openPorts
-	for _, m := range c.Servers {
+	for _, m := range servers {
 		if slices.ContainsFunc(m.Servers, func(s *mesh.GatewayServer) bool {
 			return s.RouteName == "" && !mesh.ParseProtocol(s.Spec.GetPort().GetProtocol()).IsHTTP()
 		}) {
@@ -90,7 +90,7 @@ func (g *gateway) listener(m *mesh.MergedServer) *Resource {
 		case s.Spec.Tls.Mode == networking.ServerTLSSettings_AUTO_PASSTHROUGH:
 			chains = append(chains, g.sni(s)...)
 		default:
-			chains = append(chains, g.opaque(s, p, serverTLS(g.class.Scope.Mesh, s.Spec.Tls))...)
+			chains = append(chains, g.opaque(s, p, serverTLS(g.mesh, s.Spec.Tls))...)
 		}
 	}
 	if len(chains) == 0 {
@@ -113,7 +113,6 @@ func tellTLS(chains []*chain) {
 }
 
 func (g *gateway) build(m *mesh.MergedServer, bind string, chains []*chain) *Resource {
-	proxy := g.class.Scope.Proxy
 	l := &listenerv3.Listener{
 		Name:             names.Listener(bind, m.Port),
 		Address:          address(bind, m.Port),
@@ -122,10 +121,10 @@ func (g *gateway) build(m *mesh.MergedServer, bind string, chains []*chain) *Res
 	if g.logs != nil {
 		l.AccessLog = g.logs.Listener
 	}
-	if dualStack(g.class.Scope.Mesh) {
+	if dualStack(g.mesh) {
 		l.AdditionalAddresses = alsoIPv6(bind, m.Port)
 	}
-	if v := connectionSettings(proxy, true).GetListenerPerConnectionBufferLimitBytes(); v != nil {
+	if v := connectionSettings(g.proxy, true).GetListenerPerConnectionBufferLimitBytes(); v != nil {
 		l.PerConnectionBufferLimitBytes = unsigned(v)
 	}
 	r := &Resource{Type: Listener, Name: l.Name, Message: l}
@@ -136,8 +135,8 @@ func (g *gateway) build(m *mesh.MergedServer, bind string, chains []*chain) *Res
 		l.FilterChains = append(l.FilterChains, c.lower())
 		r.Origins = append(r.Origins, c.origins()...)
 	}
-	r.Origins = append(r.Origins, securityOrigins(g.class.Inbound)...)
-	l.ListenerFilters = gatewayFilters(l.FilterChains, proxy.GetGatewayTopology().GetProxyProtocol() != nil)
+	r.Origins = append(r.Origins, securityOrigins(g.inbound)...)
+	l.ListenerFilters = gatewayFilters(l.FilterChains, g.proxy.GetGatewayTopology().GetProxyProtocol() != nil)
 	return r
 }
 
@@ -156,11 +155,11 @@ func (g *gateway) manager(m *mesh.MergedServer, s *mesh.GatewayServer, p mesh.Pr
 		stat = s.Spec.Name
 	}
 	h := manager{
-		role: gatewayRole, mesh: g.class.Scope.Mesh, proxy: g.class.Scope.Proxy, protocol: p, rds: s.RouteName, stat: stat,
+		role: gatewayRole, mesh: g.mesh, proxy: g.proxy, protocol: p, rds: s.RouteName, stat: stat,
 		auth: g.httpAuth, logs: g.logs, tracing: g.tracing,
 	}
-	if dynamicRequests(g.class.Scope, g.class.Scope.Services, nil, 0) {
-		h.dynamic = dynamicHost(g.class.Scope.Mesh)
+	if dynamicRequests(g.view, g.view.Services, nil, 0) {
+		h.dynamic = dynamicHost(g.mesh)
 	}
 	return h.build()
 }
@@ -172,7 +171,7 @@ func (g *gateway) http(m *mesh.MergedServer, s *mesh.GatewayServer, p mesh.Proto
 func (g *gateway) https(m *mesh.MergedServer, s *mesh.GatewayServer, p mesh.Protocol) *chain {
 	c := g.http(m, s, p)
 	c.match = chainMatch(serverNames(s), nil)
-	c.tls = serverTLS(g.class.Scope.Mesh, s.Spec.Tls)
+	c.tls = serverTLS(g.mesh, s.Spec.Tls)
 	c.patient = true
 	return c
 }
@@ -284,7 +283,7 @@ func (g *gateway) duplicate(taken, c *chain, block, match int, s *mesh.GatewaySe
 func (g *gateway) sni(s *mesh.GatewayServer) []*chain {
 	var out []*chain
 	names := serverNames(s)
-	for _, svc := range g.class.Scope.Services {
+	for _, svc := range g.view.Services {
 		if svc.MeshExternal || !slices.ContainsFunc(names, func(h string) bool { return mesh.HostWithin(svc.Hostname, h) }) {
 			continue
 		}
@@ -293,7 +292,7 @@ func (g *gateway) sni(s *mesh.GatewayServer) []*chain {
 				continue
 			}
 			out = append(out, g.sniChain(s, svc, p, ""))
-			if r := g.class.Scope.DestinationRule(svc); r != nil {
+			if r := g.view.Rule(svc); r != nil {
 				for _, ss := range r.Spec.Subsets {
 					out = append(out, g.sniChain(s, svc, p, ss.Name))
 				}
@@ -314,4 +313,15 @@ func (g *gateway) sniChain(s *mesh.GatewayServer, svc *mesh.Service, p *mesh.Por
 		from:    append(serverPlace(s), portPlace(svc, p)...),
 		object:  svc.Object,
 	}
+}
+
+// autoPassthrough tells whether a server forwards mutual TLS of the mesh unopened, by the server name. Then it needs a
+// cluster for each port and subset of a service, named like that server name. They have no TLS of their own, and only
+// endpoints that accept mutual TLS. Services outside the mesh have none.
+func autoPassthrough(in *gatewayInputs) bool {
+	return slices.ContainsFunc(in.servers, func(m *mesh.MergedServer) bool {
+		return slices.ContainsFunc(m.Servers, func(s *mesh.GatewayServer) bool {
+			return s.Spec.GetTls().GetMode() == networking.ServerTLSSettings_AUTO_PASSTHROUGH
+		})
+	})
 }

@@ -7,23 +7,16 @@ import (
 	"strconv"
 	"strings"
 
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-
 	"github.com/meshc/meshc/compiler/mesh"
-	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
 
-// GatewayRoutes lowers the route configurations of a gateway: one for each plaintext port, and one for each server that
+// gatewayRoutes lowers the route configurations of a gateway: one for each plaintext port, and one for each server that
 // terminates HTTPS. Virtual hosts are resources of their own.
-func GatewayRoutes(c *mesh.Class) ([]*Resource, diag.List) { return new(Memo).GatewayRoutes(c) }
-
-// GatewayRoutes is the function of this name with a memo that gateways share.
-func (m *Memo) GatewayRoutes(c *mesh.Class) ([]*Resource, diag.List) {
-	var diags diag.List
+func (r *routes) gatewayRoutes(in *gatewayInputs) []*Resource {
 	var names []string
 	servers := map[string][]*mesh.GatewayServer{}
-	for _, ms := range c.Servers {
+	for _, ms := range in.servers {
 		for _, s := range ms.Servers {
 			if s.RouteName == "" {
 				continue // TLS passthrough and TCP have no requests to route
@@ -37,23 +30,22 @@ func (m *Memo) GatewayRoutes(c *mesh.Class) ([]*Resource, diag.List) {
 	slices.Sort(names)
 	var out []*Resource
 	for _, n := range names {
-		g := &gatewayConfig{memo: m, scope: c.Scope, name: n, diags: &diags, hosts: map[string]*gatewayHost{}, built: map[builtKey]*routeSet{}}
+		g := &gatewayConfig{gatewayInputs: in, routes: r, name: n, hosts: map[string]*gatewayHost{}, built: map[builtKey]*routeSet{}}
 		for _, s := range servers[n] {
 			g.addServer(s)
 		}
 		out = append(out, g.build(servers[n])...)
 	}
-	return out, diags
+	return out
 }
 
 // gatewayConfig builds one route configuration of a gateway.
 type gatewayConfig struct {
-	memo  *Memo
-	scope *mesh.Scope
-	name  string
-	diags *diag.List
-	hosts map[string]*gatewayHost
-	built map[builtKey]*routeSet
+	*gatewayInputs
+	routes *routes
+	name   string
+	hosts  map[string]*gatewayHost
+	built  map[builtKey]*routeSet
 }
 
 // builtKey: the routes of a VirtualService are built for the first server of a Gateway for which it has any, and serve
@@ -79,8 +71,10 @@ func (g *gatewayConfig) addServer(s *mesh.GatewayServer) {
 		key := builtKey{gateway, vs}
 		set := g.built[key]
 		if set == nil {
-			rs := &routeScope{scope: g.scope, port: port, tls: s.Spec.GetTls() != nil, gateways: []string{gateway}}
-			if set = g.memo.virtualServiceRoutes(rs, vs, g.diags); len(set.routes) == 0 {
+			caller := g.caller
+			caller.gateway = gateway
+			rs := &routeScope{mesh: g.mesh, view: g.view, proxy: g.proxy, gateway: true, port: port, tls: s.Spec.GetTls() != nil, holds: caller.fits}
+			if set = g.routes.virtualServiceRoutes(rs, vs); len(set.routes) == 0 {
 				continue // the next server may have another port
 			}
 			g.built[key] = set
@@ -116,23 +110,20 @@ func (g *gatewayConfig) host(name string, port uint32, s *mesh.GatewayServer) *g
 
 // build makes the resources. A configuration without hosts still answers: 404 for everything.
 func (g *gatewayConfig) build(servers []*mesh.GatewayServer) []*Resource {
-	out := []*Resource{g.memo.shell(shellKey{name: g.name, ignorePort: true})}
+	out := []*Resource{g.routes.shells.Get(shellInputs{name: g.name, ignorePort: true})}
 	if len(g.hosts) == 0 {
 		set := &routeSet{}
 		for _, s := range servers {
 			set.objects = append(set.objects, s.Gateway.Object)
 		}
 		name := "blackhole:" + strconv.Itoa(int(servers[0].Spec.GetPort().GetNumber()))
-		return append(out, virtualHost(g.name, name, []string{"*"}, set, false))
+		return append(out, virtualHost(hostInputs{config: g.name, name: name, domains: g.routes.domains.Of("*"), routes: set}))
 	}
-	attempts := !g.scope.Proxy.GetProxyHeaders().GetAttemptCount().GetDisabled().GetValue()
+	attempts := !g.proxy.GetProxyHeaders().GetAttemptCount().GetDisabled().GetValue()
 	for _, host := range slices.Sorted(maps.Keys(g.hosts)) {
 		h := g.hosts[host]
-		r := virtualHost(g.name, bracket(host)+":"+strconv.Itoa(int(h.port)), []string{bracket(host)}, mergeRoutes(h), attempts)
-		if h.requireTLS {
-			r.Message.(*routev3.VirtualHost).RequireTls = routev3.VirtualHost_ALL
-		}
-		out = append(out, r)
+		out = append(out, virtualHost(hostInputs{config: g.name, name: bracket(host) + ":" + strconv.Itoa(int(h.port)), domains: g.routes.domains.Of(bracket(host)),
+			routes: mergeRoutes(h), attempts: attempts, requireTLS: h.requireTLS}))
 	}
 	slices.SortStableFunc(out[1:], func(a, b *Resource) int { return cmp.Compare(a.Name, b.Name) })
 	return out

@@ -1,9 +1,6 @@
 package envoy
 
 import (
-	"strconv"
-	"strings"
-
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	networking "istio.io/api/networking/v1alpha3"
 
@@ -16,8 +13,8 @@ type hashSettings = networking.LoadBalancerSettings_ConsistentHashLB
 // serviceHash returns the consistent hash for requests to a service port that no VirtualService routes: that of the
 // DestinationRule's entry for the port, else that of the rule, nil where requests are balanced otherwise. An entry
 // without consistentHash leaves the rule's in effect here, though its cluster is balanced otherwise.
-func serviceHash(s *mesh.Scope, svc *mesh.Service, port uint32) *hashSettings {
-	policy := ruleOf(s, svc).GetTrafficPolicy()
+func serviceHash(v *mesh.View, svc *mesh.Service, port uint32) *hashSettings {
+	policy := ruleOf(v, svc).GetTrafficPolicy()
 	if h := portHash(policy, port); h != nil {
 		return h
 	}
@@ -28,7 +25,7 @@ func serviceHash(s *mesh.Scope, svc *mesh.Service, port uint32) *hashSettings {
 // destination writes, of the subset, of the rule's entry for that port, or of the rule, whichever is the first to have
 // one. A layer with another load balancer does not end the search.
 func (rs *routeScope) hash(d *networking.Destination) *hashSettings {
-	rule := ruleOf(rs.scope, rs.scope.Service(d.GetHost()))
+	rule := ruleOf(rs.view, rs.view.Service(d.GetHost()))
 	layers := []*networking.TrafficPolicy{rule.GetTrafficPolicy()}
 	for _, ss := range rule.GetSubsets() {
 		if ss.GetName() == d.GetSubset() {
@@ -47,11 +44,8 @@ func (rs *routeScope) hash(d *networking.Destination) *hashSettings {
 	return nil
 }
 
-func ruleOf(s *mesh.Scope, svc *mesh.Service) *networking.DestinationRule {
-	if svc == nil {
-		return nil
-	}
-	if r := s.DestinationRule(svc); r != nil {
+func ruleOf(v *mesh.View, svc *mesh.Service) *networking.DestinationRule {
+	if r := v.Rule(svc); r != nil {
 		return r.Spec
 	}
 	return nil
@@ -93,33 +87,4 @@ func hashPolicy(h *hashSettings) *routev3.RouteAction_HashPolicy {
 			QueryParameter: &routev3.RouteAction_HashPolicy_QueryParameter{Name: k.HttpQueryParameterName}}}
 	}
 	return nil
-}
-
-// hashDigest writes a consistent hash as text, so that equal policies give equal keys.
-func hashDigest(b *strings.Builder, h *hashSettings) {
-	q := func(s string) { b.WriteString(strconv.Quote(s)) }
-	if h != nil {
-		b.WriteByte('#') // also one without a key changes how requests are retried
-	}
-	switch k := h.GetHashKey().(type) {
-	case *networking.LoadBalancerSettings_ConsistentHashLB_HttpHeaderName:
-		b.WriteByte('h')
-		q(k.HttpHeaderName)
-	case *networking.LoadBalancerSettings_ConsistentHashLB_HttpCookie:
-		b.WriteByte('c')
-		q(k.HttpCookie.GetName())
-		q(k.HttpCookie.GetPath())
-		if t := k.HttpCookie.GetTtl(); t != nil {
-			b.WriteString(t.AsDuration().String())
-		}
-		for _, a := range k.HttpCookie.GetAttributes() {
-			q(a.GetName())
-			q(a.GetValue())
-		}
-	case *networking.LoadBalancerSettings_ConsistentHashLB_UseSourceIp:
-		b.WriteString("s" + strconv.FormatBool(k.UseSourceIp))
-	case *networking.LoadBalancerSettings_ConsistentHashLB_HttpQueryParameterName:
-		b.WriteByte('q')
-		q(k.HttpQueryParameterName)
-	}
 }

@@ -91,7 +91,7 @@ func claimMatch(claims []string, in *networking.StringMatch) *matcherv3.Metadata
 
 // reportClaim reports a claim match on a sidecar: tokens are validated where requests arrive, not where they leave.
 func (b *httpBlock) reportClaim(field, name string, m int) {
-	if i := b.matchIndex(m); i >= 0 && !b.scope.Gateway {
+	if i := b.matchIndex(m); i >= 0 && !b.Claims {
 		b.report(diag.Warning, codeClaimInMesh, "match."+field+` "`+name+`" is evaluated on gateways only: a sidecar does not validate tokens of requests that leave, so the claim is never there`,
 			"bind the VirtualService to a gateway only, or match a header that the gateway sets with RequestAuthentication outputClaimToHeaders", "match", i, field, name)
 	}

@@ -17,6 +17,12 @@ import (
 // linked links YAML and returns the class of the workload NAMESPACE/NAME.
 func linked(t *testing.T, workload, text string) *mesh.Class {
 	t.Helper()
+	return classOf(t, linkedClasses(t, text), workload)
+}
+
+// linkedClasses links a mesh.
+func linkedClasses(t *testing.T, text string) []*mesh.Class {
+	t.Helper()
 	read, found, err := load.Load(context.Background(), []string{"-"}, load.Options{Stdin: strings.NewReader(text)})
 	if err != nil || found.HasErrors() {
 		t.Fatal(err, found)
@@ -27,6 +33,12 @@ func linked(t *testing.T, workload, text string) *mesh.Class {
 	}
 	m, _ := mesh.Link(objects)
 	classes, _, _ := mesh.Classes(m)
+	return classes
+}
+
+// classOf is the class of a workload, given as namespace/name.
+func classOf(t *testing.T, classes []*mesh.Class, workload string) *mesh.Class {
+	t.Helper()
 	for _, c := range classes {
 		for _, w := range c.Workloads {
 			if w.Namespace+"/"+w.Name == workload {
@@ -129,7 +141,7 @@ func TestOutboundMerging(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			class := linked(t, "default/client", client+serviceEntry("a", "a.example", c.aAddr, c.a)+serviceEntry("b", "b.example", c.bAddr, c.b))
-			rs, _, found := OutboundListeners(class.Scope)
+			rs, _, found := outboundListeners(class.Scope)
 			if got := chainNames(findListener(t, rs, c.listener)); !slices.Equal(got, c.chains) {
 				t.Errorf("chains %v, want %v", got, c.chains)
 			}
@@ -167,7 +179,7 @@ func TestEgressListeners(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			sidecar := "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s, namespace: default}\nspec: {egress: [" + c.egress + "]}\n---\n"
 			class := linked(t, "default/client", client+sidecar+serviceEntry("a", "a.example", c.a, c.port)+serviceEntry("b", "b.example", c.b, c.port))
-			rs, _, found := OutboundListeners(class.Scope)
+			rs, _, found := outboundListeners(class.Scope)
 			for name, chains := range c.want {
 				if got := chainNames(findListener(t, rs, name)); !slices.Equal(got, chains) {
 					t.Errorf("%s: chains %v, want %v", name, got, chains)
@@ -259,7 +271,7 @@ spec:
     route: [{destination: {host: b.example, port: {number: 9000}}}]
 `
 	class := linked(t, "default/gw", gateway)
-	rs, found := GatewayListeners(class)
+	rs, found := GatewayListeners(gatewayInputsOf(class))
 	if len(found) > 0 {
 		t.Error(found)
 	}
@@ -310,11 +322,11 @@ spec:
     captureMode: NONE
     hosts: [./api.default.svc.cluster.local]
 `)
-	rs, keys, _ := OutboundListeners(c.Scope)
+	rs, keys, _ := outboundListeners(c.Scope)
 	if l := findListener(t, rs, "127.0.0.1_3128"); l.BindToPort != nil && !l.BindToPort.Value {
 		t.Error("it does not listen")
 	}
-	routes, _ := OutboundRoutes(c.Scope, keys)
+	routes, _ := outboundRoutes(c.Scope, keys)
 	hosts := hostsOf(t, routes)
 	for name, domain := range map[string]string{"api.default.svc.cluster.local:80": "api.default.svc.cluster.local", "api.default.svc.cluster.local:81": "api.default.svc.cluster.local:81"} {
 		if d := hosts[name].GetDomains(); !slices.Contains(d, domain) {

@@ -8,13 +8,13 @@ import (
 // Telemetry settles once per side of a call: all outbound listeners and gateways are clients, the inbound listener is the
 // server. Findings come from TelemetryFindings, so that they are reported once for a proxy and not once per listener.
 
-func outboundLogs(s *mesh.Scope) *Logs {
-	logs, _ := accessLogs(s.Mesh, s.Telemetries, clientSide)
+func outboundLogs(in *ListenerInputs) *Logs {
+	logs, _ := accessLogs(in.Mesh, in.Telemetries.All(), clientSide)
 	return logs
 }
 
-func outboundTracing(s *mesh.Scope) *httpTracing {
-	t, _ := tracing(traced{s.Mesh, s.Namespace, s.Cluster}, s.Proxy, s.Telemetries, clientSide)
+func outboundTracing(in *ListenerInputs) *httpTracing {
+	t, _ := tracing(settleTracing(in.Mesh, in.Proxy, in.Telemetries.All(), clientSide), in.Spans)
 	return t
 }
 
@@ -24,12 +24,12 @@ func inboundLogs(in *mesh.Inbound) *Logs {
 }
 
 func inboundTracing(in *mesh.Inbound) *httpTracing {
-	t, _ := tracing(inboundTraced(in), in.Workload.ProxyConfig, in.Telemetries, inboundSide(in))
+	t, _ := tracing(settleTracing(in.Mesh, in.Workload.ProxyConfig, in.Telemetries, inboundSide(in)), inboundTraced(in))
 	return t
 }
 
 func inboundTraced(in *mesh.Inbound) traced {
-	return traced{in.Mesh, in.Workload.Namespace, in.Workload.Cluster}
+	return traced{in.Workload.Namespace, in.Workload.Cluster}
 }
 
 // inboundSide: a gateway acts for its clients, also where requests enter it.
@@ -45,7 +45,7 @@ func TelemetryFindings(in *mesh.Inbound) diag.List {
 	var out diag.List
 	for _, of := range []side{clientSide, serverSide} {
 		_, logs := accessLogs(in.Mesh, in.Telemetries, of)
-		_, traces := tracing(inboundTraced(in), in.Workload.ProxyConfig, in.Telemetries, of)
+		_, traces := tracing(settleTracing(in.Mesh, in.Workload.ProxyConfig, in.Telemetries, of), inboundTraced(in))
 		out.Add(logs...)
 		out.Add(traces...)
 	}

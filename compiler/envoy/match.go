@@ -12,21 +12,8 @@ import (
 )
 
 // applies evaluates what is known at compile time: HTTPMatchRequest.port, gateways, sourceLabels and sourceNamespace.
-// Naming gateways replaces the tests on the source.
 func (b *httpBlock) applies(m *networking.HTTPMatchRequest) bool {
-	return m == nil || (m.GetPort() == 0 || m.GetPort() == b.port) && b.fromHere(m)
-}
-
-func (rs *routeScope) fromHere(m *networking.HTTPMatchRequest) bool {
-	if len(m.GetGateways()) > 0 {
-		return slices.ContainsFunc(m.GetGateways(), func(g string) bool { return slices.Contains(rs.gateways, g) })
-	}
-	for k, v := range m.GetSourceLabels() {
-		if have, ok := rs.scope.Labels[k]; !ok || have != v {
-			return false
-		}
-	}
-	return m.GetSourceNamespace() == "" || m.GetSourceNamespace() == rs.scope.Namespace
+	return m == nil || (m.GetPort() == 0 || m.GetPort() == b.Port) && b.Holds.has(m)
 }
 
 // everything matches every request.

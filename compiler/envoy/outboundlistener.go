@@ -6,11 +6,13 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	meshconfig "istio.io/api/mesh/v1alpha1"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/memo"
 )
 
 type filterChainMatch = listenerv3.FilterChainMatch
@@ -36,9 +38,28 @@ type entryKey struct {
 	port uint32
 }
 
+// OutboundInputs is everything that the routes of the outbound side of sidecars depend on, but for the names by which a
+// namespace calls its own services. It is comparable: equal inputs lower to equal resources.
+type OutboundInputs struct {
+	Mesh      *mesh.Mesh
+	View      *mesh.View // services, and the rule in effect for each
+	Listeners memo.List[*mesh.EgressListener]
+	Sidecar   *mesh.Sidecar // nil: the built-in default
+	Policy    mesh.OutboundPolicy
+	Proxy     *meshconfig.ProxyConfig
+	Holds     *matchSet // of the matches in VirtualServices of the listeners
+}
+
+// ListenerInputs is everything that outbound listeners depend on.
+type ListenerInputs struct {
+	OutboundInputs
+	Telemetries memo.List[*mesh.Telemetry] // mesh, namespace, workload, in this order
+	Spans       traced                     // zero where spans do not say who made them
+}
+
 // outbound collects the outbound listeners of one scope.
 type outbound struct {
-	scope   *mesh.Scope
+	ListenerInputs
 	logs    *Logs
 	tracing *httpTracing
 	dual    bool // the mesh has IPv6 addresses
@@ -51,13 +72,14 @@ type outbound struct {
 	diags   diag.List
 }
 
-// OutboundListeners lowers what the proxies of a scope may call to listeners: virtualOutbound, which takes every
-// connection and hands it to the listener of its original destination, and one listener per HTTP port, per address of
-// TCP and sniffed ports, and per Sidecar egress listener. It returns the route configurations that they refer to.
-func OutboundListeners(s *mesh.Scope) ([]*Resource, []RouteKey, diag.List) {
-	logs := outboundLogs(s)
-	o := &outbound{scope: s, logs: logs, tracing: outboundTracing(s), dual: dualStack(s.Mesh), dynamic: slices.ContainsFunc(s.Services, lookedUp), tcp: tcpSide{scope: s, logs: logs}, entries: map[entryKey]*entry{}, seen: map[string]bool{}}
-	for _, el := range s.Listeners {
+// OutboundListeners lowers what proxies may call to listeners: virtualOutbound, which takes every connection and hands it
+// to the listener of its original destination, and one listener per HTTP port, per address of TCP and sniffed ports, and
+// per Sidecar egress listener. It returns the route configurations that they refer to.
+func OutboundListeners(in ListenerInputs) ([]*Resource, []RouteKey, diag.List) {
+	o := &outbound{ListenerInputs: in, logs: outboundLogs(&in), tracing: outboundTracing(&in), dual: dualStack(in.Mesh), dynamic: slices.ContainsFunc(in.View.Services, lookedUp),
+		entries: map[entryKey]*entry{}, seen: map[string]bool{}}
+	o.tcp = tcpSide{mesh: in.Mesh, view: in.View, proxy: in.Proxy, logs: o.logs}
+	for _, el := range in.Listeners.All() {
 		if el.Spec.GetPort() != nil {
 			o.portListener(el)
 		} else {
@@ -81,7 +103,7 @@ func OutboundListeners(s *mesh.Scope) ([]*Resource, []RouteKey, diag.List) {
 }
 
 // none tells whether the proxies intercept nothing, so that listeners have to bind for real.
-func (o *outbound) none() bool { return interceptionNone(o.scope.Proxy) }
+func (o *outbound) none() bool { return interceptionNone(o.Proxy) }
 
 // portListener adds the services of a Sidecar egress listener that has a port.
 func (o *outbound) portListener(el *mesh.EgressListener) {
@@ -174,7 +196,7 @@ func (o *outbound) addPort(u unit) {
 // reserved tells whether a listener for all addresses would stand where intercepted connections enter.
 func (o *outbound) reserved(u unit) bool {
 	all := u.bind == wildcard || u.bind == "" && u.protocol.IsHTTP()
-	return all && (u.number == listenPort(o.scope.Mesh) || u.number == inboundListenPort(o.scope.Mesh))
+	return all && (u.number == listenPort(o.Mesh) || u.number == inboundListenPort(o.Mesh))
 }
 
 // addHeadless adds a listener per endpoint of a headless service, since clients call the endpoints by their addresses.
@@ -187,7 +209,7 @@ func (o *outbound) addHeadless(u unit) {
 		return
 	}
 	for _, e := range u.port.Endpoints {
-		if isIP(e.Address) && o.scope.Mesh.Own(e) {
+		if isIP(e.Address) && o.Mesh.Own(e) {
 			v := u
 			v.bind = e.Address
 			o.add(v, nil)
@@ -257,11 +279,11 @@ func (o *outbound) httpChain(u unit, f family) *chain {
 	}
 	o.route(key)
 	m := manager{
-		role: outboundRole, mesh: o.scope.Mesh, proxy: o.scope.Proxy, protocol: u.protocol, rds: key.Name,
+		role: outboundRole, mesh: o.Mesh, proxy: o.Proxy, protocol: u.protocol, rds: key.Name,
 		stat: "outbound_" + names.Listener(u.bind, u.number), logs: o.logs, tracing: o.tracing,
 	}
-	if o.dynamic && dynamicRequests(o.scope, u.egress.Services, u.egress.VirtualServices, key.Port) {
-		m.dynamic = dynamicHost(o.scope.Mesh)
+	if o.dynamic && dynamicRequests(o.View, u.egress.Services, u.egress.VirtualServices, key.Port) {
+		m.dynamic = dynamicHost(o.Mesh)
 	}
 	c := &chain{name: names.HTTPChain(key.Name), filters: httpChainFilters(nil, m.build())}
 	if f == autoFamily || u.bind == wildcard && u.protocol != mesh.HTTPProxy {
@@ -314,7 +336,7 @@ func (o *outbound) lower(e *entry) *Resource {
 		l.DefaultFilterChain = &listenerv3.FilterChain{Name: names.PassthroughChain, Filters: o.fallthroughFilters()}
 	}
 	l.ListenerFilters = outboundInspectors(l.FilterChains)
-	if t := o.scope.Mesh.Config.GetProtocolDetectionTimeout(); t != nil && anyOf(inspect(l.FilterChains).http) {
+	if t := o.Mesh.Config.GetProtocolDetectionTimeout(); t != nil && anyOf(inspect(l.FilterChains).http) {
 		l.ListenerFiltersTimeout = t // a server name is waited for however long it takes
 	}
 	return r

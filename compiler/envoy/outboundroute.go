@@ -6,60 +6,48 @@ import (
 	"slices"
 	"strings"
 
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
 
-// OutboundRoutes lowers the route configurations that the outbound listeners of a scope ask for. Each is a shell; its
-// virtual hosts are resources of their own.
-func OutboundRoutes(s *mesh.Scope, keys []RouteKey) ([]*Resource, diag.List) {
-	return new(Memo).OutboundRoutes(s, keys)
+// tableInputs is everything that one route configuration of the outbound side depends on.
+type tableInputs struct {
+	OutboundInputs
+	key       RouteKey
+	namespace string // of the caller, whose own services have one more name; "": none
 }
 
-// OutboundRoutes is the function of this name with a memo that scopes share.
-func (m *Memo) OutboundRoutes(s *mesh.Scope, keys []RouteKey) ([]*Resource, diag.List) {
-	var out []*Resource
-	var diags diag.List
-	for _, t := range m.tables(s, keys) {
-		own, f := t.in(s.Namespace)
-		if own == nil {
-			own = t.resources
-		}
-		out = append(out, own...)
-		diags.Add(t.findings...)
-		diags.Add(f...)
-	}
-	diags.Sort()
-	return out, diags
-}
-
-// tables builds the route configurations as a scope in no namespace would have them.
-func (m *Memo) tables(s *mesh.Scope, keys []RouteKey) []*routeTable {
-	var out []*routeTable
+// outboundRoutes lowers the route configurations that the outbound listeners of proxies in a namespace ask for. Each is a
+// shell; its virtual hosts are resources of their own. shared tells whether proxies in no namespace have the same.
+func (r *routes) outboundRoutes(in *OutboundInputs, keys []RouteKey, namespace string) (out []*Resource, shared bool) {
+	shared = true
 	for _, k := range keys {
-		if k.Listener != nil {
-			out = append(out, (&outboundConfig{memo: m, scope: s, key: k, index: m.hostIndex(k.Listener)}).table())
+		if k.Listener == nil {
+			continue
 		}
+		t := r.tables.Get(tableInputs{OutboundInputs: *in, key: k})
+		if len(t.near[namespace]) > 0 {
+			t, shared = r.tables.Get(tableInputs{OutboundInputs: *in, key: k, namespace: namespace}), false
+		}
+		out = append(out, t.resources...)
 	}
-	return out
+	return out, shared
 }
 
-func (m *Memo) hostIndex(l *mesh.EgressListener) *hostIndex {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	x := m.indexes[l]
-	if x == nil {
-		x = newHostIndex(l)
-		if m.indexes == nil {
-			m.indexes = map[*mesh.EgressListener]*hostIndex{}
+// table builds a route configuration.
+func (r *routes) table(in tableInputs) (*routeTable, diag.List) {
+	if in.namespace != "" {
+		base := in
+		base.namespace = ""
+		if t := r.tables.Get(base).in(in.namespace); t != nil {
+			return t, nil
 		}
-		m.indexes[l] = x
 	}
-	return x
+	o := &outboundConfig{tableInputs: &in, routes: r, index: r.indexes.Get(in.key.Listener)}
+	t := o.table()
+	return t, o.diags
 }
 
 // hostIndex finds the VirtualServices that may speak for a service.
@@ -137,13 +125,10 @@ func wildcardFor[T any](host string, patterns map[string]T, odd bool) (found T) 
 
 // outboundConfig builds one route configuration.
 type outboundConfig struct {
-	memo  *Memo
-	scope *mesh.Scope
-	key   RouteKey
-	index *hostIndex
-	diags diag.List
-
-	namespace string // of the caller; "": none
+	*tableInputs
+	routes *routes
+	index  *hostIndex
+	diags  diag.List
 
 	services map[string]*mesh.Service // that have the port, by host
 	plans    []hostPlan
@@ -234,8 +219,8 @@ func (o *outboundConfig) planVirtualService(vs *mesh.VirtualService) {
 		byPort[80] = nil
 	}
 	for _, port := range slices.Sorted(maps.Keys(byPort)) {
-		rs := &routeScope{scope: o.scope, port: port, allPorts: o.key.Port == 0, gateways: []string{meshGateway}}
-		set := o.memo.virtualServiceRoutes(rs, vs, &o.diags)
+		rs := &routeScope{mesh: o.Mesh, view: o.View, proxy: o.Proxy, port: port, allPorts: o.key.Port == 0, holds: o.Holds.has}
+		set := o.routes.virtualServiceRoutes(rs, vs)
 		if len(set.routes) == 0 {
 			continue
 		}
@@ -290,7 +275,7 @@ func (o *outboundConfig) plan(p hostPlan) {
 // build settles the domains of all planned hosts and makes the resources.
 func (o *outboundConfig) build() *routeTable {
 	t := &routeTable{config: o, names: &domainSet{taken: map[string]bool{}, fqdns: map[string]bool{}}, near: map[string][]int{}}
-	t.resources = []*Resource{o.memo.shell(shellKey{name: o.key.Name, ignorePort: o.key.Port != 0})}
+	t.resources = []*Resource{o.routes.shells.Get(shellInputs{name: o.key.Name, ignorePort: o.key.Port != 0})}
 	for _, p := range o.plans {
 		if p.svc != nil {
 			t.names.fqdns[p.host] = true
@@ -312,7 +297,7 @@ func (o *outboundConfig) build() *routeTable {
 			o.reportShadowed(*p)
 		} else {
 			if p.routes == nil {
-				p.routes = o.memo.serviceRoutes(o.scope, p.svc, plannedPort(p.svc, p.port))
+				p.routes = o.serviceRoutes(p.svc, p.port)
 			}
 			h.resource = o.host(p.name(), h.domains, p.routes)
 			t.resources = append(t.resources, h.resource)
@@ -323,7 +308,6 @@ func (o *outboundConfig) build() *routeTable {
 		t.resources = append(t.resources, o.catchAll())
 	}
 	slices.SortStableFunc(t.resources[1:], func(a, b *Resource) int { return cmp.Compare(a.Name, b.Name) })
-	t.findings = o.diags
 	return t
 }
 
@@ -334,9 +318,9 @@ func b2i(b bool) int {
 	return 0
 }
 
-func plannedPort(svc *mesh.Service, number uint32) *mesh.Port {
-	i := slices.IndexFunc(svc.Ports, func(p *mesh.Port) bool { return p.Number == number })
-	return svc.Ports[i] // planned ports come from the service
+// serviceRoutes are those of a service port that no VirtualService speaks for.
+func (o *outboundConfig) serviceRoutes(svc *mesh.Service, port uint32) *routeSet {
+	return o.routes.services.Get(serviceRouteInputs{mesh: o.Mesh, object: svc.Object, host: svc.Hostname, name: svc.Name, port: port, hash: serviceHash(o.View, svc, port)})
 }
 
 // domains are the names that a virtual host asks for, and which of them are short forms.
@@ -346,7 +330,7 @@ func (o *outboundConfig) domains(p hostPlan) (domains, short []string) {
 	}
 	domains = []string{bracket(p.host)}
 	if p.svc != nil {
-		domains, short = serviceDomains(p.svc, o.index.aliases[p.host], o.namespace, o.scope.Mesh.Domain)
+		domains, short = serviceDomains(p.svc, o.index.aliases[p.host], o.namespace, o.Mesh.Domain)
 	}
 	if o.key.Port == 0 {
 		domains = withPort(domains, p.port)
@@ -355,22 +339,14 @@ func (o *outboundConfig) domains(p hostPlan) (domains, short []string) {
 }
 
 func (o *outboundConfig) host(name string, domains []string, set *routeSet) *Resource {
-	attempts := !o.scope.Proxy.GetProxyHeaders().GetAttemptCount().GetDisabled().GetValue()
-	key := hostKey{config: o.key.Name, name: name, routes: set, domains: strings.Join(domains, " "), attempts: attempts}
-	return o.memo.host(key, func() *Resource { return virtualHost(o.key.Name, name, domains, set, attempts) })
+	return o.routes.hosts.Get(hostInputs{config: o.key.Name, name: name, domains: o.routes.domains.Of(domains...), routes: set,
+		attempts: !o.Proxy.GetProxyHeaders().GetAttemptCount().GetDisabled().GetValue()})
 }
 
 // catchAll answers for every other host. A Sidecar that chose the policy is its origin.
 func (o *outboundConfig) catchAll() *Resource {
-	name, r := catchAllHost(&routeScope{scope: o.scope, allPorts: true})
-	key := routesKey{context: "catch-all " + name + " " + r.GetRoute().GetCluster()}
-	if sc := o.scope.Sidecar; sc != nil && sc.Spec.GetOutboundTrafficPolicy() != nil {
-		key.object = sc.Object
-	}
-	set, _ := o.memo.routeSet(key, func(*diag.List) *routeSet {
-		return &routeSet{routes: []*routev3.Route{r}, objects: []*schema.Object{key.object}}
-	})
-	return o.host(name, []string{"*"}, set)
+	name, routes := catchAllHost(&o.OutboundInputs)
+	return o.host(name, []string{"*"}, o.routes.catchAlls.Get(routes))
 }
 
 // reportShadowed reports a host all of whose names another virtual host has.

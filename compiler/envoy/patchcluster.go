@@ -51,7 +51,7 @@ func (p *patcher) patchClusters(rs []*Resource) []*Resource {
 	}
 	maps.DeleteFunc(removed, func(name string, _ bool) bool { return kept[name] })
 	out = slices.DeleteFunc(out, func(r *Resource) bool { return r.Type == Endpoints && removed[r.Name] })
-	if p.noClusters {
+	if !p.room.clusters {
 		return out
 	}
 	for _, e := range patches {

@@ -30,7 +30,7 @@ func (p *patcher) patchListeners(rs []*Resource) []*Resource {
 		}
 		out = append(out, r)
 	}
-	if p.noListeners {
+	if !p.room.listeners {
 		return out
 	}
 	for _, e := range p.patches[networking.EnvoyFilter_LISTENER] {

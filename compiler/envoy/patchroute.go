@@ -63,7 +63,7 @@ func (p *patcher) patchRouteConfiguration(r *Resource, hosts []*Resource) []*Res
 	}) {
 		return as
 	}
-	if p.shared != "" && !slices.ContainsFunc(p.patches[networking.EnvoyFilter_ROUTE_CONFIGURATION], func(e *envoyPatch) bool {
+	if !p.own && !slices.ContainsFunc(p.patches[networking.EnvoyFilter_ROUTE_CONFIGURATION], func(e *envoyPatch) bool {
 		rc, _ := e.value.(*routev3.RouteConfiguration)
 		return len(rc.GetVirtualHosts()) > 0
 	}) {
@@ -112,10 +112,18 @@ func (p *patcher) patchTogether(r *Resource, hosts []*Resource, kinds []applyTo,
 	return out
 }
 
-// hostPatchKey is everything that the outcome of patching a virtual host depends on that many scopes share.
-type hostPatchKey struct {
-	host    *Resource
-	targets string
+// hostPatchInputs is everything that the outcome of patching a virtual host depends on that many scopes share.
+type hostPatchInputs struct {
+	config *Resource // without hosts, before patches
+	host   *Resource
+	target patchTarget
+}
+
+// host patches a virtual host by itself.
+func (t *patchTable) host(in hostPatchInputs) ([]*Resource, diag.List) {
+	p := t.patcher(in.target)
+	out := p.patchTogether(in.config, []*Resource{in.host}, routeKinds[1:], false)[1:]
+	return out, p.findings
 }
 
 // patchApart is patchTogether where no patch of the configuration brings hosts: then each host is patched by itself, once for
@@ -124,21 +132,7 @@ func (p *patcher) patchApart(r *Resource, hosts []*Resource) []*Resource {
 	frame := p.patchTogether(r, nil, routeKinds[:], true)
 	out := frame[:1:1]
 	for _, h := range hosts {
-		key := hostPatchKey{h, p.shared}
-		p.table.mu.Lock()
-		patched, known := p.table.hosts[key]
-		p.table.mu.Unlock()
-		if !known {
-			patched = p.patchTogether(r, []*Resource{h}, routeKinds[1:], false)[1:]
-			p.table.mu.Lock()
-			if first, raced := p.table.hosts[key]; raced {
-				patched = first
-			} else {
-				p.table.hosts[key] = patched
-			}
-			p.table.mu.Unlock()
-		}
-		out = append(out, patched...)
+		out = append(out, p.table.hosts.Get(hostPatchInputs{r, h, p.patchTarget})...)
 	}
 	return append(out, frame[1:]...)
 }

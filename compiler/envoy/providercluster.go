@@ -79,29 +79,8 @@ func providerAddress(p *meshconfig.MeshConfig_ExtensionProvider) addressed {
 // providerClusters are the clusters that the filters of a class call and that its Sidecar leaves out: what the mesh
 // demands of a proxy does not depend on what its application may call. Without them Envoy would refuse the listener, or
 // every request.
-func (l *Lowering) providerClusters(c *mesh.Class, own []*Resource) []*Resource {
-	var missing []provider
-	has := func(p provider) bool {
-		s := c.Scope.Service(p.service.Hostname)
-		return s != nil && s.HasPort(p.port) != nil
-	}
-	for _, p := range l.providers {
-		if !has(p) {
-			missing = append(missing, p)
-		}
-	}
-	for _, r := range jwtRules(c.Inbound) {
-		if r.spec.GetJwks() != "" || r.spec.GetJwksUri() == "" {
-			continue
-		}
-		if k, err := jwksSource(c.Inbound, r.spec.GetJwksUri()); err == nil && !k.extra {
-			for _, p := range addProvider(nil, l.env.Mesh, k.host, k.port) {
-				if !has(p) && !slices.ContainsFunc(missing, func(q provider) bool { return q.cluster == p.cluster }) {
-					missing = append(missing, p)
-				}
-			}
-		}
-	}
+func (l *Lowering) providerClusters(in providerInputs, own []*Resource) []*Resource {
+	missing := in.missing(l.providers)
 	if len(missing) == 0 {
 		return nil
 	}
@@ -113,16 +92,38 @@ func (l *Lowering) providerClusters(c *mesh.Class, own []*Resource) []*Resource 
 			}
 		}
 	}
-	logs := len(c.Scope.Telemetries) > 0 || l.env.Mesh.Config.GetDefaultProviders() != nil
 	var out []*Resource
 	for _, p := range missing {
-		if !(p.logs && logs) && !slices.ContainsFunc(calls, func(b []byte) bool { return bytes.Contains(b, []byte(p.cluster)) }) {
+		if !(p.logs && in.calls) && !slices.ContainsFunc(calls, func(b []byte) bool { return bytes.Contains(b, []byte(p.cluster)) }) {
 			continue
 		}
-		rs, _ := l.cluster(ClusterInputsFor(l.env, c.Scope, p.service)) // findings come with a scope that has it
-		for _, r := range rs {
+		for _, r := range l.clusters.Get(in.client.of(p.service, in.view.Rule(p.service))) {
 			if r.Name == p.cluster {
 				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
+
+// missing are the providers, and the services with keys for tokens, that the proxies do not see.
+func (in *providerInputs) missing(list []provider) (out []provider) {
+	add := func(p provider) {
+		s := in.view.Service(p.service.Hostname)
+		if (s == nil || s.HasPort(p.port) == nil) && !slices.ContainsFunc(out, func(q provider) bool { return q.cluster == p.cluster }) {
+			out = append(out, p)
+		}
+	}
+	for _, p := range list {
+		add(p)
+	}
+	for _, r := range jwtRules(in.inbound) {
+		if r.spec.GetJwks() != "" || r.spec.GetJwksUri() == "" {
+			continue
+		}
+		if k, err := jwksSource(in.inbound, r.spec.GetJwksUri()); err == nil && !k.extra {
+			for _, p := range addProvider(nil, in.inbound.Mesh, k.host, k.port) {
+				add(p)
 			}
 		}
 	}

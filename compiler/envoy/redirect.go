@@ -29,7 +29,7 @@ func (b *httpBlock) redirect(r *routev3.Route) {
 		out.PathRewriteSpecifier = &routev3.RedirectAction_PathRedirect{PathRedirect: in.GetUri()}
 	}
 	scheme := "http"
-	if b.tls {
+	if b.TLS {
 		scheme = "https"
 	}
 	if in.GetScheme() != "" {
@@ -42,7 +42,7 @@ func (b *httpBlock) redirect(r *routev3.Route) {
 	case *networking.HTTPRedirect_DerivePort:
 		// Envoy cannot take the port from the request, but a route configuration serves one port, so it is known here.
 		if p.DerivePort == networking.HTTPRedirect_FROM_REQUEST_PORT {
-			out.PortRedirect = b.port
+			out.PortRedirect = b.Port
 		}
 	}
 	if in.GetRedirectPort() != nil && (scheme == "http" && out.PortRedirect == 80 || scheme == "https" && out.PortRedirect == 443) {

@@ -21,22 +21,14 @@ type routeSet struct {
 	objects []*schema.Object // the service or VirtualService (and delegates) behind the set
 }
 
-// routeScope is what the routes of a VirtualService may look at. The same VirtualService gives different routes on
-// different ports, on sidecars and gateways, and for callers that see other services or policies.
-type routeScope struct {
-	scope    *mesh.Scope
-	port     uint32   // of the listener as the service names it; gateway: server.port.number
-	allPorts bool     // the configuration serves services on all their ports: a forward proxy
-	tls      bool     // the listener terminates TLS: decides which port is the default one in redirects
-	gateways []string // names under which a match may call this proxy: mesh, or the gateway
-}
-
 // httpRoutes lowers spec.http of a VirtualService. Blocks keep their order; the list ends with the first route that
 // takes every request. An empty result means that the VirtualService has nothing to say to this proxy on this port.
-func httpRoutes(rs *routeScope, vs *mesh.VirtualService, diags *diag.List) *routeSet {
+func httpRoutes(in RouteInputs) (*routeSet, diag.List) {
+	var diags diag.List
+	vs := in.VirtualService
 	out := &routeSet{objects: []*schema.Object{vs.Object}}
 	for i, h := range vs.Spec.GetHttp() {
-		b := &httpBlock{routeScope: rs, vs: vs, in: h, origin: originOf(vs, i), diags: diags}
+		b := &httpBlock{RouteInputs: &in, in: h, origin: originOf(vs, i), diags: &diags}
 		if b.origin.Object != vs.Object {
 			out.objects = append(out.objects, b.origin.Object)
 		}
@@ -53,17 +45,16 @@ func httpRoutes(rs *routeScope, vs *mesh.VirtualService, diags *diag.List) *rout
 			out.origins = append(out.origins, b.routeOrigin(match, m))
 			if catchAll(r) {
 				b.reportUnreachable(i, m)
-				return out
+				return out, diags
 			}
 		}
 	}
-	return out
+	return out, diags
 }
 
 // httpBlock is one entry of spec.http on its way to routes.
 type httpBlock struct {
-	*routeScope
-	vs     *mesh.VirtualService
+	*RouteInputs
 	in     *networking.HTTPRoute
 	origin mesh.RouteOrigin
 	diags  *diag.List
@@ -135,7 +126,7 @@ func (b *httpBlock) route(match *networking.HTTPMatchRequest, m int) *routev3.Ro
 	if c := b.in.GetCorsPolicy(); c != nil {
 		r.TypedPerFilterConfig[corsFilter] = Any(b.cors(c))
 	}
-	r.Decorator = &routev3.Decorator{Operation: operation(r, b.vs.Object.Name, b.port)}
+	r.Decorator = &routev3.Decorator{Operation: operation(r, b.VirtualService.Object.Name, b.Port)}
 	return r
 }
 
@@ -152,15 +143,15 @@ func (b *httpBlock) forward(r *routev3.Route, authority string) {
 	r.Action = &routev3.Route_Route{Route: a}
 	policy := b.in.GetRetries()
 	if policy == nil {
-		policy = b.scope.Mesh.Config.GetDefaultHttpRetryPolicy()
+		policy = b.Mesh.Config.GetDefaultHttpRetryPolicy()
 	}
-	hashed := len(b.in.GetRoute()) == 1 && b.hash(b.in.Route[0].GetDestination()) != nil
+	hashed := len(b.in.GetRoute()) == 1 && b.to(b.in.Route[0].GetDestination()).hash != nil
 	a.RetryPolicy = retryPolicy(policy, hashed)
 	setTimeout(a, b.in.GetTimeout())
 	b.rewrite(a, authority)
 	a.RequestMirrorPolicies = b.mirrors()
 	b.destinations(r, a)
-	if a.HostRewriteSpecifier != nil && b.scope.Proxy.GetProxyHeaders().GetXForwardedHost().GetEnabled().GetValue() {
+	if a.HostRewriteSpecifier != nil && b.ForwardedHost {
 		a.AppendXForwardedHost = true
 	}
 }
@@ -202,16 +193,16 @@ func operation(r *routev3.Route, name string, port uint32) string {
 }
 
 // defaultRoutes is the one route of a service that no VirtualService speaks for.
-func defaultRoutes(s *mesh.Scope, svc *mesh.Service, port *mesh.Port) *routeSet {
-	a := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: names.Outbound(port.Number, "", svc.Hostname)}}
-	if p := hashPolicy(serviceHash(s, svc, port.Number)); p != nil {
+func defaultRoutes(in serviceRouteInputs) *routeSet {
+	a := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: names.Outbound(in.port, "", in.host)}}
+	if p := hashPolicy(in.hash); p != nil {
 		a.HashPolicy = []*routev3.RouteAction_HashPolicy{p}
 	}
-	a.RetryPolicy = retryPolicy(s.Mesh.Config.GetDefaultHttpRetryPolicy(), false) // as istiod: only routes of a VirtualService mind the hash
+	a.RetryPolicy = retryPolicy(in.mesh.Config.GetDefaultHttpRetryPolicy(), false) // as istiod: only routes of a VirtualService mind the hash
 	setTimeout(a, nil)
 	r := &routev3.Route{Name: "default", Match: everything(), Action: &routev3.Route_Route{Route: a}}
-	r.Decorator = &routev3.Decorator{Operation: operation(r, svc.Name, port.Number)}
-	return &routeSet{routes: []*routev3.Route{r}, objects: []*schema.Object{svc.Object}}
+	r.Decorator = &routev3.Decorator{Operation: operation(r, in.name, in.port)}
+	return &routeSet{routes: []*routev3.Route{r}, objects: []*schema.Object{in.object}}
 }
 
 // reportUnreachable reports what follows a match that takes every request.
@@ -233,8 +224,8 @@ func (b *httpBlock) reportUnreachable(block, match int) {
 			add(b.origin.Object, b.path("match", i), "this match")
 		}
 	}
-	for i := block + 1; i < len(b.vs.Spec.Http); i++ {
-		o := originOf(b.vs, i)
+	for i := block + 1; i < len(b.VirtualService.Spec.Http); i++ {
+		o := originOf(b.VirtualService, i)
 		add(o.Object, []any{"spec", "http", o.Index}, "this http route")
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"testing"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/internal/diag"
 )
 
 const routeMesh = client + `
@@ -73,11 +75,24 @@ func hostsOf(t *testing.T, rs []*Resource) map[string]*routev3.VirtualHost {
 
 func catchAllListener(s *mesh.Scope) *mesh.EgressListener { return s.Listeners[len(s.Listeners)-1] }
 
+// outboundListeners lowers the outbound listeners of a scope alone.
+func outboundListeners(s *mesh.Scope) ([]*Resource, []RouteKey, diag.List) {
+	return OutboundListeners(NewLowering(s.Mesh).listenerInputs(s))
+}
+
+// outboundRoutes lowers the routes of a scope alone.
+func outboundRoutes(s *mesh.Scope, keys []RouteKey) ([]*Resource, diag.List) {
+	l := NewLowering(s.Mesh)
+	in := l.listenerInputs(s)
+	rs, _ := l.routes.outboundRoutes(&in.OutboundInputs, keys, s.Namespace)
+	return rs, l.routes.findings()
+}
+
 func routesOn(t *testing.T, text string, key RouteKey) (map[string]*routev3.VirtualHost, *mesh.Scope) {
 	t.Helper()
 	s := linked(t, "default/client", text).Scope
 	key.Listener = catchAllListener(s)
-	rs, _ := OutboundRoutes(s, []RouteKey{key})
+	rs, _ := outboundRoutes(s, []RouteKey{key})
 	return hostsOf(t, rs), s
 }
 
@@ -142,7 +157,7 @@ func TestVirtualServiceHosts(t *testing.T) {
 	if got := cluster(hosts["api.default.svc.cluster.local:81"]); got != "outbound|81||web.default.svc.cluster.local" {
 		t.Errorf("a destination without a port means the port of the listener: %s", got)
 	}
-	_, ds := OutboundRoutes(s, []RouteKey{{Name: "81", Listener: catchAllListener(s), Port: 81}})
+	_, ds := outboundRoutes(s, []RouteKey{{Name: "81", Listener: catchAllListener(s), Port: 81}})
 	if len(ds) != 1 || ds[0].Code != codeNoPort {
 		t.Errorf("findings: %v", ds)
 	}
@@ -158,7 +173,7 @@ func TestVirtualServiceHosts(t *testing.T) {
 func TestUnreachable(t *testing.T) {
 	s := linked(t, "default/client", routeMesh+virtualServiceYAML("v", "api", "mesh",
 		"{route: [{destination: {host: web}}]}, {match: [{uri: {prefix: /a}}], route: [{destination: {host: api}}]}")).Scope
-	rs, ds := OutboundRoutes(s, []RouteKey{{Name: "80", Listener: catchAllListener(s), Port: 80}})
+	rs, ds := outboundRoutes(s, []RouteKey{{Name: "80", Listener: catchAllListener(s), Port: 80}})
 	if len(hostsOf(t, rs)["api.default.svc.cluster.local:80"].Routes) != 1 {
 		t.Error("routes after a catch-all stay")
 	}
@@ -172,8 +187,9 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestMemo wants scopes to share what is equal, and sharing to change nothing.
-func TestMemo(t *testing.T) {
+// TestRoutesAreShared wants scopes to share what is equal, and sharing to change nothing. The keys of both see different
+// services and rules, and one match holds for one of them only.
+func TestRoutesAreShared(t *testing.T) {
 	text := routeMesh + strings.ReplaceAll(client, "namespace: default", "namespace: far") +
 		virtualServiceYAML("v", "api", "mesh", "{match: [{sourceNamespace: far}], route: [{destination: {host: web}}]}, {route: [{destination: {host: api}}]}") + `
 apiVersion: networking.istio.io/v1
@@ -182,16 +198,18 @@ metadata: {name: web, namespace: far}
 spec: {host: web.default.svc.cluster.local, trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true}}}}
 ---
 `
-	near, far := linked(t, "default/client", text).Scope, linked(t, "far/client", text).Scope
-	memo := &Memo{}
+	classes := linkedClasses(t, text)
+	near, far := classOf(t, classes, "default/client").Scope, classOf(t, classes, "far/client").Scope
+	l := NewLowering(near.Mesh)
 	for _, s := range []*mesh.Scope{near, far, near} {
 		keys := []RouteKey{{Name: "80", Listener: catchAllListener(s), Port: 80}, {Name: "81", Listener: catchAllListener(s), Port: 81}}
-		shared, d1 := memo.OutboundRoutes(s, keys)
-		own, d2 := OutboundRoutes(s, keys)
-		if render(t, shared, d1) != render(t, own, d2) {
-			t.Error("a memo changes the result")
+		in := l.listenerInputs(s)
+		shared, _ := l.routes.outboundRoutes(&in.OutboundInputs, keys, s.Namespace)
+		own, _ := outboundRoutes(s, keys)
+		if render(t, shared, nil) != render(t, own, nil) {
+			t.Error("sharing changes the result")
 		}
-		again, _ := memo.OutboundRoutes(s, keys)
+		again, _ := l.routes.outboundRoutes(&in.OutboundInputs, keys, s.Namespace)
 		if !slices.Equal(shared, again) {
 			t.Error("equal virtual hosts are built twice")
 		}
@@ -226,8 +244,10 @@ func TestGatewayVirtualHosts(t *testing.T) {
 		virtualServiceYAML("a", "shop.example.com, shop.example.net", "gw", "{match: [{uri: {prefix: /a}}], route: [{destination: {host: api}}]}, {route: [{destination: {host: web}}]}") +
 		virtualServiceYAML("b", `"*.example.com"`, "gw", "{match: [{uri: {prefix: /b}, gateways: [gw]}], redirect: {uri: /c, derivePort: FROM_REQUEST_PORT}}, {match: [{uri: {prefix: /m}, gateways: [mesh]}], route: [{destination: {host: web}}]}")
 	text += virtualServiceYAML("c", "shop.example.com", "gw", "{match: [{uri: {prefix: /c}}], route: [{destination: {host: web}}]}")
-	rs, ds := GatewayRoutes(linked(t, "default/edge", text))
-	if ds.HasErrors() {
+	edge := linked(t, "default/edge", text)
+	l := NewLowering(edge.Scope.Mesh)
+	rs := l.routes.gatewayRoutes(gatewayInputsOf(edge))
+	if ds := l.Findings(); ds.HasErrors() {
 		t.Error(ds)
 	}
 	byConfig := map[string][]*Resource{}
@@ -264,5 +284,60 @@ func TestGatewayVirtualHosts(t *testing.T) {
 	secure := hostsOf(t, byConfig["https.443.https.gw.default"])["shop.example.com:443"]
 	if paths(secure) != "/a /b /c /" || secure.Routes[1].GetRedirect().GetPortRedirect() != 0 {
 		t.Errorf("https: %v", secure)
+	}
+}
+
+// TestCallers: a match on the caller holds for those alone that have the labels, in requests and connections alike. A label
+// that a proxy lacks is not an empty one.
+func TestCallers(t *testing.T) {
+	labels := func(l map[string]string) []sourceMatch {
+		return []sourceMatch{&networking.HTTPMatchRequest{SourceLabels: l}, &networking.L4MatchAttributes{SourceLabels: l}, &networking.TLSMatchAttributes{SourceLabels: l}}
+	}
+	c := caller{namespace: "shop", labels: map[string]string{"app": "web", "empty": ""}, gateway: meshGateway}
+	for _, x := range []struct {
+		labels map[string]string
+		want   bool
+	}{
+		{map[string]string{"app": "web"}, true}, {map[string]string{"app": "db"}, false}, {map[string]string{"empty": ""}, true}, {map[string]string{"none": ""}, false},
+	} {
+		for _, m := range labels(x.labels) {
+			if got := c.fits(m); got != x.want {
+				t.Errorf("%T %v: %t", m, x.labels, got)
+			}
+		}
+	}
+	elsewhere := []string{"shop/edge"}
+	if c.fits(&networking.TLSMatchAttributes{Gateways: elsewhere}) || c.fits(&networking.HTTPMatchRequest{Gateways: elsewhere}) {
+		t.Error("a match for a gateway holds on a sidecar")
+	}
+	both := []string{"shop/edge", meshGateway}
+	if !c.fits(&networking.HTTPMatchRequest{Gateways: both, SourceNamespace: "other"}) || c.fits(&networking.L4MatchAttributes{Gateways: both, SourceNamespace: "other"}) {
+		t.Error("in HTTP alone gateways replace the tests on the source")
+	}
+}
+
+// TestStrayDestination: that a destination without a port leads nowhere is said whoever asks first. It is so for callers that
+// do not see the service of the host, and not for those who do, since they have no call for it on the port.
+func TestStrayDestination(t *testing.T) {
+	text := routeMesh + strings.ReplaceAll(client, "namespace: default", "namespace: far") + virtualServiceYAML("v", "private", "mesh", "{route: [{destination: {host: api}}]}") + `
+apiVersion: v1
+kind: Service
+metadata: {name: private, namespace: default, annotations: {networking.istio.io/exportTo: .}}
+spec: {clusterIP: 10.96.0.3, ports: [{name: http, port: 80}]}
+---
+`
+	classes := linkedClasses(t, text)
+	for _, order := range [][]string{{"default/client", "far/client"}, {"far/client", "default/client"}} {
+		l := NewLowering(classes[0].Scope.Mesh)
+		for _, name := range order {
+			s := classOf(t, classes, name).Scope
+			in := l.listenerInputs(s)
+			rs := &routeScope{mesh: in.Mesh, view: in.View, proxy: in.Proxy, port: 9999, holds: in.Holds.has}
+			vs := catchAllListener(s).VirtualServices[0]
+			l.routes.virtualServiceRoutes(rs, vs)
+		}
+		if found := codes(l.routes.findings()); !slices.Equal(found, []string{codeNoPort}) {
+			t.Errorf("%v: %v", order, found)
+		}
 	}
 }

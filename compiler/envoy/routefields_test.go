@@ -51,7 +51,7 @@ func TestNoHTTPFieldIsSilent(t *testing.T) {
 		s := *c.Scope
 		l := *s.Listeners[len(s.Listeners)-1]
 		l.VirtualServices = []*mesh.VirtualService{{Object: object, Spec: spec}}
-		return OutboundRoutes(&s, []RouteKey{{Name: "80", Listener: &l, Port: 80}})
+		return outboundRoutes(&s, []RouteKey{{Name: "80", Listener: &l, Port: 80}})
 	}
 	for _, context := range httpContexts {
 		spec := &networking.VirtualService{}

@@ -1,88 +1,145 @@
 package envoy
 
 import (
-	"strings"
-
+	meshconfig "istio.io/api/mesh/v1alpha1"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
-	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/memo"
+	"github.com/meshc/meshc/schema"
 )
 
-// routeInputs lists what the routes of a VirtualService ask of a scope, so that two scopes which answer alike share
-// the routes. Reading the answers is much cheaper than building the routes.
-type routeInputs struct {
-	matches      []*networking.HTTPMatchRequest // that look at gateways or the caller
-	destinations []*networking.Destination      // routes and mirrors
-	claims       bool                           // claims are matched, which gateways and sidecars treat differently
+// RouteInputs is everything that the routes of a VirtualService depend on. What it asks about the proxy and the services
+// that the proxy sees is here as answers, so that proxies for which they are the same share the routes. Reading the
+// answers is much cheaper than building the routes.
+type RouteInputs struct {
+	Mesh           *mesh.Mesh
+	VirtualService *mesh.VirtualService
+	Port           uint32 // of the listener as the service names it; gateway: server.port.number
+	TLS            bool   // the listener terminates TLS: decides which port is the default one in redirects
+	Claims         bool   // claims of tokens may be matched: it is a gateway that asks, and the VirtualService has such matches
+	ForwardedHost  bool   // ProxyConfig.proxyHeaders.xForwardedHost
+	Holds          *matchSet
+	Destinations   memo.List[destination] // where each Destination of a route or mirror leads
 }
 
-func inputsOf(vs *mesh.VirtualService) *routeInputs {
-	out := &routeInputs{}
+// destination says where a Destination leads, by what is written in it.
+type destination struct {
+	host, subset string
+	port         uint32
+	cluster      string
+	stray        bool // it has no port, and its service not that of the listener
+	hash         *hashSettings
+}
+
+// to says where a Destination leads.
+func (in *RouteInputs) to(d *networking.Destination) destination {
+	want := written(d)
+	for _, x := range in.Destinations.All() {
+		if x.host == want.host && x.subset == want.subset && x.port == want.port {
+			return x
+		}
+	}
+	return want
+}
+
+func written(d *networking.Destination) destination {
+	return destination{host: d.GetHost(), subset: d.GetSubset(), port: d.GetPort().GetNumber()}
+}
+
+// routeQuestions lists what the routes of a VirtualService ask about a proxy.
+type routeQuestions struct {
+	matches      []sourceMatch
+	destinations []*networking.Destination // of routes and mirrors, each once
+	claims       bool                      // claims are matched, which gateways and sidecars treat differently
+}
+
+func questionsOf(vs *mesh.VirtualService) *routeQuestions {
+	out := &routeQuestions{matches: httpConditions(vs)}
+	seen := map[destination]bool{}
+	add := func(d *networking.Destination) {
+		if w := written(d); d != nil && !seen[w] {
+			seen[w] = true
+			out.destinations = append(out.destinations, d)
+		}
+	}
 	for _, h := range vs.Spec.GetHttp() {
 		for _, m := range h.GetMatch() {
-			if len(m.GetGateways()) > 0 || len(m.GetSourceLabels()) > 0 || m.GetSourceNamespace() != "" {
-				out.matches = append(out.matches, m)
-			}
-			for _, headers := range []map[string]*networking.StringMatch{m.GetHeaders(), m.GetWithoutHeaders()} {
-				for k := range headers {
-					out.claims = out.claims || claimPath(k) != nil
-				}
-			}
+			out.claims = out.claims || matchesClaims(m.GetHeaders()) || matchesClaims(m.GetWithoutHeaders())
 		}
 		for _, d := range h.GetRoute() {
-			out.destinations = append(out.destinations, d.GetDestination())
+			add(d.GetDestination())
 		}
-		if h.GetMirror() != nil {
-			out.destinations = append(out.destinations, h.GetMirror())
-		}
+		add(h.GetMirror())
 		for _, m := range h.GetMirrors() {
-			out.destinations = append(out.destinations, m.GetDestination())
+			add(m.GetDestination())
 		}
 	}
 	return out
 }
 
-// digest writes the answers of a scope as text.
-func (in *routeInputs) digest(rs *routeScope) string {
-	var b strings.Builder
-	for _, m := range in.matches {
-		if rs.fromHere(m) {
-			b.WriteByte('1')
-		} else {
-			b.WriteByte('0')
+func matchesClaims(headers map[string]*networking.StringMatch) bool {
+	for k := range headers {
+		if claimPath(k) != nil {
+			return true
 		}
 	}
-	if rs.scope.Proxy.GetProxyHeaders().GetXForwardedHost().GetEnabled().GetValue() {
-		b.WriteByte('x')
-	}
-	if in.claims && rs.scope.Gateway {
-		b.WriteByte('g')
-	}
-	for _, d := range in.destinations {
-		b.WriteByte(' ')
-		b.WriteString(rs.cluster(d))
-		if svc := rs.scope.Service(d.GetHost()); svc != nil && d.GetPort() == nil && svc.HasPort(rs.port) == nil {
-			b.WriteByte('!') // worth a finding
-		}
-		hashDigest(&b, rs.hash(d))
-	}
-	return b.String()
+	return false
+}
+
+// routeScope is where a VirtualService is asked for routes: a port of proxies, with what these see. The same VirtualService
+// gives different routes on different ports, on sidecars and gateways, and for callers that see other services or rules.
+type routeScope struct {
+	mesh     *mesh.Mesh
+	view     *mesh.View
+	proxy    *meshconfig.ProxyConfig
+	gateway  bool
+	port     uint32
+	allPorts bool // the configuration serves services on all their ports: a forward proxy
+	tls      bool
+	holds    func(sourceMatch) bool
 }
 
 // virtualServiceRoutes returns the routes of a VirtualService for a proxy and port.
-func (m *Memo) virtualServiceRoutes(rs *routeScope, vs *mesh.VirtualService, diags *diag.List) *routeSet {
-	key := routesKey{vs: vs, port: rs.port, all: rs.allPorts, tls: rs.tls, context: m.inputs(vs).digest(rs)}
-	set, found := m.routeSet(key, func(d *diag.List) *routeSet { return httpRoutes(rs, vs, d) })
-	diags.Add(found...)
-	return set
+func (r *routes) virtualServiceRoutes(rs *routeScope, vs *mesh.VirtualService) *routeSet {
+	q := r.questions.Get(vs)
+	in := RouteInputs{Mesh: rs.mesh, VirtualService: vs, Port: rs.port, TLS: rs.tls, Claims: q.claims && rs.gateway,
+		ForwardedHost: rs.proxy.GetProxyHeaders().GetXForwardedHost().GetEnabled().GetValue(), Holds: r.those(q.matches, rs.holds)}
+	list := make([]destination, 0, len(q.destinations))
+	for _, d := range q.destinations {
+		list = append(list, rs.leads(vs, d))
+	}
+	in.Destinations = r.destinations.Of(list...)
+	return r.virtual.Get(in)
 }
 
-// serviceRoutes returns the default routes of a service port.
-func (m *Memo) serviceRoutes(s *mesh.Scope, svc *mesh.Service, port *mesh.Port) *routeSet {
-	var b strings.Builder
-	hashDigest(&b, serviceHash(s, svc, port.Number))
-	key := routesKey{object: svc.Object, host: svc.Hostname, port: port.Number, context: b.String()}
-	set, _ := m.routeSet(key, func(*diag.List) *routeSet { return defaultRoutes(s, svc, port) })
-	return set
+// serviceRouteInputs is everything that the default routes of a service port depend on. Services cut to one port are
+// copies and have the same.
+type serviceRouteInputs struct {
+	mesh       *mesh.Mesh
+	object     *schema.Object
+	host, name string
+	port       uint32
+	hash       *hashSettings
+}
+
+// catchAllInputs is everything that the routes for all other hosts depend on.
+type catchAllInputs struct {
+	cluster string         // "": requests are refused
+	object  *schema.Object // the Sidecar that chose the policy; nil: the mesh
+}
+
+// hostInputs is everything that a virtual host depends on.
+type hostInputs struct {
+	config, name string // name is unique in the route configuration
+	domains      memo.List[string]
+	routes       *routeSet
+	attempts     bool // x-envoy-attempt-count is added
+	requireTLS   bool
+}
+
+// shellInputs is everything that a route configuration without its virtual hosts depends on.
+type shellInputs struct {
+	name       string
+	ignorePort bool
 }

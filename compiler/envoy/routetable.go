@@ -3,8 +3,6 @@ package envoy
 import (
 	"slices"
 	"strings"
-
-	"github.com/meshc/meshc/internal/diag"
 )
 
 // routeTable is a route configuration as a scope in no namespace would have it, with what is needed to say how it
@@ -13,7 +11,6 @@ import (
 type routeTable struct {
 	config    *outboundConfig
 	resources []*Resource // the configuration, then its virtual hosts by name
-	findings  diag.List
 	hosts     []tableHost // parallel to config.plans
 	names     *domainSet
 	near      map[string][]int // positions in hosts of the services that a namespace calls by their bare names
@@ -31,7 +28,7 @@ func (t *routeTable) settleNear(p *hostPlan, at int) {
 	if p.svc == nil {
 		return
 	}
-	domain := t.config.scope.Mesh.Domain
+	domain := t.config.Mesh.Domain
 	add := func(host string) {
 		if _, ns, ok := inCluster(host, domain); ok && !slices.Contains(t.near[ns], at) {
 			t.near[ns] = append(t.near[ns], at)
@@ -43,28 +40,24 @@ func (t *routeTable) settleNear(p *hostPlan, at int) {
 	}
 }
 
-// in returns the resources as a scope in the namespace has them, nil if they are the same.
-func (t *routeTable) in(namespace string) ([]*Resource, diag.List) {
-	near := t.near[namespace]
-	if len(near) == 0 {
-		return nil, nil
-	}
+// in returns the configuration as a scope in the namespace has it; nil if it has to be built anew.
+func (t *routeTable) in(namespace string) *routeTable {
+	inputs := *t.config.tableInputs
+	inputs.namespace = namespace
 	own := *t.config
-	own.namespace = namespace
+	own.tableInputs = &inputs
 	out := slices.Clone(t.resources)
 	extra := map[string]bool{}
-	for _, i := range near {
+	for _, i := range t.near[namespace] {
 		h := t.hosts[i]
 		domains, ok := t.extend(&own, h, extra)
 		if !ok { // a bare name is also the name of something else: who gets it depends on all of them
-			own.diags, own.plans, own.done = nil, nil, nil
-			full := own.table()
-			return full.resources, full.findings
+			return nil
 		}
 		at, _ := slices.BinarySearchFunc(out[1:], h.resource.Name, func(r *Resource, name string) int { return strings.Compare(r.Name, name) })
 		out[at+1] = own.host(h.plan.name(), domains, h.plan.routes)
 	}
-	return out, nil
+	return &routeTable{resources: out}
 }
 
 // extend adds the names that a host has in the namespace of own only. It fails if one of them is taken.

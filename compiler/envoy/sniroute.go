@@ -18,7 +18,7 @@ func (o *outbound) tlsChains(u unit, cidrs []string) []*chain {
 	for _, vs := range u.virtualServices {
 		for i, block := range vs.Spec.Tls {
 			for j, m := range block.Match {
-				if !l4Applies(o.scope, m.Gateways, m.SourceLabels, m.SourceNamespace, m.Port, u.number) {
+				if m.Port != 0 && m.Port != u.number || !o.Holds.has(m) {
 					continue
 				}
 				key := runtimeKey(m.SniHosts, m.DestinationSubnets)
@@ -54,7 +54,7 @@ func (o *outbound) defaultServerNames(u unit, cidrs []string) []string {
 		names := []string{u.svc.Hostname}
 		for _, a := range u.svc.Aliases {
 			// Without the bare name, which is right in one namespace only: namespaces share their listeners.
-			_, short := hostNames(a.Hostname, "", o.scope.Mesh.Domain)
+			_, short := hostNames(a.Hostname, "", o.Mesh.Domain)
 			names = append(append(names, a.Hostname), short...)
 		}
 		return names
@@ -68,20 +68,6 @@ func runtimeKey(sni, subnets []string) string {
 	slices.Sort(a)
 	slices.Sort(b)
 	return strings.Join(append(a, b...), ",")
-}
-
-// l4Applies evaluates the part of a tcp or tls match that is known at compile time. Unlike in http matches, all of it
-// must hold.
-func l4Applies(s *mesh.Scope, gateways []string, labels map[string]string, namespace string, port, number uint32) bool {
-	if len(gateways) > 0 && !slices.Contains(gateways, "mesh") {
-		return false
-	}
-	for k, v := range labels {
-		if s.Labels[k] != v {
-			return false
-		}
-	}
-	return (port == 0 || port == number) && (namespace == "" || namespace == s.Namespace)
 }
 
 // matchesHost tells whether a VirtualService host and a service host overlap, either may be a wildcard.

@@ -4,15 +4,18 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	meshconfig "istio.io/api/mesh/v1alpha1"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
 )
 
-// tcpSide lowers destinations to TCP proxies for one scope: sidecar outbound or gateway.
+// tcpSide lowers destinations to TCP proxies: of the outbound side of sidecars or a gateway.
 type tcpSide struct {
-	scope *mesh.Scope
+	mesh  *mesh.Mesh
+	view  *mesh.View
+	proxy *meshconfig.ProxyConfig
 	logs  *Logs
 }
 
@@ -23,12 +26,12 @@ func (t tcpSide) routes(routes []*networking.RouteDestination, port uint32, prot
 		return blackHole() // a block without destination; Envoy refuses a chain without filters
 	}
 	first := routes[0].GetDestination()
-	svc, to := t.scope.ServiceForDestination(first, port)
-	lookup := dynamicServerName(t.scope.Mesh, svc, to, protocol)
+	svc, to := t.view.ServiceForDestination(first, port)
+	lookup := dynamicServerName(t.mesh, svc, to, protocol)
 	if len(routes) == 1 {
 		return append(lookup, t.single(t.destination(first, port), first.GetSubset(), svc, protocol)...)
 	}
-	p := t.proxy(svc, "")
+	p := t.start(svc, "")
 	weighted := &tcpv3.TcpProxy_WeightedCluster{}
 	for _, r := range routes {
 		if r.Weight > 0 {
@@ -50,7 +53,7 @@ func (t tcpSide) routes(routes []*networking.RouteDestination, port uint32, prot
 
 // single proxies to one cluster under the policy of a service, nil when it is unknown.
 func (t tcpSide) single(cluster, subset string, svc *mesh.Service, protocol mesh.Protocol) []*listenerv3.Filter {
-	p := t.proxy(svc, subset)
+	p := t.start(svc, subset)
 	p.StatPrefix = cluster
 	p.ClusterSpecifier = &tcpv3.TcpProxy_Cluster{Cluster: cluster}
 	return tcpFilters(nil, protocol, p)
@@ -58,7 +61,7 @@ func (t tcpSide) single(cluster, subset string, svc *mesh.Service, protocol mesh
 
 // direct is single for connections that are not tunneled, whatever the DestinationRule says.
 func (t tcpSide) direct(cluster, subset string, svc *mesh.Service) []*listenerv3.Filter {
-	p := t.proxy(svc, subset)
+	p := t.start(svc, subset)
 	p.StatPrefix = cluster
 	p.ClusterSpecifier = &tcpv3.TcpProxy_Cluster{Cluster: cluster}
 	p.TunnelingConfig = nil
@@ -69,7 +72,7 @@ func (t tcpSide) direct(cluster, subset string, svc *mesh.Service) []*listenerv3
 // port of the service, else the port of the listener. An ExternalName service stands for the host that it names.
 func (t tcpSide) destination(d *networking.Destination, listenerPort uint32) string {
 	port, host := listenerPort, d.GetHost()
-	svc := t.scope.Service(host)
+	svc := t.view.Service(host)
 	if n := d.GetPort().GetNumber(); n != 0 {
 		port = n
 	} else if svc != nil && len(svc.Ports) == 1 {
@@ -81,17 +84,17 @@ func (t tcpSide) destination(d *networking.Destination, listenerPort uint32) str
 	return names.Outbound(port, d.GetSubset(), host)
 }
 
-// proxy starts a TCP proxy with what DestinationRule says about connections to the service. Idle timeout and maximum
+// start begins a TCP proxy with what DestinationRule says about connections to the service. Idle timeout and maximum
 // connection duration come from the rule's own connection pool, as in Istio, never from a port or subset.
-func (t tcpSide) proxy(svc *mesh.Service, subset string) *tcpv3.TcpProxy {
-	p := &tcpv3.TcpProxy{IdleTimeout: metadataIdleTimeout(t.scope.Proxy)}
+func (t tcpSide) start(svc *mesh.Service, subset string) *tcpv3.TcpProxy {
+	p := &tcpv3.TcpProxy{IdleTimeout: metadataIdleTimeout(t.proxy)}
 	if t.logs != nil {
 		p.AccessLog = t.logs.TCP
 	}
-	rule := ruleOf(t.scope, svc)
+	rule := ruleOf(t.view, svc)
 	pool := rule.GetTrafficPolicy().GetConnectionPool()
 	if pool == nil && svc != nil {
-		pool = t.scope.Mesh.Config.GetDefaultTrafficPolicy().GetConnectionPool()
+		pool = t.mesh.Config.GetDefaultTrafficPolicy().GetConnectionPool()
 	}
 	if v := pool.GetTcp().GetIdleTimeout(); v != nil {
 		p.IdleTimeout = v

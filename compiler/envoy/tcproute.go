@@ -18,7 +18,7 @@ func (o *outbound) tcpChains(u unit, cidrs []string) []*chain {
 			}
 			var subnets []string
 			for _, m := range block.Match {
-				if !l4Applies(o.scope, m.Gateways, m.SourceLabels, m.SourceNamespace, m.Port, u.number) {
+				if m.Port != 0 && m.Port != u.number || !o.Holds.has(m) {
 					continue
 				}
 				if len(m.DestinationSubnets) == 0 || u.number == 0 {
@@ -58,7 +58,7 @@ func (o *outbound) defaultChain(u unit, match *filterChainMatch) *chain {
 	return &chain{
 		name:    cluster,
 		match:   match,
-		filters: append(dynamicServerName(o.scope.Mesh, u.svc, u.port, u.protocol), o.tcp.single(cluster, "", u.svc, u.protocol)...),
+		filters: append(dynamicServerName(o.Mesh, u.svc, u.port, u.protocol), o.tcp.single(cluster, "", u.svc, u.protocol)...),
 		from:    portPlace(u.svc, u.port),
 		object:  u.svc.Object,
 	}

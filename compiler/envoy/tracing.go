@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -25,8 +26,11 @@ import (
 // defaultSampling is the share of requests traced where nobody says otherwise, in percent.
 const defaultSampling = 1.0
 
-// tracingSpec is what the layers of Telemetry.tracing settle for one side of a call.
+// tracingSpec is what the layers of Telemetry.tracing settle for one side of a call, over MeshConfig and ProxyConfig.
 type tracingSpec struct {
+	mesh     *mesh.Mesh
+	proxy    *meshconfig.ProxyConfig
+	decided  bool // Telemetry or the default providers speak about tracing
 	provider string
 	sampling *float64
 	tags     map[string]*telemetry.Tracing_CustomTag
@@ -36,6 +40,20 @@ type tracingSpec struct {
 	closed   bool            // the trace context is not passed on
 	owner    *mesh.Telemetry // that named the provider
 	index    int
+}
+
+// off tells that nothing is traced.
+func (s *tracingSpec) off() bool {
+	if s.decided {
+		return s.disabled || s.provider == ""
+	}
+	return !s.mesh.Config.GetEnableTracing()
+}
+
+// tagged tells whether spans have the istio.* tags. Where nobody says a word about tracing no span is sent, and tags would
+// only make every listener larger.
+func (s *tracingSpec) tagged() bool {
+	return s.istio && !s.off() && (s.decided || s.proxy.GetTracing() != nil)
 }
 
 // httpTracing is what tracing sets at a connection manager. nil: no tracing.
@@ -53,53 +71,31 @@ func (t *httpTracing) apply(h *hcmv3.HttpConnectionManager) {
 
 // tracing lowers Telemetry.tracing of all layers, or without any MeshConfig.enableTracing and ProxyConfig.tracing, to the
 // tracing of a connection manager.
-func tracing(who traced, proxy *meshconfig.ProxyConfig, layers []*mesh.Telemetry, of side) (*httpTracing, diag.List) {
-	var found diag.List
-	m := who.mesh
-	spec, decided := settleTracing(m.Config, proxy, layers, of)
-	out := &hcmv3.HttpConnectionManager_Tracing{
-		ClientSampling: percent(100), OverallSampling: percent(100), RandomSampling: percent(proxySampling(proxy)),
-		NoContextPropagation: spec.closed,
-	}
-	all := &httpTracing{hcm: out}
-	if spec.own {
-		all.requestID = ownSampling()
-	}
-	// Where nobody says a word about tracing no span is sent, and tags would only make every listener larger.
-	if spec.istio && (decided || proxy.GetTracing() != nil) {
-		out.CustomTags = who.istioTags(proxy.GetMeshId())
-	}
-	if n := proxy.GetTracing().GetMaxPathTagLength(); n > 0 {
-		out.MaxPathTagLength = u32(n)
-	}
-	if !decided {
-		if !m.Config.GetEnableTracing() {
-			return nil, nil
-		}
-		out.CustomTags = append(out.CustomTags, proxyTags(proxy)...)
-		out.Provider = proxyTracer(proxy)
-		return all, nil
-	}
-	if spec.disabled || spec.provider == "" {
+func tracing(spec tracingSpec, who traced) (*httpTracing, diag.List) {
+	if spec.off() {
 		return nil, nil
 	}
-	p := extensionProvider(m.Config, spec.provider)
-	err := fmt.Errorf("it is not defined")
-	if p != nil {
-		var length uint32
-		if out.Provider, length, err = traceProvider(m, p); length > 0 {
-			out.MaxPathTagLength = u32(length)
-		}
+	proxy := spec.proxy.GetTracing()
+	out := &hcmv3.HttpConnectionManager_Tracing{
+		ClientSampling: percent(100), OverallSampling: percent(100), RandomSampling: percent(proxySampling(spec.proxy)),
+		NoContextPropagation: spec.closed,
 	}
-	if err != nil {
-		d := diag.Diagnostic{Code: "MESHC1565", Severity: diag.Error, Field: "defaultProviders.tracing"}
-		if spec.owner != nil {
-			d = spec.owner.Object.Finding(diag.Error, "MESHC1565", "", "", "spec", "tracing", spec.index, "providers", 0, "name")
-		}
-		d.Message = fmt.Sprintf("tracing provider %q cannot be used: %v", spec.provider, err)
-		d.Help = "define it under MeshConfig.extensionProviders as zipkin, opentelemetry, datadog or skywalking"
-		found.Add(d)
-		return nil, found
+	if spec.tagged() {
+		out.CustomTags = who.istioTags(cmp.Or(spec.proxy.GetMeshId(), spec.mesh.TrustDomain))
+	}
+	if n := proxy.GetMaxPathTagLength(); n > 0 {
+		out.MaxPathTagLength = u32(n)
+	}
+	var length uint32
+	if !spec.decided {
+		out.Provider = proxyTracer(spec.proxy)
+	} else if p, n, err := spec.tracer(); err != nil {
+		return nil, diag.List{spec.unusable(err)}
+	} else {
+		out.Provider, length = p, n
+	}
+	if length > 0 {
+		out.MaxPathTagLength = u32(length)
 	}
 	if spec.sampling != nil {
 		out.RandomSampling = percent(*spec.sampling)
@@ -107,52 +103,79 @@ func tracing(who traced, proxy *meshconfig.ProxyConfig, layers []*mesh.Telemetry
 	if spec.tags != nil {
 		out.CustomTags = append(out.CustomTags, telemetryTags(spec.tags)...)
 	} else {
-		out.CustomTags = append(out.CustomTags, proxyTags(proxy)...)
+		out.CustomTags = append(out.CustomTags, proxyTags(spec.proxy)...)
 	}
-	return all, found
+	all := &httpTracing{hcm: out}
+	if spec.own {
+		all.requestID = ownSampling()
+	}
+	return all, nil
+}
+
+// tracer is that of the provider, with its limit for the path tag.
+func (s *tracingSpec) tracer() (*tracev3.Tracing_Http, uint32, error) {
+	p := extensionProvider(s.mesh.Config, s.provider)
+	if p == nil {
+		return nil, 0, errors.New("it is not defined")
+	}
+	return traceProvider(s.mesh, p)
+}
+
+// unusable reports the provider.
+func (s *tracingSpec) unusable(err error) diag.Diagnostic {
+	message := fmt.Sprintf("tracing provider %q cannot be used: %v", s.provider, err)
+	const help = "define it under MeshConfig.extensionProviders as zipkin, opentelemetry, datadog or skywalking"
+	if s.owner == nil {
+		return diag.Diagnostic{Code: "MESHC1565", Severity: diag.Error, Field: "defaultProviders.tracing", Message: message, Help: help}
+	}
+	return s.owner.Object.Finding(diag.Error, "MESHC1565", message, help, "spec", "tracing", s.index, "providers", 0, "name")
 }
 
 // settleTracing merges the layers: the last one that says something about a field wins; customTags replace each other
-// as a whole. decided is false when neither Telemetry nor the default providers speak about tracing.
-func settleTracing(c *meshconfig.MeshConfig, proxy *meshconfig.ProxyConfig, layers []*mesh.Telemetry, of side) (s tracingSpec, decided bool) {
-	s.istio = true
+// as a whole.
+func settleTracing(m *mesh.Mesh, proxy *meshconfig.ProxyConfig, layers []*mesh.Telemetry, of side) tracingSpec {
+	s := tracingSpec{mesh: m, proxy: proxy, istio: true}
 	if e := proxy.GetTracing().GetEnableIstioTags(); e != nil {
 		s.istio = e.GetValue()
 	}
-	if d := c.GetDefaultProviders().GetTracing(); len(d) > 0 {
-		s.provider, decided = d[0], true
+	if d := m.Config.GetDefaultProviders().GetTracing(); len(d) > 0 {
+		s.provider, s.decided = d[0], true
 	}
 	for _, t := range layers {
 		for i, e := range t.Spec.GetTracing() {
-			decided = true
-			if !matchesSide(e.GetMatch().GetMode(), of) {
-				continue
-			}
-			if len(e.GetProviders()) > 0 {
-				s.provider, s.owner, s.index = e.GetProviders()[0].GetName(), t, i
-			}
-			if e.GetDisableSpanReporting() != nil {
-				s.disabled = e.GetDisableSpanReporting().GetValue()
-			}
-			if e.GetRandomSamplingPercentage() != nil {
-				v := e.GetRandomSamplingPercentage().GetValue()
-				s.sampling = &v
-			}
-			if e.GetEnableIstioTags() != nil {
-				s.istio = e.GetEnableIstioTags().GetValue()
-			}
-			if e.GetUseRequestIdForTraceSampling() != nil {
-				s.own = !e.GetUseRequestIdForTraceSampling().GetValue()
-			}
-			if e.GetDisableContextPropagation() != nil {
-				s.closed = e.GetDisableContextPropagation().GetValue()
-			}
-			if len(e.GetCustomTags()) > 0 {
-				s.tags = e.GetCustomTags()
+			s.decided = true
+			if matchesSide(e.GetMatch().GetMode(), of) {
+				s.lay(t, i, e)
 			}
 		}
 	}
-	return s, decided
+	return s
+}
+
+// lay puts one entry over those before it.
+func (s *tracingSpec) lay(t *mesh.Telemetry, index int, e *telemetry.Tracing) {
+	if len(e.GetProviders()) > 0 {
+		s.provider, s.owner, s.index = e.GetProviders()[0].GetName(), t, index
+	}
+	if e.GetDisableSpanReporting() != nil {
+		s.disabled = e.GetDisableSpanReporting().GetValue()
+	}
+	if e.GetRandomSamplingPercentage() != nil {
+		v := e.GetRandomSamplingPercentage().GetValue()
+		s.sampling = &v
+	}
+	if e.GetEnableIstioTags() != nil {
+		s.istio = e.GetEnableIstioTags().GetValue()
+	}
+	if e.GetUseRequestIdForTraceSampling() != nil {
+		s.own = !e.GetUseRequestIdForTraceSampling().GetValue()
+	}
+	if e.GetDisableContextPropagation() != nil {
+		s.closed = e.GetDisableContextPropagation().GetValue()
+	}
+	if len(e.GetCustomTags()) > 0 {
+		s.tags = e.GetCustomTags()
+	}
 }
 
 func percent(v float64) *typev3.Percent { return &typev3.Percent{Value: v} }

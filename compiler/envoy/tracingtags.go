@@ -7,8 +7,6 @@ import (
 	uuidv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/request_id/uuid/v3"
 	metadatav3 "github.com/envoyproxy/go-control-plane/envoy/type/metadata/v3"
 	tracingv3 "github.com/envoyproxy/go-control-plane/envoy/type/tracing/v3"
-
-	"github.com/meshc/meshc/compiler/mesh"
 )
 
 // Environment variables of a proxy that say which service its workload belongs to. A bundle serves many workloads with
@@ -19,11 +17,7 @@ const (
 )
 
 // traced tells who traces: the parts of the mesh that the istio.* tags name.
-type traced struct {
-	mesh      *mesh.Mesh
-	namespace string
-	cluster   string
-}
+type traced struct{ namespace, cluster string }
 
 // istioTags are the tags of Telemetry.tracing[].enableIstioTags: where the span was made, and what policies in dry run
 // would have decided.
@@ -31,7 +25,7 @@ func (t traced) istioTags(meshID string) []*tracingv3.CustomTag {
 	return []*tracingv3.CustomTag{
 		environmentTag("istio.canonical_revision", canonicalRevisionVariable, "latest"),
 		environmentTag("istio.canonical_service", canonicalServiceVariable, "unknown"),
-		literalTag("istio.mesh_id", cmp.Or(meshID, t.mesh.TrustDomain)),
+		literalTag("istio.mesh_id", meshID),
 		literalTag("istio.namespace", t.namespace),
 		literalTag("istio.cluster_id", cmp.Or(t.cluster, defaultCluster)),
 		dryRunTag("istio.authorization.dry_run.allow_policy.name", "istio_dry_run_allow_shadow_effective_policy_id"),

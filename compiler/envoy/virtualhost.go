@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
@@ -24,28 +25,31 @@ const (
 )
 
 // routeConfiguration is a route configuration whose virtual hosts come by VHDS.
-func routeConfiguration(key shellKey) *Resource {
-	return &Resource{Type: RouteConfiguration, Name: key.name, Message: &routev3.RouteConfiguration{
-		Name:                           key.name,
+func routeConfiguration(in shellInputs) *Resource {
+	return &Resource{Type: RouteConfiguration, Name: in.name, Message: &routev3.RouteConfiguration{
+		Name:                           in.name,
 		Vhds:                           &routev3.Vhds{ConfigSource: ADS()},
 		ValidateClusters:               boolean(false),
 		MaxDirectResponseBodySizeBytes: u32(maxDirectResponseBody),
-		IgnorePortInHostMatching:       key.ignorePort,
+		IgnorePortInHostMatching:       in.ignorePort,
 	}}
 }
 
-// virtualHost packs routes and domains of one host. name is unique in the route configuration.
-func virtualHost(config, name string, domains []string, set *routeSet, attempts bool) *Resource {
-	vh := &routev3.VirtualHost{Name: name, Domains: domains, Routes: set.routes, IncludeRequestAttemptCount: attempts}
-	r := &Resource{Type: VirtualHost, Name: names.VirtualHost(config, name), Message: vh}
+// virtualHost packs routes and domains of one host.
+func virtualHost(in hostInputs) *Resource {
+	vh := &routev3.VirtualHost{Name: in.name, Domains: in.domains.All(), Routes: in.routes.routes, IncludeRequestAttemptCount: in.attempts}
+	if in.requireTLS {
+		vh.RequireTls = routev3.VirtualHost_ALL
+	}
+	r := &Resource{Type: VirtualHost, Name: names.VirtualHost(in.config, in.name), Message: vh}
 	seen := map[*schema.Object]bool{nil: true}
-	for _, o := range set.objects {
+	for _, o := range in.routes.objects {
 		if !seen[o] {
 			seen[o] = true
 			r.Origins = append(r.Origins, objectOrigin(o))
 		}
 	}
-	for i, o := range set.origins {
+	for i, o := range in.routes.origins {
 		if o.Field != "" {
 			o.At = names.RoutePart(i)
 			r.Origins = append(r.Origins, o)
@@ -160,18 +164,37 @@ func (d *domainSet) take(domains, short []string) []string {
 	return out
 }
 
-// catchAllHost answers for every host that no virtual host knows: outboundTrafficPolicy.
-func catchAllHost(rs *routeScope) (string, *routev3.Route) {
-	p := rs.scope.Outbound
-	if p.RegistryOnly {
-		return "block_all", &routev3.Route{Name: "block_all", Match: everything(),
-			Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: 502}}}
+// catchAllHost names the virtual host that answers for every host that no other knows, and what its routes depend on:
+// outboundTrafficPolicy.
+func catchAllHost(in *OutboundInputs) (string, catchAllInputs) {
+	out := catchAllInputs{cluster: names.PassthroughCluster}
+	if sc := in.Sidecar; sc != nil && sc.Spec.GetOutboundTrafficPolicy() != nil {
+		out.object = sc.Object
 	}
-	cluster := names.PassthroughCluster
-	if p.EgressProxy != nil {
-		cluster = rs.cluster(p.EgressProxy)
+	switch p := in.Policy; {
+	case p.RegistryOnly:
+		out.cluster = ""
+		return "block_all", out
+	case p.EgressProxy.Host != "":
+		to := &networking.Destination{Host: p.EgressProxy.Host, Subset: p.EgressProxy.Subset}
+		if p.EgressProxy.Port != 0 {
+			to.Port = &networking.PortSelector{Number: p.EgressProxy.Port}
+		}
+		out.cluster = (&routeScope{view: in.View, allPorts: true}).cluster(to)
 	}
-	a := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}}
-	setTimeout(a, nil)
-	return "allow_any", &routev3.Route{Name: "allow_any", Match: everything(), Action: &routev3.Route_Route{Route: a}}
+	return "allow_any", out
+}
+
+// catchAllRoutes forwards every request to the cluster, or refuses it.
+func catchAllRoutes(in catchAllInputs) *routeSet {
+	r := &routev3.Route{Name: "allow_any", Match: everything()}
+	if in.cluster == "" {
+		r.Name = "block_all"
+		r.Action = &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: 502}}
+	} else {
+		a := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: in.cluster}}
+		setTimeout(a, nil)
+		r.Action = &routev3.Route_Route{Route: a}
+	}
+	return &routeSet{routes: []*routev3.Route{r}, objects: []*schema.Object{in.object}}
 }

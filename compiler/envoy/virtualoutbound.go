@@ -14,7 +14,7 @@ import (
 // original destination, and treats those that have none by the outbound traffic policy. A connection to its own port
 // would loop, so it is closed. Proxies that intercept nothing have none.
 func (o *outbound) virtualOutbound() *Resource {
-	port := listenPort(o.scope.Mesh)
+	port := listenPort(o.Mesh)
 	if o.none() || port == 0 {
 		return nil
 	}
@@ -23,7 +23,7 @@ func (o *outbound) virtualOutbound() *Resource {
 		Address:                 address(wildcard, port),
 		UseOriginalDst:          boolean(true),
 		TrafficDirection:        corev3.TrafficDirection_OUTBOUND,
-		ConnectionBalanceConfig: balance(o.scope.Proxy, "ISTIO_META_OUTBOUND_LISTENER_EXACT_BALANCE"),
+		ConnectionBalanceConfig: balance(o.Proxy, "ISTIO_META_OUTBOUND_LISTENER_EXACT_BALANCE"),
 		FilterChains: []*listenerv3.FilterChain{
 			{
 				Name:             names.OutboundBlackHoleChain,
@@ -36,7 +36,7 @@ func (o *outbound) virtualOutbound() *Resource {
 	if o.dual {
 		l.AdditionalAddresses = alsoIPv6(wildcard, port)
 	}
-	if o.scope.Proxy.GetInterceptionMode() == meshconfig.ProxyConfig_TPROXY {
+	if o.Proxy.GetInterceptionMode() == meshconfig.ProxyConfig_TPROXY {
 		l.Transparent = boolean(true)
 	}
 	if o.logs != nil {
@@ -46,7 +46,7 @@ func (o *outbound) virtualOutbound() *Resource {
 }
 
 func (o *outbound) policyOrigin() []Origin {
-	if sc := o.scope.Sidecar; sc != nil {
+	if sc := o.Sidecar; sc != nil {
 		return place(sc.Object, "spec", "outboundTrafficPolicy")
 	}
 	return nil
@@ -54,11 +54,11 @@ func (o *outbound) policyOrigin() []Origin {
 
 // fallthroughCluster is where connections go that no service takes: outboundTrafficPolicy of Sidecar or MeshConfig.
 func (o *outbound) fallthroughCluster() string {
-	switch p := o.scope.Outbound; {
+	switch p := o.Policy; {
 	case p.RegistryOnly:
 		return names.BlackHoleCluster
-	case p.EgressProxy != nil:
-		return names.Outbound(p.EgressProxy.GetPort().GetNumber(), p.EgressProxy.Subset, p.EgressProxy.Host)
+	case p.EgressProxy.Host != "":
+		return names.Outbound(p.EgressProxy.Port, p.EgressProxy.Subset, p.EgressProxy.Host)
 	default:
 		return names.PassthroughCluster
 	}
@@ -66,7 +66,7 @@ func (o *outbound) fallthroughCluster() string {
 
 func (o *outbound) fallthroughFilters() []*listenerv3.Filter {
 	cluster := o.fallthroughCluster()
-	p := &tcpv3.TcpProxy{StatPrefix: cluster, ClusterSpecifier: &tcpv3.TcpProxy_Cluster{Cluster: cluster}, IdleTimeout: metadataIdleTimeout(o.scope.Proxy)}
+	p := &tcpv3.TcpProxy{StatPrefix: cluster, ClusterSpecifier: &tcpv3.TcpProxy_Cluster{Cluster: cluster}, IdleTimeout: metadataIdleTimeout(o.Proxy)}
 	if o.logs != nil {
 		p.AccessLog = o.logs.TCP
 	}
@@ -80,21 +80,21 @@ func blackHole() []*listenerv3.Filter {
 
 // httpProxy builds the forward proxy of MeshConfig.proxyHttpPort, on the loopback address.
 func (o *outbound) httpProxy() *Resource {
-	port := uint32(max(o.scope.Mesh.Config.GetProxyHttpPort(), 0))
-	if port == 0 || o.scope.Gateway {
+	port := uint32(max(o.Mesh.Config.GetProxyHttpPort(), 0))
+	if port == 0 {
 		return nil
 	}
 	const routes = "http_proxy"
 	var el *mesh.EgressListener
-	if n := len(o.scope.Listeners); n > 0 {
-		el = o.scope.Listeners[n-1]
+	if list := o.Listeners.All(); len(list) > 0 {
+		el = list[len(list)-1]
 	}
 	o.route(RouteKey{Name: routes, Listener: el})
 	name := names.Listener("127.0.0.1", port)
-	m := manager{role: outboundRole, mesh: o.scope.Mesh, proxy: o.scope.Proxy, protocol: mesh.HTTPProxy, rds: routes,
+	m := manager{role: outboundRole, mesh: o.Mesh, proxy: o.Proxy, protocol: mesh.HTTPProxy, rds: routes,
 		stat: "outbound_" + name, logs: o.logs, tracing: o.tracing}
-	if el != nil && o.dynamic && dynamicRequests(o.scope, el.Services, el.VirtualServices, 0) {
-		m.dynamic = dynamicHost(o.scope.Mesh)
+	if el != nil && o.dynamic && dynamicRequests(o.View, el.Services, el.VirtualServices, 0) {
+		m.dynamic = dynamicHost(o.Mesh)
 	}
 	h := m.build()
 	http1(h).AllowAbsoluteUrl = boolean(true)

@@ -7,9 +7,19 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 )
+
+// leads resolves a Destination of a VirtualService.
+func (rs *routeScope) leads(vs *mesh.VirtualService, d *networking.Destination) destination {
+	out := written(d)
+	out.cluster, out.hash = rs.cluster(d), rs.hash(d)
+	svc := rs.view.Service(out.host)
+	out.stray = svc != nil && out.port == 0 && !rs.allPorts && !rs.gateway && svc.HasPort(rs.port) == nil && rs.called(vs)
+	return out
+}
 
 // cluster names the cluster of a destination. An unknown service or port still names one: whether that is a fault is
 // for the reference check to say.
@@ -18,38 +28,38 @@ import (
 // those with its port, cut to it. Only where a configuration serves all ports, on gateways and forward proxies, does a
 // service with one port stand for that one.
 func (rs *routeScope) cluster(d *networking.Destination) string {
-	svc, port := rs.scope.ServiceForDestination(d, rs.port)
+	svc, port := rs.view.ServiceForDestination(d, rs.port)
 	host, number := d.GetHost(), d.GetPort().GetNumber()
 	if svc != nil && svc.ExternalName != "" {
 		host = svc.ExternalName
 	}
 	if number == 0 {
 		number = rs.port
-		if port != nil && (rs.allPorts || rs.scope.Gateway) {
+		if port != nil && (rs.allPorts || rs.gateway) {
 			number = port.Number
 		}
 	}
 	return names.Outbound(number, d.GetSubset(), host)
 }
 
-// forwardTo is cluster with a finding for a port that the service lacks.
-func (b *httpBlock) forwardTo(d *networking.Destination, field ...any) string {
-	if svc := b.scope.Service(d.GetHost()); svc != nil && d.GetPort().GetNumber() == 0 && !b.allPorts && !b.scope.Gateway &&
-		svc.HasPort(b.port) == nil && b.calledOn(b.port) {
-		n := strconv.Itoa(int(b.port))
-		b.report(diag.Warning, codeNoPort, "calls on port "+n+" get 503: the destination names no port, which means "+n+" too, and "+d.GetHost()+" has no such port",
-			"set destination.port.number, or match.port if the route is not meant for port "+n, field...)
-	}
-	return b.cluster(d)
+// called tells whether anybody means to call a host of the VirtualService on the port: a service that has it, or a host
+// that no service has, which exists on port 80 only. A service without the port is not called there.
+func (rs *routeScope) called(vs *mesh.VirtualService) bool {
+	return slices.ContainsFunc(vs.Spec.GetHosts(), func(h string) bool {
+		svc := rs.view.Service(h)
+		return svc == nil || svc.HasPort(rs.port) != nil
+	})
 }
 
-// calledOn tells whether anybody means to call a host of the VirtualService on the port: a service that has it, or a host
-// that no service has, which exists on port 80 only. A service without the port is not called there.
-func (b *httpBlock) calledOn(port uint32) bool {
-	return slices.ContainsFunc(b.vs.Spec.GetHosts(), func(h string) bool {
-		svc := b.scope.Service(h)
-		return svc == nil || svc.HasPort(port) != nil
-	})
+// forwardTo is the cluster of a destination, with a finding for a port that the service lacks.
+func (b *httpBlock) forwardTo(d *networking.Destination, field ...any) string {
+	to := b.to(d)
+	if to.stray {
+		n := strconv.Itoa(int(b.Port))
+		b.report(diag.Warning, codeNoPort, "calls on port "+n+" get 503: the destination names no port, which means "+n+" too, and "+to.host+" has no such port",
+			"set destination.port.number, or match.port if the route is not meant for port "+n, field...)
+	}
+	return to.cluster
 }
 
 // destinations lowers HTTPRoute.route: one destination is a plain cluster whatever its weight, several are weighted
@@ -112,7 +122,7 @@ func (b *httpBlock) reportHost(i int) {
 
 // addHash puts the hash policy of a destination on the route.
 func (b *httpBlock) addHash(a *routev3.RouteAction, d *networking.HTTPRouteDestination) {
-	if p := hashPolicy(b.hash(d.GetDestination())); p != nil {
+	if p := hashPolicy(b.to(d.GetDestination()).hash); p != nil {
 		a.HashPolicy = append(a.HashPolicy, p)
 	}
 }

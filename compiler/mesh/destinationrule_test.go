@@ -38,7 +38,7 @@ func TestDestinationRuleLookup(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m, _ := link(t, append(c.rules, service("shop", "reviews"), service(c.client, "client"))...)
 			got := ""
-			if r := classNamed(t, m, "sidecar/"+c.client+"/implied:app=client").Scope.DestinationRule(m.serviceNamed(t, reviews)); r != nil {
+			if r := classNamed(t, m, "sidecar/"+c.client+"/implied:app=client").Scope.View().Rule(m.serviceNamed(t, reviews)); r != nil {
 				got = r.Object.Name
 			}
 			if got != c.want {
@@ -88,7 +88,7 @@ func TestDestinationRulesOfSeveralAudiences(t *testing.T) {
 		"sidecar/near/implied:app=near": "ab", "sidecar/far/implied:app=far": "b", "sidecar/shop/one": "dc", "sidecar/shop/two": "c",
 	} {
 		got := ""
-		if r := classNamed(t, m, id).Scope.DestinationRule(m.serviceNamed(t, reviews)); r != nil {
+		if r := classNamed(t, m, id).Scope.View().Rule(m.serviceNamed(t, reviews)); r != nil {
 			for _, s := range r.Spec.Subsets {
 				got += s.Name
 			}
@@ -107,7 +107,7 @@ func TestWorkloadSelector(t *testing.T) {
 		rule("shop", "all", "reviews", "1", ""), rule("shop", "chosen", "reviews", "2", ", workloadSelector: {matchLabels: {app: one}}"))
 	for id, want := range map[string]string{"sidecar/shop/one": "chosen", "sidecar/shop/two": "all", "sidecar/far/one": "all", "router/shop/exit": "chosen"} {
 		s := classNamed(t, m, id).Scope
-		if r := s.DestinationRule(s.Service(reviews)); r == nil || r.Object.Name != want {
+		if r := s.View().Rule(s.View().Service(reviews)); r == nil || r.Object.Name != want {
 			t.Errorf("%s: got %v, want %s", id, r, want)
 		}
 	}

@@ -265,13 +265,18 @@ type Scope struct {
 	Telemetries  []*Telemetry   // mesh, namespace, workload, in this order
 
 	view *View
-	cut  map[*Service]*DestinationRule // rules of services that a listener cuts to one port
 }
 
 // OutboundPolicy is the outboundTrafficPolicy in effect.
 type OutboundPolicy struct {
 	RegistryOnly bool
-	EgressProxy  *networking.Destination // resolved host; nil unless a Sidecar sets it
+	EgressProxy  EgressProxy // zero unless a Sidecar sets it
+}
+
+// EgressProxy is where a Sidecar sends what no service takes.
+type EgressProxy struct {
+	Host, Subset string // the host is resolved
+	Port         uint32
 }
 
 // EgressListener is one Sidecar egress listener, or the built-in catch-all.

@@ -5,18 +5,12 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 )
 
-// Policy returns the traffic policy in effect for calls to a service port, subset "" for the whole service. The layers
-// are those of a DestinationRule: rule, its port, subset, the subset's port. connectionPool, loadBalancer,
-// outlierDetection and tls are taken whole from the innermost layer that has them, never field by field; a port entry
-// replaces all four, also where it leaves them out. tunnel, proxyProtocol and retryBudget outlive a port entry. MeshConfig.
-// defaultTrafficPolicy fills connectionPool and outlierDetection where no layer has them. The result is never nil and
-// must not be changed.
-func (s *Scope) Policy(svc *Service, port *Port, subset string) *networking.TrafficPolicy {
-	return s.Mesh.PolicyOf(s.DestinationRule(svc), port, subset)
-}
-
-// PolicyOf is Policy for a rule that is already chosen; nil: no rule. It depends on nothing else, so that what is
-// lowered from it can be shared between scopes.
+// PolicyOf returns the traffic policy in effect for calls to a service port under a rule, nil: none; subset "" is the
+// whole service. The layers are those of a DestinationRule: rule, its port, subset, the subset's port. connectionPool,
+// loadBalancer, outlierDetection and tls are taken whole from the innermost layer that has them, never field by field; a
+// port entry replaces all four, also where it leaves them out. tunnel, proxyProtocol and retryBudget outlive a port entry.
+// MeshConfig.defaultTrafficPolicy fills connectionPool and outlierDetection where no layer has them. The result is never
+// nil and must not be changed.
 func (m *Mesh) PolicyOf(r *DestinationRule, port *Port, subset string) *networking.TrafficPolicy {
 	var out *networking.TrafficPolicy
 	if r != nil {

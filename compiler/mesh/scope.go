@@ -53,42 +53,6 @@ func newIndex() *index {
 	}
 }
 
-// Service returns the service of a host as this scope sees it, nil when it is not visible.
-func (s *Scope) Service(host string) *Service {
-	if s.view == nil {
-		return nil
-	}
-	return s.view.hosts[host]
-}
-
-// DestinationRule returns the rule in effect for calls to a service, nil when there is none.
-func (s *Scope) DestinationRule(svc *Service) *DestinationRule {
-	if s.view == nil {
-		return nil
-	}
-	if r := s.view.rules[svc]; r != nil {
-		return r
-	}
-	return s.cut[svc]
-}
-
-// ServiceForDestination resolves a route destination: its service and port, nil where undefined. Without a port in the
-// destination a service with one port takes that one, any other the listener's.
-func (s *Scope) ServiceForDestination(d *networking.Destination, listenerPort uint32) (*Service, *Port) {
-	svc := s.Service(d.GetHost())
-	if svc == nil {
-		return nil, nil
-	}
-	number := d.GetPort().GetNumber()
-	if number == 0 {
-		if len(svc.Ports) == 1 {
-			return svc, svc.Ports[0]
-		}
-		number = listenerPort
-	}
-	return svc, svc.HasPort(number)
-}
-
 // servicesVisibleTo returns what a namespace sees: its private services, those exported to it, public ones; each oldest
 // first.
 func (m *Mesh) servicesVisibleTo(namespace string) []*Service {
@@ -177,12 +141,11 @@ func (m *Mesh) sidecarOutbound(s *Scope, sidecar *Sidecar) {
 	}
 	s.Outbound.RegistryOnly = p.Mode == networking.OutboundTrafficPolicy_REGISTRY_ONLY
 	if p.EgressProxy != nil && !s.Outbound.RegistryOnly {
-		s.Outbound.EgressProxy = &networking.Destination{Host: m.qualify(p.EgressProxy.Host, sidecar.Object.Namespace), Subset: p.EgressProxy.Subset, Port: p.EgressProxy.Port}
+		s.Outbound.EgressProxy = EgressProxy{Host: m.qualify(p.EgressProxy.Host, sidecar.Object.Namespace), Subset: p.EgressProxy.Subset, Port: p.EgressProxy.GetPort().GetNumber()}
 	}
 }
 
-// closeScope adds the services that only routes lead to and settles the DestinationRules. Services cut to one port share
-// the rule of the whole.
+// closeScope adds the services that only routes lead to and settles the DestinationRules.
 func (m *Mesh) closeScope(s *Scope) {
 	var all []*Service
 	for _, l := range s.Listeners {
@@ -197,7 +160,7 @@ func (m *Mesh) closeScope(s *Scope) {
 				all = append(all, m.pulledIn(host, s.Namespace)...)
 			}
 		}
-		if p := s.Outbound.EgressProxy; p != nil {
+		if p := s.Outbound.EgressProxy; p.Host != "" {
 			all = append(all, m.pulledIn(p.Host, s.Namespace)...)
 		}
 	}
@@ -206,20 +169,6 @@ func (m *Mesh) closeScope(s *Scope) {
 	}
 	s.view = m.viewOf(s, all)
 	s.Services = s.view.Services
-	if len(s.Listeners) == 1 && s.Listeners[0].Spec == nil {
-		return // its services are those of the view
-	}
-	s.cut = map[*Service]*DestinationRule{}
-	for _, l := range s.Listeners {
-		for _, svc := range l.Services {
-			if _, ok := s.view.rules[svc]; ok {
-				continue
-			}
-			if r := s.view.rules[s.view.hosts[svc.Hostname]]; r != nil {
-				s.cut[svc] = r
-			}
-		}
-	}
 }
 
 // pulledIn returns the service behind a route destination that a Sidecar does not list: that of the own namespace, else

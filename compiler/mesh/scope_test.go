@@ -101,11 +101,11 @@ func TestEgressListenerWithPort(t *testing.T) {
 	if len(s.Listeners[1].Services[0].Ports) != 2 || len(s.Listeners[1].VirtualServices) != 1 {
 		t.Errorf("second listener: %v", s.Listeners[1])
 	}
-	if hostnames(s.Services) != "ledger.bank two.shop" || s.Service("other.shop.svc.cluster.local") != nil {
+	if hostnames(s.Services) != "ledger.bank two.shop" || s.View().Service("other.shop.svc.cluster.local") != nil {
 		t.Error("services:", hostnames(s.Services))
 	}
 	for _, svc := range []*Service{s.Listeners[0].Services[0], s.Listeners[1].Services[0]} {
-		if s.DestinationRule(svc) == nil {
+		if s.View().Rule(svc) == nil {
 			t.Error("a service cut to one port has lost its rule")
 		}
 	}
@@ -133,10 +133,10 @@ func TestSidecarOutboundPolicy(t *testing.T) {
 		}
 		m, _ := link(t, objects...)
 		s := classNamed(t, m, "sidecar/shop/implied:app=client").Scope
-		if s.Outbound.RegistryOnly != c.registryOnly || s.Outbound.EgressProxy.GetHost() != c.proxy {
+		if s.Outbound.RegistryOnly != c.registryOnly || s.Outbound.EgressProxy.Host != c.proxy {
 			t.Errorf("%q under %q: %v", c.policy, c.mesh, s.Outbound)
 		}
-		if c.proxy != "" && s.Service(c.proxy) == nil {
+		if c.proxy != "" && s.View().Service(c.proxy) == nil {
 			t.Error("the egress proxy is not visible")
 		}
 	}
@@ -148,10 +148,10 @@ func TestOneServicePerHost(t *testing.T) {
 	}
 	m, _ := link(t, entry("bank", "a", "80"), entry("bank", "b", "81"), entry("far", "c", "82"), service("shop", "web"), service("shop", "client"))
 	s := classNamed(t, m, "sidecar/shop/implied:app=client").Scope
-	if w := s.Service("web.shop.svc.cluster.local"); w == nil || !w.Kubernetes {
+	if w := s.View().Service("web.shop.svc.cluster.local"); w == nil || !w.Kubernetes {
 		t.Error("a Kubernetes service comes before a ServiceEntry:", w)
 	}
-	api := s.Service("api.example.com")
+	api := s.View().Service("api.example.com")
 	if api == nil || api.Name != "a" || len(api.Ports) != 2 || api.HasPort(81) == nil {
 		t.Errorf("ports of one namespace add up, those of another do not: %v", api)
 	}
@@ -172,7 +172,7 @@ func TestNamespacesOfOneHost(t *testing.T) {
 		service("shop", "client"), service("bank", "client"), service("far", "far"), service("away", "client"), sidecar, route)
 	for id, want := range map[string]string{"sidecar/shop/implied:app=client": "83", "sidecar/bank/implied:app=client": "81", "sidecar/away/implied:app=client": "81", "sidecar/far/implied:app=far": "81"} {
 		var got []string
-		for _, p := range classNamed(t, m, id).Scope.Service("api.example.com").Ports {
+		for _, p := range classNamed(t, m, id).Scope.View().Service("api.example.com").Ports {
 			got = append(got, strconv.Itoa(int(p.Number)))
 		}
 		if strings.Join(got, " ") != want {
@@ -214,20 +214,20 @@ func TestServiceForDestination(t *testing.T) {
 		"IST0101 VirtualService/v spec.http[3].mirrors[0].destination.host")
 	s := classNamed(t, m, "sidecar/shop/implied:app=one").Scope
 	routes := m.VirtualServices[0].Spec.Http
-	if svc, p := s.ServiceForDestination(routes[2].Route[0].Destination, 80); svc == nil || p.Number != 81 {
+	if svc, p := s.View().ServiceForDestination(routes[2].Route[0].Destination, 80); svc == nil || p.Number != 81 {
 		t.Error("named port:", svc, p)
 	}
 	d := routes[2].Route[0].Destination
 	d.Port = nil
-	if _, p := s.ServiceForDestination(d, 80); p == nil || p.Number != 80 {
+	if _, p := s.View().ServiceForDestination(d, 80); p == nil || p.Number != 80 {
 		t.Error("no port: the listener's", p)
 	}
 	d.Host = "one.shop.svc.cluster.local"
-	if _, p := s.ServiceForDestination(d, 9999); p == nil || p.Number != 80 {
+	if _, p := s.View().ServiceForDestination(d, 9999); p == nil || p.Number != 80 {
 		t.Error("no port, and the service has just one:", p)
 	}
 	d.Host = "none.shop.svc.cluster.local"
-	if svc, p := s.ServiceForDestination(d, 80); svc != nil || p != nil {
+	if svc, p := s.View().ServiceForDestination(d, 80); svc != nil || p != nil {
 		t.Error("undefined:", svc, p)
 	}
 }

@@ -22,6 +22,43 @@ type View struct {
 // View returns what the scope shares with others; nil for a scope that was not made by Classes.
 func (s *Scope) View() *View { return s.view }
 
+// Service returns the service of a host, nil when it is not visible.
+func (v *View) Service(host string) *Service {
+	if v == nil {
+		return nil
+	}
+	return v.hosts[host]
+}
+
+// Rule returns the DestinationRule in effect for calls to a service, nil when there is none. A service that a listener cuts
+// to one port has the rule of the whole.
+func (v *View) Rule(svc *Service) *DestinationRule {
+	if v == nil || svc == nil {
+		return nil
+	}
+	if r := v.rules[svc]; r != nil {
+		return r
+	}
+	return v.rules[v.hosts[svc.Hostname]]
+}
+
+// ServiceForDestination resolves a route destination: its service and port, nil where undefined. Without a port in the
+// destination a service with one port takes that one, any other the listener's.
+func (v *View) ServiceForDestination(d *networking.Destination, listenerPort uint32) (*Service, *Port) {
+	svc := v.Service(d.GetHost())
+	if svc == nil {
+		return nil, nil
+	}
+	number := d.GetPort().GetNumber()
+	if number == 0 {
+		if len(svc.Ports) == 1 {
+			return svc, svc.Ports[0]
+		}
+		number = listenerPort
+	}
+	return svc, svc.HasPort(number)
+}
+
 // sharing finds equal lists, listeners and views, so that there is one of each. It serves the goroutine that builds
 // classes.
 type sharing struct {

@@ -126,14 +126,27 @@ func (l List) Renamed(name func(file string) string) List {
 	return out
 }
 
-// Sort orders by file, line, column, code, field and message, and removes exact repeats.
+// Sort orders by file, line, column, code, field and message, and removes repeats: findings that differ in nothing but
+// their help and related places are one. The outcome does not depend on the order before.
 func (l *List) Sort() {
-	slices.SortStableFunc(*l, compare)
+	slices.SortFunc(*l, func(a, b Diagnostic) int {
+		if c := compare(a, b); c != 0 {
+			return c
+		}
+		return cmp.Or(cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.Help, b.Help), slices.CompareFunc(a.Related, b.Related, compareRelated))
+	})
 	*l = slices.CompactFunc(*l, func(a, b Diagnostic) bool { return compare(a, b) == 0 && a.Severity == b.Severity })
 }
 
 func compare(a, b Diagnostic) int {
-	return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column),
-		cmp.Compare(a.Code, b.Code), cmp.Compare(a.Field, b.Field), cmp.Compare(a.Message, b.Message),
+	return cmp.Or(comparePos(a.Pos, b.Pos), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Field, b.Field), cmp.Compare(a.Message, b.Message),
 		cmp.Compare(a.Object.String(), b.Object.String()))
+}
+
+func comparePos(a, b Pos) int {
+	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+}
+
+func compareRelated(a, b Related) int {
+	return cmp.Or(comparePos(a.Pos, b.Pos), cmp.Compare(a.Object.String(), b.Object.String()), cmp.Compare(a.Message, b.Message))
 }

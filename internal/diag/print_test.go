@@ -3,8 +3,10 @@ package diag
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -82,5 +84,30 @@ func TestFormatAliases(t *testing.T) {
 	}
 	if _, err := Format("yaml"); err == nil || !strings.Contains(err.Error(), "sarif") {
 		t.Errorf("an unknown format should name the known ones: %v", err)
+	}
+}
+
+// What is left of findings that are alike does not depend on the order in which they were found.
+func TestSortForgetsTheOrder(t *testing.T) {
+	at := func(line int, help string, related ...string) Diagnostic {
+		d := Diagnostic{Code: "A", Pos: Pos{File: "f", Line: line}, Help: help}
+		for _, r := range related {
+			d.Related = append(d.Related, Related{Message: r})
+		}
+		return d
+	}
+	list := List{at(1, "x", "b"), at(1, "x", "a"), at(1, "y"), at(2, "x"), at(1, "x", "a", "b"), at(2, "w"), at(1, "x")}
+	want := "f:1 x [], f:2 w []"
+	for range list {
+		list = append(list[1:], list[0])
+		l := slices.Clone(list)
+		l.Sort()
+		var got []string
+		for _, d := range l {
+			got = append(got, fmt.Sprint(d.Pos, " ", d.Help, " ", d.Related))
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%v, want %s", got, want)
+		}
 	}
 }
