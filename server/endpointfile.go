@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/internal/regular"
 )
 
 // Bounds of what is read as endpoints.
@@ -87,16 +87,8 @@ func endpointFiles(path string) ([]string, error) {
 }
 
 func readAtMost(path string, left int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
-		return nil, errors.Join(err, &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")})
-	}
-	data, err := io.ReadAll(io.LimitReader(f, left+1))
-	if err == nil && int64(len(data)) > left {
+	data, err := regular.ReadFile(path, left)
+	if errors.Is(err, regular.ErrTooLarge) {
 		err = fmt.Errorf("%s: more than %d MiB of endpoints", path, maxEndpointBytes>>20)
 	}
 	return data, err

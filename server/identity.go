@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/meshc/meshc/internal/regular"
 )
 
 // ownIdentity is what the server makes a connection with: its certificate, and the roots it holds the caller to.
@@ -191,16 +193,24 @@ func (f *identityFiles) current() (*ownIdentity, error) {
 }
 
 func (f *identityFiles) load() (*ownIdentity, error) {
-	cert, err := tls.LoadX509KeyPair(f.cert, f.key)
+	crt, err := regular.ReadFile(f.cert, maxSecret)
 	if err != nil {
 		return nil, fmt.Errorf("server certificate: %w", err)
 	}
-	pem, err := os.ReadFile(f.ca)
+	key, err := regular.ReadFile(f.key, maxSecret)
+	if err != nil {
+		return nil, fmt.Errorf("server key: %w", err)
+	}
+	cert, err := tls.X509KeyPair(crt, key)
+	if err != nil {
+		return nil, fmt.Errorf("server certificate: %w", err)
+	}
+	roots, err := regular.ReadFile(f.ca, maxSecret)
 	if err != nil {
 		return nil, fmt.Errorf("client CA: %w", err)
 	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
+	if !pool.AppendCertsFromPEM(roots) {
 		return nil, fmt.Errorf("client CA: %s holds no certificate", f.ca)
 	}
 	return &ownIdentity{tls: mutual(cert, pool), leaf: cert.Leaf}, nil

@@ -3,10 +3,11 @@ package server
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/meshc/meshc/internal/regular"
 )
 
 // secretDir hands out SDS secrets from files. A proxy reaches those of its own identity and, by the names in its
@@ -73,16 +74,13 @@ func (d *secretDir) read(ref secretRef, name string) (b []byte, err error) {
 func readFolder(root *os.Root, dir string) (secretData, error) {
 	data := secretData{}
 	for _, f := range secretFiles() {
-		h, err := root.Open(filepath.Join(dir, f))
-		if err != nil {
-			continue
+		b, err := regular.ReadIn(root, filepath.Join(dir, f), maxSecret)
+		switch {
+		case errors.Is(err, regular.ErrNotRegular), errors.Is(err, regular.ErrTooLarge):
+			return nil, err
+		case err == nil:
+			data[f] = b
 		}
-		b, err := io.ReadAll(io.LimitReader(h, maxSecret))
-		_ = h.Close()
-		if err != nil {
-			return nil, fmt.Errorf("%s cannot be read", f)
-		}
-		data[f] = b
 	}
 	return data, nil
 }

@@ -1,0 +1,97 @@
+//go:build unix
+
+package server
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// promptly fails if f waits for something.
+func promptly(t *testing.T, what string, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal(what + " waits")
+	}
+}
+
+// pipe puts a named pipe, which nobody writes to, in the place of a file.
+func pipe(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A file that is none, such as a named pipe that nobody writes to, costs what it stands for and nothing else.
+func TestPipesAmongSecrets(t *testing.T) {
+	ca := newAuthority(t)
+	dir := t.TempDir()
+	crt, key := ca.issue("spiffe://td/ns/default/sa/sa", time.Hour)
+	own, web := filepath.Join(dir, "default", "sa"), filepath.Join(dir, "default", "kubernetes", "web")
+	put(t, own, map[string][]byte{"tls.crt": crt, "tls.key": key, "ca.crt": ca.pem})
+	put(t, web, map[string][]byte{"tls.key": key})
+	pipe(t, filepath.Join(web, "tls.crt"))
+	srv, addr := startTLS(t, ca, dir, naming(t, "kubernetes://web"))
+	p := connect(t, dial(t, ca, addr, crt, key))
+	p.ask("kubernetes://web", "default", "ROOTCA")
+	p.secretsOf("default", "ROOTCA")
+	promptly(t, "the status", func() {
+		if why := srv.Status().Nodes[0].MissingSecrets["kubernetes://web"]; !strings.Contains(why, "named pipe") {
+			t.Errorf("the secret is missing because: %s", why)
+		}
+	})
+	put(t, filepath.Join(dir, "new"), map[string][]byte{"tls.crt": crt})
+	if err := os.Rename(filepath.Join(dir, "new", "tls.crt"), filepath.Join(web, "tls.crt")); err != nil {
+		t.Fatal(err)
+	}
+	srv.rotate()
+	p.secretsOf("kubernetes://web")
+}
+
+func TestPipeAsIdentity(t *testing.T) {
+	ca := newAuthority(t)
+	dir := t.TempDir()
+	crt, key := ca.issue("spiffe://td/ns/meshc/sa/server", time.Hour)
+	put(t, dir, map[string][]byte{"crt": crt, "key": key, "ca": ca.pem})
+	for _, name := range []string{"crt", "key", "ca"} {
+		at := filepath.Join(dir, name)
+		before, err := os.ReadFile(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pipe(t, at)
+		f := &identityFiles{cert: filepath.Join(dir, "crt"), key: filepath.Join(dir, "key"), ca: filepath.Join(dir, "ca")}
+		promptly(t, "the identity", func() {
+			if _, err := f.current(); err == nil || !strings.Contains(err.Error(), "named pipe") {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+		if err := os.Remove(at); err != nil {
+			t.Fatal(err)
+		}
+		put(t, dir, map[string][]byte{name: before})
+	}
+}
+
+func TestPipeAmongEndpoints(t *testing.T) {
+	dir := t.TempDir()
+	pipe(t, filepath.Join(dir, "slow.yaml"))
+	promptly(t, "reading endpoints", func() {
+		if _, err := readEndpoints(dir); err == nil || !strings.Contains(err.Error(), "named pipe") {
+			t.Errorf("%v", err)
+		}
+	})
+}
