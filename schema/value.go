@@ -133,11 +133,8 @@ func socketPath(s string) (why, help string) {
 }
 
 func serverName(s string) (why, help string) {
-	switch {
-	case len(s) > 255:
+	if len(s) > 255 {
 		return fmt.Sprintf("the server name has %d bytes; Envoy takes at most 255", len(s)), "Write the DNS name of the server."
-	case strings.ContainsAny(s, lineBreaks):
-		return fmt.Sprintf("%q has a line break or a zero byte, which no server name can have", s), "Write the DNS name of the server."
 	}
 	return "", ""
 }
