@@ -434,7 +434,7 @@ func TestCiphers(t *testing.T) {
 }
 
 func TestTokens(t *testing.T) {
-	const key = `{"keys":[{"kty":"EC","crv":"P-256","x":"a","y":"b"}]}`
+	const key = `{"keys":[{"kty":"EC","crv":"P-256","x":"axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY","y":"T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"}]}`
 	for rule, c := range map[string]struct{ want, codes string }{
 		"{issuer: b, jwks: '" + key + "'}":           {"local", ""},
 		"{issuer: b, jwksUri: 'https://x.test/k'}":   {"jwks|443|https|x.test", ""},
