@@ -101,6 +101,10 @@ func (conv *converter) cluster(in *clusterInput, out *bundle.Input) error {
 	for _, s := range in.selectors {
 		out.Selectors = append(out.Selectors, bundle.Selector{ID: s.ID, Cluster: s.Cluster, Namespace: s.Namespace, Labels: s.Labels, Address: s.Address, Locality: s.Locality, Network: s.Network})
 	}
+	if out.TrustDomain == "" {
+		out.TrustDomain = in.mesh.TrustDomain
+	}
+	out.Services = append(out.Services, services(in)...)
 	for _, c := range in.classes {
 		bc, err := conv.class(c)
 		if err != nil {
@@ -118,6 +122,40 @@ func (conv *converter) cluster(in *clusterInput, out *bundle.Input) error {
 		}
 	}
 	return nil
+}
+
+// services are those that the classes of a cluster may call. Scopes may see addresses of a service that others do not.
+func services(in *clusterInput) []bundle.Service {
+	var out []bundle.Service
+	at := map[[2]string]int{}
+	seen := map[*mesh.View]bool{}
+	for _, c := range in.classes {
+		v := c.Scope.View()
+		if seen[v] {
+			continue
+		}
+		seen[v] = v != nil
+		for _, s := range c.Scope.Services {
+			key := [2]string{s.Hostname, s.Namespace}
+			i, ok := at[key]
+			if !ok {
+				i = len(out)
+				at[key] = i
+				out = append(out, bundle.Service{Cluster: in.name, Hostname: s.Hostname, Namespace: s.Namespace})
+			}
+			for _, a := range s.Addresses {
+				if !slices.Contains(out[i].Addresses, a) {
+					out[i].Addresses = append(out[i].Addresses, a)
+				}
+			}
+			for _, p := range s.Ports {
+				if port := (bundle.ServicePort{Number: p.Number, Name: p.Name}); !slices.Contains(out[i].Ports, port) {
+					out[i].Ports = append(out[i].Ports, port)
+				}
+			}
+		}
+	}
+	return out
 }
 
 type converter struct {

@@ -10,7 +10,7 @@
 //
 //	digest           SHA-256 of manifest.json and provenance.json, as sha256sum writes it
 //	manifest.json    format, oldest Envoy, selectors, classes with the digests of their sets, digests of the next four files
-//	index.json       type, name, digest, offset and length of each resource, and how a server joins it with live endpoints
+//	index.json       trust domain, services; type, name, digest, offset and length of each resource; how live endpoints join
 //	resources.bin    the messages, one after another in the order of the index
 //	sets.json        the resources of each set, as ranges of positions in the index
 //	workloads.json   the workloads that the input declares
@@ -78,6 +78,24 @@ type Input struct {
 	Compiler  string // version of meshc
 	EnvoyMin  string // oldest Envoy minor that can read the resources, as 1.36
 	Plan      *endpoint.Plan
+
+	TrustDomain string
+	Services    []Service
+}
+
+// Service is a service that some class may call: what its names in xDS are about.
+type Service struct {
+	Cluster   string        `json:"cluster,omitempty"` // of the proxies that see it so, where the mesh has several
+	Hostname  string        `json:"hostname"`          // lower case, may start with "*."
+	Namespace string        `json:"namespace"`
+	Addresses []string      `json:"addresses,omitempty"` // IP addresses and CIDRs; some may be for proxies that capture DNS only
+	Ports     []ServicePort `json:"ports"`
+}
+
+// ServicePort is a port of a Service.
+type ServicePort struct {
+	Number uint32 `json:"number"`
+	Name   string `json:"name,omitempty"`
 }
 
 // Resource is one marshaled xDS resource. It is immutable once sealed.
@@ -164,15 +182,17 @@ type Workload struct {
 
 // Bundle is a sealed bundle. It is immutable and safe for concurrent use.
 type Bundle struct {
-	Digest     Digest // of what proxies may receive and how
-	Provenance Provenance
-	EnvoyMin   string
-	Selectors  []Selector  // sorted by id
-	Classes    []*Class    // sorted by id
-	Sets       []*Set      // sorted by digest
-	Resources  []*Resource // sorted by type in the order of Types, name, digest
-	Workloads  []Workload
-	Plan       *endpoint.Plan // for a server that sees live endpoints; nil: the endpoints in the bundle are all there are
+	Digest      Digest // of what proxies may receive and how
+	Provenance  Provenance
+	EnvoyMin    string
+	TrustDomain string
+	Selectors   []Selector  // sorted by id
+	Classes     []*Class    // sorted by id
+	Sets        []*Set      // sorted by digest
+	Resources   []*Resource // sorted by type in the order of Types, name, digest
+	Workloads   []Workload
+	Services    []Service      // sorted by cluster, hostname, namespace
+	Plan        *endpoint.Plan // for a server that sees live endpoints; nil: the endpoints in the bundle are all there are
 
 	files   []file // what WriteDir and WriteTarGz write, sorted by name
 	matcher matcher

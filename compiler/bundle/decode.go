@@ -43,7 +43,7 @@ func (b *Bundle) readIndex(data, blob []byte) error {
 		}
 		b.Resources[i] = r
 	}
-	b.Plan = ix.Plan
+	b.Plan, b.TrustDomain, b.Services = ix.Plan, ix.TrustDomain, ix.Services
 	if at != len(blob) {
 		return refuse(CodeMalformed, resourcesFile, "", "has %d bytes that no resource claims", len(blob)-at)
 	}

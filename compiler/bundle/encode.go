@@ -24,9 +24,11 @@ type indexEntry struct {
 }
 
 type index struct {
-	Types     []string       `json:"types"`
-	Plan      *endpoint.Plan `json:"plan,omitempty"`
-	Resources []indexEntry   `json:"resources"`
+	Types       []string       `json:"types"`
+	TrustDomain string         `json:"trustDomain,omitempty"`
+	Services    []Service      `json:"services,omitempty"`
+	Plan        *endpoint.Plan `json:"plan,omitempty"`
+	Resources   []indexEntry   `json:"resources"`
 }
 
 type setEntry struct {
@@ -62,6 +64,12 @@ func (b *Bundle) encode() error {
 	ix := make([]byte, 0, 220*len(b.Resources)+512)
 	ix = append(ix, `{"types":`...)
 	ix = appendJSON(ix, Types())
+	if b.TrustDomain != "" {
+		ix = appendString(append(ix, `,"trustDomain":`...), b.TrustDomain)
+	}
+	if len(b.Services) > 0 {
+		ix = append(appendList(append(ix, `,"services":[`...), b.Services), ']')
+	}
 	if b.Plan != nil {
 		ix = appendJSON(append(ix, `,"plan":`...), b.Plan)
 	}

@@ -67,6 +67,10 @@ func Seal(in Input) (*Bundle, error) {
 	slices.SortFunc(b.Workloads, func(a, c Workload) int {
 		return cmp.Or(cmp.Compare(a.Namespace, c.Namespace), cmp.Compare(a.Name, c.Name), cmp.Compare(a.Kind, c.Kind))
 	})
+	b.TrustDomain, b.Services = in.TrustDomain, slices.Clone(in.Services)
+	slices.SortFunc(b.Services, func(a, c Service) int {
+		return cmp.Or(cmp.Compare(a.Cluster, c.Cluster), cmp.Compare(a.Hostname, c.Hostname), cmp.Compare(a.Namespace, c.Namespace))
+	})
 	s.seal(b, in.Classes)
 	if err := b.finish(); err != nil {
 		return nil, err

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
@@ -67,46 +66,66 @@ func (k *walk) locate(s *state, t target) {
 	s.add(st)
 }
 
-// addressOf reads the address of a service off what the proxies have for it: a listener on the address, or the domains of
-// its virtual host.
+// addressOf is the address under which a client calls a service: one of the service's that its proxy has a listener for,
+// or that is among the domains of its virtual host.
 func (k *walk) addressOf(s *state, fqdn string, port uint16) netip.Addr {
-	var fallback netip.Addr
-	for _, l := range s.v.listeners {
-		a := l.msg.GetAddress().GetSocketAddress()
-		ip, err := netip.ParseAddr(a.GetAddress())
-		if err != nil || ip.IsUnspecified() || a.GetPortValue() != uint32(port) || s.service == nil {
-			continue
-		}
-		if slices.ContainsFunc(l.res.Origins, func(o bundle.Origin) bool { return sameObject(o, *s.service) }) {
-			if leadsTo(l.msg, fqdn) {
-				return ip
-			}
-			fallback = ip
-		}
-	}
-	for _, rc := range []string{strconv.Itoa(int(port)), fqdn + ":" + strconv.Itoa(int(port))} {
+	domains := map[string]bool{}
+	for _, rc := range []string{names.Routes(uint32(port)), names.HostRoutes(fqdn, uint32(port))} {
 		for _, r := range s.v.hosts[rc] {
 			h, err := parse(k.w, r, &routev3.VirtualHost{})
 			if err != nil || !slices.ContainsFunc(h.GetDomains(), func(d string) bool { return stripPort(d) == fqdn }) {
 				continue
 			}
 			for _, d := range h.GetDomains() {
-				if ip, err := netip.ParseAddr(strings.Trim(stripPort(d), "[]")); err == nil {
-					return ip
-				}
+				domains[strings.Trim(stripPort(d), "[]")] = true
 			}
 		}
 	}
-	return fallback
+	addresses := k.w.addresses(s.v, fqdn)
+	if len(addresses) == 0 {
+		return s.endpointAddress(fqdn, port)
+	}
+	for _, a := range addresses {
+		ip, err := netip.ParseAddr(a)
+		if err == nil && !ip.IsUnspecified() && (s.v.listenerAt(a, port, false) != nil || domains[a]) {
+			return ip
+		}
+	}
+	return netip.Addr{}
 }
 
-// leadsTo tells whether a listener on an address of its own is about a host: a ServiceEntry may have several.
-func leadsTo(l *listenerv3.Listener, fqdn string) bool {
-	return slices.ContainsFunc(append(slices.Clone(l.GetFilterChains()), l.GetDefaultFilterChain()), func(c *listenerv3.FilterChain) bool {
-		return slices.ContainsFunc(c.GetFilters(), func(f *listenerv3.Filter) bool {
-			return strings.Contains(string(f.GetTypedConfig().GetValue()), "|"+fqdn)
-		})
-	})
+// endpointAddress is the address of an endpoint of a service without addresses of its own, which clients call by its
+// endpoints. A ServiceEntry may have several hosts; its chains say which they are for.
+func (s *state) endpointAddress(fqdn string, port uint16) netip.Addr {
+	own := names.Outbound(uint32(port), "", fqdn)
+	for _, l := range s.v.listeners {
+		a := l.msg.GetAddress().GetSocketAddress()
+		ip, err := netip.ParseAddr(a.GetAddress())
+		if err != nil || ip.IsUnspecified() || a.GetPortValue() != uint32(port) || s.service == nil {
+			continue
+		}
+		of := l.res.OriginsOf(names.Part{})
+		if slices.ContainsFunc(of, func(o bundle.Origin) bool { return sameObject(o, *s.service) }) &&
+			(s.service.Kind == "Service" || len(l.res.OriginsOf(names.ChainPart(own))) > 0) {
+			return ip
+		}
+	}
+	return netip.Addr{}
+}
+
+// addresses are those of the service of a host, as the proxies of a class see it.
+func (w *World) addresses(v *view, host string) []string {
+	cluster := ""
+	if of := w.workloadsOf(v.class.ID); len(of) > 0 {
+		cluster = of[0].Cluster
+	}
+	var out []string
+	for i := range w.b.Services {
+		if s := &w.b.Services[i]; s.Hostname == host && (s.Cluster == cluster || cluster == "") {
+			out = append(out, s.Addresses...)
+		}
+	}
+	return out
 }
 
 // fromGateway starts at a client outside that calls a gateway, named by its Gateway object, its workload or its class.

@@ -24,21 +24,6 @@ func sanMatchers(c *tlsv3.CommonTlsContext) []*tlsv3.SubjectAltNameMatcher {
 	return c.GetValidationContext().GetMatchTypedSubjectAltNames()
 }
 
-// wantedOfClients are the prefixes of the identities that a chain's TLS accepts.
-func wantedOfClients(s *corev3.TransportSocket) []string {
-	d, ok := unpack(s.GetTypedConfig(), &tlsv3.DownstreamTlsContext{})
-	if !ok {
-		return nil
-	}
-	var out []string
-	for _, m := range sanMatchers(d.GetCommonTlsContext()) {
-		if p := m.GetMatcher().GetPrefix(); p != "" {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
 // terminate ends the outer TLS of a connection at a chain. The error is what the handshake fails with.
 func (w *World) terminate(c *conn, socket *corev3.TransportSocket, server string) (text string, peer *layer, err error) {
 	if socket == nil || isRaw(socket) {

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -25,7 +26,6 @@ type World struct {
 	views     map[string]*view
 	parsed    map[*bundle.Resource]proto.Message
 	byAddress map[netip.Addr][]*bundle.Workload
-	domain    string // trust domain
 }
 
 // New indexes a bundle.
@@ -228,37 +228,12 @@ func (w *World) workloadsOf(class string) []*bundle.Workload {
 	return out
 }
 
-// trustDomain is the trust domain of the mesh, read off what servers want of their clients.
-func (w *World) trustDomain() string {
-	if w.domain != "" {
-		return w.domain
-	}
-	w.domain = "cluster.local"
-	for _, c := range w.b.Classes {
-		v, err := w.view(c.ID)
-		if err != nil {
-			continue
-		}
-		for _, l := range v.listeners {
-			for _, fc := range l.msg.GetFilterChains() {
-				for _, id := range wantedOfClients(fc.GetTransportSocket()) {
-					if rest, ok := strings.CutPrefix(id, "spiffe://"); ok {
-						w.domain = strings.TrimSuffix(rest, "/")
-						return w.domain
-					}
-				}
-			}
-		}
-	}
-	return w.domain
-}
-
 // identity is the SPIFFE identity of a workload.
 func (w *World) identity(namespace, account string) string {
 	if account == "" {
 		account = "default"
 	}
-	return "spiffe://" + w.trustDomain() + "/ns/" + namespace + "/sa/" + account
+	return "spiffe://" + cmp.Or(w.b.TrustDomain, "cluster.local") + "/ns/" + namespace + "/sa/" + account
 }
 
 // identityOf is the identity of the workloads of a class, "" where they differ.
