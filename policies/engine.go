@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
 	"github.com/meshc/meshc/internal/diag"
@@ -50,9 +50,9 @@ type engine struct {
 	packages map[string][]*rule
 	excepts  map[string]bool // packages with conftest's exception rule
 	compiler *ast.Compiler
-	queries  map[string]rego.PreparedEvalQuery // by kind
-	idle     map[string]bool                   // kinds that no rule asks about
-	store    map[string]any
+	queries  map[string]ast.Body // by kind
+	idle     map[string]bool     // kinds that no rule asks about
+	store    storage.Store
 	holds    func(file string) bool // tells the files of the sources
 }
 
@@ -60,7 +60,7 @@ var reporting = regexp.MustCompile(`^(deny|violation|warn)(_[a-zA-Z0-9]+)*$`)
 
 // newEngine compiles the modules and prepares one query per kind that occurs.
 func newEngine(ctx context.Context, l *loader, objs []*schema.Object) (*engine, diag.List, error) {
-	e := &engine{rules: map[string]*rule{}, packages: map[string][]*rule{}, excepts: map[string]bool{}, queries: map[string]rego.PreparedEvalQuery{}, idle: map[string]bool{}}
+	e := &engine{rules: map[string]*rule{}, packages: map[string][]*rule{}, excepts: map[string]bool{}, queries: map[string]ast.Body{}, idle: map[string]bool{}}
 	found := e.collect(l)
 	if found.HasErrors() {
 		return e, found, nil
@@ -77,17 +77,18 @@ func newEngine(ctx context.Context, l *loader, objs []*schema.Object) (*engine, 
 		return e, nil, fmt.Errorf("policies: generated query: %w", err)
 	}
 	modules[packName("engine.rego")] = generated
-	e.compiler = ast.NewCompiler().WithCapabilities(capabilities()).WithDefaultRegoVersion(ast.RegoV1)
+	e.compiler = ast.NewCompiler().WithCapabilities(capabilities()).WithDefaultRegoVersion(ast.RegoV1).
+		WithStageAfterID(ast.StageCheckRecursion, ast.CompilerStageDefinition{Name: "CheckExpansions", MetricName: "compile_stage_check_expansions", Stage: expansions})
 	if e.compiler.Compile(modules); e.compiler.Failed() {
 		found.Add(regoErrors(e.compiler.Errors, "policies")...)
 		return e, found, nil
 	}
-	e.store = facts(objs, usesSet(l))
-	store := inmem.NewFromObjectWithOpts(e.store, inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))
+	bind(e.compiler.Modules)
+	e.store = inmem.NewFromObjectWithOpts(facts(objs, usesSet(l)), inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))
 	for k := range kinds {
-		q, err := rego.New(rego.Compiler(e.compiler), rego.Store(store), rego.Query("x = data."+enginePackage+"."+resultsOf(k))).PrepareForEval(ctx)
+		q, err := e.query("data." + enginePackage + "." + resultsOf(k))
 		if err != nil {
-			return e, nil, fmt.Errorf("policies: %w", err)
+			return e, nil, err
 		}
 		e.queries[k] = q
 		e.idle[k] = !slices.ContainsFunc(slices.Collect(maps.Values(e.rules)), func(r *rule) bool { return r.asks(k) })
@@ -95,15 +96,16 @@ func newEngine(ctx context.Context, l *loader, objs []*schema.Object) (*engine, 
 	return e, found, nil
 }
 
-// capabilities are OPA's without what makes an answer depend on anything but the input.
-func capabilities() *ast.Capabilities {
-	c := ast.CapabilitiesForThisVersion()
-	banned := map[string]bool{"http.send": true, "net.lookup_ip_addr": true, "opa.runtime": true, "rand.intn": true, "time.now_ns": true, "uuid.rfc4122": true, "json.match_schema": true, "json.verify_schema": true}
-	c.Builtins = slices.DeleteFunc(c.Builtins, func(b *ast.Builtin) bool {
-		return b.Nondeterministic || banned[b.Name] || strings.HasPrefix(b.Name, "io.jwt.encode_sign") || b.Name == "io.jwt.decode_verify"
-	})
-	c.AllowNet = []string{}
-	return c
+// query compiles the question what a reference stands for; the answer is x.
+func (e *engine) query(ref string) (ast.Body, error) {
+	body, err := ast.ParseBodyWithOpts("x = "+ref, ast.ParserOptions{RegoVersion: ast.RegoV1})
+	if err == nil {
+		body, err = e.compiler.QueryCompiler().Compile(body)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("policies: query %s: %w", ref, err)
+	}
+	return body, nil
 }
 
 // collect finds the rules that report, in all modules.
@@ -121,6 +123,7 @@ func (e *engine) collect(l *loader) diag.List {
 			looksAtInput[pkg] = looksAtInput[pkg] || r.HasPrefix(ast.InputRootRef)
 			return false
 		})
+		found.Add(replacements(m, name)...)
 		for _, r := range m.Rules {
 			e.add(pkg, name, r, m, l.builtin[name])
 		}
@@ -136,6 +139,23 @@ func (e *engine) collect(l *loader) diag.List {
 		}
 	}
 	return found
+}
+
+// replacements reports builtins that a policy puts something else in the place of, or puts in the place of something: which
+// builtin is called is known before anything is evaluated. It is of use in tests, which are left out.
+func replacements(m *ast.Module, file string) diag.List {
+	var l diag.List
+	ast.WalkExprs(m, func(x *ast.Expr) bool {
+		for _, w := range x.With {
+			for _, t := range []*ast.Term{w.Target, w.Value} {
+				if _, ok := ast.BuiltinMap[t.Value.String()]; ok {
+					l.Add(regoFinding(CodeRego, file, w.Location.Row, w.Location.Col, "with replaces a function by another, and one of them is the builtin "+t.Value.String(), "Call the function that is meant; tests, in files *_test.rego, may replace any."))
+				}
+			}
+		}
+		return false
+	})
+	return l
 }
 
 func importedPackages(modules map[string]*ast.Module) map[string]bool {

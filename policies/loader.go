@@ -162,11 +162,14 @@ func regoErrors(err error, file string) diag.List {
 				f = e.Location.File
 			}
 		}
-		help := "Mend the policy; 'opa check' shows the same."
-		if strings.Contains(e.Message, "undefined function") {
-			help = "A policy has no access to clock, network, environment or chance (http.send, time.now_ns, rand.intn, opa.runtime and such), so that a check answers the same everywhere."
+		code, help := CodeRego, "Mend the policy; 'opa check' shows the same."
+		switch {
+		case e.Code == expansionErr:
+			code, help = CodeBudget, "Do not nest values that name one variable, or one rule, several times in each other."
+		case strings.Contains(e.Message, "undefined function"):
+			help = "A policy has no access to clock, network, environment or chance (http.send, time.now_ns, rand.intn, opa.runtime and such), so that a check answers the same everywhere; nor to what no budget bounds (net.cidr_expand, graph.reachable_paths, io.jwt.verify_… and such)."
 		}
-		l.Add(regoFinding(CodeRego, f, row, col, e.Message, help))
+		l.Add(regoFinding(code, f, row, col, e.Message, help))
 	}
 	return l
 }

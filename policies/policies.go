@@ -13,7 +13,6 @@ package policies
 import (
 	"context"
 	"embed"
-	"time"
 
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
@@ -36,9 +35,9 @@ var pack embed.FS
 
 // Options says what to evaluate beside the built-in pack.
 type Options struct {
-	Dirs     []string      // folders of Rego, searched through; *_test.rego is left out
-	Deadline time.Duration // for one object and all rules; 0 means 5 s
-	Workers  int           // goroutines; 0 means one
+	Dirs    []string // folders of Rego, searched through; *_test.rego is left out
+	Workers int      // goroutines; 0 means one
+	Budget  Budget   // of steps; zero: DefaultBudget
 
 	// Holds tells whether a path is that of a file inside the sources: only there may results point. Without it those of the
 	// objects are.
@@ -51,13 +50,14 @@ type Report struct {
 	Rules    int
 	Objects  int
 	Findings int
+	Steps    int64             // of the budget
 	Texts    map[string]string // the policies of the folders, by the name that findings have for the file
 }
 
 // Eval judges the objects. The error is a fault of the machine; what is wrong with objects or policies are findings.
 func Eval(ctx context.Context, objs []*schema.Object, o Options) (diag.List, Report, error) {
-	if o.Deadline <= 0 {
-		o.Deadline = 5 * time.Second
+	if o.Budget == (Budget{}) {
+		o.Budget = DefaultBudget()
 	}
 	l := newLoader()
 	if err := l.pack(); err != nil {
@@ -80,13 +80,13 @@ func Eval(ctx context.Context, objs []*schema.Object, o Options) (diag.List, Rep
 	if e.holds == nil {
 		e.holds = filesOf(objs)
 	}
-	out, err := e.eval(ctx, objs, o)
+	out, steps, err := e.eval(ctx, objs, o)
 	if err != nil {
 		return nil, Report{}, err
 	}
 	out.Add(found...)
 	out.Sort()
-	report.Packages, report.Rules, report.Objects, report.Findings = len(e.packages), len(e.rules), len(objs), len(out)
+	report.Packages, report.Rules, report.Objects, report.Findings, report.Steps = len(e.packages), len(e.rules), len(objs), len(out), steps
 	return out, report, nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
@@ -136,7 +135,7 @@ metadata: {name: ext}
 spec: {hosts: [api.example.com], ports: [{number: 443, name: tls, protocol: TLS}], resolution: DNS}
 `
 
-func evaluate(t *testing.T, rego string, deadline time.Duration) diag.List {
+func evaluate(t *testing.T, rego string, budget Budget) diag.List {
 	t.Helper()
 	var dirs []string
 	if rego != "" {
@@ -146,7 +145,7 @@ func evaluate(t *testing.T, rego string, deadline time.Duration) diag.List {
 		}
 		dirs = []string{dir}
 	}
-	l, _, err := Eval(context.Background(), objects(t, mesh), Options{Dirs: dirs, Deadline: deadline, Workers: 2})
+	l, _, err := Eval(context.Background(), objects(t, mesh), Options{Dirs: dirs, Budget: budget, Workers: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +153,7 @@ func evaluate(t *testing.T, rego string, deadline time.Duration) diag.List {
 }
 
 func TestBuiltinPlaces(t *testing.T) {
-	l := evaluate(t, "", 0)
+	l := evaluate(t, "", Budget{})
 	if len(l) != 2 || l[0].Code != "MESHC-P001" || l[0].Pos.Line != 7 || l[1].Code != "MESHC-P003" || l[1].Pos.Line != 9 {
 		t.Fatalf("%+v", l)
 	}
@@ -189,11 +188,7 @@ func TestUserPolicies(t *testing.T) {
 		"slow":                  {"package main\ndeny contains \"no\" if { some x in numbers.range(1, 100000); some y in numbers.range(1, 100000); x * y == -1 }", CodeBudget, 2, diag.Error},
 	} {
 		t.Run(name, func(t *testing.T) {
-			deadline := time.Duration(0)
-			if name == "slow" {
-				deadline = 100 * time.Millisecond
-			}
-			l := evaluate(t, c.rego, deadline)
+			l := evaluate(t, c.rego, Budget{Object: 100_000, Run: 100_000})
 			for _, d := range l {
 				if d.Code == c.code && d.Pos.Line == c.line && d.Severity == c.severity && d.Pos.File != "" {
 					return
@@ -205,7 +200,7 @@ func TestUserPolicies(t *testing.T) {
 }
 
 func TestException(t *testing.T) {
-	l := evaluate(t, "package main\ndeny_x contains \"no\" if input.kind == \"VirtualService\"\nexception contains [\"x\"] if input.metadata.name == \"a\"", 0)
+	l := evaluate(t, "package main\ndeny_x contains \"no\" if input.kind == \"VirtualService\"\nexception contains [\"x\"] if input.metadata.name == \"a\"", Budget{})
 	for _, d := range l {
 		if d.Code == "main.deny_x" {
 			t.Errorf("the exception was not heard: %+v", d)
