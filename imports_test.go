@@ -27,6 +27,8 @@ var mayImport = map[string][]string{
 	"compiler/names":    {},
 	"compiler/mesh":     {"internal/diag", "internal/source", "internal/memo", "schema", "compiler/endpoint", "compiler/names"},
 	"compiler/lint":     {"internal/diag", "schema", "compiler/mesh"},
+	"compiler/re2":      {},
+	"compiler/validate": {"compiler/re2"},
 	"compiler/envoy":    {"internal/diag", "internal/source", "internal/memo", "schema", "compiler/endpoint", "compiler/names", "compiler/mesh"},
 	"compiler/bundle":   {"internal/diag", "internal/regular", "compiler/endpoint", "compiler/names"},
 	"compiler/trace":    {"internal/diag", "compiler/names", "compiler/bundle"},

@@ -96,3 +96,15 @@ func BenchmarkCompile(b *testing.B) {
 		}
 	})
 }
+
+func BenchmarkRefusals(b *testing.B) {
+	each(b, func(b *testing.B, repo string) {
+		in := linked(b, repo)
+		sets := lowered(b, in)
+		for b.Loop() {
+			if l, err := sets.refusals(context.Background(), Options{}); err != nil || len(l) > 0 {
+				b.Fatal(err, l)
+			}
+		}
+	})
+}

@@ -106,6 +106,12 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 		}
 		lowered.Add(f...)
 	}
+	opts.begin("validate")
+	refused, err := sets.refusals(ctx, opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	lowered.Add(refused...)
 	stop = settle(&lowered, opts, opts.Lenient)
 	findings.Add(lowered...)
 	findings.Sort()
@@ -130,6 +136,8 @@ type loweredSets struct {
 	scopes  map[*mesh.Scope][]*envoy.Group
 	classes map[*mesh.Class][]*envoy.Resource
 	site    *endpoint.Site // of the last mesh
+
+	programs map[*envoy.Resource]int // RE2 program size of the largest regular expression; left out where there is none
 }
 
 func newLoweredSets() *loweredSets {

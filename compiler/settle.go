@@ -39,7 +39,7 @@ func failsClosed(code string) bool {
 	case "MESHC1202", // the mesh configuration cannot be read
 		"MESHC1204", // nor where certificates come from
 		"MESHC1540", // an AuthorizationPolicy would be enforced in part
-		"MESHC1490": // Envoy would refuse the resource
+		codePatchRefused, codeRefused: // Envoy would refuse the resource
 		return true
 	}
 	return false

@@ -3,6 +3,7 @@ package envoy
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -40,6 +41,9 @@ func (t Type) URL() string {
 		return p + "route.v3.VirtualHost"
 	}
 }
+
+// String returns the name of the message.
+func (t Type) String() string { return t.URL()[strings.LastIndexByte(t.URL(), '.')+1:] }
 
 // Resource is one xDS resource with the places in the input that made it.
 type Resource struct {

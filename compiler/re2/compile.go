@@ -119,7 +119,7 @@ func (c *compiler) quest(a frag, nonGreedy bool) frag {
 		return c.step(inst{code: nop}, true)
 	}
 	id, past := c.branch(a, nonGreedy)
-	return frag{id, append(past, a.ends...), true}
+	return frag{id, append(a.ends, past...), true}
 }
 
 func (c *compiler) capture(a frag) frag {

@@ -42,6 +42,7 @@ type Proxy struct {
 
 	ads        discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer
 	requests   chan *discoveryv3.DeltaDiscoveryRequest
+	node       *corev3.Node                // what Envoy says of itself
 	subscribed map[string]map[string]bool  // names asked for, by type
 	offers     map[string]map[string]named // what is given as soon as it is asked for, by type and name
 	given      []string                    // nonces of what was asked for and given
@@ -192,6 +193,9 @@ func (p *Proxy) died() error {
 // ErrEnded says that Envoy itself has ended, and not that it refused something.
 var ErrEnded = errors.New("envoytest: Envoy has ended")
 
+// Node is what Envoy says of itself, its extensions included.
+func (p *Proxy) Node() *corev3.Node { return p.node }
+
 // until reads what Envoy says until a condition holds.
 func (p *Proxy) until(done func() bool) error {
 	deadline := time.NewTimer(patience)
@@ -213,6 +217,9 @@ func (p *Proxy) until(done func() bool) error {
 
 // take notes what a request says, and gives what it asks for and is on offer.
 func (p *Proxy) take(r *discoveryv3.DeltaDiscoveryRequest) error {
+	if r.Node != nil {
+		p.node = r.Node
+	}
 	names := p.subscribed[r.TypeUrl]
 	if names == nil {
 		names = map[string]bool{}

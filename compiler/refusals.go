@@ -1,0 +1,138 @@
+package compiler
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/meshc/meshc/compiler/envoy"
+	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/validate"
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/fault"
+)
+
+// Codes of resources that Envoy would refuse.
+const (
+	codeRefused      = "MESHC1491" // by an object of the input
+	codePatchRefused = "MESHC1490" // by a patch of an EnvoyFilter
+)
+
+// refusals says what Envoy would refuse in the resources, each looked at once, however many classes share it. It notes the
+// size of their regular expressions.
+func (out *loweredSets) refusals(ctx context.Context, opts Options) (diag.List, error) {
+	resources := out.resources()
+	checker := validate.New()
+	results := make([]validate.Result, len(resources))
+	group, ctx := errgroup.WithContext(ctx)
+	n := workers(opts)
+	for w := range n {
+		group.Go(fault.Guard(func() error {
+			pass := checker.Pass()
+			for i := w; i < len(resources); i += n {
+				results[i] = pass.Check(resources[i].Message)
+			}
+			return ctx.Err()
+		}))
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	var findings diag.List
+	out.programs = map[*envoy.Resource]int{}
+	for i, r := range resources {
+		if results[i].ProgramSize > 0 {
+			out.programs[r] = results[i].ProgramSize
+		}
+		for _, p := range results[i].Problems {
+			findings.Add(refusal(r, p))
+		}
+	}
+	return findings, nil
+}
+
+// resources are the distinct resources of all scopes and classes.
+func (out *loweredSets) resources() []*envoy.Resource {
+	seen := map[*envoy.Resource]bool{}
+	var list []*envoy.Resource
+	add := func(rs []*envoy.Resource) {
+		for _, r := range rs {
+			if !seen[r] {
+				seen[r] = true
+				list = append(list, r)
+			}
+		}
+	}
+	groups := map[*envoy.Group]bool{}
+	for _, gs := range out.scopes {
+		for _, g := range gs {
+			if !groups[g] {
+				groups[g] = true
+				add(g.Resources)
+			}
+		}
+	}
+	for _, rs := range out.classes {
+		add(rs)
+	}
+	return list
+}
+
+// refusal makes a finding at the object behind the part of the resource that Envoy would refuse.
+func refusal(r *envoy.Resource, p validate.Problem) diag.Diagnostic {
+	d := diag.Diagnostic{Code: codeRefused, Severity: diag.Error, Help: p.Help,
+		Message: "Envoy would refuse the " + r.Type.String() + " " + r.Name + ": " + p.Path + ": " + p.Says}
+	if d.Help == "" {
+		d.Help = "Correct what the object says, so that Envoy takes the value."
+	}
+	origins := behind(r, p.Path)
+	for i, o := range origins {
+		if i == 0 {
+			d.Pos, d.Object, d.Field = o.Pos, o.Object, o.Field
+			continue
+		}
+		d.Related = append(d.Related, diag.Related{Pos: o.Pos, Object: o.Object, Message: "has a part in it, too"})
+	}
+	return d
+}
+
+// behind returns the origins of a part of a resource: of the route or filter chain that a path leads into, or of all of it.
+func behind(r *envoy.Resource, path string) []envoy.Origin {
+	for _, part := range []names.Part{partAt(r, path), {}} {
+		var out []envoy.Origin
+		for _, o := range r.Origins {
+			if o.At == part {
+				out = append(out, o)
+			}
+		}
+		if len(out) > 0 {
+			return out
+		}
+	}
+	return r.Origins[:min(len(r.Origins), 1)]
+}
+
+// partAt is the part of a resource that a path leads into, as routes[3].match or filter_chains[0].filters.
+func partAt(r *envoy.Resource, path string) names.Part {
+	field, rest, _ := strings.Cut(path, "[")
+	index, _, _ := strings.Cut(rest, "]")
+	i, err := strconv.Atoi(index)
+	if err != nil {
+		return names.Part{}
+	}
+	switch m := r.Message.(type) {
+	case *routev3.VirtualHost:
+		if field == "routes" {
+			return names.RoutePart(i)
+		}
+	case *listenerv3.Listener:
+		if field == "filter_chains" && i < len(m.GetFilterChains()) {
+			return names.ChainPart(m.GetFilterChains()[i].GetName())
+		}
+	}
+	return names.Part{}
+}
