@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"compiler/lint":     {"internal/diag", "schema", "compiler/mesh"},
 	"compiler/re2":      {},
 	"compiler/validate": {"compiler/re2"},
-	"compiler/envoy":    {"internal/diag", "internal/source", "internal/memo", "schema", "compiler/endpoint", "compiler/names", "compiler/mesh"},
+	"compiler/envoy":    {"internal/diag", "internal/source", "internal/memo", "schema", "compiler/endpoint", "compiler/names", "compiler/mesh", "compiler/validate"},
 	"compiler/bundle":   {"internal/diag", "internal/regular", "compiler/endpoint", "compiler/names"},
 	"compiler/trace":    {"internal/diag", "compiler/names", "compiler/bundle"},
 	"compiler/change":   {"compiler/names", "compiler/bundle", "compiler/trace"},

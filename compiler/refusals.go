@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,11 +17,8 @@ import (
 	"github.com/meshc/meshc/internal/fault"
 )
 
-// Codes of resources that Envoy would refuse.
-const (
-	codeRefused      = "MESHC1491" // by an object of the input
-	codePatchRefused = "MESHC1490" // by a patch of an EnvoyFilter
-)
+// codeRefused is for what Envoy would refuse because of an object of the input that is no EnvoyFilter.
+const codeRefused = "MESHC1491"
 
 // refusals says what Envoy would refuse in the resources, each looked at once, however many classes share it. It notes the
 // size of their regular expressions.
@@ -48,8 +46,17 @@ func (out *loweredSets) refusals(ctx context.Context, opts Options) (diag.List, 
 		if results[i].ProgramSize > 0 {
 			out.programs[r] = results[i].ProgramSize
 		}
+		if len(results[i].Problems) == 0 {
+			continue
+		}
+		before := map[string]bool{} // what no patch has to answer for
+		if r.Before != nil {
+			for _, p := range checker.Pass().Check(r.Before.Message).Problems {
+				before[p.Says] = true
+			}
+		}
 		for _, p := range results[i].Problems {
-			findings.Add(refusal(r, p))
+			findings.Add(refusal(r, p, before[p.Says]))
 		}
 	}
 	return findings, nil
@@ -83,13 +90,18 @@ func (out *loweredSets) resources() []*envoy.Resource {
 }
 
 // refusal makes a finding at the object behind the part of the resource that Envoy would refuse.
-func refusal(r *envoy.Resource, p validate.Problem) diag.Diagnostic {
-	d := diag.Diagnostic{Code: codeRefused, Severity: diag.Error, Help: p.Help,
-		Message: "Envoy would refuse the " + r.Type.String() + " " + r.Name + ": " + p.Path + ": " + p.Says}
+func refusal(r *envoy.Resource, p validate.Problem, before bool) diag.Diagnostic {
+	d := diag.Diagnostic{Code: codeRefused, Severity: diag.Error, Help: p.Help, Message: "Envoy would refuse the " + r.Type.String() + " " + r.Name + ": " + p.String()}
 	if d.Help == "" {
 		d.Help = "Correct what the object says, so that Envoy takes the value."
 	}
-	origins := behind(r, p.Path)
+	origins := patches(r)
+	if len(origins) == 0 || before {
+		origins = behind(r, p.Path)
+	} else {
+		d.Code = envoy.CodePatchInvalid
+		d.Message = "with the patches of EnvoyFilters " + d.Message
+	}
 	for i, o := range origins {
 		if i == 0 {
 			d.Pos, d.Object, d.Field = o.Pos, o.Object, o.Field
@@ -98,6 +110,17 @@ func refusal(r *envoy.Resource, p validate.Problem) diag.Diagnostic {
 		d.Related = append(d.Related, diag.Related{Pos: o.Pos, Object: o.Object, Message: "has a part in it, too"})
 	}
 	return d
+}
+
+// patches are the patches that changed a resource, the last first.
+func patches(r *envoy.Resource) []envoy.Origin {
+	var out []envoy.Origin
+	for _, o := range slices.Backward(r.Origins) {
+		if o.Object.Kind == "EnvoyFilter" {
+			out = append(out, o)
+		}
+	}
+	return out
 }
 
 // behind returns the origins of a part of a resource: of the route or filter chain that a path leads into, or of all of it.

@@ -3,6 +3,7 @@ package compiler
 import (
 	"runtime"
 
+	"github.com/meshc/meshc/compiler/envoy"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -37,9 +38,9 @@ func settle(findings *diag.List, opts Options, tolerate bool) bool {
 func failsClosed(code string) bool {
 	switch code {
 	case "MESHC1202", // the mesh configuration cannot be read
-		"MESHC1204", // nor where certificates come from
-		"MESHC1540", // an AuthorizationPolicy would be enforced in part
-		codePatchRefused, codeRefused: // Envoy would refuse the resource
+		"MESHC1204",                         // nor where certificates come from
+		"MESHC1540",                         // an AuthorizationPolicy would be enforced in part
+		envoy.CodePatchInvalid, codeRefused: // Envoy would refuse the resource
 		return true
 	}
 	return false

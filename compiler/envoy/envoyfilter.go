@@ -16,6 +16,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/validate"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/memo"
 )
@@ -26,8 +27,10 @@ const (
 	codePatchFailed  = "MESHC1481" // the patch cannot be applied to what it matches
 	codePatchUnused  = "MESHC1482" // the patch matches nothing
 	codePatchRefused = "MESHC1483" // a patch that a compiler or stock Envoy cannot do
-	codePatchInvalid = "MESHC1490" // Envoy would refuse the outcome
 )
+
+// CodePatchInvalid is for what Envoy would refuse because of a patch.
+const CodePatchInvalid = "MESHC1490"
 
 // istioVersion is the Istio API that meshc implements: what proxyVersion of a patch is matched against, since proxies run
 // stock Envoy and have no Istio version of their own.
@@ -76,6 +79,7 @@ func readPatches(filters []*mesh.EnvoyFilter) (*patchTable, diag.List) {
 	t := &patchTable{byFilter: map[*mesh.EnvoyFilter][]*envoyPatch{}, used: map[*envoyPatch]bool{}}
 	t.chosen, t.groups, t.hosts = memo.New(t.choose), memo.New(t.group), memo.New(t.host)
 	var findings diag.List
+	pass := validate.New().Pass()
 	for _, f := range filters {
 		if len(f.Spec.GetTargetRefs()) > 0 {
 			findings.Add(f.Object.Finding(diag.Error, codePatchRefused, "targetRefs attach an EnvoyFilter to gateways of the Gateway API and to waypoints, which are not compiled", "Select the proxies by workloadSelector.", "spec", "targetRefs"))
@@ -85,9 +89,17 @@ func readPatches(filters []*mesh.EnvoyFilter) (*patchTable, diag.List) {
 			p := &envoyPatch{filter: f, index: i, spec: spec}
 			d, ok := p.decode()
 			findings.Add(d...)
-			if ok {
-				t.byFilter[f] = append(t.byFilter[f], p)
+			if !ok {
+				continue
 			}
+			if d := p.refusals(pass); len(d) > 0 {
+				findings.Add(d...)
+				t.mu.Lock()
+				t.used[p] = true // what it would match need not be said
+				t.mu.Unlock()
+				continue
+			}
+			t.byFilter[f] = append(t.byFilter[f], p)
 		}
 	}
 	return t, findings
@@ -151,6 +163,23 @@ func (p *envoyPatch) decode() (diag.List, bool) {
 		return findings, false
 	}
 	return findings, true
+}
+
+// refusals says what Envoy would refuse in a value that is put in as it stands. What is merged is judged with what it is
+// merged into.
+func (p *envoyPatch) refusals(pass *validate.Pass) diag.List {
+	if p.value == nil || !adds(p.op()) && p.op() != opReplace {
+		return nil
+	}
+	var findings diag.List
+	for _, x := range pass.Check(p.value).Problems {
+		help := x.Help
+		if help == "" {
+			help = "Correct the value."
+		}
+		findings.Add(p.finding(diag.Error, CodePatchInvalid, "Envoy would refuse the value: "+x.String(), help, "patch", "value"))
+	}
+	return findings
 }
 
 var protoPlace = regexp.MustCompile(`^proto:\s*(\(line \d+:\d+\):\s*)?`)
@@ -265,16 +294,9 @@ func (p *patcher) fail(e *envoyPatch, what string, err error) {
 	p.findings.Add(e.finding(diag.Error, codePatchFailed, "the patch cannot be applied to "+what+": "+plainProtoError(err), "Match what the value fits, or correct the type in its @type.", "patch"))
 }
 
-// check holds a patched resource against the rules that Envoy has for it.
-func (p *patcher) check(e *envoyPatch, r *Resource) {
-	if err := validate(r.Message); err != nil {
-		p.findings.Add(e.finding(diag.Error, codePatchInvalid, "Envoy would refuse "+r.Name+" with this patch: "+err.Error(), "Correct the value.", "patch", "value"))
-	}
-}
-
 // mutable copies a resource so that it can be changed.
 func mutable(r *Resource) *Resource {
 	c := *r
-	c.Message = proto.Clone(r.Message)
+	c.Message, c.Before = proto.Clone(r.Message), r
 	return &c
 }

@@ -40,7 +40,6 @@ func (p *patcher) patchListeners(rs []*Resource) []*Resource {
 		l := e.value.(*listenerv3.Listener)
 		r := &Resource{Type: Listener, Name: l.Name, Message: proto.Clone(l)}
 		p.hit(e, r)
-		p.check(e, r)
 		out = append(out, r)
 	}
 	return out
@@ -65,7 +64,6 @@ func (w *listenerPatch) read() *listenerv3.Listener { return w.r.Message.(*liste
 
 func (w *listenerPatch) done(e *envoyPatch) {
 	w.hit(e, w.r)
-	w.check(e, w.r)
 }
 
 // patchListener returns the listener with all patches that match it, nil if one removes it.

@@ -1,7 +1,6 @@
 package envoy
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -136,50 +135,4 @@ func edit[T any](list []T, op patchOp, value T, matches func(T) bool, named bool
 		failed = nil // one match was meant; others have another type
 	}
 	return out, changed, failed
-}
-
-// validate holds a message and what is packed in it against the rules of Envoy's API.
-func validate(m proto.Message) error {
-	if v, ok := m.(interface{ Validate() error }); ok {
-		if err := v.Validate(); err != nil {
-			return err
-		}
-	}
-	return validatePacked(m.ProtoReflect())
-}
-
-func validatePacked(m protoreflect.Message) error {
-	var failed error
-	each := func(v protoreflect.Message) bool {
-		if a, ok := v.Interface().(*anypb.Any); ok {
-			inner, err := a.UnmarshalNew()
-			if err != nil {
-				failed = errors.New(plainProtoError(err))
-			} else {
-				failed = validate(inner)
-			}
-		} else {
-			failed = validatePacked(v)
-		}
-		return failed == nil
-	}
-	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case f.IsMap():
-			if f.MapValue().Message() != nil {
-				v.Map().Range(func(_ protoreflect.MapKey, e protoreflect.Value) bool { return each(e.Message()) })
-			}
-		case f.Message() == nil:
-		case f.IsList():
-			for i := range v.List().Len() {
-				if !each(v.List().Get(i).Message()) {
-					break
-				}
-			}
-		default:
-			each(v.Message())
-		}
-		return failed == nil
-	})
-	return failed
 }

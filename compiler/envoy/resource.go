@@ -55,6 +55,8 @@ type Resource struct {
 	Selector *EndpointSelector
 	// Recipe says how Endpoints that can come from a Kubernetes cluster are made, for a server that sees live ones.
 	Recipe *endpoint.Recipe
+	// Before is the resource without the patches of EnvoyFilters; nil: none changed it.
+	Before *Resource
 }
 
 // Origin is one place in the input behind a resource or a part of it.

@@ -23,6 +23,14 @@ type Problem struct {
 	Help string // what to do; "" where the field and what is wrong with it say all
 }
 
+// String renders PATH: what is wrong.
+func (p Problem) String() string {
+	if p.Path == "" {
+		return p.Says
+	}
+	return p.Path + ": " + p.Says
+}
+
 // Result is what holds for one message.
 type Result struct {
 	Problems []Problem
