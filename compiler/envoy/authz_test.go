@@ -46,7 +46,7 @@ func fromYAML[M proto.Message](t testing.TB, text string, m M) M {
 func guard(t testing.TB, config string, policies ...string) *mesh.Inbound {
 	in := &mesh.Inbound{Mesh: &mesh.Mesh{TrustDomain: "td", Config: fromYAML(t, "trustDomainAliases: [old]\n"+config, &meshconfig.MeshConfig{}),
 		Services: []*mesh.Service{{Hostname: "authz.test", Namespace: "shop", Ports: []*mesh.Port{{Number: 9000}}}}},
-		Workload: &mesh.Workload{Namespace: "shop"}, MTLS: mesh.Strict, Targets: []*mesh.Target{{Port: &mesh.Port{Number: 90, Protocol: mesh.TCP}, TargetPort: 9000}}}
+		Namespace: "shop", MTLS: mesh.Strict, Targets: []mesh.Target{{Port: &mesh.Port{Number: 90, Protocol: mesh.TCP}, TargetPort: 9000}}}
 	for i, p := range policies {
 		p, dry := strings.CutPrefix(p, "dry run ")
 		in.AuthorizationPolicies = append(in.AuthorizationPolicies, &mesh.AuthorizationPolicy{

@@ -317,7 +317,7 @@ func TestClientNetworkOfItsCluster(t *testing.T) {
 func TestInboundClusters(t *testing.T) {
 	svc := testService()
 	m := &mesh.Mesh{Services: []*mesh.Service{svc}, RootNamespace: "istio-system"}
-	in := &mesh.Inbound{Mesh: m, Workload: &mesh.Workload{Addresses: []string{"10.44.0.1"}}}
+	in := &mesh.Inbound{Mesh: m, IPv4: true, Address: "10.44.0.1"}
 	sidecar := &networking.Sidecar{}
 	if err := protojson.Unmarshal([]byte(`{"inboundConnectionPool":{"tcp":{"maxConnections":5}},"ingress":[
 		{"port":{"number":9080,"protocol":"HTTP","name":"a"},"defaultEndpoint":"127.0.0.1:8080"},

@@ -70,7 +70,7 @@ func TestHeaderCaseUpstream(t *testing.T) {
 	in := testInputs(svc, nil, nil)
 	in.KeepCase = in.Env.client(&mesh.Scope{Mesh: in.Env.Mesh, Proxy: proxy}).KeepCase
 	rs, _ := OutboundClustersFor(in)
-	inbound, _ := InboundClusters(&mesh.Inbound{Mesh: in.Env.Mesh, Sidecar: emptyPool(), Workload: &mesh.Workload{ProxyConfig: proxy}, Targets: []*mesh.Target{
+	inbound, _ := InboundClusters(&mesh.Inbound{Mesh: in.Env.Mesh, Sidecar: emptyPool(), Proxy: proxy, Targets: []mesh.Target{
 		{Service: svc, Port: svc.Ports[0], TargetPort: 80}, {Service: svc, Port: svc.Ports[2], TargetPort: 9000}}})
 	for name, want := range map[string]bool{
 		"outbound|80||" + svc.Hostname: true, "outbound|81||" + svc.Hostname: true, "outbound|9090||" + svc.Hostname: false, "outbound|9000||" + svc.Hostname: false,
@@ -96,7 +96,7 @@ func TestUpgradeBehindSNI(t *testing.T) {
 	if httpOptionsOf(t, c).GetExplicitHttpConfig().GetHttp2ProtocolOptions() == nil {
 		t.Error("not upgraded")
 	}
-	rs, _ = InboundClusters(&mesh.Inbound{Mesh: in.Env.Mesh, Sidecar: emptyPool(), Workload: &mesh.Workload{}, Targets: []*mesh.Target{{Service: svc, Port: svc.Ports[0], TargetPort: 8080}}})
+	rs, _ = InboundClusters(&mesh.Inbound{Mesh: in.Env.Mesh, Sidecar: emptyPool(), Targets: []mesh.Target{{Service: svc, Port: svc.Ports[0], TargetPort: 8080}}})
 	c, _ = clusterNamed(t, rs, "inbound|8080||")
 	if c.GetUpstreamConnectionOptions().GetTcpKeepalive().GetKeepaliveProbes().GetValue() != 3 {
 		t.Error("no keepalive towards the application")

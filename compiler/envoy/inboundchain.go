@@ -151,13 +151,13 @@ func (b *inbound) manager(p *inboundPort) manager {
 		bind = "inbound_" + names.Listener(bind, p.servicePort)
 	}
 	return manager{
-		role: inboundRole, mesh: b.in.Mesh, proxy: b.in.Workload.ProxyConfig, protocol: p.protocol, stat: bind,
+		role: inboundRole, mesh: b.in.Mesh, proxy: b.in.Proxy, protocol: p.protocol, stat: bind,
 		routes: inboundRoutes(p), auth: b.httpAuth(), logs: b.logs, tracing: b.tracing,
 	}
 }
 
 func (b *inbound) tcpProxy(p *inboundPort) *tcpv3.TcpProxy {
-	t := &tcpv3.TcpProxy{StatPrefix: p.cluster, ClusterSpecifier: &tcpv3.TcpProxy_Cluster{Cluster: p.cluster}, IdleTimeout: metadataIdleTimeout(b.in.Workload.ProxyConfig)}
+	t := &tcpv3.TcpProxy{StatPrefix: p.cluster, ClusterSpecifier: &tcpv3.TcpProxy_Cluster{Cluster: p.cluster}, IdleTimeout: metadataIdleTimeout(b.in.Proxy)}
 	if b.logs != nil {
 		t.AccessLog = b.logs.TCP
 	}

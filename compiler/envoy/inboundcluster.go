@@ -32,7 +32,7 @@ func InboundClusters(in *mesh.Inbound) ([]*Resource, diag.List) {
 		return nil, nil
 	}
 	last := passthrough(names.InboundPassthroughCluster, in.Mesh)
-	last.UpstreamBindConfig = inboundBind(in.Workload)
+	last.UpstreamBindConfig = inboundBind(in)
 	out := []*Resource{{Type: Cluster, Name: last.Name, Message: last}}
 	if ls := ingressListeners(in.Sidecar); len(ls) > 0 {
 		rs, ds := ingressClusters(in, ls)
@@ -57,14 +57,14 @@ func ingressListeners(s *mesh.Sidecar) []*networking.IstioIngressListener {
 }
 
 // inboundTarget is the cluster of a service's target port.
-func inboundTarget(in *mesh.Inbound, t *mesh.Target) *Resource {
+func inboundTarget(in *mesh.Inbound, t mesh.Target) *Resource {
 	pool, origins := inboundPool(in, t.Service, t.Port)
 	c := newInboundCluster(in, t.TargetPort, t.Port.Protocol, pool)
 	if p := in.Mesh.Config.GetInboundClusterStatName(); p != "" {
 		c.AltStatName = expandStatName(p, t.Service, t.Port, "") + ";"
 	}
 	if in.Mesh.Config.GetInboundTrafficPolicy().GetMode() == meshconfig.MeshConfig_InboundTrafficPolicy_LOCALHOST {
-		staticEndpoint(c, loopback(in.Workload), t.TargetPort)
+		staticEndpoint(c, loopback(in), t.TargetPort)
 	}
 	if o := t.Service.Object; o != nil {
 		origins = append([]Origin{clusterOrigin(o, "spec", "ports", t.Port.Index)}, origins...)
@@ -80,9 +80,9 @@ func newInboundCluster(in *mesh.Inbound, port uint32, protocol mesh.Protocol, po
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST},
 		LbPolicy:             clusterv3.Cluster_CLUSTER_PROVIDED,
 		ConnectTimeout:       connectTimeout(in.Mesh),
-		UpstreamBindConfig:   inboundBind(in.Workload),
+		UpstreamBindConfig:   inboundBind(in),
 	}
-	h := upstreamHTTP{kind: portProtocol(protocol, false), keepCase: keepsCase(in.Workload.ProxyConfig) && casePreserved(protocol)}
+	h := upstreamHTTP{kind: portProtocol(protocol, false), keepCase: keepsCase(in.Proxy) && casePreserved(protocol)}
 	if pool.GetHttp().GetUseClientProtocol() {
 		h.kind = upstreamDownstream
 	}
@@ -176,8 +176,8 @@ func ingressEndpoint(in *mesh.Inbound, c *clusterv3.Cluster, port uint32, target
 // instanceEndpoint reaches a port on the workload's own address. Where several instances share the configuration the
 // original destination is that address, and only the port is replaced.
 func instanceEndpoint(in *mesh.Inbound, c *clusterv3.Cluster, port, target uint32) {
-	if a := in.Workload.Addresses; len(a) == 1 {
-		staticEndpoint(c, a[0], target)
+	if in.Address != "" {
+		staticEndpoint(c, in.Address, target)
 		return
 	}
 	if port != target {
@@ -196,27 +196,18 @@ func staticEndpoint(c *clusterv3.Cluster, address string, port uint32) {
 	}}}
 }
 
-// families tells which IP families a workload has; IPv4 where its addresses are not known.
-func families(w *mesh.Workload) (v4, v6 bool) {
-	if w != nil {
-		for _, a := range w.Addresses {
-			if ip, err := netip.ParseAddr(a); err == nil {
-				v4, v6 = v4 || ip.Is4(), v6 || ip.Is6()
-			}
-		}
-	}
-	return v4 || !v6, v6
-}
+// families tells which IP families the proxies have; IPv4 where that is not known.
+func families(in *mesh.Inbound) (v4, v6 bool) { return in.IPv4 || !in.IPv6, in.IPv6 }
 
-func loopback(w *mesh.Workload) string {
-	if v4, _ := families(w); v4 {
+func loopback(in *mesh.Inbound) string {
+	if v4, _ := families(in); v4 {
 		return "127.0.0.1"
 	}
 	return "::1"
 }
 
-func inboundBind(w *mesh.Workload) *corev3.BindConfig {
-	v4, v6 := families(w)
+func inboundBind(in *mesh.Inbound) *corev3.BindConfig {
+	v4, v6 := families(in)
 	source := func(a string) *corev3.SocketAddress {
 		return &corev3.SocketAddress{Address: a, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: 0}}
 	}

@@ -45,7 +45,7 @@ func InboundListener(in *mesh.Inbound) ([]*Resource, diag.List) {
 			shared = append(shared, p)
 		}
 	}
-	if !interceptionNone(in.Workload.ProxyConfig) {
+	if !interceptionNone(in.Proxy) {
 		out = append([]*Resource{b.virtual(shared)}, out...)
 	}
 	return out, b.diags
@@ -61,7 +61,7 @@ func (b *inbound) ports() []*inboundPort {
 	if sc := b.in.Sidecar; sc != nil && len(sc.Spec.Ingress) > 0 {
 		return b.ingress(sc)
 	}
-	if interceptionNone(b.in.Workload.ProxyConfig) {
+	if interceptionNone(b.in.Proxy) {
 		return nil
 	}
 	var out []*inboundPort
@@ -111,13 +111,13 @@ func (b *inbound) virtual(ports []*inboundPort) *Resource {
 	for _, p := range append(b.passthroughs(ports), ports...) {
 		chains = append(chains, b.chains(p)...)
 	}
-	transparent := b.in.Workload.ProxyConfig.GetInterceptionMode() == meshconfig.ProxyConfig_TPROXY
+	transparent := b.in.Proxy.GetInterceptionMode() == meshconfig.ProxyConfig_TPROXY
 	l, r := b.build(names.VirtualInbound, address(wildcard, port), chains)
 	l.ListenerFilters = inboundFilters(l.FilterChains, true, transparent)
 	if dualStack(b.in.Mesh) {
 		l.AdditionalAddresses = alsoIPv6(wildcard, port)
 	}
-	l.ConnectionBalanceConfig = balance(b.in.Workload.ProxyConfig, "ISTIO_META_INBOUND_LISTENER_EXACT_BALANCE")
+	l.ConnectionBalanceConfig = balance(b.in.Proxy, "ISTIO_META_INBOUND_LISTENER_EXACT_BALANCE")
 	if transparent {
 		l.Transparent = boolean(true)
 	}

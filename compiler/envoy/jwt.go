@@ -172,7 +172,7 @@ func jwksSource(in *mesh.Inbound, uri string) (keySource, error) {
 		}
 	}
 	for _, s := range in.Mesh.Services {
-		if !k.tls && s.Hostname == k.host && s.Visibility.In(in.Workload.Namespace) &&
+		if !k.tls && s.Hostname == k.host && s.Visibility.In(in.Namespace) &&
 			slices.ContainsFunc(s.Ports, func(p *mesh.Port) bool { return p.Number == k.port }) {
 			k.cluster = names.Outbound(k.port, "", k.host)
 			return k, nil

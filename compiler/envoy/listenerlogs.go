@@ -24,12 +24,12 @@ func inboundLogs(in *mesh.Inbound) *Logs {
 }
 
 func inboundTracing(in *mesh.Inbound) *httpTracing {
-	t, _ := tracing(settleTracing(in.Mesh, in.Workload.ProxyConfig, in.Telemetries, inboundSide(in)), inboundTraced(in))
+	t, _ := tracing(settleTracing(in.Mesh, in.Proxy, in.Telemetries, inboundSide(in)), inboundTraced(in))
 	return t
 }
 
 func inboundTraced(in *mesh.Inbound) traced {
-	return traced{in.Workload.Namespace, in.Workload.Cluster}
+	return traced{in.Namespace, in.Cluster}
 }
 
 // inboundSide: a gateway acts for its clients, also where requests enter it.
@@ -45,7 +45,7 @@ func TelemetryFindings(in *mesh.Inbound) diag.List {
 	var out diag.List
 	for _, of := range []side{clientSide, serverSide} {
 		_, logs := accessLogs(in.Mesh, in.Telemetries, of)
-		_, traces := tracing(settleTracing(in.Mesh, in.Workload.ProxyConfig, in.Telemetries, of), inboundTraced(in))
+		_, traces := tracing(settleTracing(in.Mesh, in.Proxy, in.Telemetries, of), inboundTraced(in))
 		out.Add(logs...)
 		out.Add(traces...)
 	}

@@ -28,11 +28,8 @@ func localityPolicyOf(m *mesh.Mesh, svc *mesh.Service, lb *networking.LoadBalanc
 	if l := lb.GetLocalityLbSetting(); l != nil {
 		return regionalPolicy(l)
 	}
-	switch svc.TrafficDistribution {
-	case "PreferClose", "PreferSameZone":
-		return &localityPolicy{priority: []string{endpoint.LabelNetwork, endpoint.LabelRegion, endpoint.LabelZone}, force: true}
-	case "PreferSameNode":
-		return &localityPolicy{priority: []string{endpoint.LabelNetwork, endpoint.LabelRegion, endpoint.LabelZone, endpoint.LabelSubzone, endpoint.LabelHostname}, force: true}
+	if labels := svc.FailoverLabels(); len(labels) > 0 {
+		return &localityPolicy{priority: labels, force: true}
 	}
 	if z := m.Config.GetZoneAwareLbSetting(); z != nil {
 		return zoneAwarePolicy(z)

@@ -140,7 +140,7 @@ func (p *patcher) clusterMatches(e *envoyPatch, name string) bool {
 	if m.Service == "" || m.Service == c.Host {
 		return true
 	}
-	return p.inbound != nil && c.Inbound && slices.ContainsFunc(p.inbound.Targets, func(t *mesh.Target) bool {
+	return p.inbound != nil && c.Inbound && slices.ContainsFunc(p.inbound.Targets, func(t mesh.Target) bool {
 		return t.TargetPort == c.Port && t.Service.Hostname == m.Service
 	})
 }

@@ -29,7 +29,7 @@ const codeProxyAddress = "MESHC1448"
 
 // ProxyClusters are the clusters of ProxyConfig.tracing and, where the mesh logs to it, ProxyConfig.envoyAccessLogService.
 func ProxyClusters(in *mesh.Inbound) ([]*Resource, diag.List) {
-	p := in.Workload.ProxyConfig
+	p := in.Proxy
 	var out []*Resource
 	var ds diag.List
 	add := func(name, address, field string, tls *networking.ClientTLSSettings, http2 bool, keep *networking.ConnectionPoolSettings_TCPSettings_TcpKeepalive) {

@@ -30,15 +30,12 @@ func (b *inbound) ingress(sc *mesh.Sidecar) []*inboundPort {
 		seen[port] = true
 		p := &inboundPort{
 			number: port, servicePort: port, protocol: mesh.ParseProtocol(l.GetPort().GetProtocol()), cluster: names.Inbound(port),
-			from: place(sc.Object, "spec", "ingress", i),
-		}
-		if t := b.target(port); t != nil {
-			p.service = t.Service
+			service: ingressService(b.in, port), from: place(sc.Object, "spec", "ingress", i),
 		}
 		if p.protocol == mesh.UDP || port == 0 {
 			continue
 		}
-		if l.CaptureMode == networking.CaptureMode_NONE || interceptionNone(b.in.Workload.ProxyConfig) {
+		if l.CaptureMode == networking.CaptureMode_NONE || interceptionNone(b.in.Proxy) {
 			p.bind = l.Bind
 			if p.bind == "" {
 				p.bind = wildcard
@@ -52,15 +49,6 @@ func (b *inbound) ingress(sc *mesh.Sidecar) []*inboundPort {
 		out = append(out, p)
 	}
 	return out
-}
-
-func (b *inbound) target(port uint32) *mesh.Target {
-	for _, t := range b.in.Targets {
-		if t.TargetPort == port {
-			return t
-		}
-	}
-	return nil
 }
 
 // ingressTLS returns the settings where they can have effect: mutual TLS of the mesh must be off on the port.

@@ -114,23 +114,24 @@ func virtualAddresses(n uint16) []string {
 	return []string{netip.AddrFrom4([4]byte{240, 240, byte(n >> 8), byte(n)}).String(), netip.AddrFrom16(v6).String()}
 }
 
-// captured returns the services as proxies see them that answer name look-ups: those without an address under the one
-// that was allocated for them.
+// captured returns the services as proxies see them that answer name look-ups.
 func (m *Mesh) captured(list []*Service) []*Service {
 	out := slices.Clone(list)
 	for i, s := range out {
-		addresses := m.index.allocated[s.Namespace+"/"+s.Hostname]
-		if addresses == nil || !s.wantsAddress() {
-			continue
-		}
-		if m.index.captured[s] == nil {
-			c := *s
-			if c.Addresses = addresses; !m.IPv6 {
-				c.Addresses = addresses[:1]
-			}
-			m.index.captured[s] = &c
-		}
-		out[i] = m.index.captured[s]
+		out[i] = m.index.captured.Get(s)
 	}
 	return out
+}
+
+// capture puts a service without an address under the one that was allocated for it.
+func (m *Mesh) capture(s *Service) *Service {
+	addresses := m.index.allocated[s.Namespace+"/"+s.Hostname]
+	if addresses == nil || !s.wantsAddress() {
+		return s
+	}
+	c := *s
+	if c.Addresses = addresses; !m.IPv6 {
+		c.Addresses = addresses[:1]
+	}
+	return &c
 }

@@ -25,7 +25,8 @@ func entryService(host string, change func(*Service)) *Service {
 }
 
 func allocated(services ...*Service) (*Mesh, int) {
-	m := &Mesh{Services: services, index: newIndex()}
+	m := &Mesh{Services: services}
+	m.index = newIndex(m)
 	return m, len(m.allocate())
 }
 
@@ -111,7 +112,7 @@ func TestCapturedServices(t *testing.T) {
 	if len(got[0].Addresses) != 1 || s.Addresses != nil || m.captured([]*Service{s})[0] != got[0] {
 		t.Errorf("%v", got[0].Addresses)
 	}
-	if len((&Mesh{IPv6: true, index: &index{allocated: m.index.allocated, captured: map[*Service]*Service{}}}).captured([]*Service{s})[0].Addresses) != 2 {
+	if m.IPv6 = true; len(m.capture(s).Addresses) != 2 {
 		t.Error("a mesh with IPv6 wants both addresses")
 	}
 }

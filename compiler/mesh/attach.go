@@ -30,6 +30,36 @@ func (m *Mesh) envoyFiltersFor(namespace string, labels map[string]string) []*En
 	return out
 }
 
+// authorizationsFor returns the AuthorizationPolicies of a workload, those of the root namespace first.
+func (m *Mesh) authorizationsFor(namespace string, labels map[string]string) []*AuthorizationPolicy {
+	var root, own []*AuthorizationPolicy
+	for _, p := range m.index.authorizations.in(m, namespace, m.AuthorizationPolicies, func(p *AuthorizationPolicy) *schema.Object { return p.Object }) {
+		switch {
+		case len(p.Spec.GetTargetRefs()) > 0 || p.Spec.GetTargetRef() != nil || !m.attached(p.Object, p.Spec.GetSelector().GetMatchLabels(), namespace, labels):
+		case p.Object.Namespace == m.RootNamespace:
+			root = append(root, p)
+		default:
+			own = append(own, p)
+		}
+	}
+	return append(root, own...)
+}
+
+// tokensFor returns the RequestAuthentications of a workload, those of the root namespace last.
+func (m *Mesh) tokensFor(namespace string, labels map[string]string) []*RequestAuthentication {
+	var root, own []*RequestAuthentication
+	for _, p := range m.index.tokens.in(m, namespace, m.RequestAuthentications, func(p *RequestAuthentication) *schema.Object { return p.Object }) {
+		switch {
+		case len(p.Spec.GetTargetRefs()) > 0 || p.Spec.GetTargetRef() != nil || !m.attached(p.Object, p.Spec.GetSelector().GetMatchLabels(), namespace, labels):
+		case p.Object.Namespace == m.RootNamespace:
+			root = append(root, p)
+		default:
+			own = append(own, p)
+		}
+	}
+	return append(own, root...)
+}
+
 // peerModes is the outcome of all PeerAuthentications for one workload.
 type peerModes struct {
 	mode    MTLSMode

@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
-	"strings"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/memo"
 )
 
 // Classes groups all workloads, declared and implied, by what they receive, and settles the scope and the inbound side
@@ -17,43 +15,21 @@ import (
 func Classes(m *Mesh) ([]*Class, []*Selector, diag.List) {
 	var findings diag.List
 	selectors := m.collectSelectors()
-	scopes := newScopeTable(m)
-	byKey := map[string]*Class{}
-	for _, w := range append(slices.Clone(m.Workloads), m.impliedWorkloads(selectors)...) {
+	workloads := append(slices.Clone(m.Workloads), m.impliedWorkloads(selectors)...)
+	for _, w := range workloads {
 		if err := m.settleProxyConfig(w); err != nil {
 			findings.Add(w.Object.Finding(diag.Error, "MESHC1250", "the annotations of the pod give no ProxyConfig: "+err.Error(), "correct the ProxyConfig", "metadata", "annotations", annotationProxyConfig))
 			w.ProxyConfig = m.Config.DefaultConfig
 		}
-		signature := selectors.match(w)
-		gateway := m.servesGateway(w)
-		for _, kind := range []bool{true, false} {
-			if kind && !gateway || !kind && gateway && !w.Injected && !w.Implied {
-				continue
-			}
-			key := strconv.FormatBool(kind) + "|" + w.Namespace + "|" + strings.Join(signature, ";")
-			c := byKey[key]
-			if c == nil {
-				c = &Class{Gateway: kind, Selectors: signature}
-				byKey[key] = c
-			}
-			c.Workloads = append(c.Workloads, w)
-		}
 	}
+	groups, f := selectors.agree(m.members(workloads))
+	findings.Add(f...)
+	scopes := memo.Plain(m.newScope)
 	var out []*Class
-	for _, key := range sortedKeys(byKey) {
-		c := byKey[key]
-		observedFirst(c.Workloads)
-		w := c.Workload()
-		var sidecar *Sidecar
-		if !c.Gateway {
-			sidecar = m.sidecarFor(w.Namespace, w.Labels)
-		}
-		targets := m.targetsOf(w)
-		c.Scope = scopes.get(w, c.Gateway, sidecar)
-		c.Inbound = m.inboundOf(w, c.Gateway, sidecar, targets)
+	for _, g := range groups {
+		c := &Class{Gateway: g.gateway, Selectors: g.signature, Workloads: g.workloads(), Scope: scopes.Get(g.facts.scope), Inbound: m.newInbound(g.facts)}
 		if c.Gateway {
-			var f diag.List
-			c.Servers, f = m.mergeServers(w.Namespace, w.Labels, targets)
+			c.Servers, f = m.mergeServers(g.facts)
 			findings.Add(f...)
 		}
 		out = append(out, c)
@@ -64,12 +40,6 @@ func Classes(m *Mesh) ([]*Class, []*Selector, diag.List) {
 		list = append(list, selectors.all[k])
 	}
 	return out, list, findings
-}
-
-// observedFirst puts Pods before the templates they come from: what runs decides where the two disagree.
-func observedFirst(list []*Workload) {
-	isPod := func(w *Workload) bool { _, ok := w.Object.Spec.(*corev1.Pod); return ok }
-	slices.SortStableFunc(list, func(a, b *Workload) int { return boolOrder(isPod(b), isPod(a)) })
 }
 
 // declared returns the workload a class is called after: a template before a Pod of it.
@@ -94,16 +64,16 @@ func nameClasses(classes []*Class, cluster string) {
 	slices.SortFunc(classes, func(a, b *Class) int { return cmp.Compare(a.ID, b.ID) })
 }
 
-// servesGateway tells whether any Gateway selects the workload, or injection makes a gateway of it.
+// servesGateway tells whether any Gateway selects the workload, or injection makes a gateway of it. One without selector
+// does not select those with a sidecar.
 func (m *Mesh) servesGateway(w *Workload) bool {
-	if w.Router {
-		return true
-	}
-	return slices.ContainsFunc(m.Gateways, func(g *Gateway) bool {
-		if g.Object.Annotations[annotationGatewayService] != "" {
-			_, ok := gatewayTargets(g, w.Labels, m.targetsOf(w))
-			return ok
+	return w.Router || slices.ContainsFunc(m.Gateways, func(g *Gateway) bool {
+		switch {
+		case g.Object.Annotations[annotationGatewayService] != "":
+			return len(gatewayTargets(g, m.targetsOf(w))) > 0
+		case len(g.Spec.GetSelector()) == 0:
+			return !w.Injected
 		}
-		return subset(g.Spec.Selector, w.Labels) && (len(g.Spec.Selector) > 0 || !w.Injected)
+		return subset(g.Spec.Selector, w.Labels)
 	})
 }

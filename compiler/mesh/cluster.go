@@ -26,7 +26,8 @@ func LinkClusters(clusters []Cluster) ([]*Mesh, diag.List) {
 	var findings diag.List
 	meshes, objects, offers := make([]*Mesh, len(clusters)), make([][]*schema.Object, len(clusters)), make([][]*Service, len(clusters))
 	for i, c := range clusters {
-		m := &Mesh{Cluster: c.Name, Namespaces: map[string]*Namespace{}, index: newIndex(), Domain: "cluster.local"}
+		m := &Mesh{Cluster: c.Name, Namespaces: map[string]*Namespace{}, Domain: "cluster.local"}
+		m.index = newIndex(m)
 		list, f := m.read(c.Objects)
 		findings.Add(f...)
 		meshes[i], objects[i] = m, list

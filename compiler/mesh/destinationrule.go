@@ -74,7 +74,7 @@ func boolOrder(a, b bool) int {
 	return -1
 }
 
-func appendNew(list []string, s string) []string {
+func appendNew[T comparable](list []T, s T) []T {
 	if slices.Contains(list, s) {
 		return list
 	}

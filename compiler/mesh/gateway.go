@@ -60,13 +60,10 @@ type gatewayMerge struct {
 // mergeServers merges the Gateways that select a proxy, oldest first, into one listener per port and address. Two
 // servers on one port go together when both are plaintext HTTP, or when both are TLS with different hosts; a port that
 // TLS opened also takes one plaintext server, if that comes second. A server that cannot join is left out and reported.
-func (m *Mesh) mergeServers(namespace string, labels map[string]string, targets []*Target) ([]*MergedServer, diag.List) {
+func (m *Mesh) mergeServers(f facts) ([]*MergedServer, diag.List) {
 	g := &gatewayMerge{byPort: map[string]*MergedServer{}, first: map[uint32]*GatewayServer{}, later: map[string]*GatewayServer{}, hosts: map[string]*GatewayServer{}, routes: map[string]*GatewayServer{}}
-	for _, gw := range m.Gateways {
-		own, ok := gatewayTargets(gw, labels, targets)
-		if !ok {
-			continue
-		}
+	for _, gw := range f.gateways.All() {
+		own := gatewayTargets(gw, f.targets.All())
 		for i, s := range gw.Spec.Servers {
 			for _, port := range resolvePorts(s.GetPort().GetNumber(), own, gw.Object.Annotations[annotationGatewayService] == "") {
 				g.add(gw, i, s, port)
@@ -75,27 +72,35 @@ func (m *Mesh) mergeServers(namespace string, labels map[string]string, targets 
 	}
 	for _, ms := range g.order {
 		for _, s := range ms.Servers {
-			s.VirtualServices = m.boundTo(namespace, s)
+			s.VirtualServices = m.boundTo(f.scope.namespace, s)
 		}
 	}
 	return g.order, g.findings
 }
 
-// gatewayTargets tells whether a Gateway is served by proxies with the labels, and through which service ports. The
-// annotation internal.istio.io/gateway-service, which a control plane writes and a lenient run tolerates, binds a Gateway to services by host instead
-// of by selector.
-func gatewayTargets(gw *Gateway, labels map[string]string, targets []*Target) ([]*Target, bool) {
+// gatewayTargets are the service ports through which a proxy serves a Gateway. The annotation
+// internal.istio.io/gateway-service, which a control plane writes and a lenient run tolerates, binds a Gateway to services
+// by host instead of by selector.
+func gatewayTargets(gw *Gateway, targets []Target) []Target {
 	hosts := splitList(gw.Object.Annotations[annotationGatewayService])
 	if len(hosts) == 0 {
-		return targets, subset(gw.Spec.Selector, labels)
+		return targets
 	}
-	var own []*Target
-	for _, t := range targets {
-		if slices.Contains(hosts, t.Service.Hostname) {
-			own = append(own, t)
+	return slices.DeleteFunc(slices.Clone(targets), func(t Target) bool { return !slices.Contains(hosts, t.Service.Hostname) })
+}
+
+// gatewaysOf are the Gateways that proxies with the labels serve.
+func (m *Mesh) gatewaysOf(labels map[string]string, targets []Target) (out []*Gateway) {
+	for _, gw := range m.Gateways {
+		if gw.Object.Annotations[annotationGatewayService] != "" {
+			if len(gatewayTargets(gw, targets)) > 0 {
+				out = append(out, gw)
+			}
+		} else if subset(gw.Spec.GetSelector(), labels) {
+			out = append(out, gw)
 		}
 	}
-	return own, len(own) > 0
+	return out
 }
 
 const annotationGatewayService = "internal.istio.io/gateway-service"
@@ -106,7 +111,7 @@ const labelNoPortTranslation = "experimental.istio.io/disable-gateway-port-trans
 // resolvePorts translates a server's port, which is a port of the gateway's Service, to ports of the pod. A Gateway that
 // selects pods by label does not say which Service it means: the first with the port counts, and if there is none, the
 // number is listened on as it is.
-func resolvePorts(number uint32, targets []*Target, selected bool) []uint32 {
+func resolvePorts(number uint32, targets []Target, selected bool) []uint32 {
 	var ports []uint32
 	for _, t := range targets {
 		if _, off := t.Service.Labels[labelNoPortTranslation]; off && selected {
@@ -230,7 +235,7 @@ func (g *gatewayMerge) joins(s *GatewayServer, port uint32, key string) bool {
 func (m *Mesh) boundTo(namespace string, s *GatewayServer) []*VirtualService {
 	name := s.Gateway.Object.Namespace + "/" + s.Gateway.Object.Name
 	var out []*VirtualService
-	for _, v := range m.visibleVirtualServices(namespace, name) {
+	for _, v := range m.index.visible.Get(visibleInputs{namespace, name}) {
 		if len(s.MatchingHosts(v)) > 0 {
 			out = append(out, v)
 		}
@@ -261,20 +266,17 @@ func (s *GatewayServer) MatchingHosts(v *VirtualService) []string {
 	return out
 }
 
-// visibleVirtualServices returns the VirtualServices bound to a gateway ("mesh" for sidecars) that a namespace sees:
-// its own private ones, those exported to it, public ones; each oldest first.
-func (m *Mesh) visibleVirtualServices(namespace, gateway string) []*VirtualService {
-	key := namespace + "|" + gateway
-	if out, ok := m.index.visible[key]; ok {
-		return out
-	}
+// visibleInputs ask for the VirtualServices of a gateway, namespace/name or "mesh" for sidecars, that a namespace sees.
+type visibleInputs struct{ namespace, gateway string }
+
+// visibleVirtualServices returns the VirtualServices bound to a gateway that a namespace sees: its own private ones, those
+// exported to it, public ones; each oldest first.
+func (m *Mesh) visibleVirtualServices(in visibleInputs) []*VirtualService {
 	var ranked [3][]*VirtualService
-	for _, v := range m.index.byGateway[gateway] {
-		if r := v.Visibility.rank(v.Object.Namespace, namespace); r >= 0 {
+	for _, v := range m.index.byGateway[in.gateway] {
+		if r := v.Visibility.rank(v.Object.Namespace, in.namespace); r >= 0 {
 			ranked[r] = append(ranked[r], v)
 		}
 	}
-	out := slices.Concat(ranked[0], ranked[1], ranked[2])
-	m.index.visible[key] = out
-	return out
+	return slices.Concat(ranked[0], ranked[1], ranked[2])
 }

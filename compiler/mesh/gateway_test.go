@@ -17,10 +17,15 @@ func gateway(namespace, name, servers string) string {
 // ingressService makes proxies with istio: ingress of namespace edge known, and translates port 80 to 8080.
 var ingressService = object("v1", "Service", "edge", "ingress", "spec: {clusterIP: 10.96.0.5, selector: {istio: ingress}, ports: [{name: http, port: 80, targetPort: 8080}, {name: https, port: 443}]}")
 
+// ingressServers merges the servers of these proxies.
+func ingressServers(m *Mesh) ([]*MergedServer, diag.List) {
+	return m.mergeServers(newFactTable(m).of(&Workload{Namespace: "edge", Labels: map[string]string{"istio": "ingress"}, Object: m.Gateways[0].Object}, true))
+}
+
 func servers(t *testing.T, texts ...string) (string, []string) {
 	t.Helper()
 	m, _ := link(t, append(texts, ingressService)...)
-	merged, findings := m.mergeServers("edge", map[string]string{"istio": "ingress"}, m.targetsOf(&Workload{Namespace: "edge", Labels: map[string]string{"istio": "ingress"}, Object: m.Gateways[0].Object}))
+	merged, findings := ingressServers(m)
 	var out []string
 	for _, ms := range merged {
 		var in []string
@@ -85,18 +90,18 @@ func TestGatewayServersMerge(t *testing.T) {
 
 // TestResolvePorts: a Gateway that selects pods takes the first Service with the port, one that names Services all.
 func TestResolvePorts(t *testing.T) {
-	target := func(port, to uint32, labels map[string]string) *Target {
-		return &Target{Service: &Service{Labels: labels}, Port: &Port{Number: port}, TargetPort: to}
+	target := func(port, to uint32, labels map[string]string) Target {
+		return Target{Service: &Service{Labels: labels}, Port: &Port{Number: port}, TargetPort: to}
 	}
 	off := map[string]string{labelNoPortTranslation: ""}
 	for _, c := range []struct {
-		targets         []*Target
+		targets         []Target
 		selected, named string
 	}{
 		{nil, "[80]", "[]"},
-		{[]*Target{target(81, 8081, nil)}, "[80]", "[]"},
-		{[]*Target{target(80, 9090, nil), target(80, 8080, nil)}, "[9090]", "[8080 9090]"},
-		{[]*Target{target(80, 9090, off), target(80, 8080, nil)}, "[8080]", "[8080 9090]"},
+		{[]Target{target(81, 8081, nil)}, "[80]", "[]"},
+		{[]Target{target(80, 9090, nil), target(80, 8080, nil)}, "[9090]", "[8080 9090]"},
+		{[]Target{target(80, 9090, off), target(80, 8080, nil)}, "[8080]", "[8080 9090]"},
 	} {
 		if got := fmt.Sprint(resolvePorts(80, c.targets, true)); got != c.selected {
 			t.Errorf("selected: got %s, want %s", got, c.selected)
@@ -111,7 +116,7 @@ func TestResolvePorts(t *testing.T) {
 // left out is an error, the one that is served a warning.
 func TestConflictNamesBothServers(t *testing.T) {
 	m, _ := link(t, gateway("edge", "a", "{port: {number: 80, name: a, protocol: HTTP}, hosts: ['*']}"), gateway("far", "b", "{port: {number: 80, name: b, protocol: TCP}, hosts: ['*']}"))
-	_, findings := m.mergeServers("edge", map[string]string{"istio": "ingress"}, nil)
+	_, findings := ingressServers(m)
 	if len(findings) != 2 || findings[0].Severity != diag.Error || findings[0].Related[0].Object.String() != "Gateway edge/a" ||
 		findings[1].Severity != diag.Warning || findings[1].Related[0].Object.String() != "Gateway far/b" || findings[0].Related[0].Line == 0 {
 		t.Errorf("%+v", findings)
@@ -141,7 +146,7 @@ func TestServersBindVirtualServices(t *testing.T) {
 			p := strings.Split(c.vs, "/")
 			m, _ := link(t, gateway("edge", "gw", "{port: {number: 80, name: http, protocol: HTTP}, hosts: ["+c.serverHosts+"]}"),
 				istio("VirtualService", p[0], "v", "{hosts: ['"+p[2]+"'], gateways: ["+p[1]+"/gw], exportTo: ['"+p[3]+"'], http: [{directResponse: {status: 200}}]}"))
-			merged, _ := m.mergeServers("edge", map[string]string{"istio": "ingress"}, nil)
+			merged, _ := ingressServers(m)
 			var got []string
 			for _, v := range merged[0].Servers[0].VirtualServices {
 				got = append(got, merged[0].Servers[0].MatchingHosts(v)...)
@@ -160,7 +165,7 @@ func TestOrderAtAGateway(t *testing.T) {
 	}
 	m, _ := link(t, gateway("edge", "gw", "{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}"),
 		vs("c", ""), vs("a", ", creationTimestamp: '2024-02-01T00:00:00Z'"), vs("b", ", creationTimestamp: '2024-01-01T00:00:00Z'"))
-	merged, _ := m.mergeServers("edge", map[string]string{"istio": "ingress"}, nil)
+	merged, _ := ingressServers(m)
 	var got []string
 	for _, v := range merged[0].Servers[0].VirtualServices {
 		got = append(got, v.Object.Name)

@@ -3,7 +3,8 @@ package mesh
 import "testing"
 
 func TestQualify(t *testing.T) {
-	m := &Mesh{Domain: "cluster.local", index: newIndex()}
+	m := &Mesh{Domain: "cluster.local"}
+	m.index = newIndex(m)
 	for host, want := range map[string]string{
 		"reviews":                 "reviews.shop.svc.cluster.local",
 		"Reviews":                 "reviews.shop.svc.cluster.local",

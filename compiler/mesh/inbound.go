@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
-
-	"github.com/meshc/meshc/schema"
 )
 
 // addressTarget is a service port that names a workload by its address, not by a selector.
@@ -37,24 +35,24 @@ func (m *Mesh) linkAddresses() map[string][]addressTarget {
 }
 
 // targetsOf returns the workload ports that services send requests to, in the order of the services' age.
-func (m *Mesh) targetsOf(w *Workload) []*Target {
-	var out []*Target
+func (m *Mesh) targetsOf(w *Workload) []Target {
+	var out []Target
 	for _, s := range m.index.selecting.matching(w.Namespace, w.Labels) {
 		for _, p := range s.Ports {
 			if number := inboundPort(s, p, w); number != 0 && p.Protocol != UDP {
-				out = append(out, &Target{Service: s, Port: p, TargetPort: number})
+				out = append(out, Target{Service: s, Port: p, TargetPort: number})
 			}
 		}
 	}
 	for _, a := range w.Addresses {
 		for _, t := range m.index.addresses[a] {
 			if t.port.Protocol != UDP && t.service.Namespace == w.Namespace {
-				out = append(out, &Target{Service: t.service, Port: t.port, TargetPort: t.number})
+				out = append(out, Target{Service: t.service, Port: t.port, TargetPort: t.number})
 			}
 		}
 	}
 	// As in Istio the host decides among services of one age, not the name of the object: foo-bar comes before foo.
-	slices.SortStableFunc(out, func(a, b *Target) int {
+	slices.SortStableFunc(out, func(a, b Target) int {
 		return cmp.Or(a.Service.Object.Created.Compare(b.Service.Object.Created), cmp.Compare(a.Service.Hostname, b.Service.Hostname))
 	})
 	return out
@@ -82,29 +80,16 @@ func withoutHash(labels map[string]string) map[string]string {
 	return out
 }
 
-// inboundOf settles what a workload does with requests that arrive.
-func (m *Mesh) inboundOf(w *Workload, gateway bool, sidecar *Sidecar, targets []*Target) *Inbound {
-	modes := m.peerMode(w.Namespace, w.Labels)
+// newInbound settles what proxies do with requests that arrive.
+func (m *Mesh) newInbound(f facts) *Inbound {
 	in := &Inbound{
-		Mesh: m, Workload: w, Gateway: gateway, Targets: targets,
-		MTLS: modes.mode, PortMTLS: modes.ports, MTLSOrigins: modes.origins,
-		Telemetries: m.telemetriesFor(w.Namespace, w.Labels),
+		Mesh: m, Gateway: f.scope.gateway, Namespace: f.scope.namespace, Cluster: f.scope.cluster, Proxy: f.scope.proxy, Sidecar: f.scope.sidecar,
+		IPv4: f.families.v4, IPv6: f.families.v6, Address: f.address, Targets: f.targets.All(),
+		MTLS: f.mtls, PortMTLS: map[uint32]MTLSMode{}, MTLSOrigins: f.origins.All(),
+		AuthorizationPolicies: f.authorizations.All(), RequestAuthentications: f.tokens.All(), Telemetries: f.scope.telemetries.All(), EnvoyFilters: f.scope.filters.All(),
 	}
-	if !gateway {
-		in.Sidecar = sidecar
+	for _, p := range f.ports.All() {
+		in.PortMTLS[p.port] = p.mode
 	}
-	for _, root := range []bool{true, false} {
-		for _, p := range m.index.authorizations.in(m, w.Namespace, m.AuthorizationPolicies, func(p *AuthorizationPolicy) *schema.Object { return p.Object }) {
-			if (p.Object.Namespace == m.RootNamespace) == root && len(p.Spec.GetTargetRefs()) == 0 && p.Spec.GetTargetRef() == nil && m.attached(p.Object, p.Spec.GetSelector().GetMatchLabels(), w.Namespace, w.Labels) {
-				in.AuthorizationPolicies = append(in.AuthorizationPolicies, p)
-			}
-		}
-		for _, p := range m.index.tokens.in(m, w.Namespace, m.RequestAuthentications, func(p *RequestAuthentication) *schema.Object { return p.Object }) {
-			if (p.Object.Namespace == m.RootNamespace) != root && len(p.Spec.GetTargetRefs()) == 0 && p.Spec.GetTargetRef() == nil && m.attached(p.Object, p.Spec.GetSelector().GetMatchLabels(), w.Namespace, w.Labels) {
-				in.RequestAuthentications = append(in.RequestAuthentications, p)
-			}
-		}
-	}
-	in.EnvoyFilters = m.envoyFiltersFor(w.Namespace, w.Labels)
 	return in
 }

@@ -134,7 +134,7 @@ type Workload struct {
 	Implied        bool                    // no workload object declares it: a selector or an address of the mesh configuration does
 	ProxyConfig    *meshconfig.ProxyConfig // all layers merged
 
-	proxyEnv map[string]string // proxyMetadata that the pod template sets as variables of the proxy's container
+	networkView string // MetadataNetworkView as the pod template sets it as a variable of the proxy's container
 }
 
 // VirtualService is a VirtualService whose host names, gateways and destinations are fully qualified and whose
@@ -252,9 +252,9 @@ type Scope struct {
 	Gateway   bool
 	Namespace string
 	Sidecar   *Sidecar          // nil: the built-in default, all that is visible
-	Labels    map[string]string // of a representative workload; only sourceLabels and workloadSelector matches may look at them
+	Labels    map[string]string // those that routes, rules or failover ask for
 	Network   string
-	Locality  string
+	Locality  string // region/zone/subzone, "" where it makes no difference
 	Cluster   string
 	Proxy     *meshconfig.ProxyConfig
 	Listeners []*EgressListener // in order; the catch-all listener (Spec nil or without port) is last
@@ -290,10 +290,14 @@ type EgressListener struct {
 // Inbound is what the proxies of one class do with requests that arrive.
 type Inbound struct {
 	Mesh                   *Mesh
-	Workload               *Workload
 	Gateway                bool
-	Targets                []*Target
-	Sidecar                *Sidecar // selects the workload and may have ingress listeners; nil: none
+	Namespace              string
+	Cluster                string
+	Proxy                  *meshconfig.ProxyConfig
+	IPv4, IPv6             bool   // families of the proxies' addresses; neither where they are not known
+	Address                string // of the one instance there is, where the Sidecar hands requests to the instance's address
+	Targets                []Target
+	Sidecar                *Sidecar // selects the workload and may have ingress listeners; nil: none, or a gateway
 	MTLS                   MTLSMode // of the workload
 	PortMTLS               map[uint32]MTLSMode
 	MTLSOrigins            []*schema.Object         // PeerAuthentications that decided

@@ -30,13 +30,13 @@ type proxyLayers struct {
 	root, namespace, workload *ProxyConfig
 	annotation                string
 	interception              string // annotation sidecar.istio.io/interceptionMode
-	environment               string // of the proxy's own container
+	networkView               string // of the proxy's own container, which charts of gateways set there and not by proxyMetadata
 }
 
 // proxyLayersOf picks the oldest ProxyConfig object of each scope: the root namespace and the workload's own, without
 // selector, and those of its namespace whose selector matches.
 func (m *Mesh) proxyLayersOf(w *Workload) proxyLayers {
-	l := proxyLayers{annotation: w.Annotations[annotationProxyConfig], interception: w.Annotations[annotationInterception], environment: labelKey(w.proxyEnv)}
+	l := proxyLayers{annotation: w.Annotations[annotationProxyConfig], interception: w.Annotations[annotationInterception], networkView: w.networkView}
 	for _, p := range m.ProxyConfigs {
 		selector := p.Spec.GetSelector().GetMatchLabels()
 		switch {
@@ -58,24 +58,32 @@ func (m *Mesh) proxyLayersOf(w *Workload) proxyLayers {
 	return l
 }
 
-// settleProxyConfig lays for a workload the ProxyConfig object of the root namespace and the one of its namespace over
-// MeshConfig.defaultConfig, over these the annotation proxy.istio.io/config of the pod, then the object that selects the
-// workload, as Istio does, and last the variables that the pod gives its proxy's container. Workloads with the same layers share the outcome.
+// proxyOutcome is what comes of layers.
+type proxyOutcome struct {
+	config *meshconfig.ProxyConfig
+	err    error
+}
+
+// settleProxyConfig gives a workload its ProxyConfig, that of the mesh with an error. Workloads with the same layers share it.
 func (m *Mesh) settleProxyConfig(w *Workload) error {
-	l := m.proxyLayersOf(w)
-	if c := m.index.proxies[l]; c != nil {
-		w.ProxyConfig = c
-		return nil
-	}
-	w.ProxyConfig = m.Config.DefaultConfig
+	out := m.index.proxies.Get(m.proxyLayersOf(w))
+	w.ProxyConfig = out.config
+	return out.err
+}
+
+// mergeLayers lays the ProxyConfig object of the root namespace and the one of the workload's namespace over
+// MeshConfig.defaultConfig, over these the annotation proxy.istio.io/config of the pod, then the object that selects the
+// workload, as Istio does, and last the variables that the pod gives its proxy's container.
+func (m *Mesh) mergeLayers(l proxyLayers) proxyOutcome {
+	base := m.Config.DefaultConfig
 	if l == (proxyLayers{}) {
-		return nil
+		return proxyOutcome{config: base}
 	}
-	c := mergeProxyConfig(mergeProxyConfig(m.Config.DefaultConfig, l.root.values()), l.namespace.values())
+	c := mergeProxyConfig(mergeProxyConfig(base, l.root.values()), l.namespace.values())
 	if l.annotation != "" {
 		over := &meshconfig.ProxyConfig{}
 		if err := decodeStrict(l.annotation, over); err != nil {
-			return err
+			return proxyOutcome{base, err}
 		}
 		c = mergeProxyConfig(c, over)
 	}
@@ -83,17 +91,15 @@ func (m *Mesh) settleProxyConfig(w *Workload) error {
 	if l.interception != "" {
 		mode, ok := meshconfig.ProxyConfig_InboundInterceptionMode_value[l.interception]
 		if !ok {
-			return fmt.Errorf("%s is %q, which is none of REDIRECT, TPROXY and NONE", annotationInterception, l.interception)
+			return proxyOutcome{base, fmt.Errorf("%s is %q, which is none of REDIRECT, TPROXY and NONE", annotationInterception, l.interception)}
 		}
 		c = proto.Clone(c).(*meshconfig.ProxyConfig)
 		c.InterceptionMode = meshconfig.ProxyConfig_InboundInterceptionMode(mode)
 	}
-	if len(w.proxyEnv) > 0 {
-		c = mergeProxyConfig(c, &meshconfig.ProxyConfig{ProxyMetadata: w.proxyEnv})
+	if l.networkView != "" {
+		c = mergeProxyConfig(c, &meshconfig.ProxyConfig{ProxyMetadata: map[string]string{MetadataNetworkView: l.networkView}})
 	}
-	w.ProxyConfig = c
-	m.index.proxies[l] = w.ProxyConfig
-	return nil
+	return proxyOutcome{config: c}
 }
 
 // values is a ProxyConfig object as part of MeshConfig's message: its environment is proxyMetadata. The image matters

@@ -20,7 +20,8 @@ func proxyObject(namespace, value string, labels map[string]string) *ProxyConfig
 }
 
 func TestProxyConfigLayers(t *testing.T) {
-	m := &Mesh{RootNamespace: "istio-system", Config: defaultConfig(), index: newIndex()}
+	m := &Mesh{RootNamespace: "istio-system", Config: defaultConfig()}
+	m.index = newIndex(m)
 	m.Config.DefaultConfig.ProxyMetadata = map[string]string{"WHO": "mesh", "mesh": "set"}
 	m.ProxyConfigs = []*ProxyConfig{
 		proxyObject("istio-system", "root", nil), proxyObject("istio-system", "late", nil),

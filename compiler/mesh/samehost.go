@@ -6,11 +6,8 @@ import (
 )
 
 // oneNamespace keeps of the services with one host those of one namespace, as a namespace's sidecars see them: its own,
-// else the first with a Kubernetes service, else the first. Gateways do not look at it.
-func (m *Mesh) oneNamespace(list []*Service, namespace string) []*Service {
-	if !m.contested() {
-		return list
-	}
+// else the first with a Kubernetes service, else the first. Gateways do not look at it. Where no host is contested all stay.
+func oneNamespace(list []*Service, namespace string) []*Service {
 	first := make(map[string]*Service, len(list))
 	for _, s := range list {
 		have := first[s.Hostname]
@@ -18,19 +15,17 @@ func (m *Mesh) oneNamespace(list []*Service, namespace string) []*Service {
 			first[s.Hostname] = s
 		}
 	}
-	return m.index.sharing.services.intern(slices.DeleteFunc(slices.Clone(list), func(s *Service) bool { return s.Namespace != first[s.Hostname].Namespace }))
+	return slices.DeleteFunc(slices.Clone(list), func(s *Service) bool { return s.Namespace != first[s.Hostname].Namespace })
 }
 
 // contested tells whether any host is that of services of several namespaces.
 func (m *Mesh) contested() bool {
-	x := &m.index.contest
-	if !x.known {
-		x.known = true
-		for _, list := range m.index.services {
-			x.contested = x.contested || slices.ContainsFunc(list, func(s *Service) bool { return s.Namespace != list[0].Namespace })
+	for _, list := range m.index.services {
+		if slices.ContainsFunc(list, func(s *Service) bool { return s.Namespace != list[0].Namespace }) {
+			return true
 		}
 	}
-	return x.contested
+	return false
 }
 
 // oneService returns one service per hostname: a Kubernetes service before a ServiceEntry, else the first. Ports of

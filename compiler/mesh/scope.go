@@ -3,38 +3,40 @@ package mesh
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/internal/memo"
 	"github.com/meshc/meshc/schema"
 )
 
-// index holds the look-up tables of link and scope. It is filled while linking and only read afterwards, except by the
-// single goroutine that builds classes.
+// index holds the look-up tables of link and scope. It is filled while linking and only read afterwards; what is made of it
+// is remembered in tables.
 type index struct {
 	services      map[string][]*Service    // by hostname, oldest first
 	pods          map[string]*endpoint.Pod // by namespace/name
 	podsByLabel   labelled[*endpoint.Pod]
-	podsByAddress map[string]*endpoint.Pod                // by namespace/address, the first
-	entries       labelled[*Workload]                     // of WorkloadEntries
-	templates     labelled[*Workload]                     // of Deployments and the like
-	rules         map[string][]*DestinationRule           // by namespace/host
-	ruleHosts     map[string][]string                     // hosts with a rule, by namespace, most specific first
-	gateways      map[string]*Gateway                     // by namespace/name
-	byGateway     map[string][]*VirtualService            // by gateway name, oldest first
-	visible       map[string][]*VirtualService            // memo of visibleVirtualServices
-	seen          map[string][]*Service                   // memo of servicesVisibleTo
-	selecting     selecting[*Service]                     // services with a selector
-	addresses     map[string][]addressTarget              // by endpoint address
-	proxies       map[proxyLayers]*meshconfig.ProxyConfig // memo of settleProxyConfig
-	allocated     map[string][]string                     // virtual addresses, by namespace/host
-	captured      map[*Service]*Service                   // memo of captured
-	first         *schema.Object                          // of the input, where a namespace has none
-	anyObject     map[string]*schema.Object               // one object of each namespace, to point at
+	podsByAddress map[string]*endpoint.Pod      // by namespace/address, the first
+	entries       labelled[*Workload]           // of WorkloadEntries
+	templates     labelled[*Workload]           // of Deployments and the like
+	rules         map[string][]*DestinationRule // by namespace/host
+	ruleHosts     map[string][]string           // hosts with a rule, by namespace, most specific first
+	gateways      map[string]*Gateway           // by namespace/name
+	byGateway     map[string][]*VirtualService  // by gateway name, oldest first
+	visible       *memo.Table[visibleInputs, []*VirtualService]
+	seen          *memo.Table[string, memo.List[*Service]] // services that a namespace sees
+	selecting     selecting[*Service]                      // services with a selector
+	addresses     map[string][]addressTarget               // by endpoint address
+	proxies       *memo.Table[proxyLayers, proxyOutcome]
+	allocated     map[string][]string             // virtual addresses, by namespace/host
+	captured      *memo.Table[*Service, *Service] // as proxies see them that answer name look-ups
+	first         *schema.Object                  // of the input, where a namespace has none
+	anyObject     map[string]*schema.Object       // one object of each namespace, to point at
 	sharing       *sharing
-	contest       struct{ known, contested bool } // memo of contested
+	contested     func() bool // any host is that of services of several namespaces
 
 	peers          reaching[*PeerAuthentication]
 	authorizations reaching[*AuthorizationPolicy]
@@ -44,30 +46,26 @@ type index struct {
 	sidecars       reaching[*Sidecar]
 }
 
-func newIndex() *index {
+func newIndex(m *Mesh) *index {
 	return &index{
 		services: map[string][]*Service{}, pods: map[string]*endpoint.Pod{}, podsByLabel: labelled[*endpoint.Pod]{}, podsByAddress: map[string]*endpoint.Pod{}, entries: labelled[*Workload]{}, templates: labelled[*Workload]{},
 		rules: map[string][]*DestinationRule{}, ruleHosts: map[string][]string{}, gateways: map[string]*Gateway{},
-		byGateway: map[string][]*VirtualService{}, visible: map[string][]*VirtualService{}, seen: map[string][]*Service{},
-		proxies: map[proxyLayers]*meshconfig.ProxyConfig{}, allocated: map[string][]string{}, captured: map[*Service]*Service{}, anyObject: map[string]*schema.Object{}, sharing: newSharing(),
+		byGateway: map[string][]*VirtualService{}, visible: memo.Plain(m.visibleVirtualServices), seen: memo.Plain(m.servicesVisibleTo),
+		proxies: memo.Plain(m.mergeLayers), allocated: map[string][]string{}, captured: memo.Plain(m.capture), anyObject: map[string]*schema.Object{},
+		sharing: newSharing(m), contested: sync.OnceValue(m.contested),
 	}
 }
 
 // servicesVisibleTo returns what a namespace sees: its private services, those exported to it, public ones; each oldest
 // first.
-func (m *Mesh) servicesVisibleTo(namespace string) []*Service {
-	if out, ok := m.index.seen[namespace]; ok {
-		return out
-	}
+func (m *Mesh) servicesVisibleTo(namespace string) memo.List[*Service] {
 	var ranked [3][]*Service
 	for _, s := range m.Services {
 		if r := s.Visibility.rank(s.Namespace, namespace); r >= 0 {
 			ranked[r] = append(ranked[r], s)
 		}
 	}
-	out := m.index.sharing.services.intern(slices.Concat(ranked[0], ranked[1], ranked[2]))
-	m.index.seen[namespace] = out
-	return out
+	return m.index.sharing.services.Of(slices.Concat(ranked[0], ranked[1], ranked[2])...)
 }
 
 // sidecarFor picks the Sidecar for a workload: the oldest whose selector matches, else the oldest without a selector in
@@ -102,30 +100,30 @@ func (m *Mesh) linkSidecars(objects []*schema.Object) {
 	sortByAge(m.Sidecars, func(s *Sidecar) *schema.Object { return s.Object })
 }
 
-// newScope settles what a workload sees on its outbound side.
-func (m *Mesh) newScope(w *Workload, gateway bool, sidecar *Sidecar) *Scope {
+// newScope settles what proxies see on their outbound side.
+func (m *Mesh) newScope(in scopeInputs) *Scope {
 	s := &Scope{
-		Mesh: m, Gateway: gateway, Namespace: w.Namespace, Sidecar: sidecar, Labels: w.Labels,
-		Network: w.Network, Locality: w.Locality, Cluster: w.Cluster, Proxy: w.ProxyConfig,
+		Mesh: m, Gateway: in.gateway, Namespace: in.namespace, Sidecar: in.sidecar, Labels: labelMap(in.labels),
+		Network: in.network, Locality: in.locality, Cluster: in.cluster, Proxy: in.proxy, Telemetries: in.telemetries.All(), EnvoyFilters: in.filters.All(),
 	}
 	s.Outbound.RegistryOnly = m.Config.GetOutboundTrafficPolicy().GetMode() == meshconfig.MeshConfig_OutboundTrafficPolicy_REGISTRY_ONLY
-	if gateway || sidecar == nil || len(sidecar.Spec.Egress) == 0 {
-		list := m.servicesVisibleTo(w.Namespace)
-		if !gateway {
-			list = m.oneNamespace(list, w.Namespace)
+	if in.sidecar == nil || len(in.sidecar.Spec.Egress) == 0 {
+		list := m.index.seen.Get(in.namespace)
+		if !in.gateway && m.index.contested() {
+			list = m.index.sharing.services.Of(oneNamespace(list.All(), in.namespace)...)
 		}
-		list, _ = m.index.sharing.oneService(list)
-		s.Listeners = []*EgressListener{{Index: -1, Services: list, VirtualServices: m.visibleVirtualServices(w.Namespace, "mesh")}}
+		list = m.index.sharing.distinct.Get(list).list
+		s.Listeners = []*EgressListener{{Index: -1, Services: list.All(), VirtualServices: m.index.visible.Get(visibleInputs{in.namespace, "mesh"})}}
 	} else {
-		for i, e := range sidecar.Spec.Egress {
-			s.Listeners = append(s.Listeners, m.egressListener(w.Namespace, i, e))
+		for i, e := range in.sidecar.Spec.Egress {
+			s.Listeners = append(s.Listeners, m.egressListener(in.namespace, i, e))
 		}
 	}
-	if !gateway && sidecar != nil {
-		m.sidecarOutbound(s, sidecar)
+	if in.sidecar != nil {
+		m.sidecarOutbound(s, in.sidecar)
 	}
 	for i, l := range s.Listeners {
-		if CapturesDNS(w.ProxyConfig) {
+		if CapturesDNS(in.proxy) {
 			l.Services = m.captured(l.Services)
 		}
 		s.Listeners[i] = m.index.sharing.listener(l)
@@ -295,13 +293,13 @@ func (m *Mesh) imported(svc *Service, sidecar *Sidecar) bool {
 func (m *Mesh) egressListener(namespace string, index int, spec *networking.IstioEgressListener) *EgressListener {
 	l := &EgressListener{Index: index, Spec: spec}
 	im := m.parseImports(spec.Hosts, namespace)
-	for _, v := range m.visibleVirtualServices(namespace, "mesh") {
+	for _, v := range m.index.visible.Get(visibleInputs{namespace, "mesh"}) {
 		if slices.ContainsFunc(v.Spec.Hosts, func(h string) bool { return im.routes(v.Object.Namespace, h) }) {
 			l.VirtualServices = append(l.VirtualServices, v)
 		}
 	}
 	var list []*Service
-	for _, s := range m.servicesVisibleTo(namespace) {
+	for _, s := range m.index.seen.Get(namespace).All() {
 		if !im.has(s.Namespace, s.Hostname) {
 			continue
 		}
@@ -311,12 +309,14 @@ func (m *Mesh) egressListener(namespace string, index int, spec *networking.Isti
 				continue
 			}
 			if len(s.Ports) > 1 {
-				s = m.index.sharing.cut(s, p)
+				s = m.index.sharing.cuts.Get(cutInputs{s, p})
 			}
 		}
 		list = append(list, s)
 	}
-	list = m.oneNamespace(list, namespace)
+	if m.index.contested() {
+		list = oneNamespace(list, namespace)
+	}
 	l.Services, _ = oneService(list)
 	return l
 }

@@ -2,12 +2,14 @@ package mesh
 
 import (
 	"cmp"
-	"hash/maphash"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/internal/memo"
 )
 
 // View is what scopes see alike: services, one per host, and the DestinationRule in effect for each. Scopes whose
@@ -59,144 +61,89 @@ func (v *View) ServiceForDestination(d *networking.Destination, listenerPort uin
 	return svc, svc.HasPort(number)
 }
 
-// sharing finds equal lists, listeners and views, so that there is one of each. It serves the goroutine that builds
-// classes.
+// sharing finds equal lists, listeners and views, so that there is one of each.
 type sharing struct {
-	services        interner[Service]
-	virtualServices interner[VirtualService]
-	distinct        map[listKey[Service]]distinct
-	views           map[listKey[Service]]*View
-	listeners       map[listenerKey]*EgressListener
-	cuts            map[cutKey]*Service
-	near            map[string][]string // hosts of nearRules, by namespace
-	hidden          []*DestinationRule  // that not everybody sees
-	hiddenKnown     bool
+	services        memo.Lists[*Service]
+	virtualServices memo.Lists[*VirtualService]
+	distinct        *memo.Table[memo.List[*Service], distinct]
+	views           *memo.Table[memo.List[*Service], *View]
+	listeners       *memo.Table[listenerInputs, *EgressListener]
+	cuts            *memo.Table[cutInputs, *Service]
+	near            *memo.Table[string, []string] // hosts of nearRules, by namespace
+	hidden          func() []*DestinationRule     // that not everybody sees
 }
 
+// distinct is one service per hostname.
 type distinct struct {
-	list  []*Service
+	list  memo.List[*Service]
 	hosts map[string]*Service
 }
 
-type cutKey struct {
+type cutInputs struct {
 	service *Service
 	port    *Port
 }
 
-type listenerKey struct {
+type listenerInputs struct {
 	index           int
 	spec            *networking.IstioEgressListener
-	services        listKey[Service]
-	virtualServices listKey[VirtualService]
+	services        memo.List[*Service]
+	virtualServices memo.List[*VirtualService]
 }
 
-func newSharing() *sharing {
-	return &sharing{
-		distinct: map[listKey[Service]]distinct{}, views: map[listKey[Service]]*View{}, listeners: map[listenerKey]*EgressListener{},
-		cuts: map[cutKey]*Service{}, near: map[string][]string{},
+func newSharing(m *Mesh) *sharing {
+	x := &sharing{
+		listeners: memo.Plain(func(in listenerInputs) *EgressListener {
+			return &EgressListener{Index: in.index, Spec: in.spec, Services: in.services.All(), VirtualServices: in.virtualServices.All()}
+		}),
+		cuts: memo.Plain(func(in cutInputs) *Service {
+			c := *in.service
+			c.Ports = []*Port{in.port}
+			return &c
+		}),
+		near:  memo.Plain(m.nearRules),
+		views: memo.Plain(m.publicView),
+		hidden: sync.OnceValue(func() []*DestinationRule {
+			return slices.DeleteFunc(slices.Clone(m.DestinationRules), func(r *DestinationRule) bool { return r.Visibility.Public })
+		}),
 	}
-}
-
-// interner returns one slice for all lists with the same elements.
-type interner[T any] struct {
-	seed   maphash.Seed
-	byHash map[uint64][][]*T
-}
-
-func (x *interner[T]) intern(list []*T) []*T {
-	if len(list) == 0 {
-		return nil
-	}
-	if x.byHash == nil {
-		x.seed, x.byHash = maphash.MakeSeed(), map[uint64][][]*T{}
-	}
-	var h uint64
-	for _, e := range list {
-		h = (h<<7 | h>>57) ^ maphash.Comparable(x.seed, e)
-	}
-	for _, have := range x.byHash[h] {
-		if slices.Equal(have, list) {
-			return have
-		}
-	}
-	list = slices.Clip(list)
-	x.byHash[h] = append(x.byHash[h], list)
-	return list
-}
-
-// listKey identifies an interned list.
-type listKey[T any] struct {
-	first **T
-	n     int
-}
-
-func keyOf[T any](list []*T) listKey[T] {
-	if len(list) == 0 {
-		return listKey[T]{}
-	}
-	return listKey[T]{&list[0], len(list)}
-}
-
-// oneService is the function of this name with a memo; the list has to be interned.
-func (x *sharing) oneService(list []*Service) ([]*Service, map[string]*Service) {
-	d, ok := x.distinct[keyOf(list)]
-	if !ok {
-		out, hosts := oneService(list)
-		d = distinct{x.services.intern(out), hosts}
-		x.distinct[keyOf(list)] = d
-	}
-	return d.list, d.hosts
-}
-
-// cut returns the service with only one of its ports.
-func (x *sharing) cut(s *Service, p *Port) *Service {
-	key := cutKey{s, p}
-	if x.cuts[key] == nil {
-		c := *s
-		c.Ports = []*Port{p}
-		x.cuts[key] = &c
-	}
-	return x.cuts[key]
+	x.distinct = memo.Plain(func(list memo.List[*Service]) distinct {
+		out, hosts := oneService(list.All())
+		return distinct{x.services.Of(out...), hosts}
+	})
+	return x
 }
 
 // listener returns the one listener with this content.
 func (x *sharing) listener(l *EgressListener) *EgressListener {
-	l.Services, l.VirtualServices = x.services.intern(l.Services), x.virtualServices.intern(l.VirtualServices)
-	key := listenerKey{l.Index, l.Spec, keyOf(l.Services), keyOf(l.VirtualServices)}
-	if have := x.listeners[key]; have != nil {
-		return have
+	return x.listeners.Get(listenerInputs{l.Index, l.Spec, x.services.Of(l.Services...), x.virtualServices.Of(l.VirtualServices...)})
+}
+
+// publicView is how namespaces without rules see services to which nothing is exported by name.
+func (m *Mesh) publicView(list memo.List[*Service]) *View {
+	one := m.index.sharing.distinct.Get(list)
+	v := &View{Services: slices.Clone(one.list.All()), hosts: one.hosts, rules: map[*Service]*DestinationRule{}}
+	slices.SortStableFunc(v.Services, func(a, b *Service) int { return cmp.Compare(a.Hostname, b.Hostname) })
+	for _, svc := range v.Services {
+		if r := m.publicRule(svc); r != nil {
+			v.rules[svc] = r
+		}
 	}
-	x.listeners[key] = l
-	return l
+	return v
 }
 
 // viewOf returns the view of a scope that sees the services. Nearly all namespaces see the rules that everybody sees:
 // those are settled once for a list of services, and only where a rule of the scope's namespace, or one exported to it
 // by name, changes something, the scope gets a view of its own.
 func (m *Mesh) viewOf(s *Scope, all []*Service) *View {
-	x := m.index.sharing
-	all = x.services.intern(all)
-	base := x.views[keyOf(all)]
-	if base == nil {
-		base = &View{rules: map[*Service]*DestinationRule{}}
-		var list []*Service
-		list, base.hosts = x.oneService(all)
-		base.Services = slices.Clone(list)
-		slices.SortStableFunc(base.Services, func(a, b *Service) int { return cmp.Compare(a.Hostname, b.Hostname) })
-		for _, svc := range base.Services {
-			if r := m.publicRule(svc); r != nil {
-				base.rules[svc] = r
-			}
-		}
-		x.views[keyOf(all)] = base
-	}
+	base := m.index.sharing.views.Get(m.index.sharing.services.Of(all...))
 	changed := map[*Service]*DestinationRule{}
 	check := func(svc *Service) {
 		if r := m.ruleFor(s.Namespace, s.Labels, svc); r != base.rules[svc] {
 			changed[svc] = r
 		}
 	}
-	for _, host := range m.nearRules(s.Namespace) {
+	for _, host := range m.index.sharing.near.Get(s.Namespace) {
 		if svc := base.hosts[host]; svc != nil {
 			check(svc)
 		}
@@ -229,24 +176,11 @@ func (m *Mesh) publicRule(svc *Service) *DestinationRule {
 // nearRules returns the hosts of all rules that a namespace may see differently from others: its own, and those that
 // are not for everybody and reach it.
 func (m *Mesh) nearRules(namespace string) []string {
-	x := m.index.sharing
-	if !x.hiddenKnown {
-		x.hiddenKnown = true
-		for _, r := range m.DestinationRules {
-			if !r.Visibility.Public {
-				x.hidden = append(x.hidden, r)
-			}
+	out := slices.Clone(m.index.ruleHosts[namespace])
+	for _, r := range m.index.sharing.hidden() {
+		if r.Visibility.In(namespace) {
+			out = appendNew(out, r.Spec.Host)
 		}
-	}
-	out, ok := x.near[namespace]
-	if !ok {
-		out = slices.Clone(m.index.ruleHosts[namespace])
-		for _, r := range x.hidden {
-			if r.Visibility.In(namespace) {
-				out = appendNew(out, r.Spec.Host)
-			}
-		}
-		x.near[namespace] = out
 	}
 	return out
 }

@@ -52,7 +52,7 @@ func TestOrderOfWhatANamespaceSees(t *testing.T) {
 	}
 	m, _ := link(t, vs("shop", "a", `"*"`), vs("far", "b", "shop"), vs("shop", "c", `"."`), vs("far", "d", `"."`), vs("far", "e", `"*"`), vs("shop", "f", `"."`))
 	var got []string
-	for _, v := range m.visibleVirtualServices("shop", "mesh") {
+	for _, v := range m.visibleVirtualServices(visibleInputs{"shop", "mesh"}) {
 		got = append(got, v.Object.Name)
 	}
 	if strings.Join(got, " ") != "c f b a e" {

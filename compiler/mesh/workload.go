@@ -36,7 +36,7 @@ func (m *Mesh) podWorkload(o *schema.Object, name string, labels, annotations ma
 	}
 	hasProxy := proxy != nil
 	if hasProxy {
-		w.proxyEnv = proxyEnv(proxy.Env)
+		w.networkView = networkView(proxy.Env)
 	}
 	w.Router = endpoint.Router(spec, annotations, hasProxy)
 	w.Injected = !w.Router && (hasProxy || w.Labels[LabelTLSMode] != "" || m.injects(o.Namespace, labels, annotations, spec.HostNetwork))
@@ -47,14 +47,14 @@ func (m *Mesh) podWorkload(o *schema.Object, name string, labels, annotations ma
 	return w
 }
 
-// proxyEnv reads from the variables of a proxy's container what charts of gateways set there, and not by proxyMetadata.
-func proxyEnv(list []corev1.EnvVar) map[string]string {
+// networkView reads MetadataNetworkView from the variables of a proxy's container.
+func networkView(list []corev1.EnvVar) string {
 	for _, e := range list {
 		if e.Name == MetadataNetworkView && e.Value != "" {
-			return map[string]string{e.Name: e.Value}
+			return e.Value
 		}
 	}
-	return nil
+	return ""
 }
 
 // placeWorkload settles network, cluster and locality from the labels of a workload.

@@ -220,8 +220,8 @@ func condition(r *rand.Rand, port uint16) *security.Condition {
 // inbound makes random policies for the workload behind one listener.
 func (w *world) inbound(r *rand.Rand, port uint16) *mesh.Inbound {
 	in := &mesh.Inbound{
-		Mesh:     &mesh.Mesh{TrustDomain: "cluster.local", Config: &meshconfig.MeshConfig{TrustDomainAliases: []string{"old.example"}}},
-		Workload: &mesh.Workload{Namespace: "default"},
+		Mesh:      &mesh.Mesh{TrustDomain: "cluster.local", Config: &meshconfig.MeshConfig{TrustDomainAliases: []string{"old.example"}}},
+		Namespace: "default",
 	}
 	object := func(name string) *schema.Object {
 		return &schema.Object{Kind: "AuthorizationPolicy", Namespace: "default", Name: name, Doc: &source.Document{}}
