@@ -258,10 +258,10 @@ func (r *authzRule) permission(cs []permissionCondition, ports []string) *rbacv3
 				matchNot = c.strict
 			}
 		}
-		if or := collect(r, c.values, c.path, match); len(or) > 0 {
+		if or := collect(r, c.values, c.path, match, false); len(or) > 0 {
 			and = append(and, permissionOr(or))
 		}
-		if or := collect(r, c.notValues, c.notPath, matchNot); len(or) > 0 {
+		if or := collect(r, c.notValues, c.notPath, matchNot, false); len(or) > 0 {
 			and = append(and, permissionNot(permissionOr(or)))
 		}
 	}
@@ -285,10 +285,10 @@ func (r *authzRule) principal(cs []principalCondition, ports []string) *rbacv3.P
 			continue
 		}
 		r.checkIdentity(c, cs, ports)
-		if or := collect(r, c.values, c.path, c.match); len(or) > 0 {
+		if or := collect(r, c.values, c.path, c.match, c.globs); len(or) > 0 {
 			and = append(and, principalOr(or))
 		}
-		if or := collect(r, c.notValues, c.notPath, c.match); len(or) > 0 {
+		if or := collect(r, c.notValues, c.notPath, c.match, c.globs); len(or) > 0 {
 			and = append(and, principalNot(principalOr(or)))
 		}
 	}
@@ -298,8 +298,9 @@ func (r *authzRule) principal(cs []principalCondition, ports []string) *rbacv3.P
 	return principalAnd(and)
 }
 
-// collect lowers alternatives. A value that cannot be compiled is an error; the rule shrinks to nothing for ALLOW.
-func collect[T any](r *authzRule, values []string, path []any, match func(string) (*T, error)) []*T {
+// collect lowers alternatives. A value that cannot be compiled is an error; the rule shrinks to nothing for ALLOW. globs
+// tells that a star may stand anywhere in a value.
+func collect[T any](r *authzRule, values []string, path []any, match func(string) (*T, error), globs bool) []*T {
 	var out []*T
 	for i, v := range values {
 		m, err := match(v)
@@ -307,7 +308,9 @@ func collect[T any](r *authzRule, values []string, path []any, match func(string
 			r.refuse(err.Error(), pathTo(path, i))
 			continue
 		}
-		r.checkStar(v, pathTo(path, i))
+		if !globs {
+			r.checkStar(v, pathTo(path, i))
+		}
 		out = append(out, m)
 	}
 	return out
@@ -369,7 +372,7 @@ func (r *authzRule) checkStar(v string, path []any) {
 	if inner == v {
 		inner = strings.TrimSuffix(v, "*")
 	}
-	if strings.Contains(inner, "*") && !isPathTemplate(v) && !strings.Contains(fmt.Sprint(path...), "amespaces") {
+	if strings.Contains(inner, "*") && !isPathTemplate(v) {
 		r.findings.Add(r.policy.Object.Finding(diag.Warning, "MESHC1545",
 			fmt.Sprintf("%q has more than one star or one inside: only a star at one end is a wildcard, the others match themselves", v),
 			"use exact values, prefix* or *suffix; for paths {*} stands for one segment and {**} for any rest", path...))

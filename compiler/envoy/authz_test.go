@@ -257,6 +257,8 @@ func TestAuthorizationRules(t *testing.T) {
 		{"{when: [{key: source.namespace, values: [a]}, {key: source.principal, values: [td/ns/a/sa/b]}, {key: source.serviceAccount, values: [c]}]}",
 			"(any) from ((/.*/ns/a/.*/ & (spiffe://td/ns/a/sa/b | spiffe://old/ns/a/sa/b) & /spiffe://.+/ns/shop/(.+/|)sa/c(/.+)?/))", ""},
 		{"{to: [{operation: {paths: ['/a*b']}}]}", "(path=/a*b) from (any)", "MESHC1545"},
+		{"{from: [{source: {namespaces: ['a*b*']}}]}", "(any) from (/.*/ns/a[^/]*b[^/]*/.*/)", ""},
+		{"{when: [{key: source.namespace, values: ['a*b*']}]}", "(any) from (/.*/ns/a[^/]*b[^/]*/.*/)", ""},
 	} {
 		for _, action := range []string{"ALLOW", "DENY"} {
 			got, found := showFilters(t, guard(t, "", "{action: "+action+", rules: ["+c.rule+"]}"), false)

@@ -1,13 +1,14 @@
 package envoy
 
 import (
-	"bytes"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/anypb"
 	meshconfig "istio.io/api/mesh/v1alpha1"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // provider is a service that filters call on their own account: an external authorizer, a place for logs or traces, or one
@@ -84,17 +85,15 @@ func (l *Lowering) providerClusters(in providerInputs, own []*Resource) []*Resou
 	if len(missing) == 0 {
 		return nil
 	}
-	var calls [][]byte
+	calls := map[string]bool{}
 	for _, r := range own {
 		if r.Type == Listener || r.Type == RouteConfiguration {
-			if b, err := proto.Marshal(r.Message); err == nil {
-				calls = append(calls, b)
-			}
+			clustersIn(r.Message.ProtoReflect(), calls)
 		}
 	}
 	var out []*Resource
 	for _, p := range missing {
-		if !(p.logs && in.calls) && !slices.ContainsFunc(calls, func(b []byte) bool { return bytes.Contains(b, []byte(p.cluster)) }) {
+		if !(p.logs && in.calls) && !calls[p.cluster] {
 			continue
 		}
 		for _, r := range l.clusters.Get(in.client.of(p.service, in.view.Rule(p.service))) {
@@ -104,6 +103,39 @@ func (l *Lowering) providerClusters(in providerInputs, own []*Resource) []*Resou
 		}
 	}
 	return out
+}
+
+// clustersIn collects the names of clusters of services in a message and all in it, packed ones too.
+func clustersIn(m protoreflect.Message, into map[string]bool) {
+	if packed, ok := m.Interface().(*anypb.Any); ok {
+		if inner, err := packed.UnmarshalNew(); err == nil {
+			clustersIn(inner.ProtoReflect(), into)
+		}
+		return
+	}
+	one := func(fd protoreflect.FieldDescriptor, v protoreflect.Value) {
+		switch {
+		case fd.Message() != nil:
+			clustersIn(v.Message(), into)
+		case fd.Kind() == protoreflect.StringKind:
+			if c, ok := names.ParseCluster(v.String()); ok && !c.Inbound {
+				into[v.String()] = true
+			}
+		}
+	}
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case fd.IsMap():
+			v.Map().Range(func(_ protoreflect.MapKey, x protoreflect.Value) bool { one(fd.MapValue(), x); return true })
+		case fd.IsList():
+			for i := range v.List().Len() {
+				one(fd, v.List().Get(i))
+			}
+		default:
+			one(fd, v)
+		}
+		return true
+	})
 }
 
 // missing are the providers, and the services with keys for tokens, that the proxies do not see.

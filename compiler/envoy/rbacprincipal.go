@@ -23,6 +23,7 @@ type principalCondition struct {
 	token             bool // looks at a verified JWT
 	identity          bool // looks at the certificate of the client
 	forwarded         bool // looks at the address that proxies report
+	globs             bool // a star stands for any characters wherever it is, not at one end only
 	match             func(v string) (*rbacv3.Principal, error)
 }
 
@@ -44,12 +45,14 @@ func (p principals) sourceConditions(s *security.Source, at []any) []principalCo
 	}
 	token := field("requestPrincipals", s.GetRequestPrincipals(), s.GetNotRequestPrincipals(), requestPrincipal)
 	token.httpOnly, token.token = true, true
+	namespaces := identity(field("namespaces", s.GetNamespaces(), s.GetNotNamespaces(), namespacePrincipal))
+	namespaces.globs = true
 	remote := field("remoteIpBlocks", s.GetRemoteIpBlocks(), s.GetNotRemoteIpBlocks(), remoteIPPrincipal)
 	remote.forwarded = true
 	return []principalCondition{
 		identity(field("principals", s.GetPrincipals(), s.GetNotPrincipals(), p.peer)),
 		token,
-		identity(field("namespaces", s.GetNamespaces(), s.GetNotNamespaces(), namespacePrincipal)),
+		namespaces,
 		identity(field("serviceAccounts", s.GetServiceAccounts(), s.GetNotServiceAccounts(), p.serviceAccount)),
 		identity(field("trustDomains", s.GetTrustDomains(), s.GetNotTrustDomains(), p.trustDomain)),
 		remote,
@@ -66,7 +69,7 @@ func (p principals) when(key string) (c principalCondition, ok bool) {
 	case key == "remote.ip":
 		c.match, c.forwarded = remoteIPPrincipal, true
 	case key == "source.namespace":
-		c.match, c.identity = namespacePrincipal, true
+		c.match, c.identity, c.globs = namespacePrincipal, true, true
 	case key == "source.principal":
 		c.match, c.identity = p.peer, true
 	case key == "source.serviceAccount":
