@@ -17,31 +17,35 @@ import (
 // its resolver completes.
 func (v *view) clusterOf(host string, port uint16, namespace string) string {
 	host = strings.TrimSuffix(host, ".")
-	prefix := fmt.Sprintf("outbound|%d||", port)
 	best, rank := "", 0
-	for name := range v.byName[bundle.ClusterType] {
-		fqdn, ok := strings.CutPrefix(name, prefix)
-		if !ok {
+	for _, s := range v.services() {
+		name := names.Outbound(uint32(port), "", s.Hostname)
+		r := meant(s.Hostname, host, namespace)
+		if r == 0 || v.byName[bundle.ClusterType][name] == nil {
 			continue
 		}
-		r := 0
-		switch {
-		case fqdn == host:
-			r = 5
-		case strings.HasPrefix(fqdn, host+"."+namespace+".svc."):
-			r = 4
-		case strings.Count(host, ".") == 1 && strings.HasPrefix(fqdn, host+".svc."), strings.HasSuffix(host, ".svc") && strings.HasPrefix(fqdn, host+"."):
-			r = 3
-		case strings.HasPrefix(fqdn, "*.") && strings.HasSuffix(host, fqdn[1:]):
-			r = 2
-		case strings.HasPrefix(fqdn, "*") && len(fqdn) > 1 && strings.HasSuffix(host, fqdn[1:]):
-			r = 1
-		}
-		if r > rank || r == rank && r > 0 && (len(name) > len(best) || len(name) == len(best) && name < best) {
+		if r > rank || r == rank && (len(name) > len(best) || len(name) == len(best) && name < best) {
 			best, rank = name, r
 		}
 	}
 	return best
+}
+
+// meant ranks how well the host of a service fits a name that a client in a namespace calls; 0: not at all.
+func meant(fqdn, host, namespace string) int {
+	switch {
+	case fqdn == host:
+		return 5
+	case strings.HasPrefix(fqdn, host+"."+namespace+".svc."):
+		return 4
+	case strings.Count(host, ".") == 1 && strings.HasPrefix(fqdn, host+".svc."), strings.HasSuffix(host, ".svc") && strings.HasPrefix(fqdn, host+"."):
+		return 3
+	case strings.HasPrefix(fqdn, "*.") && strings.HasSuffix(host, fqdn[1:]):
+		return 2
+	case strings.HasPrefix(fqdn, "*") && len(fqdn) > 1 && strings.HasSuffix(host, fqdn[1:]):
+		return 1
+	}
+	return 0
 }
 
 // locate finds out which address the client's resolver gives for the name it calls: that of a service it can see. A name
@@ -57,7 +61,8 @@ func (k *walk) locate(s *state, t target) {
 	if s.conn.dest.Addr().IsValid() {
 		return
 	}
-	fqdn := name[strings.LastIndexByte(name, '|')+1:]
+	c, _ := names.ParseCluster(name)
+	fqdn := c.Host
 	st := Step{Kind: "host", Name: t.host, Text: "is " + fqdn, Origins: about(originsAt(res, names.Part{}), s.service)}
 	if ip := k.addressOf(s, fqdn, t.port); ip.IsValid() {
 		s.conn.dest = netip.AddrPortFrom(ip, t.port)
@@ -81,7 +86,7 @@ func (k *walk) addressOf(s *state, fqdn string, port uint16) netip.Addr {
 			}
 		}
 	}
-	addresses := k.w.addresses(s.v, fqdn)
+	addresses := s.v.addresses(fqdn)
 	if len(addresses) == 0 {
 		return s.endpointAddress(fqdn, port)
 	}
@@ -114,18 +119,32 @@ func (s *state) endpointAddress(fqdn string, port uint16) netip.Addr {
 }
 
 // addresses are those of the service of a host, as the proxies of a class see it.
-func (w *World) addresses(v *view, host string) []string {
-	cluster := ""
-	if of := w.workloadsOf(v.class.ID); len(of) > 0 {
-		cluster = of[0].Cluster
-	}
+func (v *view) addresses(host string) []string {
 	var out []string
-	for i := range w.b.Services {
-		if s := &w.b.Services[i]; s.Hostname == host && (s.Cluster == cluster || cluster == "") {
+	for _, s := range v.services() {
+		if s.Hostname == host {
 			out = append(out, s.Addresses...)
 		}
 	}
 	return out
+}
+
+// services are those that the proxies of a cluster see, for a class of one cluster; else all of the bundle.
+func (v *view) services() []*bundle.Service {
+	if v.seen != nil {
+		return v.seen
+	}
+	cluster := ""
+	if of := v.w.workloadsOf(v.class.ID); len(of) > 0 {
+		cluster = of[0].Cluster
+	}
+	v.seen = []*bundle.Service{}
+	for i := range v.w.b.Services {
+		if s := &v.w.b.Services[i]; s.Cluster == cluster || cluster == "" {
+			v.seen = append(v.seen, s)
+		}
+	}
+	return v.seen
 }
 
 // fromGateway starts at a client outside that calls a gateway, named by its Gateway object, its workload or its class.

@@ -3,7 +3,6 @@ package trace
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -204,15 +203,15 @@ func (k *walk) original(s state, c located[*clusterv3.Cluster], host string) (*P
 
 // serviceAt finds the service whose address a connection was dialed to: the node sends it on to one of its endpoints.
 func (k *walk) serviceAt(s *state) (located[*clusterv3.Cluster], bool, error) {
-	prefix := fmt.Sprintf("outbound|%d||", s.conn.dest.Port())
-	for _, name := range slices.Sorted(maps.Keys(s.v.byName[bundle.ClusterType])) {
-		fqdn, ok := strings.CutPrefix(name, prefix)
-		if !ok {
+	for _, svc := range s.v.services() {
+		name := names.Outbound(uint32(s.conn.dest.Port()), "", svc.Hostname)
+		res := s.v.byName[bundle.ClusterType][name]
+		if res == nil {
 			continue
 		}
 		one := *s
-		one.service = serviceOf(s.v.byName[bundle.ClusterType][name])
-		if k.addressOf(&one, fqdn, s.conn.dest.Port()) == s.conn.dest.Addr() {
+		one.service = serviceOf(res)
+		if k.addressOf(&one, svc.Hostname, s.conn.dest.Port()) == s.conn.dest.Addr() {
 			return s.v.cluster(name)
 		}
 	}

@@ -54,6 +54,7 @@ type view struct {
 	listeners []located[*listenerv3.Listener]
 	byName    map[string]map[string]*bundle.Resource // type, name
 	hosts     map[string][]*bundle.Resource          // virtual hosts by route configuration
+	seen      []*bundle.Service                      // see services
 }
 
 func (w *World) view(class string) (*view, error) {
