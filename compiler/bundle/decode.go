@@ -21,31 +21,40 @@ func (b *Bundle) readIndex(data, blob []byte) error {
 	rs := make([]Resource, len(ix.Resources))
 	b.Resources = make([]*Resource, len(rs))
 	at := 0
-	for i, e := range ix.Resources {
+	for i := range ix.Resources {
 		r := &rs[i]
-		if e.Type < 0 || e.Type >= len(ix.Types) || typeRank(ix.Types[e.Type]) < 0 {
-			return refuse(CodeMalformed, indexFile, "", "resource %d (%s) has a type that a bundle does not hold", i, e.Name)
+		if err := ix.resource(i, r, blob, at); err != nil {
+			return err
 		}
-		if e.Offset != at || e.Length < 0 || e.Length > len(blob)-at {
-			return refuse(CodeMalformed, indexFile, "", "resource %d (%s) does not lie where the one before it ends", i, e.Name)
-		}
-		digest, ok := parseDigest(e.Digest)
-		*r = Resource{Type: ix.Types[e.Type], Name: e.Name, Bytes: blob[at : at+e.Length : at+e.Length], Digest: digest, Selector: e.Selector, Join: e.Join, index: int32(i)}
-		at += e.Length
-		if !ok || ResourceDigest(r.Type, r.Name, r.Bytes) != digest {
-			return refuse(CodeAltered, resourcesFile, "fetch the bundle again", "resource %d (%s) does not have the digest that the index says", i, e.Name)
-		}
-		if r.Join != nil && (r.Type != EndpointsType || !ix.Plan.Valid(r.Join)) {
-			return refuse(CodeMalformed, indexFile, "", "resource %d (%s) is joined with something that the plan does not have", i, e.Name)
-		}
+		at += len(r.Bytes)
 		if i > 0 && compareResources(b.Resources[i-1], r) >= 0 {
-			return refuse(CodeMalformed, indexFile, "", "resource %d (%s) is out of order", i, e.Name)
+			return refuse(CodeMalformed, indexFile, "", "resource %d (%s) is out of order", i, r.Name)
 		}
 		b.Resources[i] = r
 	}
 	b.Plan, b.TrustDomain, b.Services = ix.Plan, ix.TrustDomain, ix.Services
 	if at != len(blob) {
 		return refuse(CodeMalformed, resourcesFile, "", "has %d bytes that no resource claims", len(blob)-at)
+	}
+	return nil
+}
+
+// resource reads the i-th entry, whose bytes begin at a position.
+func (ix *index) resource(i int, r *Resource, blob []byte, at int) error {
+	e := &ix.Resources[i]
+	if e.Type < 0 || e.Type >= len(ix.Types) || typeRank(ix.Types[e.Type]) < 0 {
+		return refuse(CodeMalformed, indexFile, "", "resource %d (%s) has a type that a bundle does not hold", i, e.Name)
+	}
+	if e.Offset != at || e.Length < 0 || e.Length > len(blob)-at {
+		return refuse(CodeMalformed, indexFile, "", "resource %d (%s) does not lie where the one before it ends", i, e.Name)
+	}
+	digest, ok := parseDigest(e.Digest)
+	*r = Resource{Type: ix.Types[e.Type], Name: e.Name, Bytes: blob[at : at+e.Length : at+e.Length], Digest: digest, Selector: e.Selector, Join: e.Join, index: int32(i)}
+	if !ok || ResourceDigest(r.Type, r.Name, r.Bytes) != digest {
+		return refuse(CodeAltered, resourcesFile, "fetch the bundle again", "resource %d (%s) does not have the digest that the index says", i, e.Name)
+	}
+	if r.Join != nil && (r.Type != EndpointsType || !ix.Plan.Valid(r.Join)) {
+		return refuse(CodeMalformed, indexFile, "", "resource %d (%s) is joined with something that the plan does not have", i, e.Name)
 	}
 	return nil
 }

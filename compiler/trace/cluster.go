@@ -42,13 +42,7 @@ func (k *walk) cluster(s state, name, host string) (*Path, error) {
 	case c.msg.GetClusterType() != nil && c.msg.GetClusterType().GetName() == "envoy.clusters.dynamic_forward_proxy":
 		return s.leave(stripPort(host), fmt.Sprintf("the proxy looks up %s by DNS", stripPort(host))), nil
 	case c.msg.GetType() == clusterv3.Cluster_ORIGINAL_DST:
-		if p := c.msg.GetOriginalDstLbConfig().GetUpstreamPortOverride(); p != nil {
-			s.conn.dest = netip.AddrPortFrom(s.conn.dest.Addr(), uint16(p.GetValue()))
-		}
-		if s.inside() {
-			return k.application(s), nil
-		}
-		return k.original(s, c, host)
+		return k.dialed(s, c, host)
 	case s.inside() && c.msg.GetType() == clusterv3.Cluster_STATIC:
 		return k.static(s, c.msg), nil
 	}
@@ -60,6 +54,17 @@ func (k *walk) cluster(s state, name, host string) (*Path, error) {
 		return s.end(Failed, status, "no endpoint is behind "+clusterText(name), st.Origins...), nil
 	}
 	return k.spread(s, c, ms, late, host)
+}
+
+// dialed goes on at the address that was dialed, where the cluster does not say another port.
+func (k *walk) dialed(s state, c located[*clusterv3.Cluster], host string) (*Path, error) {
+	if p := c.msg.GetOriginalDstLbConfig().GetUpstreamPortOverride(); p != nil {
+		s.conn.dest = netip.AddrPortFrom(s.conn.dest.Addr(), uint16(p.GetValue()))
+	}
+	if s.inside() {
+		return k.application(s), nil
+	}
+	return k.original(s, c, host)
 }
 
 // inside tells whether the walk is on the inbound side of a sidecar, where clusters lead to the application.

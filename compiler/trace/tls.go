@@ -37,23 +37,31 @@ func (w *World) terminate(c *conn, socket *corev3.TransportSocket, server string
 	if in == nil {
 		return "", nil, fmt.Errorf("the server wants TLS and the client speaks plain text")
 	}
-	required := d.GetRequireClientCertificate().GetValue()
-	validates := d.GetCommonTlsContext().GetValidationContextType() != nil
-	switch {
-	case required && !in.cert:
-		return "", nil, fmt.Errorf("the server wants a client certificate and %s has none", in.by)
-	case in.cert && validates && len(sanMatchers(d.GetCommonTlsContext())) > 0 && !shows(sanMatchers(d.GetCommonTlsContext()), in.ids):
-		return "", nil, fmt.Errorf("the server does not accept the identity %s", strings.Join(in.ids, ", "))
-	}
-	if own := secrets(d.GetCommonTlsContext()); slices.Contains(own, names.OwnCertificate) && server != "" && len(in.wants) > 0 && !shows(in.wants, []string{server}) {
-		return "", nil, fmt.Errorf("the client wants a server that is %s, and this one is %s", wanted(in.wants), server)
+	if err := handshake(d, in, server); err != nil {
+		return "", nil, err
 	}
 	text = "TLS ends here"
-	if required {
+	if d.GetRequireClientCertificate().GetValue() {
 		text = "mutual TLS ends here"
 	}
 	c.layers = c.layers[1:]
 	return text, in, nil
+}
+
+// handshake says why a server and a client do not come together.
+func handshake(d *tlsv3.DownstreamTlsContext, in *layer, server string) error {
+	required := d.GetRequireClientCertificate().GetValue()
+	validates := d.GetCommonTlsContext().GetValidationContextType() != nil
+	switch {
+	case required && !in.cert:
+		return fmt.Errorf("the server wants a client certificate and %s has none", in.by)
+	case in.cert && validates && len(sanMatchers(d.GetCommonTlsContext())) > 0 && !shows(sanMatchers(d.GetCommonTlsContext()), in.ids):
+		return fmt.Errorf("the server does not accept the identity %s", strings.Join(in.ids, ", "))
+	}
+	if own := secrets(d.GetCommonTlsContext()); slices.Contains(own, names.OwnCertificate) && server != "" && len(in.wants) > 0 && !shows(in.wants, []string{server}) {
+		return fmt.Errorf("the client wants a server that is %s, and this one is %s", wanted(in.wants), server)
+	}
+	return nil
 }
 
 func secrets(c *tlsv3.CommonTlsContext) []string {
