@@ -14,7 +14,9 @@ import (
 // mayImport lists, for each package, which packages of this module it may import, by path below the module; a trailing
 // slash takes all below. What is not listed here may import none, and a new package has to be added.
 var mayImport = map[string][]string{
-	"internal/diag":     {},
+	"internal/secret":   {},
+	"internal/show":     {"internal/secret"},
+	"internal/diag":     {"internal/secret", "internal/show"},
 	"internal/source":   {"internal/diag"},
 	"internal/config":   {"internal/diag", "internal/regular", "internal/source"},
 	"internal/fault":    {},
@@ -30,17 +32,17 @@ var mayImport = map[string][]string{
 	"compiler/re2":      {},
 	"compiler/validate": {"compiler/re2"},
 	"compiler/envoy":    {"internal/diag", "internal/source", "internal/memo", "schema", "compiler/endpoint", "compiler/names", "compiler/mesh", "compiler/validate"},
-	"compiler/bundle":   {"internal/diag", "internal/regular", "compiler/endpoint", "compiler/names"},
+	"compiler/bundle":   {"internal/diag", "internal/secret", "internal/regular", "compiler/endpoint", "compiler/names"},
 	"compiler/trace":    {"internal/diag", "compiler/names", "compiler/bundle"},
 	"compiler/change":   {"compiler/names", "compiler/bundle", "compiler/trace"},
 	"compiler":          {"internal/diag", "internal/source", "internal/fault", "schema", "policies", "compiler/"},
 	"server":            {"internal/regular", "compiler/bundle", "compiler/endpoint", "compiler/names", "server/kube"},
 	"server/kube":       {"internal/regular"},
-	"cmd/meshc":         {"internal/diag", "internal/source", "internal/config", "internal/fault", "internal/regular", "schema", "policies", "compiler", "compiler/", "server", "internal/bootstrap"},
+	"cmd/meshc":         {"internal/diag", "internal/show", "internal/source", "internal/config", "internal/fault", "internal/regular", "schema", "policies", "compiler", "compiler/", "server", "internal/bootstrap"},
 }
 
 // tests and tools of the project itself may use everything.
-var free = []string{"golden", "internal/lab", "internal/bench", "internal/meshgen", "internal/envoytest", "internal/spiffetest", "internal/bootstrap", "internal/reference", "internal/kubetest", "examples"}
+var free = []string{"golden", "internal/lab", "internal/bench", "internal/meshgen", "internal/envoytest", "internal/spiffetest", "internal/bootstrap", "internal/reference", "internal/kubetest", "internal/secrettest", "examples"}
 
 // onlyHere lists, by the beginning of their paths, packages that the compiler does not link, or in one place alone, and who
 // may import them.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/fault"
+	"github.com/meshc/meshc/internal/show"
 )
 
 // Exit codes of every verb.
@@ -25,32 +26,44 @@ const (
 // errFindings ends a verb whose findings are already printed.
 var errFindings = errors.New("findings")
 
-// app is what every verb shares: the streams and the flags of the root command.
+// app is what every verb shares: the streams and the flags of the root command. What goes to the streams is fit to be shown:
+// no verb has to think of secrets.
 type app struct {
 	stdin          io.Reader
-	stdout, stderr io.Writer
+	stdout, stderr *show.Writer
 	quiet          bool
 	end            ending
 }
 
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{stdin: stdin, stdout: show.NewWriter(stdout), stderr: show.NewWriter(stderr)}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
 	err := a.end.of(ctx, func() error { return root.ExecuteContext(ctx) })
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		fmt.Fprintln(stderr, "meshc: interrupted") // not by way of the app: what was left behind may be stuck in its streams
+		return exitFailure
+	}
+	if broken := a.stdout.Flush(); err == nil {
+		err = broken
+	}
+	code := report(a.stderr, err)
+	_ = a.stderr.Flush() // there is nobody left to tell
+	return code
+}
+
+// report writes an error that ended a verb and returns the exit code.
+func report(stderr io.Writer, err error) int {
 	var caught *fault.Error
 	switch {
 	case err == nil:
 		return exitClean
 	case errors.Is(err, errFindings):
 		return exitFindings
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		fmt.Fprintln(stderr, "meshc: interrupted")
-		return exitFailure
 	case errors.As(err, &caught):
 		fmt.Fprintf(stderr, "meshc: %v\nThis is a fault of meshc, not of the input. Please report it with what follows.\n\n%s", caught, caught.Stack)
 		return exitFailure
@@ -93,7 +106,11 @@ func (a *app) note(format string, args ...any) {
 
 // print writes findings to w in a format. Lines are those of text, which holds what was read: no file is opened because a
 // finding names it.
-func (a *app) print(w io.Writer, format string, l diag.List, text func(file string) (string, bool)) error {
+func (a *app) print(out *show.Writer, format string, l diag.List, text func(file string) (string, bool)) error {
+	w, err := out.Direct() // printers see to it themselves, each value by the rules of its format
+	if err != nil {
+		return err
+	}
 	return diag.Print(w, format, l, diag.Options{Color: colorful(w), Quiet: a.quiet, Version: version(), Source: text})
 }
 

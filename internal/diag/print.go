@@ -32,12 +32,14 @@ func Format(name string) (string, error) {
 	return "", fmt.Errorf("unknown output format %q: use one of %s", name, strings.Join(Formats(), ", "))
 }
 
-// Print writes the findings in a format of Formats. The list is expected to be sorted.
+// Print writes the findings in a format of Formats, without the secrets in them. The list is expected to be sorted.
 func Print(w io.Writer, format string, l List, o Options) error {
 	name, err := Format(format)
 	if err != nil {
 		return err
 	}
+	text := newTexts(o.Source)
+	l = shown(l, text)
 	switch name {
 	case "json":
 		return printJSON(w, l)
@@ -50,7 +52,7 @@ func Print(w io.Writer, format string, l List, o Options) error {
 	case "gitlab":
 		return printGitLab(w, l)
 	default:
-		return printText(w, l, o)
+		return printText(w, l, o, text)
 	}
 }
 

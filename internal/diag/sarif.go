@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // The part of SARIF 2.1.0 that code scanning reads.
@@ -88,12 +89,12 @@ func printSARIF(w io.Writer, l List, o Options) error {
 		}
 		at, _ := slices.BinarySearch(codes, d.Code)
 		r := sarifResult{
-			RuleID: d.Code, RuleIndex: at, Level: sarifLevel(d.Severity), Message: sarifText{sentence(d)},
+			RuleID: d.Code, RuleIndex: at, Level: sarifLevel(d.Severity), Message: sarifText{noLinks(sentence(d))},
 			Locations: []sarifLocation{loc}, PartialFingerprints: map[string]string{"meshc/v1": prints[i]},
 		}
 		for n, rel := range d.Related {
 			rl := sarifPlace(rel.Pos, Diagnostic{Pos: rel.Pos})
-			rl.ID, rl.Message = n+1, &sarifText{rel.Message}
+			rl.ID, rl.Message = n+1, &sarifText{noLinks(rel.Message)}
 			r.RelatedLocations = append(r.RelatedLocations, rl)
 		}
 		results = append(results, r)
@@ -110,9 +111,12 @@ func printSARIF(w io.Writer, l List, o Options) error {
 func sarifPlace(p Pos, d Diagnostic) sarifLocation {
 	file, line := place(d)
 	region := sarifRegion{StartLine: line, StartColumn: p.Column, EndLine: p.EndLine, EndColumn: p.EndColumn}
-	uri := (&url.URL{Path: filepath.ToSlash(file)}).EscapedPath()
+	uri := (&url.URL{Path: filepath.ToSlash(file)}).String() // "./" before a colon that would end a scheme
 	return sarifLocation{PhysicalLocation: sarifPhysical{ArtifactLocation: sarifArtifact{uri}, Region: region}}
 }
+
+// noLinks keeps viewers from making links, which a message of SARIF may hold as [text](target), out of what was in the input.
+func noLinks(s string) string { return strings.ReplaceAll(s, "](", "] (") }
 
 func sarifLevel(s Severity) string {
 	switch s {

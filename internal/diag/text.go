@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/meshc/meshc/internal/show"
 )
 
 const (
@@ -18,12 +20,12 @@ const (
 type textPrinter struct {
 	*bufio.Writer
 	o     Options
-	lines map[string][]string // text of the files shown so far, by line
+	texts *texts
 }
 
 // printText writes findings as compilers do: a line with the place, then what there is to see and to do.
-func printText(w io.Writer, l List, o Options) error {
-	p := &textPrinter{Writer: bufio.NewWriter(w), o: o, lines: map[string][]string{}}
+func printText(w io.Writer, l List, o Options, t *texts) error {
+	p := &textPrinter{Writer: bufio.NewWriter(w), o: o, texts: t}
 	for _, d := range l {
 		p.one(d)
 	}
@@ -53,23 +55,23 @@ func Summary(l List) string {
 }
 
 func (p *textPrinter) one(d Diagnostic) {
-	where := printable(d.Pos.String())
+	where := show.Harmless(show.OneLine(d.Pos.String()))
 	if where != "" {
 		where += ": "
 	}
-	fmt.Fprintf(p, "%s%s: %s [%s]\n", p.paint(ansiBold, where), p.paint(severityColor(d.Severity), d.Severity.String()), printable(d.Message), d.Code)
+	fmt.Fprintf(p, "%s%s: %s [%s]\n", p.paint(ansiBold, where), p.paint(severityColor(d.Severity), d.Severity.String()), show.OneLine(d.Message), show.OneLine(d.Code))
 	if p.o.Quiet {
 		return
 	}
 	p.snippet(d.Pos)
 	if d.Object.Name != "" || d.Field != "" {
-		fmt.Fprintf(p, "  in %s\n", printable(subject(d)))
+		fmt.Fprintf(p, "  in %s\n", show.OneLine(subject(d)))
 	}
 	for _, r := range d.Related {
-		fmt.Fprintf(p, "  also %s: %s\n", printable(r.Pos.String()), printable(strings.TrimSpace(r.Object.String()+" "+r.Message)))
+		fmt.Fprintf(p, "  also %s: %s\n", show.OneLine(r.Pos.String()), show.OneLine(strings.TrimSpace(r.Object.String()+" "+r.Message)))
 	}
 	if d.Help != "" {
-		fmt.Fprintf(p, "  help: %s\n", printable(d.Help))
+		fmt.Fprintf(p, "  help: %s\n", show.OneLine(d.Help))
 	}
 }
 
@@ -104,7 +106,7 @@ func (p *textPrinter) paint(color, s string) string {
 
 // snippet shows the line of the finding with a caret under its column.
 func (p *textPrinter) snippet(at Pos) {
-	line, ok := p.line(at)
+	line, ok := p.texts.line(at)
 	if !ok {
 		return
 	}
@@ -117,54 +119,19 @@ func (p *textPrinter) snippet(at Pos) {
 	if len(runes) > limit {
 		runes = runes[:limit]
 	}
-	fmt.Fprintf(p, "  %5d | %s\n", at.Line, printable(string(runes)))
+	fmt.Fprintf(p, "  %5d | %s\n", at.Line, show.Line(string(runes)))
 	if at.Column < 1 || at.Column > len(runes) {
 		return
 	}
-	var pad strings.Builder
-	for _, r := range runes[:at.Column-1] {
+	pad := strings.Map(func(r rune) rune {
 		if r == '\t' {
-			pad.WriteByte('\t')
-		} else {
-			pad.WriteByte(' ')
+			return r
 		}
-	}
+		return ' '
+	}, show.Line(string(runes[:at.Column-1])))
 	width := 1
 	if at.EndLine == at.Line && at.EndColumn > at.Column {
 		width = min(at.EndColumn, len(runes)+1) - at.Column
 	}
-	fmt.Fprintf(p, "        | %s%s\n", pad.String(), p.paint(ansiRed, strings.Repeat("^", max(width, 1))))
-}
-
-func (p *textPrinter) line(at Pos) (string, bool) {
-	if p.o.Source == nil || at.File == "" || at.Line < 1 {
-		return "", false
-	}
-	lines, known := p.lines[at.File]
-	if !known {
-		if text, ok := p.o.Source(at.File); ok {
-			lines = strings.Split(text, "\n")
-		}
-		p.lines[at.File] = lines
-	}
-	if at.Line > len(lines) {
-		return "", false
-	}
-	if mayHoldKey(lines, at.Line-1) {
-		return hidden, true
-	}
-	return strings.TrimRight(lines[at.Line-1], "\r"), true
-}
-
-// printable replaces control characters, so that a hostile manifest cannot steer the reader's terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\t' {
-			return r
-		}
-		if r < ' ' || (r >= 0x7f && r < 0xa0) {
-			return '\uFFFD'
-		}
-		return r
-	}, strings.ReplaceAll(s, "\n", " "))
+	fmt.Fprintf(p, "        | %s%s\n", pad, p.paint(ansiRed, strings.Repeat("^", max(width, 1))))
 }
