@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"compiler/bundle":   {"internal/diag", "internal/secret", "internal/regular", "compiler/endpoint", "compiler/names"},
 	"compiler/trace":    {"internal/diag", "compiler/names", "compiler/bundle"},
 	"compiler/change":   {"compiler/names", "compiler/bundle", "compiler/trace"},
-	"compiler":          {"internal/diag", "internal/source", "internal/fault", "schema", "policies", "compiler/"},
+	"compiler":          {"internal/diag", "internal/secret", "internal/source", "internal/fault", "schema", "policies", "compiler/"},
 	"server":            {"internal/regular", "compiler/bundle", "compiler/endpoint", "compiler/names", "server/kube"},
 	"server/kube":       {"internal/regular"},
 	"cmd/meshc":         {"internal/diag", "internal/show", "internal/source", "internal/config", "internal/fault", "internal/regular", "schema", "policies", "compiler", "compiler/", "server", "internal/bootstrap"},

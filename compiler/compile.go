@@ -8,7 +8,6 @@ package compiler
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"golang.org/x/sync/errgroup"
@@ -119,12 +118,9 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 		return res, findings, nil
 	}
 	opts.begin("seal")
-	sealed, err := seal(in, sets, opts) // for a check too: what cannot be sealed is a finding
-	if refused := (*bundle.Error)(nil); errors.As(err, &refused) {
-		findings.Add(refused.Diagnostic())
-		findings.Sort()
-		return res, findings, nil
-	}
+	sealed, found, err := in.sealed(sets, opts) // for a check too: what cannot be sealed is a finding
+	findings.Add(found...)
+	findings.Sort()
 	if !opts.CheckOnly {
 		res.Bundle = sealed
 	}

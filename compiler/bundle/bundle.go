@@ -194,6 +194,10 @@ type Bundle struct {
 	Services    []Service      // sorted by cluster, hostname, namespace
 	Plan        *endpoint.Plan // for a server that sees live endpoints; nil: the endpoints in the bundle are all there are
 
+	// Credentials are what in it is a bearer token or a password: a header that a route sets may have to be one. Seal says
+	// so; a bundle that was read has none here.
+	Credentials []Secret
+
 	files   []file // what WriteDir and WriteTarGz write, sorted by name
 	matcher matcher
 }

@@ -19,6 +19,7 @@ const (
 	CodeConflict    = "MESHC1607" // two resources of one name, two classes of one signature
 	CodeNoClass     = "MESHC1608" // no class for a node
 	CodeInvalidNode = "MESHC1609" // the node message cannot be read
+	CodeCredential  = "MESHC1610" // a bearer token or a password is in the bundle
 )
 
 // Error is a refusal: what is wrong, in which file of the bundle, and what to do.

@@ -6,9 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/endpoint"
@@ -78,6 +76,11 @@ func Seal(in Input) (*Bundle, error) {
 	if err := b.encode(); err != nil {
 		return nil, err
 	}
+	s.found.files(b)
+	b.Credentials = s.found.credentials
+	if err := s.found.refused(); err != nil {
+		return nil, err
+	}
 	return b, nil
 }
 
@@ -86,6 +89,7 @@ type sealer struct {
 	sets      map[*Set]*Set // given to sealed
 	byDigest  map[Digest]*Set
 	canonical map[*Resource]*Resource // given to the one that stands for all equal ones
+	found     secrets
 }
 
 // collect gathers the distinct resources of all sets.
@@ -109,14 +113,12 @@ func (s *sealer) collect(classes []Class) error {
 		if typeRank(r.Type) < 0 {
 			return &Error{Code: CodeMalformed, Message: "resource " + r.Name + " has the type " + r.Type + ", which a bundle cannot hold", Origins: r.Origins}
 		}
-		if err := refusePrivateKey(r); err != nil {
-			return err
-		}
 		if r.Digest == (Digest{}) {
 			r.Digest = ResourceDigest(r.Type, r.Name, r.Bytes)
 		}
 	}
-	return nil
+	s.found.resources(s.resources)
+	return s.found.refused()
 }
 
 // order sorts the resources, folds equal ones into one, and numbers them. The origins of equal ones are merged at once:
@@ -297,22 +299,6 @@ func mergeOrigins(equal []*Resource) []Origin {
 	}
 	slices.SortFunc(out, compareOrigins)
 	return slices.Compact(out)
-}
-
-// keyMarks are what key material looks like: PEM, and PEM once more in base64, as Kubernetes writes it.
-func keyMarks() [][]byte {
-	return [][]byte{[]byte("PRIVATE KEY-----"), []byte("LS0tLS1CRUdJTiBQUklWQVRF"), []byte("LS0tLS1CRUdJTiBSU0EgUFJJVkFURS"), []byte("LS0tLS1CRUdJTiBFQyBQUklWQVRF")}
-}
-
-func refusePrivateKey(r *Resource) error {
-	for _, m := range keyMarks() {
-		if bytes.Contains(r.Bytes, m) {
-			return &Error{Code: CodePrivateKey, Origins: r.Origins,
-				Message: fmt.Sprintf("%s %s holds what looks like a private key, and a bundle is not a place for secrets", shortType(r.Type), strconv.Quote(r.Name)),
-				Help:    "name the secret (credentialName, or a file path on the proxy) and let the server hand it out by SDS"}
-		}
-	}
-	return nil
 }
 
 func shortType(url string) string { return url[strings.LastIndexByte(url, '.')+1:] }

@@ -8,8 +8,9 @@ import (
 var (
 	// webToken is a JSON Web Token with a signature, or an encrypted one.
 	webToken = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*){2,4}`)
-	// scheme is the value of an Authorization header that is worth hiding: no placeholder, no parameter of a challenge.
-	scheme = regexp.MustCompile(`(?i)\b(bearer|basic)[ \t+]+([A-Za-z0-9._~+/-]{16,}=*)(["'A-Za-z0-9]?)`)
+	// scheme is the value of an Authorization header that is worth hiding: no placeholder, no parameter of a challenge. In a
+	// marshaled message any byte may stand before it.
+	scheme = regexp.MustCompile(`(?i)(bearer|basic)[ \t+]+([A-Za-z0-9._~+/-]{16,}=*)(["'A-Za-z0-9]?)`)
 	// wordKey is a key that says of itself that it is one.
 	wordKey = regexp.MustCompile(`AGE-SECRET-KEY-1[A-Za-z0-9]{16,}`)
 )

@@ -176,3 +176,6 @@ func Tokens() []Spelling {
 		{"password", "Basic " + password, password},
 	}
 }
+
+// Base64 is a text as a field of bytes is written.
+func Base64(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
