@@ -10,7 +10,9 @@ var (
 	webToken = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*){2,4}`)
 	// scheme is the value of an Authorization header that is worth hiding: no placeholder, no parameter of a challenge. In a
 	// marshaled message any byte may stand before it.
-	scheme = regexp.MustCompile(`(?i)(bearer|basic)[ \t+]+([A-Za-z0-9._~+/-]{16,}=*)(["'A-Za-z0-9]?)`)
+	scheme = regexp.MustCompile(`(?i)(bearer|basic)[ \t+]+([A-Za-z0-9._~+/-]{16,}=*)`)
+	// parameter is the first one of a challenge, realm="…".
+	parameter = regexp.MustCompile(`^[a-z_-]+=$`)
 	// wordKey is a key that says of itself that it is one.
 	wordKey = regexp.MustCompile(`AGE-SECRET-KEY-1[A-Za-z0-9]{16,}`)
 )
@@ -26,9 +28,8 @@ func credentials(s string) [][]run {
 	}
 	for _, m := range scheme.FindAllStringSubmatchIndex(s, -1) {
 		value := s[m[4]:m[5]]
-		challenge := strings.HasSuffix(value, "=") && m[6] < m[7] // realm="…"
 		password := strings.Contains(plain(value), ":")
-		if !challenge && (password || strings.EqualFold(s[m[2]:m[3]], "bearer")) {
+		if !parameter.MatchString(value) && (password || strings.EqualFold(s[m[2]:m[3]], "bearer")) {
 			out = append(out, []run{{m[4], m[5]}})
 		}
 	}

@@ -78,7 +78,7 @@ func follow(s string, first run, letters int) []run {
 		}
 		out = append(out, r)
 		next := nextRun(s, r.end)
-		if next.start == next.end || !goesOn(s[r.end:next.start], next.of(s), letters) {
+		if next.start == next.end || s[r.end-1] == '=' || !goesOn(s[r.end:next.start], next.of(s), letters) {
 			return out
 		}
 		r = next

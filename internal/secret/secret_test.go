@@ -34,8 +34,9 @@ func TestKeysAreFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		for form, text := range map[string]string{
-			"as it is": s.Text, "in words": "the host " + s.Text + " is none", "quoted": fmt.Sprintf("name %q is not valid", s.Text),
-			"JSON": string(quoted), "XML": "<a b=\"" + escaped.String() + "\">x</a>", "cut": fmt.Sprintf("name %.200q: the rest", s.Text),
+			"as it is": s.Text, "in words": "the host " + s.Text + " is none", "twice": s.Text + "\" \"" + s.Text + "\nafter",
+			"quoted": fmt.Sprintf("name %q is not valid", s.Text),
+			"JSON":   string(quoted), "XML": "<a b=\"" + escaped.String() + "\">x</a>", "cut": fmt.Sprintf("name %.200q: the rest", s.Text),
 			"in a message": "\x0a\x20key\x12\x41" + s.Text + "\x1a\x05after",
 		} {
 			got := secret.Redact(text)
@@ -63,6 +64,7 @@ func TestKeysAreFound(t *testing.T) {
 func TestCredentialsAreFound(t *testing.T) {
 	const jwt = "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUuY29tIn0.c2lnbmF0dXJlLXNpZ25hdHVyZS1zaWduYXR1cmU"
 	for text, want := range map[string]string{
+		`"Basic YWRtaW46aHVudGVyMi1odW50ZXIyLWg="`:          `"Basic (credential)"`,
 		"Authorization: Bearer " + jwt:                      "Authorization: Bearer (credential)",
 		"token " + jwt + " is old":                          "token (credential) is old",
 		`{"authorization":"bearer 0123456789abcdef01"}`:     `{"authorization":"bearer (credential)"}`,
