@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/meshc/meshc/internal/show"
 )
 
 // Status is what /status shows.
@@ -147,9 +150,10 @@ func (srv *Server) Admin() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(srv.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		e := json.NewEncoder(w)
+		out := show.NewWriter(w) // proxies tell what they refused in words of their own
+		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
-		_ = e.Encode(srv.Status()) // the reader went away
+		_ = errors.Join(e.Encode(srv.Status()), out.Flush()) // the reader went away
 	})
 	return mux
 }
@@ -184,5 +188,5 @@ func (srv *Server) ready() (code int, body string) {
 func reply(w http.ResponseWriter, code int, body string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
-	_, _ = w.Write([]byte(body)) // the reader went away
+	_, _ = w.Write([]byte(show.Text(body))) // the reader went away
 }

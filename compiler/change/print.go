@@ -8,16 +8,17 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/internal/show"
 )
 
 // Print writes a report for people.
 func (r *Report) Print(w io.Writer) error {
 	var b strings.Builder
 	for _, d := range r.Differences {
-		fmt.Fprintf(&b, "%s: %s%s\n", d.Kind, d.Request.Call(), d.also())
+		fmt.Fprintf(&b, "%s: %s%s\n", d.Kind, show.OneLine(d.Request.Call()), d.also())
 		sides(d, func(mark, line string) { fmt.Fprintf(&b, "  %s %s\n", mark, line) })
 	}
-	r.others(func(s string) { b.WriteString(s + "\n") })
+	r.others(func(what, text string) { b.WriteString(what + ": " + text + "\n") })
 	b.WriteString(r.sum() + "\n")
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -33,26 +34,39 @@ func (r *Report) Markdown(w io.Writer) error {
 			fmt.Fprintf(&b, "**%s** (%s)\n\n", d.Kind, explained(d.Kind))
 			last = d.Kind
 		}
-		fmt.Fprintf(&b, "%s%s\n```diff\n", inlineCode(d.Request.Call()), d.also())
-		sides(d, func(mark, line string) { fmt.Fprintf(&b, "%s %s\n", mark, line) })
-		b.WriteString("```\n")
+		var block strings.Builder
+		sides(d, func(mark, line string) { fmt.Fprintf(&block, "%s %s\n", mark, line) })
+		fence := strings.Repeat("`", max(3, longestQuotes(block.String())+1))
+		fmt.Fprintf(&b, "%s%s\n%sdiff\n%s%s\n", inlineCode(show.OneLine(d.Request.Call())), d.also(), fence, block.String(), fence)
 	}
-	r.others(func(s string) { b.WriteString("- " + s + "\n") })
+	r.others(func(what, text string) { fmt.Fprintf(&b, "- %s: %s\n", what, inlineCode(text)) })
 	b.WriteString("\n" + r.sum() + "\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// inlineCode fences a text of one line with more backquotes than it has.
+// inlineCode fences a text of one line with more backquotes than it has in a row, so that nothing in it is Markdown or HTML.
 func inlineCode(s string) string {
-	fence := "`"
-	for strings.Contains(s, fence) {
-		fence += "`"
+	n := longestQuotes(s)
+	if n == 0 {
+		return "`" + s + "`"
 	}
-	if fence == "`" {
-		return fence + s + fence
-	}
+	fence := strings.Repeat("`", n+1)
 	return fence + " " + s + " " + fence
+}
+
+// longestQuotes is the length of the longest row of backquotes.
+func longestQuotes(s string) int {
+	longest, n := 0, 0
+	for i := range len(s) {
+		if s[i] != '`' {
+			n = 0
+			continue
+		}
+		n++
+		longest = max(longest, n)
+	}
+	return longest
 }
 
 type jsonReport struct {
@@ -123,7 +137,7 @@ func sides(d Difference, line func(mark, text string)) {
 		}
 		for _, l := range a {
 			if !have[l.Text] {
-				line(mark, l.String())
+				line(mark, show.OneLine(l.String()))
 			}
 		}
 	}
@@ -132,22 +146,23 @@ func sides(d Difference, line func(mark, text string)) {
 }
 
 // others are the differences without a witness.
-func (r *Report) others(line func(string)) {
+func (r *Report) others(line func(what, text string)) {
+	say := func(what, text string) { line(what, show.OneLine(text)) }
 	for _, s := range r.Settings {
-		line(fmt.Sprintf("settings: %s %s: %s%s", s.Type, s.Name, strings.Join(s.Fields, ", "), first(s.Origins)))
+		say("settings", fmt.Sprintf("%s %s: %s%s", s.Type, s.Name, strings.Join(s.Fields, ", "), first(s.Origins)))
 	}
 	for i, u := range r.Untried {
 		if i == mostUntried {
-			line(fmt.Sprintf("not tried: %d more, see -o json", len(r.Untried)-mostUntried))
+			say("not tried", fmt.Sprintf("%d more, see -o json", len(r.Untried)-mostUntried))
 			break
 		}
-		line("not tried: " + u.String())
+		say("not tried", u.String())
 	}
 	for _, n := range r.Added {
-		line("new workload: " + n)
+		say("new workload", n)
 	}
 	for _, n := range r.Removed {
-		line("workload is gone: " + n)
+		say("workload is gone", n)
 	}
 }
 

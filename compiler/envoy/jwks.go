@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/meshc/meshc/internal/secret"
 )
 
 // checkJWKS tells what is wrong with a key set. Private and shared keys are refused: they would end up in every bundle.
@@ -31,7 +33,7 @@ func checkJWKS(s string) error {
 
 func checkJWK(k map[string]any) error {
 	kind, _ := k["kty"].(string)
-	if _, private := k["d"]; private || kind == "oct" {
+	if secret.PrivateJWK(k) {
 		return errors.New("is secret, not public")
 	}
 	for _, name := range [...]string{"kid", "alg", "crv"} {

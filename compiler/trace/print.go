@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/internal/show"
 )
 
 // Print writes a result for people: each step with the places behind it, branches indented.
@@ -54,7 +55,7 @@ func (o *Outcome) head() string {
 type printer struct{ b strings.Builder }
 
 func (p *printer) line(indent int, format string, args ...any) {
-	p.b.WriteString(strings.TrimRight(strings.Repeat("  ", indent)+fmt.Sprintf(format, args...), " ") + "\n")
+	p.b.WriteString(strings.TrimRight(strings.Repeat("  ", indent)+show.OneLine(fmt.Sprintf(format, args...)), " ") + "\n")
 }
 
 func (p *printer) path(x *Path, indent int, proxy string) {
