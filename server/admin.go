@@ -139,7 +139,7 @@ func (s *stream) missingSecrets() map[string]string {
 	return out
 }
 
-// Admin serves health, metrics and status. It shows no configuration.
+// Admin serves health, metrics and status, by whatever name it is asked; Run answers to its own. It shows no configuration.
 func (srv *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, "ok\n") })

@@ -31,10 +31,11 @@ import (
 
 // Options say what to serve and where.
 type Options struct {
-	BundlePath   string // directory or tar.gz
-	XDSAddress   string // host:port of ADS; default 127.0.0.1:18000
-	AdminAddress string // host:port of health, metrics and status; default 127.0.0.1:18001; "-": none
-	Watch        bool   // take a new bundle at the path into service
+	BundlePath   string   // directory or tar.gz
+	XDSAddress   string   // host:port of ADS; default 127.0.0.1:18000
+	AdminAddress string   // host:port of health, metrics and status; default 127.0.0.1:18001; "-": none
+	AdminNames   []string // by which the admin address may be asked, besides localhost and any address
+	Watch        bool     // take a new bundle at the path into service
 
 	TLSCert, TLSKey, TLSCA        string   // files of the server's certificate and key, and of the CA of the proxies
 	SPIFFESocket                  string   // socket of a SPIFFE agent, as unix:///PATH or a path, in place of the files; see workloadAPI
@@ -230,7 +231,7 @@ func Run(ctx context.Context, o Options) error {
 
 // openAdmin serves health, metrics and status; the address is nil where nobody wants them.
 func (srv *Server) openAdmin() (*http.Server, net.Addr, error) {
-	web := &http.Server{Handler: srv.Admin(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 1 << 16}
+	web := &http.Server{Handler: srv.misdirected(srv.Admin()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 1 << 16}
 	if srv.opts.AdminAddress == "-" {
 		return web, nil, nil
 	}
