@@ -140,16 +140,26 @@ func (r *registry) nameID(k kind, name string) (int32, bool) {
 	return id, ok
 }
 
-// add numbers an entry.
+// serves is the number of a version that can be sent, or is only to be remembered: a version whose message was forgotten,
+// or came without one with a stream from another registry, is no answer to who has the message.
+func (s *space) serves(key entryKey, value []byte) (int32, bool) {
+	id, ok := s.byKey[key]
+	return id, ok && (len(value) == 0 || len(s.entries[id].value) > 0)
+}
+
+// add numbers an entry. The value is empty where what a stream holds is only to be remembered.
 func (r *registry) add(k kind, name, version string, value []byte, from *bundle.Resource) int32 {
-	if id, ok := r.find(k, name, version); ok {
+	key := entryKey{name, version}
+	r.mu.RLock()
+	id, ok := r.spaces[k].serves(key, value)
+	r.mu.RUnlock()
+	if ok {
 		return id
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := &r.spaces[k]
-	key := entryKey{name, version}
-	if id, ok := s.byKey[key]; ok {
+	if id, ok := s.serves(key, value); ok {
 		return id
 	}
 	nameID, ok := s.names[name]
@@ -165,11 +175,9 @@ func (r *registry) add(k kind, name, version string, value []byte, from *bundle.
 		e.tail = appendText(nil, virtualHostName, name)
 	}
 	e.head = head(k.url(), name, version, len(value)+len(e.tail))
-	id := int32(len(s.entries))
+	id = int32(len(s.entries))
 	s.entries = append(s.entries, e)
-	if k != secrets || len(value) > 0 { // a forgotten secret that some stream still holds is not found by its version
-		s.byKey[key] = id
-	}
+	s.byKey[key] = id
 	s.added++
 	return id
 }
