@@ -7,6 +7,7 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 	security "istio.io/api/security/v1beta1"
+	typev1beta1 "istio.io/api/type/v1beta1"
 
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/internal/diag"
@@ -32,32 +33,38 @@ func (m *Mesh) envoyFiltersFor(namespace string, labels map[string]string) []*En
 
 // authorizationsFor returns the AuthorizationPolicies of a workload, those of the root namespace first.
 func (m *Mesh) authorizationsFor(namespace string, labels map[string]string) []*AuthorizationPolicy {
-	var root, own []*AuthorizationPolicy
-	for _, p := range m.index.authorizations.in(m, namespace, m.AuthorizationPolicies, func(p *AuthorizationPolicy) *schema.Object { return p.Object }) {
-		switch {
-		case len(p.Spec.GetTargetRefs()) > 0 || p.Spec.GetTargetRef() != nil || !m.attached(p.Object, p.Spec.GetSelector().GetMatchLabels(), namespace, labels):
-		case p.Object.Namespace == m.RootNamespace:
-			root = append(root, p)
-		default:
-			own = append(own, p)
-		}
-	}
+	all := m.index.authorizations.in(m, namespace, m.AuthorizationPolicies, func(p *AuthorizationPolicy) *schema.Object { return p.Object })
+	root, own := policiesFor(m, all, namespace, labels, func(p *AuthorizationPolicy) (*schema.Object, policySpec) { return p.Object, p.Spec })
 	return append(root, own...)
 }
 
 // tokensFor returns the RequestAuthentications of a workload, those of the root namespace last.
 func (m *Mesh) tokensFor(namespace string, labels map[string]string) []*RequestAuthentication {
-	var root, own []*RequestAuthentication
-	for _, p := range m.index.tokens.in(m, namespace, m.RequestAuthentications, func(p *RequestAuthentication) *schema.Object { return p.Object }) {
+	all := m.index.tokens.in(m, namespace, m.RequestAuthentications, func(p *RequestAuthentication) *schema.Object { return p.Object })
+	root, own := policiesFor(m, all, namespace, labels, func(p *RequestAuthentication) (*schema.Object, policySpec) { return p.Object, p.Spec })
+	return append(own, root...)
+}
+
+// policySpec is what a policy says of whom it is for.
+type policySpec interface {
+	GetSelector() *typev1beta1.WorkloadSelector
+	GetTargetRef() *typev1beta1.PolicyTargetReference
+	GetTargetRefs() []*typev1beta1.PolicyTargetReference
+}
+
+// policiesFor parts the policies of a workload, those with targetRefs aside, into those of the root namespace and its own.
+func policiesFor[P any](m *Mesh, all []P, namespace string, labels map[string]string, of func(P) (*schema.Object, policySpec)) (root, own []P) {
+	for _, p := range all {
+		o, spec := of(p)
 		switch {
-		case len(p.Spec.GetTargetRefs()) > 0 || p.Spec.GetTargetRef() != nil || !m.attached(p.Object, p.Spec.GetSelector().GetMatchLabels(), namespace, labels):
-		case p.Object.Namespace == m.RootNamespace:
+		case len(spec.GetTargetRefs()) > 0 || spec.GetTargetRef() != nil || !m.attached(o, spec.GetSelector().GetMatchLabels(), namespace, labels):
+		case o.Namespace == m.RootNamespace:
 			root = append(root, p)
 		default:
 			own = append(own, p)
 		}
 	}
-	return append(own, root...)
+	return root, own
 }
 
 // peerModes is the outcome of all PeerAuthentications for one workload.
