@@ -56,6 +56,15 @@ func (srv *Server) entitle(gen *generation, c *caller) (entitlement, *refusal) {
 	return entitlement{gen.view(j.class, c.node)}, nil
 }
 
+// lead turns an open stream to what its caller may have of a generation.
+func (srv *Server) lead(s *stream, gen *generation, turn func(entitlement) error) error {
+	e, refused := srv.entitle(gen, s.caller)
+	if refused != nil {
+		return refused.err
+	}
+	return turn(e)
+}
+
 // judge holds a caller to the identities that the server trusts now and to the classes of a bundle.
 func (srv *Server) judge(b *bundle.Bundle, c *caller) *judgement {
 	var own *ownIdentity

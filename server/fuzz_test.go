@@ -184,7 +184,7 @@ func FuzzMentioned(f *testing.F) {
 	f.Add([]byte("kubernetes://"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		known := map[string]bool{}
-		mentioned(b, known, 0)
+		mentioned(b, known)
 		for n := range known {
 			if names.ParseSecret(n).Kind == names.UnknownSecret || !strings.Contains(string(b), n) {
 				t.Errorf("%q is not in there", n)

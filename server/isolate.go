@@ -1,10 +1,6 @@
 package server
 
-import (
-	"slices"
-
-	"google.golang.org/protobuf/encoding/protowire"
-)
+import "slices"
 
 // maxIsolating bounds the responses that look for what a proxy refuses, of one kind and one bundle on one stream. Twice
 // the number of resources is the most that can be needed, when a proxy refuses each of them.
@@ -146,7 +142,7 @@ func (s *stream) dependsOnRefused(k kind, e *entry) bool {
 		for _, r := range s.subs[of].refused {
 			list := s.reg.list(of)
 			for _, id := range r.ids {
-				if holdsText(e.value, list[id].name, 0) {
+				if holdsText(e.value, list[id].name) {
 					return true
 				}
 			}
@@ -155,27 +151,12 @@ func (s *stream) dependsOnRefused(k kind, e *entry) bool {
 	return false
 }
 
-// holdsText tells whether an encoded message holds a string as the whole of a field, at any depth. It needs no description of
-// the message: a field of bytes is a string, or may be a message in turn.
-func holdsText(b []byte, text string, depth int) bool {
-	if depth > 64 || len(b) < len(text) {
-		return false
-	}
-	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return false
-		}
-		b = b[n:]
-		if typ == protowire.BytesType {
-			if v, size := protowire.ConsumeBytes(b); size >= 0 && (string(v) == text || holdsText(v, text, depth+1)) {
-				return true
-			}
-		}
-		if n = protowire.ConsumeFieldValue(num, typ, b); n < 0 {
-			return false
-		}
-		b = b[n:]
-	}
-	return false
+// holdsText tells whether an encoded message holds a string as the whole of a field, at any depth.
+func holdsText(b []byte, text string) bool {
+	found := false
+	eachText(b, 0, func(v []byte) bool {
+		found = found || string(v) == text
+		return !found && len(v) >= len(text)
+	})
+	return found
 }

@@ -48,13 +48,11 @@ func (srv *Server) enter(who string) error {
 		return status.Error(codes.Unavailable, errEndpointsUnheard.Error())
 	}
 	srv.mu.Lock()
+	srv.total++
 	srv.opened[who]++
-	all, own := 0, srv.opened[who]
-	for _, n := range srv.opened {
-		all += n
-	}
+	all, own := srv.total, srv.opened[who]
 	srv.mu.Unlock()
-	err := error(nil)
+	var err error
 	switch {
 	case srv.opts.MaxStreams > 0 && all > srv.opts.MaxStreams:
 		err = errTooManyStreams
@@ -71,6 +69,7 @@ func (srv *Server) enter(who string) error {
 func (srv *Server) exit(who string) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
+	srv.total--
 	if srv.opened[who]--; srv.opened[who] == 0 {
 		delete(srv.opened, who)
 	}

@@ -10,7 +10,6 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/names"
@@ -139,39 +138,23 @@ func (g *generation) mentions(c *bundle.Class, name string) bool {
 	if !ok {
 		known = map[string]bool{}
 		for _, r := range c.Resources() {
-			mentioned(r.Bytes, known, 0)
+			mentioned(r.Bytes, known)
 		}
 		g.secrets[c] = known
 	}
 	return known[name]
 }
 
-// mentioned collects the strings of an encoded message that have the form of an SDS name. It needs no description of the
-// message: a field of bytes is such a string, or may be a message in turn.
-func mentioned(b []byte, known map[string]bool, depth int) {
-	if depth > 64 || !names.MayNameSecret(b) {
+// mentioned collects the strings of an encoded message that have the form of an SDS name.
+func mentioned(b []byte, known map[string]bool) {
+	if !names.MayNameSecret(b) {
 		return
 	}
-	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return
+	eachText(b, 0, func(v []byte) bool {
+		if s := string(v); names.ParseSecret(s).Kind != names.UnknownSecret && !own(s) {
+			known[s] = true
+			return false
 		}
-		b = b[n:]
-		if typ == protowire.BytesType {
-			v, size := protowire.ConsumeBytes(b)
-			if size < 0 {
-				return
-			}
-			if s := string(v); names.ParseSecret(s).Kind != names.UnknownSecret && !own(s) {
-				known[s] = true
-			} else {
-				mentioned(v, known, depth+1)
-			}
-		}
-		if n = protowire.ConsumeFieldValue(num, typ, b); n < 0 {
-			return
-		}
-		b = b[n:]
-	}
+		return names.MayNameSecret(v)
+	})
 }

@@ -154,7 +154,8 @@ type Server struct {
 
 	mu       sync.Mutex
 	streams  map[*stream]struct{}
-	opened   map[string]int // streams by SPIFFE ID, "" without one; those included that have not sent their node yet
+	total    int            // streams, open and opening
+	opened   map[string]int // of them by SPIFFE ID, "" without one; those included that have not sent their node yet
 	draining bool
 	badWhy   string // why the newest bundle at the path is not in service
 }
@@ -384,14 +385,7 @@ func forEach(streams []*stream, f func(*stream)) {
 }
 
 func (srv *Server) move(s *stream, gen *generation) {
-	e, refused := srv.entitle(gen, s.caller)
-	var err error
-	if refused != nil {
-		err = refused.err
-	} else {
-		err = s.retarget(e)
-	}
-	if err != nil {
+	if err := srv.lead(s, gen, s.retarget); err != nil {
 		srv.metrics.refused.WithLabelValues("update").Inc()
 		srv.log.Warn("proxy keeps its last configuration: the new bundle has none for it", "node", s.node.ID, "reason", err.Error())
 		s.mu.Lock()

@@ -48,14 +48,7 @@ func (srv *Server) renew(s *stream, gen *generation) {
 	if given.gen.bundle != gen.bundle {
 		return
 	}
-	e, refused := srv.entitle(gen, s.caller)
-	var err error
-	if refused != nil {
-		err = refused.err
-	} else {
-		err = s.renew(e)
-	}
-	if err != nil {
+	if err := srv.lead(s, gen, s.renew); err != nil {
 		srv.log.Error("proxy keeps its endpoints", "node", s.node.ID, "error", err.Error())
 	}
 }
