@@ -63,8 +63,9 @@ func Load(path string) (Config, diag.List, error) {
 	c.Text = string(b)
 	for i, p := range c.Policies {
 		c.Policies[i] = c.joined(p)
-		l.Add(c.reach(root, "policies", "--policy DIR", p)...)
-		if st, err := os.Stat(c.Policies[i]); err != nil || !st.IsDir() {
+		if outside := c.reach(root, "policies", "--policy DIR", p); len(outside) > 0 {
+			l.Add(outside...) // and whether anything is there is not for the repository to learn
+		} else if st, err := os.Stat(c.Policies[i]); err != nil || !st.IsDir() {
 			l.Add(finding(path, c.places[p], "MESHC1801", fmt.Sprintf("policies names %q, and there is no such folder", p), "Create it, or take the entry out."))
 		}
 	}

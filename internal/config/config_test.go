@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -49,5 +50,32 @@ func TestFind(t *testing.T) {
 	}
 	if got := Find(sub); got != file {
 		t.Errorf("Find(%s) = %q", sub, got)
+	}
+}
+
+// A folder outside of the repository is one finding, which does not tell whether anything is there.
+func TestPoliciesOutside(t *testing.T) {
+	root := t.TempDir()
+	there := filepath.Join(root, "there")
+	repository := filepath.Join(root, "repository")
+	for _, d := range []string{there, filepath.Join(repository, ".git")} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(repository, FileName)
+	var said []string
+	for _, p := range []string{"../there", "../gone"} {
+		if err := os.WriteFile(file, []byte("policies: ["+p+"]\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, l, err := Load(file)
+		if err != nil || len(l) != 1 {
+			t.Fatalf("%s: %v, %v", p, l, err)
+		}
+		said = append(said, strings.ReplaceAll(l[0].Message, p, ""))
+	}
+	if said[0] != said[1] {
+		t.Errorf("%q and %q", said[0], said[1])
 	}
 }
