@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test demo lint bench fuzz golden docs tools clean
+.PHONY: help build test demo lint bench fuzz golden docs types tools clean
 
 # No part of meshc needs C, and Go's own linker is the faster one.
 export CGO_ENABLED := 0
@@ -45,6 +45,9 @@ fuzz: ## every fuzz target for FUZZTIME=30s
 
 golden: ## rewrite expected outputs; read the diff before committing
 	@for d in ./internal/diag ./golden; do [ -z "$$(ls $$d/*_test.go 2>/dev/null)" ] || go test $$d -update; done
+
+types: ## compiler/bundle/anytypes.go, from the modules with Envoy's messages
+	go run ./internal/anytypes compiler/bundle/anytypes.go
 
 docs: ## docs/fields.md, from schema/*.cue
 	go run ./internal/reference docs/fields.md

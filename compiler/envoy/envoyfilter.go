@@ -195,11 +195,23 @@ func (t *patchTable) findings() diag.List {
 	for _, patches := range t.byFilter {
 		for _, p := range patches {
 			if !t.used[p] {
-				findings.Add(p.finding(diag.Warning, codePatchUnused, "the patch matches nothing in any proxy of the input", "Compare the match with the names that `meshc bundle xds` shows.", "match"))
+				findings.Add(p.unused())
 			}
 		}
 	}
 	return findings
+}
+
+// unused says that a patch matches nothing.
+func (p *envoyPatch) unused() diag.Diagnostic {
+	message, help := "the patch matches nothing in any proxy of the input", "Compare the match with the names that `meshc bundle xds` shows."
+	for i, n := range formerNames(p.spec.GetMatch()) {
+		if i == 0 {
+			help = "Write the name that the filter has had since Envoy 1.14."
+		}
+		message += "; the filter " + n[0] + " is " + n[1] + " now"
+	}
+	return p.finding(diag.Warning, codePatchUnused, message, help, "match")
 }
 
 func (t *patchTable) use(p *envoyPatch) {

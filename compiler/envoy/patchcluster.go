@@ -30,6 +30,9 @@ func adds(op patchOp) bool {
 	return op == opAdd || op == opInsertFirst || op == opInsertBefore || op == opInsertAfter
 }
 
+// merges tells whether an operation changes an object in its place.
+func merges(op patchOp) bool { return op == opMerge || op == opMergeReplace }
+
 // patchClusters merges into, removes and adds clusters.
 func (p *patcher) patchClusters(rs []*Resource) []*Resource {
 	patches := p.patches[networking.EnvoyFilter_CLUSTER]

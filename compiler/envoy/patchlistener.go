@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -96,6 +97,9 @@ func (w *listenerPatch) listenerFilters() {
 			continue
 		}
 		want := e.spec.GetMatch().GetListener().GetListenerFilter()
+		if want == "" && merges(e.op()) {
+			continue
+		}
 		value, _ := e.value.(*listenerv3.ListenerFilter)
 		out, changed, err := edit(w.read().ListenerFilters, e.op(), value, func(f *listenerv3.ListenerFilter) bool { return want == "" || f.Name == want }, want != "",
 			func(f *listenerv3.ListenerFilter) (*listenerv3.ListenerFilter, error) {
@@ -153,7 +157,7 @@ func (w *listenerPatch) filterChains() {
 
 // eachChain applies the patches of a kind to every filter chain that they match.
 func (w *listenerPatch) eachChain(kind applyTo, apply func(*envoyPatch, *listenerv3.FilterChain) (*listenerv3.FilterChain, bool)) {
-	for _, e := range w.patches[kind] {
+	for _, e := range mergesLast(kind, w.patches[kind]) {
 		if !listenerMatches(e, w.read(), true) {
 			continue
 		}
@@ -177,6 +181,24 @@ func (w *listenerPatch) eachChain(kind applyTo, apply func(*envoyPatch, *listene
 	}
 }
 
+// mergesLast puts patches in the order in which Istio applies them: filters come and go before any is merged into.
+func mergesLast(kind applyTo, patches []*envoyPatch) []*envoyPatch {
+	if kind != networking.EnvoyFilter_NETWORK_FILTER && kind != networking.EnvoyFilter_HTTP_FILTER {
+		return patches
+	}
+	patches = slices.Clone(patches)
+	slices.SortStableFunc(patches, func(a, b *envoyPatch) int {
+		switch x, y := merges(a.op()), merges(b.op()); {
+		case x == y:
+			return 0
+		case y:
+			return -1
+		}
+		return 1
+	})
+	return patches
+}
+
 func chainFilter(e *envoyPatch) *networking.EnvoyFilter_ListenerMatch_FilterMatch {
 	return e.spec.GetMatch().GetListener().GetFilterChain().GetFilter()
 }
@@ -190,7 +212,7 @@ func (w *listenerPatch) networkFilter(e *envoyPatch, c *listenerv3.FilterChain) 
 			if err != nil {
 				return nil, err
 			}
-			return &listenerv3.Filter{Name: f.Name, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: merged}}, nil
+			return &listenerv3.Filter{Name: cmp.Or(value.GetName(), f.Name), ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: merged}}, nil
 		})
 	if err != nil {
 		w.fail(e, "a filter chain of listener "+w.r.Name, err)
@@ -237,6 +259,7 @@ func (w *listenerPatch) httpFilter(e *envoyPatch, c *listenerv3.FilterChain) (*l
 					return nil, err
 				}
 				f = proto.Clone(f).(*hcmv3.HttpFilter)
+				f.Name = cmp.Or(value.GetName(), f.Name) // what routes say of the filter, they say by its name
 				f.ConfigType = &hcmv3.HttpFilter_TypedConfig{TypedConfig: merged}
 				return f, nil
 			})

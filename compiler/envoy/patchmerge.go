@@ -71,8 +71,8 @@ func mergeAny(dst, src *anypb.Any) (*anypb.Any, error) {
 	return Any(a), nil
 }
 
-// edit applies a patch to a list of named things: filters, chains, routes. name "" matches every element where the
-// operation allows it. It tells whether anything changed.
+// edit applies a patch to a list of named things: filters, chains, routes. A patch that names none merges into every
+// element, and removes and replaces none. It tells whether anything changed.
 func edit[T any](list []T, op patchOp, value T, matches func(T) bool, named bool, mergeInto func(T) (T, error)) ([]T, bool, error) {
 	at := -1
 	for i, x := range list {
@@ -110,6 +110,9 @@ func edit[T any](list []T, op patchOp, value T, matches func(T) bool, named bool
 		out[at] = value
 		return out, true, nil
 	case opRemove:
+		if !named {
+			return list, false, nil
+		}
 		var out []T
 		for _, x := range list {
 			if !matches(x) {

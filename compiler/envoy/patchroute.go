@@ -150,7 +150,7 @@ func (p *patcher) patchWhole(e *envoyPatch, rc *routev3.RouteConfiguration, chan
 	}
 	switch e.spec.GetApplyTo() {
 	case networking.EnvoyFilter_ROUTE_CONFIGURATION:
-		if e.op() == opMerge || e.op() == opMergeReplace {
+		if merges(e.op()) {
 			merge(rc, e.value, e.op() == opMergeReplace)
 			note("")
 		}
