@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/meshc/meshc/internal/show"
+	"github.com/meshc/meshc/server/watch"
 )
 
 // Status is what /status shows.
@@ -21,6 +22,7 @@ type Status struct {
 	Revision  string          `json:"revision,omitempty"`  // of the source, as the bundle that was read last says
 	Dirty     bool            `json:"dirty,omitempty"`     // with uncommitted changes
 	Warning   string          `json:"warning,omitempty"`   // why a newer bundle is not in service
+	Watches   []watch.Status  `json:"watches,omitempty"`   // what is read again and again: the bundle, endpoints, secrets, the server's identity
 	Identity  *IdentityStatus `json:"identity,omitempty"`  // the server's own; without TLS none
 	Endpoints *EndpointStatus `json:"endpoints,omitempty"` // where live endpoints come from
 	Nodes     []NodeStatus    `json:"nodes"`
@@ -86,9 +88,9 @@ func (srv *Server) snapshot() []*stream {
 func (srv *Server) Status() Status {
 	gen := srv.gen.Load()
 	source := gen.provenance().Source
-	st := Status{Bundle: gen.bundle.Digest.String(), Revision: source.Revision, Dirty: source.Dirty, Warning: srv.warning(), Endpoints: srv.endpointStatus(), Nodes: []NodeStatus{}}
+	st := Status{Bundle: gen.bundle.Digest.String(), Revision: source.Revision, Dirty: source.Dirty, Warning: srv.bundleWatch.Status().Problem(), Watches: srv.watches(), Endpoints: srv.endpointStatus(), Nodes: []NodeStatus{}}
 	if srv.own != nil {
-		st.Identity = &IdentityStatus{Warning: srv.own.warning()}
+		st.Identity = &IdentityStatus{Warning: srv.own.status().Problem()}
 		if o, err := srv.ownIdentity(); err != nil {
 			st.Identity.Warning = err.Error()
 		} else {
@@ -147,6 +149,10 @@ func (srv *Server) Admin() http.Handler {
 		code, body := srv.ready()
 		reply(w, code, body)
 	})
+	mux.HandleFunc("GET /watchz", func(w http.ResponseWriter, _ *http.Request) {
+		code, body := srv.following()
+		reply(w, code, body)
+	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(srv.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -161,7 +167,7 @@ func (srv *Server) Admin() http.Handler {
 // ready tells whether proxies may be sent here, and what is wrong though they may.
 func (srv *Server) ready() (code int, body string) {
 	srv.mu.Lock()
-	draining, why := srv.draining, srv.badWhy
+	draining := srv.draining
 	srv.mu.Unlock()
 	if draining {
 		return http.StatusServiceUnavailable, "draining\n"
@@ -169,20 +175,20 @@ func (srv *Server) ready() (code int, body string) {
 	if err := srv.unheard(); err != nil {
 		return http.StatusServiceUnavailable, err.Error() + "\n"
 	}
-	body = "ok\n"
-	if why != "" {
-		body += "warning: the newest bundle is not in service: " + why + "\n"
+	if srv.own != nil {
+		if _, err := srv.ownIdentity(); err != nil {
+			return http.StatusServiceUnavailable, err.Error() + "\n"
+		}
 	}
-	if srv.own == nil {
-		return http.StatusOK, body
+	return http.StatusOK, "ok\n" + srv.warnings()
+}
+
+// following tells whether all that the server follows can be read. What was read last is in service if it cannot.
+func (srv *Server) following() (code int, body string) {
+	if w := srv.warnings(); w != "" {
+		return http.StatusServiceUnavailable, w
 	}
-	if _, err := srv.ownIdentity(); err != nil {
-		return http.StatusServiceUnavailable, err.Error() + "\n"
-	}
-	if why := srv.own.warning(); why != "" {
-		body += "warning: no newer identity: " + why + "\n"
-	}
-	return http.StatusOK, body
+	return http.StatusOK, "ok\n"
 }
 
 func reply(w http.ResponseWriter, code int, body string) {

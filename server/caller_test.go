@@ -103,12 +103,9 @@ func TestWithdrawnTrust(t *testing.T) {
 		o := &srv.opts
 		put(t, filepath.Dir(o.TLSCA), map[string][]byte{"ca": other.pem})
 		files := srv.own.(*identityFiles)
-		files.mu.Lock()
-		files.next, files.stamp = time.Time{}, ""
-		files.mu.Unlock()
 		next, nextKey := ca.issue("spiffe://td/ns/default/sa/sa", time.Hour)
 		put(t, mine, map[string][]byte{"tls.crt": next, "tls.key": nextKey})
-		if _, err := srv.own.current(); err != nil {
+		if err := files.refresh(); err != nil {
 			t.Fatal(err)
 		}
 		srv.rotate()

@@ -17,6 +17,9 @@ func (s *stream) deltaRequest(req *discoveryv3.DeltaDiscoveryRequest) error {
 		s.ignore(req.GetTypeUrl())
 		return nil
 	}
+	if k == secrets {
+		s.awaitSecrets(req.GetResourceNamesSubscribe())
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failed != nil {

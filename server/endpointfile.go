@@ -18,6 +18,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/internal/regular"
+	"github.com/meshc/meshc/server/watch"
 )
 
 // Bounds of what is read as endpoints.
@@ -100,13 +101,7 @@ func fileStamp(path string) string {
 	if err != nil {
 		return err.Error()
 	}
-	var b strings.Builder
-	for _, f := range files {
-		if fi, err := os.Stat(f); err == nil {
-			fmt.Fprintf(&b, "%s %v %d %d|", f, sysID(fi), fi.Size(), fi.ModTime().UnixNano())
-		}
-	}
-	return b.String()
+	return watch.Stamps(files...)
 }
 
 // read takes in one file.

@@ -56,6 +56,12 @@ func (srv *Server) unheard() error {
 	return errEndpointsUnheard
 }
 
+func (s *sourceState) status() EndpointStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.st
+}
+
 func (s *sourceState) failed(why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,9 +70,7 @@ func (s *sourceState) failed(why string) {
 
 // endpointStatus returns the state of the source; nil where there is none.
 func (srv *Server) endpointStatus() *EndpointStatus {
-	srv.source.mu.Lock()
-	st := srv.source.st
-	srv.source.mu.Unlock()
+	st := srv.source.status()
 	if st.Source == "" {
 		return nil
 	}
@@ -115,11 +119,7 @@ func (g *endpointGauges) Collect(c chan<- prometheus.Metric) {
 	gauge(g.objects, float64(st.Pods), "Pod")
 	gauge(g.objects, float64(st.Nodes), "Node")
 	gauge(g.lost, float64(st.Missing))
-	failing := 0.0
-	if st.Error != "" {
-		failing = 1
-	}
-	gauge(g.failing, failing)
+	gauge(g.failing, truth(st.Error != ""))
 	if st.Updated != nil {
 		gauge(g.updated, float64(st.Updated.Unix()))
 	}

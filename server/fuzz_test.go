@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/binary"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -157,7 +156,7 @@ func FuzzSecretFiles(f *testing.F) {
 	f.Fuzz(func(t *testing.T, crt, key, roots, crl []byte) {
 		dir := t.TempDir()
 		put(t, filepath.Join(dir, "ns", "sa"), map[string][]byte{"tls.crt": crt, "tls.key": key, "ca.crt": roots, "ca.crl": crl})
-		root, err := os.OpenRoot(dir)
+		root, err := openFolder(dir)
 		if err != nil {
 			t.Fatal(err)
 		}

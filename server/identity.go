@@ -7,14 +7,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/meshc/meshc/internal/regular"
+	"github.com/meshc/meshc/server/watch"
 )
 
 // ownIdentity is what the server makes a connection with: its certificate, and the roots it holds the caller to.
@@ -72,8 +71,8 @@ type identitySource interface {
 	latest() *ownIdentity
 	// admits tells whether callers of a trust domain may be let in, or why not.
 	admits(trustDomain string) error
-	// warning is what hinders a newer identity; "": nothing.
-	warning() string
+	// status tells how the source goes.
+	status() watch.Status
 }
 
 // secured tells whether the door has a lock: callers show certificates, and so does the server.
@@ -103,7 +102,8 @@ func newIdentitySource(o *Options) identitySource {
 	case o.SPIFFESocket != "":
 		return &workloadAPI{socket: o.SPIFFESocket, trusted: o.TrustDomains, log: o.Log}
 	case o.TLSCert != "":
-		return &identityFiles{cert: o.TLSCert, key: o.TLSKey, ca: o.TLSCA, trusted: o.TrustDomains}
+		return &identityFiles{cert: o.TLSCert, key: o.TLSKey, ca: o.TLSCA, trusted: o.TrustDomains, every: min(identityPoll, o.Poll), open: o.open.identity,
+			monitor: watch.Monitor{Name: "identity", Path: o.TLSCert, StallAfter: o.open.stall}}
 	}
 	return nil
 }
@@ -115,7 +115,7 @@ func (srv *Server) ownIdentity() (*ownIdentity, error) {
 		return nil, err
 	}
 	if now := time.Now(); now.After(o.leaf.NotAfter) {
-		return nil, fmt.Errorf("the server's certificate expired at %s: %s", o.leaf.NotAfter.UTC().Format(time.RFC3339), cmp.Or(srv.own.warning(), "there is no newer one"))
+		return nil, fmt.Errorf("the server's certificate expired at %s: %s", o.leaf.NotAfter.UTC().Format(time.RFC3339), cmp.Or(srv.own.status().Problem(), "there is no newer one"))
 	}
 	return o, nil
 }
@@ -130,21 +130,40 @@ func notTrusted(trustDomain string, trusted []string) error {
 	return fmt.Errorf("trust domain %q is not one of this server: %s", trustDomain, strings.Join(trusted, ", "))
 }
 
-// identityFiles are the server's certificate, key and CA. They are read again when they change, both at once.
+// identityFiles are the server's certificate, key and CA. They are read again when they change, both at once, by a goroutine
+// of their own: connections are made with what was read last.
 type identityFiles struct {
 	cert, key, ca string
 	trusted       []string // trust domains; none: whatever the CA signs
+	every         time.Duration
+	open          func(path string, most int64) ([]byte, error)
+	monitor       watch.Monitor
 
-	mu      sync.Mutex
-	stamp   string
-	next    time.Time
-	now     atomic.Pointer[ownIdentity]
-	trouble string
+	now   atomic.Pointer[ownIdentity]
+	look  sync.Mutex // held while looking; nothing else is
+	stamp string     // of what was read last
 }
 
-func (f *identityFiles) start(context.Context) error {
-	_, err := f.current()
-	return err
+// identityPoll is how often the files are looked at, or more often where other files are.
+const identityPoll = time.Second
+
+func (f *identityFiles) start(ctx context.Context) error {
+	if err := watch.Aside(ctx, f.refresh); err != nil {
+		return err
+	}
+	go func() {
+		tick := time.NewTicker(f.every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				_ = f.refresh() // the monitor keeps the error; the old files stay in use
+			}
+		}
+	}()
+	return nil
 }
 
 func (f *identityFiles) admits(trustDomain string) error {
@@ -154,50 +173,42 @@ func (f *identityFiles) admits(trustDomain string) error {
 	return notTrusted(trustDomain, f.trusted)
 }
 
-func (f *identityFiles) warning() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.trouble
-}
+func (f *identityFiles) status() watch.Status { return f.monitor.Status() }
 
 func (f *identityFiles) latest() *ownIdentity { return f.now.Load() }
 
 func (f *identityFiles) current() (*ownIdentity, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	now, old := time.Now(), f.now.Load()
-	if old != nil && now.Before(f.next) {
-		return old, nil
+	if now := f.now.Load(); now != nil {
+		return now, nil
 	}
-	f.next = now.Add(time.Second)
-	stamp := ""
-	for _, p := range []string{f.cert, f.key, f.ca} {
-		if fi, err := os.Stat(p); err == nil {
-			stamp += fmt.Sprint(fi.ModTime().UnixNano(), fi.Size(), ";")
+	return nil, errors.New("the server has no identity: its files were not read yet")
+}
+
+// refresh reads the files if they are others, or were no good: half a rotation leaves the old ones in use.
+func (f *identityFiles) refresh() error {
+	f.look.Lock()
+	defer f.look.Unlock()
+	return f.monitor.Do(func() error {
+		stamp := watch.Stamps(f.cert, f.key, f.ca)
+		if stamp == f.stamp {
+			return nil
 		}
-	}
-	if stamp == f.stamp && old != nil {
-		return old, nil
-	}
-	fresh, err := f.load()
-	switch {
-	case err == nil:
-		f.stamp, f.trouble = stamp, ""
+		fresh, err := f.load()
+		if err != nil {
+			return err
+		}
 		f.now.Store(fresh)
-		return fresh, nil
-	case old == nil:
-		return nil, err
-	}
-	f.trouble = err.Error() // half a rotation; the old files stay in use
-	return old, nil
+		f.stamp = stamp
+		return nil
+	})
 }
 
 func (f *identityFiles) load() (*ownIdentity, error) {
-	crt, err := regular.ReadFile(f.cert, maxSecret)
+	crt, err := f.open(f.cert, maxSecret)
 	if err != nil {
 		return nil, fmt.Errorf("server certificate: %w", err)
 	}
-	key, err := regular.ReadFile(f.key, maxSecret)
+	key, err := f.open(f.key, maxSecret)
 	if err != nil {
 		return nil, fmt.Errorf("server key: %w", err)
 	}
@@ -205,7 +216,7 @@ func (f *identityFiles) load() (*ownIdentity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server certificate: %w", err)
 	}
-	roots, err := regular.ReadFile(f.ca, maxSecret)
+	roots, err := f.open(f.ca, maxSecret)
 	if err != nil {
 		return nil, fmt.Errorf("client CA: %w", err)
 	}

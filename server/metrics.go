@@ -36,7 +36,7 @@ func newMetrics(srv *Server) *metrics {
 	m.endpoints = vec("meshc_endpoint_loads_total", "Changes of live endpoints that the source told while serving, by result.", "result")
 	m.unserved = vec("meshc_unserved_subscriptions_total", "Types that streams asked for and that are not served, by type: rtds, ecds, srds, vhds (state of the world), nds, pcds, wds, wads, other.", "type")
 	m.throttled = prometheus.NewCounter(prometheus.CounterOpts{Name: "meshc_throttled_requests_total", Help: "Requests of proxies that had to wait because there were too many of them."})
-	m.registry.MustRegister(m.throttled, newEndpointGauges(srv), &live{srv: srv,
+	m.registry.MustRegister(m.throttled, newEndpointGauges(srv), newWatchGauges(srv), &live{srv: srv,
 		nodes:   prometheus.NewDesc("meshc_connected_nodes", "Proxies connected, by class.", []string{"class"}, nil),
 		info:    prometheus.NewDesc("meshc_bundle_info", "The bundle in service; always 1.", []string{"digest", "revision", "compiler"}, nil),
 		bad:     prometheus.NewDesc("meshc_bundle_rejected", "1 while the newest bundle at the path cannot be taken into service.", nil, nil),
@@ -104,11 +104,7 @@ func (l *live) Collect(c chan<- prometheus.Metric) {
 			c <- prometheus.MustNewConstMetric(l.expires, prometheus.GaugeValue, float64(o.leaf.NotAfter.Unix()))
 		}
 	}
-	bad := 0.0
-	if l.srv.warning() != "" {
-		bad = 1
-	}
-	c <- prometheus.MustNewConstMetric(l.bad, prometheus.GaugeValue, bad)
+	c <- prometheus.MustNewConstMetric(l.bad, prometheus.GaugeValue, truth(l.srv.bundleWatch.Status().Error != ""))
 	c <- prometheus.MustNewConstMetric(l.nacked, prometheus.GaugeValue, float64(nacked))
 	if l.srv.credentials != nil {
 		states := map[string]float64{"waiting": 0, "present": 0, "absent": 0, "failing": 0}

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/meshc/meshc/server/kube"
+	"github.com/meshc/meshc/server/watch"
 )
 
 // secretAPI hands out the credentials that configurations name from Secrets and ConfigMaps of the API server. Each object
@@ -91,7 +92,7 @@ func (a *secretAPI) load(ref secretRef, name string) ([]byte, error) {
 	var at secretObject
 	for _, n := range ref.names {
 		at = secretObject{resource, ref.namespace, n}
-		w, err := a.watch(at)
+		w, err := a.follow(at)
 		switch {
 		case err != nil:
 			return nil, err
@@ -123,7 +124,7 @@ func (w *secretWatch) message(at secretObject, ref secretRef, name string) ([]by
 }
 
 // watch returns the watch of the object, which it starts if there is none. Call with mu held.
-func (a *secretAPI) watch(at secretObject) (*secretWatch, error) {
+func (a *secretAPI) follow(at secretObject) (*secretWatch, error) {
 	if w := a.watches[at]; w != nil {
 		w.used = time.Now()
 		return w, nil
@@ -286,4 +287,13 @@ func (a *secretAPI) status() []SecretStatus {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Name, b.Name))
 	})
 	return out
+}
+
+// health tells whether all that is watched is heard of.
+func (a *secretAPI) health() watch.Status {
+	var parts []watch.Status
+	for _, s := range a.status() {
+		parts = append(parts, watch.Status{Path: secretObject{s.Resource, s.Namespace, s.Name}.String(), Error: s.Problem})
+	}
+	return watch.Together("credentials", a.client.Address(), parts)
 }

@@ -2,12 +2,16 @@ package server
 
 import (
 	"errors"
-	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/meshc/meshc/internal/regular"
+	"github.com/meshc/meshc/server/watch"
 )
 
 // secretDir hands out SDS secrets from files. A proxy reaches those of its own identity and, by the names in its
@@ -20,50 +24,247 @@ import (
 // ca.crl beside ca.crt is a list of revoked certificates. Certificate and key have to fit each other; until they do, in
 // the middle of a rotation, the old pair stays in use. A secret whose files are gone is handed out no more; proxies keep
 // what they have of it.
+//
+// Each secret is read by a goroutine of its own, first when a proxy that may have it asks for it, and then at each
+// refresh until none has for a while. So a file whose reading hangs keeps its own secret as it was, and nothing else.
 type secretDir struct {
-	root string
+	root    string
+	open    func(root string) (folder, error)
+	changed func()        // called when a secret is another, or is known at last
+	idle    time.Duration // how long a secret is looked after that nobody needs
+	stall   time.Duration // see watch.Monitor
 
-	mu   sync.Mutex
-	last kept // by name and folder
+	places chan struct{} // one for each read under way
+	probe  watch.Monitor // of the directory itself
+
+	mu      sync.Mutex
+	files   map[secretKey]*secretFiles
+	probing bool
+}
+
+// Bounds of reads under way: how many there may be, since each that hangs keeps a thread, and how long a proxy waits for its
+// own before it is answered without.
+const (
+	maxSecretReads = 256
+	secretPatience = time.Second
+)
+
+// folder is a directory that links do not leave.
+type folder interface {
+	Stat(name string) (fs.FileInfo, error)
+	ReadFile(name string, most int64) ([]byte, error)
+	Close() error
+}
+
+type rootFolder struct{ *os.Root }
+
+// ReadFile implements folder.
+func (r rootFolder) ReadFile(name string, most int64) ([]byte, error) {
+	return regular.ReadIn(r.Root, name, most)
+}
+
+func openFolder(root string) (folder, error) {
+	r, err := os.OpenRoot(root)
+	return rootFolder{r}, err
+}
+
+// secretKey is what a secret is made of: its SDS name, and the folders it is looked for in.
+type secretKey struct{ name, folders string }
+
+// secretFiles is a secret as it was read last. All but ref, name and monitor is guarded by the directory.
+type secretFiles struct {
+	ref     secretRef
+	name    string
+	monitor watch.Monitor
+
+	used   time.Time
+	began  time.Time     // of the read under way, or of the last
+	done   chan struct{} // closed when the read under way ends; nil: there is none
+	missed bool          // somebody was told that it is not known yet
+	known  bool          // it was read
+	loaded
 }
 
 var errNoSecret = errors.New("there are no files for the secret")
 
-// secretFiles are the files of a secret.
-func secretFiles() []string { return []string{"tls.crt", "tls.key", "ca.crt", "ca.crl"} }
+const beingRead = waiting("the files of the secret are being read")
 
-// load implements secretSource.
+// secretFileNames are the files of a secret.
+func secretFileNames() []string { return []string{"tls.crt", "tls.key", "ca.crt", "ca.crl"} }
+
+func newSecretDir(o *Options, changed func()) *secretDir {
+	return &secretDir{root: o.SecretsDir, open: o.open.secrets, changed: changed, idle: max(time.Minute, 3*o.Poll), stall: o.open.stall,
+		places: make(chan struct{}, maxSecretReads), probe: watch.Monitor{Path: o.SecretsDir, StallAfter: o.open.stall}, files: map[secretKey]*secretFiles{}}
+}
+
+// load implements secretSource. It tells what is known, without reading.
 func (d *secretDir) load(ref secretRef, name string) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	key, stamp := name, ""
+	f := d.get(ref, name)
+	if !f.known {
+		f.missed = true
+		return nil, beingRead
+	}
+	return f.bytes, f.err
+}
+
+// get finds the files of a secret, and begins to read those that are new. Call with mu held.
+func (d *secretDir) get(ref secretRef, name string) *secretFiles {
+	key := secretKey{name, strings.Join(ref.folders(), " ")}
+	f := d.files[key]
+	if f == nil {
+		f = &secretFiles{ref: ref, name: name, monitor: watch.Monitor{Path: filepath.Join(d.root, ref.folders()[0]), StallAfter: d.stall}}
+		d.files[key] = f
+		d.begin(f)
+	}
+	f.used = time.Now()
+	return f
+}
+
+// await waits until secrets are known that nobody has asked for yet, as long as reading files should take.
+func (d *secretDir) await(end <-chan struct{}, wanted map[string]secretRef) {
+	var news []*secretFiles
+	d.mu.Lock()
+	for name, ref := range wanted {
+		if f := d.get(ref, name); !f.known {
+			news = append(news, f)
+		}
+	}
+	d.mu.Unlock()
+	d.wait(end, news)
+}
+
+// wait waits for reads under way, but for none that takes longer than it should.
+func (d *secretDir) wait(end <-chan struct{}, list []*secretFiles) {
+	for _, f := range list {
+		d.mu.Lock()
+		done, left := f.done, time.Until(f.began.Add(secretPatience))
+		d.mu.Unlock()
+		if done == nil || left <= 0 {
+			continue
+		}
+		t := time.NewTimer(left)
+		select {
+		case <-done:
+		case <-end:
+		case <-t.C:
+		}
+		t.Stop()
+	}
+}
+
+// refresh reads all secrets again that are needed, and waits for those that take no longer than they should.
+func (d *secretDir) refresh() {
+	var begun []*secretFiles
+	d.mu.Lock()
+	if !d.probing {
+		d.probing = true
+		go d.look()
+	}
+	for key, f := range d.files {
+		switch {
+		case f.done != nil:
+		case time.Since(f.used) > d.idle:
+			delete(d.files, key)
+		default:
+			d.begin(f)
+			begun = append(begun, f)
+		}
+	}
+	d.mu.Unlock()
+	d.wait(nil, begun)
+}
+
+// look finds whether the directory can be opened.
+func (d *secretDir) look() {
+	_ = d.probe.Do(func() error { // the monitor keeps the error
+		root, err := d.open(d.root)
+		if err == nil {
+			err = root.Close()
+		}
+		return err
+	})
+	d.mu.Lock()
+	d.probing = false
+	d.mu.Unlock()
+}
+
+// begin has a goroutine read. Call with mu held, when nobody reads it already.
+func (d *secretDir) begin(f *secretFiles) {
+	before, began, done := f.loaded, time.Now(), make(chan struct{})
+	f.began, f.done = began, done
+	go func() {
+		var now loaded
+		_ = f.monitor.Do(func() error { // the monitor keeps the error
+			d.places <- struct{}{}
+			defer func() { <-d.places }()
+			now = d.read(f, before)
+			if errors.Is(now.err, errNoSecret) {
+				return nil // nobody has put it there
+			}
+			return now.err
+		})
+		d.mu.Lock()
+		another := !f.known || now.stamp == "" || now.stamp != before.stamp
+		tell := another && (f.missed || time.Since(began) >= secretPatience) // else whoever began it waits
+		f.loaded, f.known, f.done, f.missed = now, true, nil, false
+		d.mu.Unlock()
+		close(done)
+		if tell {
+			d.changed()
+		}
+	}()
+}
+
+// read reads a secret if it is another than before. A version that cannot be read, or is no good, leaves the last good one
+// in use; what is gone is not. Nothing is locked meanwhile.
+func (d *secretDir) read(f *secretFiles, before loaded) loaded {
+	root, err := d.open(d.root)
+	if err != nil {
+		return loaded{bytes: before.bytes, err: err}
+	}
+	defer func() { _ = root.Close() }()
+	stamp, err := secretStamp(root, f.ref)
+	switch {
+	case err != nil:
+		return loaded{bytes: before.bytes, err: err}
+	case stamp == "":
+		return loaded{err: errNoSecret}
+	case stamp == before.stamp:
+		return before
+	}
+	b, err := readSecretFiles(root, f.ref, f.name)
+	if err != nil {
+		b = before.bytes
+	}
+	return loaded{stamp: stamp, bytes: b, err: err}
+}
+
+// secretStamp changes when the files of a secret may have; "": there are none.
+func secretStamp(root folder, ref secretRef) (stamp string, err error) {
 	for _, dir := range ref.folders() {
-		key += " " + dir
-		for _, f := range secretFiles() {
-			if fi, err := os.Stat(filepath.Join(d.root, dir, f)); err == nil {
-				stamp += fmt.Sprint(dir, f, sysID(fi), fi.Size(), fi.ModTime().UnixNano(), ";")
+		for _, name := range secretFileNames() {
+			fi, err := root.Stat(filepath.Join(dir, name))
+			switch {
+			case err == nil:
+				stamp += dir + "/" + name + " " + watch.Stamp(fi) + ";"
+			case !errors.Is(err, fs.ErrNotExist):
+				return "", err
 			}
 		}
 	}
-	if stamp == "" {
-		delete(d.last, key)
-		return nil, errNoSecret
-	}
-	return d.last.get(key, stamp, func() ([]byte, error) { return d.read(ref, name) })
+	return stamp, nil
 }
 
-func (d *secretDir) read(ref secretRef, name string) (b []byte, err error) {
-	root, err := os.OpenRoot(d.root) // links may not leave it
-	if err != nil {
-		return nil, errNoSecret
-	}
-	defer func() { _ = root.Close() }()
+// readSecretFiles makes a secret of the first of its folders that has the files for it.
+func readSecretFiles(root folder, ref secretRef, name string) ([]byte, error) {
 	for _, dir := range ref.folders() {
 		data, err := readFolder(root, dir)
 		if err != nil {
 			return nil, err
 		}
-		if b, err = data.message(name, ref.ca); !errors.Is(err, errKeysMissing) {
+		if b, err := data.message(name, ref.ca); !errors.Is(err, errKeysMissing) {
 			return b, err
 		}
 	}
@@ -71,16 +272,28 @@ func (d *secretDir) read(ref secretRef, name string) (b []byte, err error) {
 }
 
 // readFolder reads the files of a secret that are there.
-func readFolder(root *os.Root, dir string) (secretData, error) {
+func readFolder(root folder, dir string) (secretData, error) {
 	data := secretData{}
-	for _, f := range secretFiles() {
-		b, err := regular.ReadIn(root, filepath.Join(dir, f), maxSecret)
+	for _, name := range secretFileNames() {
+		b, err := root.ReadFile(filepath.Join(dir, name), maxSecret)
 		switch {
-		case errors.Is(err, regular.ErrNotRegular), errors.Is(err, regular.ErrTooLarge):
-			return nil, err
 		case err == nil:
-			data[f] = b
+			data[name] = b
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, err
 		}
 	}
 	return data, nil
+}
+
+// status tells how the reading of the directory and of all its secrets goes.
+func (d *secretDir) status() watch.Status {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	parts := []watch.Status{d.probe.Status()}
+	for _, f := range d.files {
+		parts = append(parts, f.monitor.Status())
+	}
+	slices.SortFunc(parts[1:], func(a, b watch.Status) int { return strings.Compare(a.Path, b.Path) })
+	return watch.Together("secrets", d.root, parts)
 }

@@ -56,15 +56,43 @@ func (s *stream) missSecret(name string, err error) {
 	s.srv.log.Warn("secret not available", "node", s.node.ID, "secret", name, "reason", err.Error())
 }
 
+// awaitSecrets has files read that the stream asks for and that nobody has read yet, so that it need not ask again. It
+// waits for them, and so does nobody else: call without any lock.
+func (s *stream) awaitSecrets(names []string) {
+	srv := s.srv
+	if srv.secrets == nil {
+		return
+	}
+	gen := srv.gen.Load()
+	j := srv.judge(gen.bundle, s.caller)
+	wanted := map[string]secretRef{}
+	for _, name := range names[:min(len(names), maxSecretNames)] {
+		ref, err := j.permitted(gen, s.caller, name)
+		if err != nil || len(ref.names) == 0 {
+			continue
+		}
+		if from, err := srv.sourceOf(ref); err == nil && from == secretSource(srv.secrets) {
+			wanted[name] = ref
+		}
+	}
+	srv.secrets.await(s.done, wanted)
+}
+
+// permitted is what a name leads to, if a caller who was judged so may be given that.
+func (j *judgement) permitted(gen *generation, c *caller, name string) (secretRef, error) {
+	ref, err := refer(c.node, c.account, name)
+	if err != nil {
+		return secretRef{}, err
+	}
+	return ref, j.mayBeGiven(gen, name)
+}
+
 var errNotNamed = errors.New("the configuration of this proxy does not name the secret")
 
 // secret returns a Secret message, or why a caller who was judged so has none of the name.
 func (srv *Server) secret(gen *generation, j *judgement, c *caller, name string) ([]byte, error) {
-	ref, err := refer(c.node, c.account, name)
+	ref, err := j.permitted(gen, c, name)
 	if err != nil {
-		return nil, err
-	}
-	if err := j.mayBeGiven(gen, name); err != nil {
 		return nil, err
 	}
 	if m := ref.remote(name); m != nil {
@@ -101,17 +129,20 @@ func (srv *Server) openSecrets() (end func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	srv.credentials = newSecretAPI(client, o.MaxSecretWatches, max(time.Minute, 3*o.Poll), func() {
-		select {
-		case srv.secretsHeard <- struct{}{}:
-		default:
-		}
-	})
+	srv.credentials = newSecretAPI(client, o.MaxSecretWatches, max(time.Minute, 3*o.Poll), srv.hearSecrets)
 	srv.log.Info("credentials are read from the API server", "api", client.Address())
 	return srv.credentials.close, nil
 }
 
-// watchSecrets looks for rotated files, and for what was heard from the API server.
+// hearSecrets has streams look at their secrets again.
+func (srv *Server) hearSecrets() {
+	select {
+	case srv.secretsHeard <- struct{}{}:
+	default:
+	}
+}
+
+// watchSecrets looks for rotated files, and for what was heard from files that were slow and from the API server.
 func (srv *Server) watchSecrets(ctx context.Context) {
 	tick := time.NewTicker(srv.opts.Poll)
 	defer tick.Stop()
@@ -144,6 +175,9 @@ func (s *stream) lookAgain() (*registry, bitset) {
 // rotate has every stream look at its secrets again, and forgets those that none is to have any more. What was found
 // unused is kept for one more round, for the streams that opened in the meantime.
 func (srv *Server) rotate() {
+	if srv.secrets != nil {
+		srv.secrets.refresh()
+	}
 	reg := srv.gen.Load().reg
 	var used bitset
 	for _, s := range srv.snapshot() {

@@ -27,6 +27,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/server/kube"
+	"github.com/meshc/meshc/server/watch"
 )
 
 // Options say what to serve and where.
@@ -70,6 +71,8 @@ type Options struct {
 
 	Log *slog.Logger // default: none
 
+	open openers // default: files
+
 	// Ready is called with the addresses once both are open.
 	Ready func(xds, admin net.Addr)
 }
@@ -108,6 +111,7 @@ func (o *Options) defaults() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.open.defaults()
 }
 
 // checkAPI holds the options about the API server against the others.
@@ -157,7 +161,8 @@ type Server struct {
 	total    int            // streams, open and opening
 	opened   map[string]int // of them by SPIFFE ID, "" without one; those included that have not sent their node yet
 	draining bool
-	badWhy   string // why the newest bundle at the path is not in service
+
+	bundleWatch, endpointWatch *watch.Monitor
 }
 
 // Run serves until the context ends, then drains.
@@ -171,7 +176,8 @@ func Run(ctx context.Context, o Options) error {
 	if (o.SecretsDir != "" || o.KubernetesSecrets) && !o.secured() && !o.InsecureSecretsWithoutTLS {
 		return errors.New("secrets are handed out over TLS only, to proxies with a certificate: give --tls-cert, --tls-key and --tls-ca, --spiffe-socket, or --insecure-secrets-without-tls to give them to whoever asks")
 	}
-	b, err := bundle.ReadToServe(o.BundlePath)
+	o.open.defaults()
+	b, stamp, err := readBundle(ctx, &o)
 	if err != nil {
 		return err
 	}
@@ -206,7 +212,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	if o.Watch {
-		go srv.watch(ctx)
+		go srv.watchBundle(ctx, stamp)
 	}
 	if srv.own != nil {
 		go srv.watchIdentity(ctx)
@@ -214,6 +220,7 @@ func Run(ctx context.Context, o Options) error {
 	if srv.secrets != nil || srv.credentials != nil {
 		go srv.watchSecrets(ctx)
 	}
+	go srv.reportStalls(ctx)
 	failed := make(chan error, 1)
 	go func() { failed <- g.Serve(lis) }()
 	srv.log.Info("serving", "bundle", b.Digest.String(), "xds", lis.Addr().String(), "classes", len(b.Classes), "resources", len(b.Resources))
@@ -271,11 +278,13 @@ func New(b *bundle.Bundle, o Options) *Server {
 	case o.KubernetesEndpoints:
 		srv.sight, srv.source.st.Source = &sighting{}, "API server"
 	}
+	srv.bundleWatch = &watch.Monitor{Name: "bundle", Path: o.BundlePath, StallAfter: o.open.stall}
+	srv.endpointWatch = &watch.Monitor{Name: "endpoints", Path: o.Endpoints, StallAfter: o.open.stall}
 	srv.gen.Store(newGeneration(b, nil, srv.sight))
 	srv.metrics = newMetrics(srv)
 	srv.own = newIdentitySource(&o)
 	if o.SecretsDir != "" {
-		srv.secrets = &secretDir{root: o.SecretsDir, last: kept{}}
+		srv.secrets = newSecretDir(&o, srv.hearSecrets)
 	}
 	return srv
 }
@@ -392,17 +401,4 @@ func (srv *Server) move(s *stream, gen *generation) {
 		s.lost = err.Error()
 		s.mu.Unlock()
 	}
-}
-
-// warn notes a bundle that could not be taken into service; "" clears it.
-func (srv *Server) warn(why string) {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	srv.badWhy = why
-}
-
-func (srv *Server) warning() string {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	return srv.badWhy
 }

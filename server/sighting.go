@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/server/watch"
 )
 
 // noPlan is why a source of endpoints is of no use to a bundle.
@@ -74,25 +76,30 @@ func (srv *Server) startEndpoints(ctx context.Context) error {
 		go newEndpointAPI(srv).run(ctx, client)
 		return nil
 	}
-	path := srv.opts.Endpoints
-	ready := make(chan struct{})
-	first := func() {
-		srv.lookAtFiles()
-		close(ready)
+	p := &watch.Path{Monitor: srv.endpointWatch, Stamp: func() string { return fileStamp(srv.opts.Endpoints) }, Read: srv.lookAtFiles,
+		Poll: srv.opts.Poll, Settle: endpointSettle, Log: srv.log}
+	looked := make(chan struct{})
+	go p.Follow(ctx, func() { close(looked) })
+	select {
+	case <-looked:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(cmp.Or(srv.opts.open.stall, watch.StallAfter)):
+		srv.log.Error("the files of endpoints cannot be read; those of the bundle are served", "path", srv.opts.Endpoints, "error", "reading hangs")
 	}
-	go srv.follow(ctx, path, endpointSettle, func() string { return fileStamp(path) }, first, srv.lookAtFiles)
-	<-ready
 	return nil
 }
 
 // lookAtFiles reads the files of endpoints. What cannot be read leaves the endpoints before in service.
-func (srv *Server) lookAtFiles() {
-	t, err := readEndpoints(srv.opts.Endpoints)
+func (srv *Server) lookAtFiles(again bool) error {
+	t, err := srv.opts.open.endpoints(srv.opts.Endpoints)
 	if err != nil {
-		srv.metrics.endpoints.WithLabelValues("rejected").Inc()
 		srv.source.failed(err.Error())
-		srv.log.Error("endpoints rejected, those before stay in service", "path", srv.opts.Endpoints, "error", err.Error())
-		return
+		if !again {
+			srv.metrics.endpoints.WithLabelValues("rejected").Inc()
+			srv.log.Error("endpoints rejected, those before stay in service", "path", srv.opts.Endpoints, "error", err.Error())
+		}
+		return err
 	}
 	srv.metrics.endpoints.WithLabelValues("accepted").Inc()
 	srv.see(t.sight, nil)
@@ -101,6 +108,7 @@ func (srv *Server) lookAtFiles() {
 	if t.slices > 0 && t.pods == 0 {
 		srv.log.Warn("the endpoints come without Pods: nothing is known about their labels, and that they take mutual TLS", "path", srv.opts.Endpoints)
 	}
+	return nil
 }
 
 // gather sorts objects into a sighting.

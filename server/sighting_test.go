@@ -63,7 +63,7 @@ func (s *source) tell(docs ...string) {
 	if err := os.WriteFile(s.path, []byte(strings.Join(docs, "")), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	s.srv.lookAtFiles()
+	_ = s.srv.lookAtFiles(false)
 }
 
 // addresses lists what is in the ClusterLoadAssignments of a response.
@@ -101,7 +101,7 @@ func TestLiveEndpoints(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "endpoints.yaml")
 	srv, c := start(t, joinable(t, base(1)...), Options{Endpoints: path, Grace: 50 * time.Millisecond})
 	s := &source{t, srv, path}
-	srv.lookAtFiles() // there is no file yet
+	_ = srv.lookAtFiles(false) // there is no file yet
 	if st := srv.Status().Endpoints; st == nil || st.Synced || st.Error == "" {
 		t.Errorf("%+v", st)
 	}

@@ -19,6 +19,9 @@ func (s *stream) sotwRequest(req *discoveryv3.DiscoveryRequest) error {
 		s.ignore(req.GetTypeUrl())
 		return nil
 	}
+	if k == secrets {
+		s.awaitSecrets(req.GetResourceNames())
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failed != nil {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/meshc/meshc/internal/regular"
 )
 
 // promptly fails if f waits for something.
@@ -73,9 +75,9 @@ func TestPipeAsIdentity(t *testing.T) {
 			t.Fatal(err)
 		}
 		pipe(t, at)
-		f := &identityFiles{cert: filepath.Join(dir, "crt"), key: filepath.Join(dir, "key"), ca: filepath.Join(dir, "ca")}
+		f := &identityFiles{cert: filepath.Join(dir, "crt"), key: filepath.Join(dir, "key"), ca: filepath.Join(dir, "ca"), every: time.Hour, open: regular.ReadFile}
 		promptly(t, "the identity", func() {
-			if _, err := f.current(); err == nil || !strings.Contains(err.Error(), "named pipe") {
+			if err := f.start(t.Context()); err == nil || !strings.Contains(err.Error(), "named pipe") {
 				t.Errorf("%s: %v", name, err)
 			}
 		})

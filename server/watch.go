@@ -2,121 +2,90 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
-
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/internal/regular"
+	"github.com/meshc/meshc/server/watch"
 )
 
-// watch takes a new bundle at the path into service.
-func (srv *Server) watch(ctx context.Context) {
-	path := srv.opts.BundlePath
-	// A writer that is not done yet causes another event; a few milliseconds spare a read in vain.
-	srv.follow(ctx, path, 20*time.Millisecond, func() string { return stamp(path) }, func() {
-		if b, err := bundle.ReadToServe(path); err == nil { // it may have changed since the start
-			srv.Switch(b)
-		}
-	}, srv.reload)
+// openers are what the server reads with what others put into files; tests have some that hang.
+type openers struct {
+	bundle    func(path string) (*bundle.Bundle, error)
+	endpoints func(path string) (told, error)
+	secrets   func(root string) (folder, error)
+	identity  func(path string, most int64) ([]byte, error)
+	stall     time.Duration // how long a look may take; 0: watch.StallAfter
 }
 
-// follow calls changed when the stamp of a path is another, after first. Notifications make it quick, polling makes it
-// sure: renamed directories, links that flip, network file systems.
-func (srv *Server) follow(ctx context.Context, path string, settle time.Duration, stamp func() string, first, changed func()) {
-	events := make(chan struct{}, 1)
-	w, err := fsnotify.NewWatcher()
-	if err == nil {
-		defer func() { _ = w.Close() }()
-		go func() {
-			for range w.Events {
-				select {
-				case events <- struct{}{}:
-				default:
-				}
-			}
-		}()
-		go func() {
-			for err := range w.Errors {
-				srv.log.Warn("watching", "path", path, "error", err.Error())
-			}
-		}()
-	} else {
-		srv.log.Warn("no file notifications, polling only", "error", err.Error())
+func (o *openers) defaults() {
+	if o.bundle == nil {
+		o.bundle = bundle.ReadToServe
 	}
-	addWatches(w, path)
-	seen := stamp()
-	first()
-	tick := time.NewTicker(srv.opts.Poll)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-events:
-			time.Sleep(settle)
-		case <-tick.C:
-		}
-		now := stamp()
-		if now == seen {
-			continue
-		}
-		seen = now
-		changed()
-		addWatches(w, path)
+	if o.endpoints == nil {
+		o.endpoints = readEndpoints
 	}
+	if o.secrets == nil {
+		o.secrets = openFolder
+	}
+	if o.identity == nil {
+		o.identity = regular.ReadFile
+	}
+}
+
+// readBundle reads the bundle to start with, and the stamp that it has.
+func readBundle(ctx context.Context, o *Options) (b *bundle.Bundle, stamp string, err error) {
+	if err := watch.Aside(ctx, func() error {
+		stamp = bundleStamp(o.BundlePath)
+		b, err = o.open.bundle(o.BundlePath)
+		return err
+	}); err != nil {
+		return nil, "", err
+	}
+	return b, stamp, nil
+}
+
+// watchBundle takes a new bundle at the path into service. seen is the stamp of the one that is.
+func (srv *Server) watchBundle(ctx context.Context, seen string) {
+	path := srv.opts.BundlePath
+	p := &watch.Path{Monitor: srv.bundleWatch, Stamp: func() string { return bundleStamp(path) }, Read: srv.reload, Seen: seen, Poll: srv.opts.Poll,
+		Settle: 20 * time.Millisecond, // a writer that is not done yet causes another event; this spares a read in vain
+		Log:    srv.log}
+	p.Follow(ctx, nil)
 }
 
 // reload reads the path. What cannot be read leaves the old bundle in service.
-func (srv *Server) reload() {
-	b, err := bundle.ReadToServe(srv.opts.BundlePath)
+func (srv *Server) reload(again bool) error {
+	b, err := srv.opts.open.bundle(srv.opts.BundlePath)
 	if err != nil {
-		srv.metrics.bundles.WithLabelValues("rejected").Inc()
-		srv.log.Error("bundle rejected, the one before stays in service", "path", srv.opts.BundlePath, "error", err.Error(), "bundle", srv.gen.Load().bundle.Digest.String())
-		srv.warn(err.Error())
-		return
+		if !again {
+			srv.metrics.bundles.WithLabelValues("rejected").Inc()
+			srv.log.Error("bundle rejected, the one before stays in service", "path", srv.opts.BundlePath, "error", err.Error(), "bundle", srv.gen.Load().bundle.Digest.String())
+		}
+		return err
 	}
 	srv.metrics.bundles.WithLabelValues("accepted").Inc()
-	srv.warn("")
 	srv.Switch(b)
+	return nil
 }
 
-// addWatches watches the path and the directories in which it can be swapped. Adding a watch twice does no harm.
-func addWatches(w *fsnotify.Watcher, path string) {
-	if w == nil {
-		return
-	}
-	_ = w.Add(filepath.Dir(path)) // what cannot be watched is polled
-	if fi, err := os.Stat(path); err == nil && fi.IsDir() {
-		_ = w.Add(path)
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
-		_ = w.Add(filepath.Dir(real))
-	}
-}
-
-// stamp changes when the bundle at the path may have.
-func stamp(path string) string {
+// bundleStamp changes when the bundle at the path may have.
+func bundleStamp(path string) string {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return "missing"
+		return err.Error()
 	}
-	s := real
 	paths := []string{real}
 	for _, dir := range []string{real, filepath.Join(real, "..data")} {
 		for _, f := range bundle.Files() {
 			paths = append(paths, filepath.Join(dir, f))
 		}
 	}
-	for _, p := range paths {
-		if fi, err := os.Stat(p); err == nil {
-			s += fmt.Sprintf("|%v %d %d", sysID(fi), fi.Size(), fi.ModTime().UnixNano())
-		}
-	}
+	s := watch.Stamps(paths...)
 	if link, err := os.Readlink(filepath.Join(path, "..data")); err == nil {
-		s += "|" + link
+		s += link
 	}
 	return s
 }

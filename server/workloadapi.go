@@ -21,6 +21,8 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/meshc/meshc/server/watch"
 )
 
 // How soon an agent that fails is asked again: twice as long each time.
@@ -40,6 +42,7 @@ type workloadAPI struct {
 	mu      sync.Mutex
 	trusted []string     // trust domains; that of the first identity, if none is named
 	now     *ownIdentity // nil: none yet, or taken away
+	updated time.Time    // when the agent last pushed one
 	trouble string       // what the agent last failed with; "": nothing
 	state   string       // which kind of trouble was logged
 	lacking string       // trust domains that the agent has no bundle of
@@ -141,13 +144,18 @@ func (w *workloadAPI) current() (*ownIdentity, error) {
 	return nil, fmt.Errorf("the server has no identity: the agent at %s has not answered yet", w.socket)
 }
 
-func (w *workloadAPI) warning() string {
+func (w *workloadAPI) status() watch.Status {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	s := watch.Status{Name: "identity", Path: w.socket, Error: w.trouble}
 	if w.trouble == "" && w.lacking != "" {
-		return "the agent has no bundle of trust domain " + w.lacking + ": none of its proxies is let in"
+		s.Error = "the agent has no bundle of trust domain " + w.lacking + ": none of its proxies is let in"
 	}
-	return w.trouble
+	if !w.updated.IsZero() {
+		at := w.updated.UTC()
+		s.LastSuccess = &at
+	}
+	return s
 }
 
 // OnX509ContextUpdate implements workloadapi.X509ContextWatcher.
@@ -177,7 +185,7 @@ func (w *workloadAPI) OnX509ContextUpdate(c *workloadapi.X509Context) {
 	}
 	conf := mutual(cert, roots)
 	conf.VerifyConnection = ofItsOwn(c, w.trusted)
-	w.now, w.trouble, w.state = &ownIdentity{tls: conf, leaf: cert.Leaf}, "", ""
+	w.now, w.updated, w.trouble, w.state = &ownIdentity{tls: conf, leaf: cert.Leaf}, time.Now(), "", ""
 	w.log.Info("identity from the agent", "id", svid.ID.String(), "expires", cert.Leaf.NotAfter.UTC(), "trust domains", strings.Join(w.trusted, ", "))
 	if l := strings.Join(lacking, ", "); l != w.lacking {
 		w.lacking = l

@@ -257,7 +257,7 @@ func TestAgentComesAndGoes(t *testing.T) {
 	a.Garble()
 	expect("nonsense", http.StatusOK, "warning: no newer identity", codes.OK)
 	give(t, a, ca, time.Hour, ca.pem, nil)
-	eventually(t, "an identity after nonsense", func() bool { return srv.own.warning() == "" })
+	eventually(t, "an identity after nonsense", func() bool { return srv.own.status().Problem() == "" })
 	before := shown(t, addr)
 	a.Stop()
 	expect("the agent is gone", http.StatusOK, "does not answer", codes.OK)

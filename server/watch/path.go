@@ -1,0 +1,144 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// longestRetry bounds how long a path that could not be read is left alone while it looks the same.
+const longestRetry = time.Minute
+
+// Path is a path that is followed: it is read when its stamp is another, and again now and then while that fails, since
+// what was not allowed or not reachable may be so later without any file being another.
+type Path struct {
+	Monitor *Monitor // has the path
+	Stamp   func() string
+	Read    func(again bool) error // again: the stamp is the one that was read last, in vain
+	Seen    string                 // stamp of what was read already; "": nothing was
+
+	Poll   time.Duration // how often it is looked at besides notifications
+	Settle time.Duration // how long to wait for more after a notification
+	Log    *slog.Logger
+
+	retry time.Duration // how long to wait after a read in vain
+	next  time.Time     // when to read again, though the stamp is the same
+	err   error         // of the last read
+}
+
+// Follow looks at the path until the context ends, and calls first after the first look. Notifications make it quick, polling
+// makes it sure: renamed directories, links that flip, network file systems.
+func (p *Path) Follow(ctx context.Context, first func()) {
+	w, events := p.notifications()
+	if w != nil {
+		defer func() { _ = w.Close() }()
+	}
+	tick := time.NewTicker(p.Poll)
+	defer tick.Stop()
+	for {
+		_ = p.Monitor.Do(func() error { return p.look(w) }) // the monitor tells, and so does Read
+		if first != nil {
+			first()
+			first = nil
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-events:
+			time.Sleep(p.Settle)
+		case <-tick.C:
+		}
+	}
+}
+
+// look reads what is another, and returns why what lies there is not what was read last.
+func (p *Path) look(w *fsnotify.Watcher) error {
+	addWatches(w, p.Monitor.Path)
+	now := p.Stamp()
+	again := now == p.Seen
+	if again && (p.err == nil || time.Now().Before(p.next)) {
+		return p.err
+	}
+	p.Seen = now
+	if p.err = p.Read(again); p.err == nil {
+		p.retry = 0
+		return nil
+	}
+	if !again {
+		p.retry = 0
+	}
+	p.retry = min(max(2*p.retry, p.Poll), longestRetry)
+	p.next = time.Now().Add(p.retry)
+	return p.err
+}
+
+// notifications begins to watch for events; the watcher is nil where the system has none.
+func (p *Path) notifications() (*fsnotify.Watcher, <-chan struct{}) {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		p.Log.Warn("no file notifications, polling only", "path", p.Monitor.Path, "error", err.Error())
+		return nil, nil
+	}
+	events := make(chan struct{}, 1)
+	go func() {
+		for range w.Events {
+			select {
+			case events <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	go func() {
+		for err := range w.Errors {
+			p.Log.Warn("watching", "path", p.Monitor.Path, "error", err.Error())
+		}
+	}()
+	return w, events
+}
+
+// addWatches watches the path and the directories in which it can be swapped. Adding a watch twice does no harm.
+func addWatches(w *fsnotify.Watcher, path string) {
+	if w == nil {
+		return
+	}
+	_ = w.Add(filepath.Dir(path)) // what cannot be watched is polled
+	if fi, err := os.Stat(path); err == nil && fi.IsDir() {
+		_ = w.Add(path)
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
+		_ = w.Add(filepath.Dir(real))
+	}
+}
+
+// Stamp changes when a file may have.
+func Stamp(fi fs.FileInfo) string {
+	return fmt.Sprintf("%d %d %d %v", sysID(fi), fi.Size(), fi.ModTime().UnixNano(), fi.Mode())
+}
+
+// Stamps is that of files of a name; those that cannot be looked at have none.
+func Stamps(paths ...string) (s string) {
+	for _, path := range paths {
+		if fi, err := os.Stat(path); err == nil {
+			s += path + " " + Stamp(fi) + "|"
+		}
+	}
+	return s
+}
+
+// Aside waits for what may hang, unless the context ends before: then it is left behind.
+func Aside(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
