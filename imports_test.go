@@ -36,8 +36,9 @@ var mayImport = map[string][]string{
 	"compiler/trace":    {"internal/diag", "internal/show", "compiler/names", "compiler/bundle"},
 	"compiler/change":   {"compiler/names", "internal/show", "compiler/bundle", "compiler/trace"},
 	"compiler":          {"internal/diag", "internal/secret", "internal/source", "internal/fault", "schema", "policies", "compiler/"},
-	"server":            {"internal/regular", "internal/show", "compiler/bundle", "compiler/endpoint", "compiler/names", "server/kube"},
+	"server":            {"internal/regular", "internal/show", "compiler/bundle", "compiler/endpoint", "compiler/names", "server/kube", "server/watch"},
 	"server/kube":       {"internal/regular"},
+	"server/watch":      {},
 	"cmd/meshc":         {"internal/diag", "internal/show", "internal/source", "internal/config", "internal/fault", "internal/regular", "schema", "policies", "compiler", "compiler/", "server", "internal/bootstrap"},
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -78,7 +79,7 @@ func (s *stream) acknowledge(k kind, nonce string, refusal *rpcstatus.Status) {
 	s.nacks = append(s.nacks, n)
 	sub.refused = append(sub.refused, answered)
 	if ok, left := s.nackLog.pass(k.String()+msg, time.Now()); ok {
-		s.srv.log.Error("proxy refused configuration", append([]any{"node", s.node.ID, "type", k.String(), "bundle", s.view.gen.bundle.Digest.String(),
+		s.srv.report(slog.LevelError, s.node.ID, "proxy refused configuration", k.String()+msg, append([]any{"type", k.String(), "bundle", s.view.gen.bundle.Digest.String(),
 			"error", msg, "resources", n.Resources, "origins", n.Origins}, left...)...)
 	}
 }

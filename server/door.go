@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"time"
@@ -38,13 +39,14 @@ func (srv *Server) open(g grpc.ServerStream, m *corev3.Node, delta bool) (*strea
 		if refused != nil {
 			return nil, srv.refuse(n, refused.why, refused.code, refused.err)
 		}
-		s := &stream{srv: srv, caller: c, delta: delta, done: g.Context().Done(), since: time.Now(), send: func(r *raw) error { return g.SendMsg(r) }}
+		s := &stream{srv: srv, caller: c, delta: delta, done: g.Context().Done(), since: time.Now(), send: func(r *raw) error { return g.SendMsg(r) },
+			nackLog: logGate{count: srv.metrics.unlogged.Inc}}
 		if err := s.aim(e); err != nil {
 			return nil, status.Error(codes.Internal, err.Error())
 		}
 		if srv.join(s, gen) {
 			srv.renew(s, gen) // endpoints may have changed meanwhile
-			srv.log.Info("proxy connected", "node", n.ID, "class", e.view.class.ID, "bundle", gen.bundle.Digest.String())
+			srv.report(slog.LevelInfo, n.ID, "proxy connected", e.view.class.ID, "class", e.view.class.ID, "bundle", gen.bundle.Digest.String())
 			return s, nil
 		}
 	}

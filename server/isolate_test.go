@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -135,7 +136,7 @@ func TestUnservedTypes(t *testing.T) {
 	if r, err := sotw.Recv(); err != nil || len(r.Resources) != 2 {
 		t.Errorf("state of the world: %v, %v", r, err)
 	}
-	if n := strings.Count(log.String(), "a type is not served"); n != 7 {
+	if n := strings.Count(log.String(), "a type is not served"); n != 4 { // one for each type of the node
 		t.Errorf("%d lines", n)
 	}
 	for name, want := range map[string]string{"rtds": "2", "nds": "2", "vhds": "1", "other": "2"} {
@@ -143,4 +144,57 @@ func TestUnservedTypes(t *testing.T) {
 			t.Errorf("%s: %v are counted, want %v", name, n, want)
 		}
 	}
+}
+
+// A proxy that connects again and again does not fill the log, and what is left out is counted.
+func TestReconnectsAreLoggedInMeasure(t *testing.T) {
+	log := &logged{}
+	srv, c := start(t, sealed(t, base(1)...), Options{Log: slog.New(slog.NewTextHandler(log, nil))})
+	const times = 50
+	for range times {
+		p := connect(t, c)
+		p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: "nonsense"})
+		p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: secretType, ResourceNamesSubscribe: []string{"kubernetes://nothing"}})
+		p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.ListenerType})
+		p.nack(p.want("lds +l"), "no")
+		if err := p.st.CloseSend(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the end of the stream", func() bool { return len(srv.Status().Nodes) == 0 })
+	}
+	lines := []string{"proxy connected", "proxy gone", "a type is not served", "secret not available", "proxy refused configuration"}
+	for _, line := range lines {
+		if n := log.count(line); n != 1 {
+			t.Errorf("%d lines: %s", n, line)
+		}
+	}
+	if n, want := counted(srv, "meshc_suppressed_log_lines_total"), fmt.Sprint((times-1)*len(lines)); n != want {
+		t.Errorf("%s lines are counted, want %s", n, want)
+	}
+}
+
+// What a proxy has refused does not come again with each change of endpoints, whatever is beside it that the proxy does
+// not have.
+func TestRefusalsAreNotRepeatedWithEndpoints(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "e.yaml")
+	srv, c := start(t, joinable(t, append(base(1), lds("m", "x"))...), Options{Endpoints: path})
+	eps := &source{t, srv, path}
+	eps.tell(sliceOf("c1", "10.1.0.1"))
+	p := connect(t, c)
+	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.EndpointsType, ResourceNamesSubscribe: []string{"c1"}})
+	p.ack(p.want("eds +c1"))
+	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.RouteConfigurationType, ResourceNamesSubscribe: []string{"80"}})
+	p.ack(p.want("rds +80"))
+	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.VirtualHostType, ResourceNamesSubscribe: []string{"80/a"}}) // and not 80/b
+	p.nack(p.want("vhds +80/a"), "no")
+	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.ListenerType, ResourceNamesSubscribe: []string{"l"}}) // and not m
+	p.nack(p.want("lds +l"), "no")
+	for _, address := range []string{"10.1.0.2", "10.1.0.3"} {
+		eps.tell(sliceOf("c1", address))
+		p.ack(p.want("eds +c1"))
+		p.quiet()
+	}
+	srv.Switch(joinable(t, append(without(base(1), "80/b"), lds("m", "x"), vhs("80", "b", "another"))...))
+	p.ack(p.want("vhds +80/a")) // now it may pass
+	p.quiet()
 }

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"cmp"
+	"context"
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -12,13 +15,16 @@ const (
 	logEvery = 10 * time.Second // and then one in so long
 	logKeys  = 64               // things that are told apart
 
-	refusalEvery = 100 * time.Millisecond // refusals are of many callers
+	manyEvery = 100 * time.Millisecond // of what many callers do
+	manyBurst = 200
 )
 
 // logGate lets through what is to be logged of the doings of a caller, and counts what it holds back, so that nobody fills
 // a disk. The zero value is ready; every may be set before.
 type logGate struct {
 	every time.Duration // 0: logEvery
+	burst int           // 0: logBurst
+	count func()        // of what is held back; nil: not counted
 
 	mu     sync.Mutex
 	seen   map[string]time.Time
@@ -32,14 +38,11 @@ type logGate struct {
 func (g *logGate) pass(key string, now time.Time) (ok bool, about []any) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	every := g.every
-	if every == 0 {
-		every = logEvery
-	}
+	every, burst := cmp.Or(g.every, logEvery), cmp.Or(g.burst, logBurst)
 	if g.last.IsZero() {
-		g.tokens, g.seen = logBurst, map[string]time.Time{}
+		g.tokens, g.seen = float64(burst), map[string]time.Time{}
 	} else {
-		g.tokens = min(logBurst, g.tokens+float64(now.Sub(g.last))/float64(every))
+		g.tokens = min(float64(burst), g.tokens+float64(now.Sub(g.last))/float64(every))
 	}
 	g.last = now
 	if len(key) > 300 {
@@ -47,9 +50,12 @@ func (g *logGate) pass(key string, now time.Time) (ok bool, about []any) {
 	}
 	if at, again := g.seen[key]; again && now.Sub(at) < logAgain || g.tokens < 1 {
 		g.held++
+		if g.count != nil {
+			g.count()
+		}
 		return false, nil
 	}
-	if len(g.seen) >= logKeys {
+	if len(g.seen) >= max(logKeys, burst) {
 		clear(g.seen)
 	}
 	g.seen[key] = now
@@ -59,4 +65,12 @@ func (g *logGate) pass(key string, now time.Time) (ok bool, about []any) {
 		g.held = 0
 	}
 	return true, about
+}
+
+// report logs what a proxy has done or what was done to it, detail being what makes it the same as another such line of the
+// node. Proxies that connect again and again do not make it more.
+func (srv *Server) report(level slog.Level, node, what, detail string, args ...any) {
+	if ok, left := srv.doings.pass(what+"\x00"+node+"\x00"+detail, time.Now()); ok {
+		srv.log.Log(context.Background(), level, what, append(append([]any{"node", node}, args...), left...)...)
+	}
 }

@@ -15,7 +15,7 @@ type metrics struct {
 	apiErrors                             *prometheus.CounterVec // by reason
 	endpoints                             *prometheus.CounterVec // by result
 	unserved                              *prometheus.CounterVec // by type
-	throttled                             prometheus.Counter
+	throttled, unlogged                   prometheus.Counter
 }
 
 func newMetrics(srv *Server) *metrics {
@@ -36,7 +36,8 @@ func newMetrics(srv *Server) *metrics {
 	m.endpoints = vec("meshc_endpoint_loads_total", "Changes of live endpoints that the source told while serving, by result.", "result")
 	m.unserved = vec("meshc_unserved_subscriptions_total", "Types that streams asked for and that are not served, by type: rtds, ecds, srds, vhds (state of the world), nds, pcds, wds, wads, other.", "type")
 	m.throttled = prometheus.NewCounter(prometheus.CounterOpts{Name: "meshc_throttled_requests_total", Help: "Requests of proxies that had to wait because there were too many of them."})
-	m.registry.MustRegister(m.throttled, newEndpointGauges(srv), newWatchGauges(srv), &live{srv: srv,
+	m.unlogged = prometheus.NewCounter(prometheus.CounterOpts{Name: "meshc_suppressed_log_lines_total", Help: "Lines about the doings of proxies that were not logged, because there were too many of them."})
+	m.registry.MustRegister(m.throttled, m.unlogged, newEndpointGauges(srv), newWatchGauges(srv), &live{srv: srv,
 		nodes:   prometheus.NewDesc("meshc_connected_nodes", "Proxies connected, by class.", []string{"class"}, nil),
 		info:    prometheus.NewDesc("meshc_bundle_info", "The bundle in service; always 1.", []string{"digest", "revision", "compiler"}, nil),
 		bad:     prometheus.NewDesc("meshc_bundle_rejected", "1 while the newest bundle at the path cannot be taken into service.", nil, nil),

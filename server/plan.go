@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// maxUnanswered bounds the responses of a kind that a proxy may leave unanswered and still be heard about.
+const maxUnanswered = 1024
+
 // plan is one response to be.
 type plan struct {
 	kind    kind
@@ -237,6 +240,9 @@ func (s *stream) commit(p *plan) (*raw, int) {
 	out := sent{nonce: nonce, ids: p.adds, removed: p.names}
 	for _, id := range p.removes {
 		out.removed = append(out.removed, list[id].name)
+	}
+	if len(sub.sent) == maxUnanswered {
+		sub.sent = slices.Delete(sub.sent, 0, 1)
 	}
 	sub.sent = append(sub.sent, out)
 	if s.delta {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"time"
 )
 
@@ -54,6 +55,7 @@ func (s *stream) face(e entitlement) error {
 	if v.gen.reg != s.reg {
 		s.translate(v.gen.reg)
 	}
+	before := s.view
 	s.view, s.given = v, given
 	if moved {
 		for k := range s.subs {
@@ -64,18 +66,18 @@ func (s *stream) face(e entitlement) error {
 		s.targetSecrets(nil) // numbers may be new
 	}
 	s.adopt()
-	s.retry()
+	s.retry(before)
 	return nil
 }
 
-// retry sends what was refused again, when the new bundle has changed some of it: a proxy refuses a response as a whole,
+// retry sends what was refused again, when the view has changed some of it: a proxy refuses a response as a whole,
 // so what was good in it is missing, too.
-func (s *stream) retry() {
+func (s *stream) retry(before *view) {
 	for k := range s.subs {
 		sub := &s.subs[k]
 		var kept []sent
 		for _, r := range sub.refused {
-			if !s.mayPass(kind(k), r) {
+			if !s.mayPass(kind(k), r, before) {
 				kept = append(kept, r)
 				continue
 			}
@@ -92,13 +94,11 @@ func (s *stream) retry() {
 	}
 }
 
-// mayPass tells whether a refused response is worth another try: some of it has changed, or what it may have been refused
-// for, such as the domains of another virtual host or the address of another listener.
-func (s *stream) mayPass(k kind, r sent) bool {
-	target, sub, list := s.target(k), &s.subs[k], s.reg.list(k)
-	if len(r.ids) == 0 {
-		return true
-	}
+// mayPass tells whether a refused response is worth another try: some of it has changed, or with another bundle what it may
+// have been refused for, such as the domains of another virtual host or the address of another listener. Endpoints, which
+// may change many times a second, are no reason.
+func (s *stream) mayPass(k kind, r sent, before *view) bool {
+	target, list := s.target(k), s.reg.list(k)
 	groups := map[string]bool{}
 	for _, id := range r.ids {
 		if !target.has(id) {
@@ -106,14 +106,24 @@ func (s *stream) mayPass(k kind, r sent) bool {
 		}
 		groups[list[id].group] = true
 	}
-	if k != listeners && k != virtualHosts {
+	if before == nil || before.gen.bundle == s.view.gen.bundle {
 		return false
 	}
-	other := false
-	beside := func(id int32) { other = other || groups[list[id].group] }
-	target.without(sub.held, beside)
-	sub.held.without(target, beside)
-	return other
+	if len(r.ids) == 0 {
+		return true
+	}
+	return (k == listeners || k == virtualHosts) && !maps.Equal(before.members(k, groups), s.view.members(k, groups))
+}
+
+// members are the resources of groups: of listeners, which have none, all.
+func (v *view) members(k kind, groups map[string]bool) map[entryKey]bool {
+	out, list := map[entryKey]bool{}, v.gen.reg.list(k)
+	v.target[k].each(func(id int32) {
+		if e := list[id]; groups[e.group] {
+			out[entryKey{e.name, e.version}] = true
+		}
+	})
+	return out
 }
 
 // translate renumbers what the proxy holds and wants.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"log/slog"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -53,7 +54,7 @@ func (s *stream) missSecret(name string, err error) {
 	if len(name) > 300 {
 		name = name[:300] + "…"
 	}
-	s.srv.log.Warn("secret not available", "node", s.node.ID, "secret", name, "reason", err.Error())
+	s.srv.report(slog.LevelWarn, s.node.ID, "secret not available", name+err.Error(), "secret", name, "reason", err.Error())
 }
 
 // awaitSecrets has files read that the stream asks for and that nobody has read yet, so that it need not ask again. It

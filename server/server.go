@@ -144,6 +144,7 @@ type Server struct {
 	metrics  *metrics
 	gen      atomic.Pointer[generation]
 	refusals refusalLog
+	doings   logGate    // of proxies that were let in
 	turn     sync.Mutex // bundles and endpoints change one at a time
 	sight    *sighting  // what the source of endpoints saw last; nil: there is no source
 	source   sourceState
@@ -271,7 +272,7 @@ func (srv *Server) drain(g *grpc.Server, web *http.Server) {
 // New makes a server for a bundle. Run does all else; tests use it alone.
 func New(b *bundle.Bundle, o Options) *Server {
 	o.defaults()
-	srv := &Server{opts: o, refusals: refusalLog{gate: logGate{every: refusalEvery}}, log: o.Log, streams: map[*stream]struct{}{}, opened: map[string]int{}, secretsHeard: make(chan struct{}, 1)}
+	srv := &Server{opts: o, log: o.Log, streams: map[*stream]struct{}{}, opened: map[string]int{}, secretsHeard: make(chan struct{}, 1)}
 	switch {
 	case o.Endpoints != "":
 		srv.sight, srv.source.st.Source = &sighting{}, "files "+o.Endpoints
@@ -282,6 +283,9 @@ func New(b *bundle.Bundle, o Options) *Server {
 	srv.endpointWatch = &watch.Monitor{Name: "endpoints", Path: o.Endpoints, StallAfter: o.open.stall}
 	srv.gen.Store(newGeneration(b, nil, srv.sight))
 	srv.metrics = newMetrics(srv)
+	for _, g := range []*logGate{&srv.refusals.gate, &srv.doings} {
+		g.every, g.burst, g.count = manyEvery, manyBurst, srv.metrics.unlogged.Inc
+	}
 	srv.own = newIdentitySource(&o)
 	if o.SecretsDir != "" {
 		srv.secrets = newSecretDir(&o, srv.hearSecrets)
@@ -341,7 +345,7 @@ func (srv *Server) leave(s *stream) {
 		s.timer.Stop()
 	}
 	s.mu.Unlock()
-	srv.log.Info("proxy gone", "node", s.node.ID)
+	srv.report(slog.LevelInfo, s.node.ID, "proxy gone", "")
 }
 
 // Switch takes a bundle into service and pushes what differs. Proxies for which it has no class keep what they have. Of a
@@ -396,7 +400,7 @@ func forEach(streams []*stream, f func(*stream)) {
 func (srv *Server) move(s *stream, gen *generation) {
 	if err := srv.lead(s, gen, s.retarget); err != nil {
 		srv.metrics.refused.WithLabelValues("update").Inc()
-		srv.log.Warn("proxy keeps its last configuration: the new bundle has none for it", "node", s.node.ID, "reason", err.Error())
+		srv.report(slog.LevelWarn, s.node.ID, "proxy keeps its last configuration: the new bundle has none for it", err.Error(), "reason", err.Error())
 		s.mu.Lock()
 		s.lost = err.Error()
 		s.mu.Unlock()

@@ -1,6 +1,9 @@
 package server
 
-import "slices"
+import (
+	"log/slog"
+	"slices"
+)
 
 // maxUnserved bounds the types that a stream is remembered to have asked for in vain.
 const maxUnserved = 16
@@ -38,5 +41,5 @@ func (s *stream) ignore(url string) {
 	if len(url) > 300 {
 		url = url[:300]
 	}
-	s.srv.log.Warn("a type is not served; the proxy gets all else", "node", s.node.ID, "type", url)
+	s.srv.report(slog.LevelWarn, s.node.ID, "a type is not served; the proxy gets all else", url, "type", url)
 }

@@ -59,7 +59,7 @@ server's. It is the one of --kubeconfig, $KUBECONFIG, the pod's service account 
 	}
 	f := c.Flags()
 	f.StringVar(&o.XDSAddress, "xds-address", "127.0.0.1:18000", "address of ADS")
-	f.StringVar(&o.AdminAddress, "admin-address", "127.0.0.1:18001", "address of /healthz, /readyz, /metrics and the page; - for none")
+	f.StringVar(&o.AdminAddress, "admin-address", "127.0.0.1:18001", "address of /healthz, /readyz, /watchz, /metrics and /status; - for none")
 	f.StringSliceVar(&o.AdminNames, "admin-name", nil, "name by which the admin address may be asked, besides localhost and any IP address")
 	f.BoolVar(&o.Watch, "watch", true, "take a new bundle at the path into service")
 	f.StringVar(&o.TLSCert, "tls-cert", "", "certificate of the server, read again when it changes")
