@@ -49,8 +49,8 @@ golden: ## rewrite expected outputs; read the diff before committing
 types: ## compiler/bundle/anytypes.go, from the modules with Envoy's messages
 	go run ./internal/anytypes compiler/bundle/anytypes.go
 
-docs: ## docs/fields.md, from schema/*.cue
-	go run ./internal/reference docs/fields.md
+docs: ## docs/fields.md and docs/diagnostics.md, from the schema files and the declarations of codes
+	go run ./internal/reference docs
 
 clean: ## what build, test and demo made
 	rm -rf bin dist

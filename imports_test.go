@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"compiler/bundle":   {"internal/diag", "internal/secret", "internal/regular", "compiler/endpoint", "compiler/names"},
 	"compiler/trace":    {"internal/diag", "internal/show", "compiler/names", "compiler/bundle"},
 	"compiler/change":   {"compiler/names", "internal/show", "compiler/bundle", "compiler/trace"},
+	"compiler/codes":    {"internal/config", "internal/diag", "policies", "schema", "compiler/"},
 	"compiler":          {"internal/diag", "internal/secret", "internal/source", "internal/fault", "schema", "policies", "compiler/"},
 	"server":            {"internal/regular", "internal/show", "compiler/bundle", "compiler/endpoint", "compiler/names", "server/kube", "server/watch"},
 	"server/kube":       {"internal/regular"},

@@ -17,9 +17,6 @@ import (
 	"github.com/meshc/meshc/internal/fault"
 )
 
-// codeRefused is for what Envoy would refuse because of an object of the input that is no EnvoyFilter.
-const codeRefused = "MESHC1491"
-
 // refusals says what Envoy would refuse in the resources, each looked at once, however many classes share it. It notes the
 // size of their regular expressions.
 func (out *loweredSets) refusals(ctx context.Context, opts Options) (diag.List, error) {
@@ -91,7 +88,7 @@ func (out *loweredSets) resources() []*envoy.Resource {
 
 // refusal makes a finding at the object behind the part of the resource that Envoy would refuse.
 func refusal(r *envoy.Resource, p validate.Problem, before bool) diag.Diagnostic {
-	d := diag.Diagnostic{Code: codeRefused, Severity: diag.Error, Help: p.Help, Message: "Envoy would refuse the " + r.Type.String() + " " + r.Name + ": " + p.String()}
+	d := diag.Diagnostic{Code: envoy.CodeRefused, Severity: diag.Error, Help: p.Help, Message: "Envoy would refuse the " + r.Type.String() + " " + r.Name + ": " + p.String()}
 	if d.Help == "" {
 		d.Help = "Correct what the object says, so that Envoy takes the value."
 	}

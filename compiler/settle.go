@@ -3,7 +3,7 @@ package compiler
 import (
 	"runtime"
 
-	"github.com/meshc/meshc/compiler/envoy"
+	"github.com/meshc/meshc/compiler/codes"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -13,7 +13,7 @@ import (
 func settle(findings *diag.List, opts Options, tolerate bool) bool {
 	kept := (*findings)[:0]
 	for _, d := range *findings {
-		if tolerate && d.Severity == diag.Error && !failsClosed(d.Code) {
+		if tolerate && d.Severity == diag.Error && !codes.FailsClosed(d.Code) {
 			d.Severity = diag.Warning
 		}
 		switch opts.Severity[d.Code] {
@@ -31,19 +31,6 @@ func settle(findings *diag.List, opts Options, tolerate bool) bool {
 	*findings = kept
 	findings.Sort()
 	return findings.HasErrors()
-}
-
-// failsClosed lists the findings that stay errors under --lenient: what they are about has no outcome in Istio that could
-// be compiled to, or would leave something open that was meant to be shut.
-func failsClosed(code string) bool {
-	switch code {
-	case "MESHC1202", // the mesh configuration cannot be read
-		"MESHC1204",                         // nor where certificates come from
-		"MESHC1540",                         // an AuthorizationPolicy would be enforced in part
-		envoy.CodePatchInvalid, codeRefused: // Envoy would refuse the resource
-		return true
-	}
-	return false
 }
 
 func workers(opts Options) int {

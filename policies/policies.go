@@ -20,14 +20,14 @@ import (
 
 // Codes of what can be wrong with policies themselves.
 const (
-	CodeRego      = "MESHC1700" // does not parse or compile, or uses a builtin that is not allowed
-	CodeNoRule    = "MESHC1701" // a package, or a folder, without a deny or warn rule
-	CodeNeverMet  = "MESHC1702" // no rule of a package met a document
-	CodeBudget    = "MESHC1703" // a policy beyond its budget, or more policies than are read
-	CodeFailed    = "MESHC1704" // evaluation ended with an error
-	CodeBadResult = "MESHC1705" // a result that is neither a string nor an object with msg
-	CodeReserved  = "MESHC1706" // a package name of the engine's own
-	CodeBadPlace  = "MESHC1707" // a result whose place is in no file of the sources
+	CodeRego      = "MESHC1700"
+	CodeNoRule    = "MESHC1701"
+	CodeNeverMet  = "MESHC1702"
+	CodeBudget    = "MESHC1703"
+	CodeFailed    = "MESHC1704"
+	CodeBadResult = "MESHC1705"
+	CodeReserved  = "MESHC1706"
+	CodeBadPlace  = "MESHC1707"
 )
 
 //go:embed *.rego

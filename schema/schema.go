@@ -9,10 +9,6 @@
 // @on, @deprecated and @uint on an annotation (annotation.cue); and validate_<kind>.go holds the rules that relate fields. What
 // passes is decoded into the messages of istio.io/api and k8s.io/api. Documents are checked in shards, each with a CUE
 // context of its own, because contexts are not safe for concurrent use and grow.
-//
-// Codes: IST0106 what the API server or Istio's webhook would refuse (unknown field, wrong type or value, missing field, a
-// rule between fields), IST0133 what Istio warns of; MESHC1105 unknown kind, 1106 internal annotation, 1110 unsupported field, 1111
-// field without effect on the bundle, 1150 kind not compiled, 1151 installation of Istio.
 package schema
 
 import (

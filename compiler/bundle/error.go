@@ -9,17 +9,17 @@ import (
 
 // Codes of what can be wrong with a bundle or with what is to be sealed.
 const (
-	CodeMissing     = "MESHC1600" // a file of the bundle, or the bundle, is not there
-	CodeAltered     = "MESHC1601" // bytes do not have the digest that the manifest says
-	CodeFormat      = "MESHC1602" // newer format
-	CodeMalformed   = "MESHC1603" // right digest, but not what the format says
-	CodeTooLarge    = "MESHC1604" // beyond the limits of a bundle
-	CodeForeign     = "MESHC1605" // a file or a link that no bundle has
-	CodePrivateKey  = "MESHC1606" // key material would enter the bundle
-	CodeConflict    = "MESHC1607" // two resources of one name, two classes of one signature
-	CodeNoClass     = "MESHC1608" // no class for a node
-	CodeInvalidNode = "MESHC1609" // the node message cannot be read
-	CodeCredential  = "MESHC1610" // a bearer token or a password is in the bundle
+	CodeMissing     = "MESHC1600"
+	CodeAltered     = "MESHC1601"
+	CodeFormat      = "MESHC1602"
+	CodeMalformed   = "MESHC1603"
+	CodeTooLarge    = "MESHC1604"
+	CodeForeign     = "MESHC1605"
+	CodePrivateKey  = "MESHC1606"
+	CodeConflict    = "MESHC1607"
+	CodeNoClass     = "MESHC1608"
+	CodeInvalidNode = "MESHC1609"
+	CodeCredential  = "MESHC1610"
 )
 
 // Error is a refusal: what is wrong, in which file of the bundle, and what to do.

@@ -23,14 +23,17 @@ import (
 
 // Codes of EnvoyFilters.
 const (
-	codePatchValue   = "MESHC1480" // the value is not what applyTo says
-	codePatchFailed  = "MESHC1481" // the patch cannot be applied to what it matches
-	codePatchUnused  = "MESHC1482" // the patch matches nothing
-	codePatchRefused = "MESHC1483" // a patch that a compiler or stock Envoy cannot do
+	codePatchValue   = "MESHC1480"
+	codePatchFailed  = "MESHC1481"
+	codePatchUnused  = "MESHC1482"
+	codePatchRefused = "MESHC1483"
 )
 
-// CodePatchInvalid is for what Envoy would refuse because of a patch.
-const CodePatchInvalid = "MESHC1490"
+// What Envoy would refuse: because of a patch, or because of another object.
+const (
+	CodePatchInvalid = "MESHC1490"
+	CodeRefused      = "MESHC1491"
+)
 
 // istioVersion is the Istio API that meshc implements: what proxyVersion of a patch is matched against, since proxies run
 // stock Envoy and have no Istio version of their own.

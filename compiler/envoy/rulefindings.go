@@ -13,14 +13,14 @@ import (
 
 // Codes of findings about clusters.
 const (
-	codePolicyNoEffect  = "MESHC1440" // a traffic policy field has no effect beside another, or on this port
-	codeCredential      = "MESHC1442" // credentialName where it cannot be used: TLS is not applied
-	codeIngressEndpoint = "MESHC1443" // Sidecar ingress defaultEndpoint that cannot be reached
-	codeGatewayAddress  = "MESHC1444" // network gateway without a usable address
-	codeExternalAlias   = "MESHC1445" // ExternalName that leads out of the mesh
-	codeNodeLocal       = "MESHC1446" // internalTrafficPolicy: Local is not applied per node
-	codeRuleIncomplete  = "MESHC1447" // a setting lacks its other half
-	codeAnyName         = "MESHC1450" // a server certificate for any name is accepted
+	codePolicyNoEffect  = "MESHC1440"
+	codeCredential      = "MESHC1442"
+	codeIngressEndpoint = "MESHC1443"
+	codeGatewayAddress  = "MESHC1444"
+	codeExternalAlias   = "MESHC1445"
+	codeNodeLocal       = "MESHC1446"
+	codeRuleIncomplete  = "MESHC1447"
+	codeAnyName         = "MESHC1450"
 )
 
 // ruleCheck reports what a DestinationRule says to no effect, for one service it applies to.

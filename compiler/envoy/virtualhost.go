@@ -15,13 +15,13 @@ import (
 
 // Findings of route lowering.
 const (
-	codeNoEffect      = "MESHC1420" // a field has no effect beside another
-	codeUnsupported   = "MESHC1421" // Envoy has no such thing
-	codeNoDestination = "MESHC1422" // a route without a destination
-	codeClaimInMesh   = "MESHC1423" // a token claim is matched on a sidecar
-	codeRounded       = "MESHC1424" // a value loses precision
-	codeNoPort        = "MESHC1426" // a destination without a port on a listener port its service lacks
-	codeShadowedHost  = "MESHC1425" // another virtual host has all domains
+	codeNoEffect      = "MESHC1420"
+	codeUnsupported   = "MESHC1421"
+	codeNoDestination = "MESHC1422"
+	codeClaimInMesh   = "MESHC1423"
+	codeRounded       = "MESHC1424"
+	codeNoPort        = "MESHC1426"
+	codeShadowedHost  = "MESHC1425"
 )
 
 // routeConfiguration is a route configuration whose virtual hosts come by VHDS.

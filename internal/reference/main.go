@@ -1,107 +1,49 @@
-// Command reference writes docs/fields.md, the page that says of each field what becomes of it, from the schema files.
+// Command reference writes the pages of the documentation that say of each field what becomes of it (fields.md, from the
+// schema files) and of each finding what it means (diagnostics.md, from the declarations beside the checks).
 package main
 
 import (
 	"fmt"
 	"os"
-	"strings"
+	"path/filepath"
 
+	"github.com/meshc/meshc/compiler/codes"
 	"github.com/meshc/meshc/schema"
 )
 
 func main() {
-	refs, err := schema.References()
-	if err == nil && len(os.Args) == 2 {
-		err = os.WriteFile(os.Args[1], []byte(page(refs)), 0o644)
-	} else if err == nil {
-		_, err = os.Stdout.WriteString(page(refs))
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: reference DIRECTORY")
+		os.Exit(2)
 	}
-	if err != nil {
+	if err := write(os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, "reference:", err)
 		os.Exit(2)
 	}
 }
 
-const intro = `# Fields
-
-What becomes of each field. This page is written by ` + "`make docs`" + ` from ` + "`schema/*.cue`" + `, the same files that input is checked against.
-
-- **supported**: the field changes the bundle, or is reported where it cannot (a rule that shadows it, a port it does not fit).
-- **refused**: using it is an error, MESHC1110, for the reason given; with ` + "`--lenient`" + ` a warning, and the field does nothing.
-- **invalid**: Istio's own validation refuses it too, so it is an error, IST0106, also with ` + "`--lenient`" + `.
-- **no effect**: nothing in a bundle depends on it; a finding, MESHC1111, says so and why: a warning where one would expect an effect, else an information.
-
-Paths of Istio's kinds are below ` + "`spec`" + `; ` + "`[]`" + ` is any element of a list, ` + "`{}`" + ` any key of a mapping.
-`
-
-func page(refs []schema.Reference) string {
-	var b strings.Builder
-	b.WriteString(intro)
-	b.WriteString("\n| Kind | Supported | Refused or invalid | No effect |\n|---|--:|--:|--:|\n")
-	for _, r := range refs {
-		if len(r.Fields) == 0 {
-			continue
-		}
-		var n [3]int
-		for _, f := range r.Fields {
-			switch {
-			case f.Unsupported != "":
-				n[1]++
-			case f.Ignored != "":
-				n[2]++
-			default:
-				n[0]++
-			}
-		}
-		fmt.Fprintf(&b, "| [%s](#%s) | %d | %d | %d |\n", r.Kind.Name, strings.ToLower(r.Kind.Name), n[0], n[1], n[2])
+func write(dir string) error {
+	made, err := pages()
+	if err != nil {
+		return err
 	}
-	for _, r := range refs {
-		if len(r.Fields) == 0 {
-			continue
-		}
-		fmt.Fprintf(&b, "\n## %s\n%s\n| Field | Takes | | What becomes of it |\n|---|---|---|---|\n", r.Kind.Name, about(r))
-		for _, f := range r.Fields {
-			status, text := describe(f)
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.Path, cell(takes(f)), status, cell(text))
+	for name, text := range made {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil { //nolint:gosec // a page for everybody
+			return err
 		}
 	}
-	return b.String()
+	return nil
 }
 
-func about(r schema.Reference) string {
-	switch {
-	case r.Kind.Name == "MeshConfig" || r.Kind.Name == "MeshNetworks":
-		key := map[string]string{"MeshConfig": schema.MeshKey, "MeshNetworks": schema.NetworksKey}[r.Kind.Name]
-		return "\nYAML under the key `" + key + "` of the ConfigMap `istio`.\n"
-	case r.Kind.Name == "Annotation" || r.Kind.Name == "Label":
-		return "\nOn which kinds they mean something stands in the second column; a pod template counts as Pod. What is not listed here is left to whom it belongs.\n"
-	case r.Open && r.Kind.Definition != "":
-		return "\nOnly these fields are read.\n"
+// pages returns the text of each page by the name of its file.
+func pages() (map[string]string, error) {
+	refs, err := schema.References()
+	if err != nil {
+		return nil, err
 	}
-	return ""
-}
-
-// takes is the type of a field, or the kinds that have an annotation or label.
-func takes(f schema.FieldReference) string {
-	if len(f.On) > 0 {
-		return strings.Join(f.On, ", ")
+	all, err := codes.All()
+	if err != nil {
+		return nil, err
 	}
-	return f.Type
-}
-
-func describe(f schema.FieldReference) (status, text string) {
-	switch {
-	case f.Unsupported != "" && f.Always:
-		return "invalid", f.Unsupported
-	case f.Unsupported != "":
-		return "refused", f.Unsupported
-	case f.Ignored != "":
-		return "no effect", f.Ignored
-	}
-	return "supported", f.Doc
-}
-
-// cell makes text fit into a cell of a table.
-func cell(s string) string {
-	return strings.NewReplacer("|", "\\|", "<", "&lt;", "\n", " ").Replace(s)
+	return map[string]string{"fields.md": fieldsPage(refs), "diagnostics.md": codesPage(all)}, nil
 }

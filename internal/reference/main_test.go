@@ -2,23 +2,41 @@ package main
 
 import (
 	"os"
+	"strings"
 	"testing"
 
+	"github.com/meshc/meshc/compiler/codes"
 	"github.com/meshc/meshc/schema"
 )
 
-// TestPage fails when docs/fields.md is older than the schema files.
-func TestPage(t *testing.T) {
-	refs, err := schema.References()
+// TestPages fails when a page is older than what it is made of.
+func TestPages(t *testing.T) {
+	made, err := pages()
 	if err != nil {
 		t.Fatal(err)
 	}
-	have, err := os.ReadFile("../../docs/fields.md")
+	for name, text := range made {
+		have, err := os.ReadFile("../../docs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(have) != text {
+			t.Errorf("docs/%s is out of date: run make docs", name)
+		}
+	}
+}
+
+// TestEveryCodeHasASection: a code of a new family would be left out of the page.
+func TestEveryCodeHasASection(t *testing.T) {
+	all, err := codes.All()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(have) != page(refs) {
-		t.Error("docs/fields.md is not what schema/*.cue says: run make docs")
+	page := codesPage(all)
+	for _, c := range all {
+		if n := strings.Count(page, "| "+c.ID+" |"); n != 1 {
+			t.Errorf("the page has %d rows for %s", n, c.ID)
+		}
 	}
 }
 

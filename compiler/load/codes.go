@@ -1,0 +1,91 @@
+package load
+
+import "github.com/meshc/meshc/internal/diag"
+
+// Codes declares the findings of reading the sources.
+var Codes = []diag.Code{
+	{
+		ID: "MESHC1001", Severity: diag.Error,
+		Means:   "there is no object in the source",
+		Example: "an empty folder",
+		Remedy:  "name the folder that holds the manifests",
+	},
+	{
+		ID: "MESHC1002", Severity: diag.Error,
+		Means:   "a source cannot be read",
+		Example: "a path that does not exist, a socket",
+		Remedy:  "check path and permissions",
+	},
+	{
+		ID: "MESHC1003", Severity: diag.Error,
+		Means:   "not YAML",
+		Example: "`kind: [`",
+		Remedy:  "mend the syntax on this line or the one above",
+	},
+	{
+		ID: "MESHC1004", Severity: diag.Error,
+		Means:   "a template that nobody rendered",
+		Example: "`name: {{ .Values.name }}`, `${NAME}`",
+		Remedy:  "run helm template, envsubst or kustomize first",
+	},
+	{
+		ID: "MESHC1005", Severity: diag.Error,
+		Means:   "beyond a limit: size, depth, aliases, number of files",
+		Example: "a YAML bomb",
+		Remedy:  "split the file, name the folders that hold the mesh",
+	},
+	{
+		ID: "MESHC1006", Severity: diag.Error,
+		Means:   "a symbolic link that leads out of the source, to a folder, or nowhere",
+		Example: "`a.yaml -> /etc/passwd`",
+		Remedy:  "replace the link by the file",
+	},
+	{
+		ID: "MESHC1007", Severity: diag.Error,
+		Means:   "one key twice in a map",
+		Example: "`spec:` written twice",
+		Remedy:  "keep one",
+	},
+	{
+		ID: "MESHC1008", Severity: diag.Error,
+		Means:   "a value that no Kubernetes object can have",
+		Example: "`name: 12`, `name: My_App`",
+		Remedy:  "quote it, or use lower-case letters, digits, `-` and `.`",
+	},
+	{
+		ID: "MESHC1009", Severity: diag.Error,
+		Means:   "not an object: no kind, metadata or name",
+		Example: "`generateName` only",
+		Remedy:  "give it a name",
+	},
+	{
+		ID: "MESHC1010", Severity: diag.Error,
+		Means:   "two objects of one kind, namespace and name",
+		Example: "the same Service in two files",
+		Remedy:  "remove one; the finding shows both",
+	},
+	{
+		ID: "MESHC1011", Severity: diag.Error,
+		Means:   "a kustomization would use the network, a program or an absolute path",
+		Example: "`resources: [https://…]`",
+		Remedy:  "copy the file into the repository; render charts in a step of their own",
+	},
+	{
+		ID: "MESHC1012", Severity: diag.Error,
+		Means:   "a kustomization cannot be built",
+		Example: "a file it names is missing",
+		Remedy:  "correct the path; try `kustomize build`",
+	},
+	{
+		ID: "MESHC1013", Severity: diag.Error,
+		Means:   "a Git repository or revision cannot be read",
+		Example: "`.#ref=none`",
+		Remedy:  "check the ref; a shallow clone lacks old ones",
+	},
+	{
+		ID: "MESHC1014", Severity: diag.Error,
+		Means:   "an archive is damaged, cut short, or leads out of itself",
+		Example: "half a `.tar.gz`",
+		Remedy:  "pack or download it again",
+	},
+}

@@ -1,0 +1,217 @@
+package mesh
+
+import "github.com/meshc/meshc/internal/diag"
+
+// Codes declares the findings of links between objects.
+var Codes = []diag.Code{
+	{
+		ID: "IST0101", Severity: diag.Error, Also: []diag.Severity{diag.Warning},
+		Means:   "something named here does not exist: a host, subset, gateway, delegate or port name; or a selector matches no workload",
+		Example: "`destination: {host: reviewz}`",
+		Remedy:  "create it, or correct the name; a short host means a Service of the object's namespace",
+	},
+	{
+		ID: "IST0109", Severity: diag.Error, Also: []diag.Severity{diag.Warning},
+		Means:   "two VirtualServices have a host in common, and sidecars use the http routes of the first only: an error at the other, a warning at the first",
+		Example: "`hosts: [reviews]` in both",
+		Remedy:  "join them, use a delegate, or separate them with `exportTo`",
+	},
+	{
+		ID: "IST0112", Severity: diag.Warning,
+		Means:   "a destination names no port, and its service has several",
+		Example: "a route on a gateway to a Service with two ports",
+		Remedy:  "add `port.number`",
+	},
+	{
+		ID: "IST0145", Severity: diag.Error, Also: []diag.Severity{diag.Warning},
+		Means:   "two servers of Gateways want the same port and hosts: an error at the one left out, a warning at the one that is served",
+		Example: "HTTP and TCP on port 80 of one gateway",
+		Remedy:  "other port, bind address or hosts",
+	},
+	{
+		ID: "IST0174", Severity: diag.Error,
+		Means:   "a DestinationRule for a host that no Service or ServiceEntry has",
+		Example: "`host: reviewz`",
+		Remedy:  "correct the host",
+	},
+	{
+		ID: "MESHC1201", Severity: diag.Error,
+		Means:   "two mesh configurations",
+		Example: "two ConfigMaps named `istio`",
+		Remedy:  "keep one",
+	},
+	{
+		ID: "MESHC1202", Severity: diag.Error, FailsClosed: true,
+		Means:   "the mesh configuration cannot be read",
+		Example: "`outboundTrafficPolicy: ALLOW_ANY`",
+		Remedy:  "compare with the MeshConfig reference",
+	},
+	{
+		ID: "MESHC1203", Severity: diag.Info,
+		Means:   "a namespace is left out, because `discoverySelectors` do not take it",
+		Example: "a selector for a label that the Namespace has not",
+		Remedy:  "label the Namespace",
+	},
+	{
+		ID: "MESHC1204", Severity: diag.Error, FailsClosed: true,
+		Means:   "`MESHC_IDENTITY` in `defaultConfig.proxyMetadata` is neither `spire` nor `server`",
+		Example: "`MESHC_IDENTITY: vault`",
+		Remedy:  "one of the two",
+	},
+	{
+		ID: "MESHC1205", Severity: diag.Error,
+		Means:   "the mesh configuration lies outside `istio-system`, where others may write",
+		Example: "a ConfigMap `istio` among those of an application",
+		Remedy:  "move it, rename the ConfigMap, or lower the severity if the control plane was installed there",
+	},
+	{
+		ID: "MESHC1206", Severity: diag.Warning,
+		Means:   "a mesh-wide default of `exportTo` names a namespace, which means nothing there",
+		Example: "`defaultServiceExportTo: [shop]`",
+		Remedy:  "`.` or `*`",
+	},
+	{
+		ID: "MESHC1210", Severity: diag.Error,
+		Means:   "the service has no such port",
+		Example: "`port: {number: 81}`",
+		Remedy:  "use a port of the Service",
+	},
+	{
+		ID: "MESHC1220", Severity: diag.Error,
+		Means:   "`portLevelMtls` without a selector",
+		Example: "a mesh-wide PeerAuthentication",
+		Remedy:  "add a selector, or set `mtls`",
+	},
+	{
+		ID: "MESHC1221", Severity: diag.Error,
+		Means:   "`targetRefs` reach waypoints and Gateway API gateways only: the policy would protect nothing",
+		Example: "`targetRefs: [{kind: Service, …}]`",
+		Remedy:  "use a selector",
+	},
+	{
+		ID: "MESHC1222", Severity: diag.Error,
+		Means:   "a kind that is checked and not compiled yet, so that what it asks for is not in the bundle",
+		Example: "WasmPlugin, TrafficExtension",
+		Remedy:  "remove it, add the filter by an EnvoyFilter, or lower the severity if the mesh is right without it",
+	},
+	{
+		ID: "MESHC1223", Severity: diag.Warning,
+		Means:   "`portLevelMtls` names the port of a Service where the workload's is meant",
+		Example: "`80` for `targetPort: 8080`",
+		Remedy:  "the port of the workload",
+	},
+	{
+		ID: "MESHC1224", Severity: diag.Error,
+		Means:   "a PeerAuthentication with a selector in the root namespace has no effect",
+		Example: "`selector` in `istio-system`",
+		Remedy:  "without selector for the mesh, or in the workload's namespace",
+	},
+	{
+		ID: "MESHC1230", Severity: diag.Warning,
+		Means:   "a VirtualService without hosts that nobody delegates to",
+		Example: "a left-over delegate",
+		Remedy:  "delegate to it, give it hosts, or remove it",
+	},
+	{
+		ID: "MESHC1231", Severity: diag.Error,
+		Means:   "a delegate is not exported to the namespace of its root",
+		Example: "`exportTo: [\".\"]`",
+		Remedy:  "add the namespace",
+	},
+	{
+		ID: "MESHC1232", Severity: diag.Error,
+		Means:   "a delegate delegates again",
+		Example: "`delegate` in a VirtualService without hosts",
+		Remedy:  "route here",
+	},
+	{
+		ID: "MESHC1233", Severity: diag.Error,
+		Means:   "the matches of root and delegate cannot both hold",
+		Example: "root `/a`, delegate `/b`",
+		Remedy:  "a match inside the root's",
+	},
+	{
+		ID: "MESHC1234", Severity: diag.Error,
+		Means:   "a match names a gateway that the VirtualService is not bound to",
+		Example: "`match: [{gateways: [x]}]`",
+		Remedy:  "add it to `spec.gateways`",
+	},
+	{
+		ID: "MESHC1240", Severity: diag.Warning,
+		Means:   "two DestinationRules of one host both have a `trafficPolicy`; the older one's counts",
+		Example: "`trafficPolicy` in both",
+		Remedy:  "keep one",
+	},
+	{
+		ID: "MESHC1241", Severity: diag.Warning,
+		Means:   "one subset name in two rules of one host; the older one's counts",
+		Example: "`name: v1` in both",
+		Remedy:  "rename one",
+	},
+	{
+		ID: "MESHC1242", Severity: diag.Warning,
+		Means:   "a service selects a WorkloadEntry without an IP address and leaves it out: only ServiceEntries of resolution `DNS` take names and sockets",
+		Example: "`address: vm.example.com`, `resolution: STATIC`",
+		Remedy:  "the IP address, or `resolution: DNS`",
+	},
+	{
+		ID: "MESHC1246", Severity: diag.Info,
+		Means:   "two ServiceEntry hosts would get one virtual address; the younger takes the next, which may move",
+		Example: "two hosts with one hash",
+		Remedy:  "write `addresses`",
+	},
+	{
+		ID: "MESHC1247", Severity: diag.Error,
+		Means:   "no virtual address is left",
+		Example: "65,534 hosts without addresses",
+		Remedy:  "write `addresses`, or switch allocation off by label",
+	},
+	{
+		ID: "MESHC1250", Severity: diag.Error,
+		Means:   "the annotation `proxy.istio.io/config` cannot be read",
+		Example: "a misspelled field in it",
+		Remedy:  "correct the ProxyConfig",
+	},
+	{
+		ID: "MESHC1251", Severity: diag.Error,
+		Means:   "proxies that need different configuration have the same labels, and no address tells them apart",
+		Example: "two Deployments with one set of labels whose named ports mean different numbers",
+		Remedy:  "a label of their own for the pods of each",
+	},
+	{
+		ID: "MESHC1260", Severity: diag.Warning,
+		Means:   "an Ingress rule without paths",
+		Example: "`rules: [{host: a}]`",
+		Remedy:  "add `http.paths`",
+	},
+	{
+		ID: "MESHC1261", Severity: diag.Error,
+		Means:   "`spec.defaultBackend` of an Ingress is not served, as in Istio",
+		Example: "`defaultBackend: {service: …}`",
+		Remedy:  "a rule without host and with path `/`",
+	},
+	{
+		ID: "MESHC1262", Severity: diag.Error,
+		Means:   "an Ingress backend that is no Service",
+		Example: "`backend: {resource: …}`",
+		Remedy:  "name a Service",
+	},
+	{
+		ID: "MESHC1263", Severity: diag.Warning,
+		Means:   "a `tls` entry of an Ingress without a secret is not served",
+		Example: "`tls: [{hosts: [a]}]`",
+		Remedy:  "set `secretName`",
+	},
+	{
+		ID: "MESHC1264", Severity: diag.Error,
+		Means:   "the IngressClass of an Ingress is not in the source",
+		Example: "`ingressClassName: istio`",
+		Remedy:  "an IngressClass with controller `istio.io/ingress-controller`",
+	},
+	{
+		ID: "MESHC1549", Severity: diag.Warning,
+		Means:   "an AuthorizationPolicy names the port of a Service where the workload's is meant",
+		Example: "`ports: [\"80\"]` for `targetPort: 8080`",
+		Remedy:  "the port of the workload",
+	},
+}
