@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"math"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -101,61 +102,62 @@ func tree(f *ast.File) bool {
 
 // closedNames tells whether all identifiers in values name types or definitions, never a field.
 func closedNames(f *ast.File) bool {
-	ok := true
-	var value func(e ast.Expr)
-	value = func(e ast.Expr) {
-		switch e := e.(type) {
-		case *ast.Ident:
-			switch e.Name {
-			case "string", "bool", "number", "int", "int32", "int64", "uint32", "uint64", "_", "true", "false", "null":
-			default:
-				ok = ok && len(e.Name) > 1 && e.Name[0] == '#'
-			}
-		case *ast.BinaryExpr:
-			value(e.X)
-			value(e.Y)
-		case *ast.ParenExpr:
-			value(e.X)
-		case *ast.UnaryExpr, *ast.BasicLit:
-		case *ast.ListLit:
-			for _, el := range e.Elts {
-				if x, rest := el.(*ast.Ellipsis); rest {
-					if x.Type != nil {
-						value(x.Type)
-					}
-					continue
-				}
-				value(el)
-			}
-		case *ast.StructLit:
-			for _, d := range e.Elts {
-				switch d := d.(type) {
-				case *ast.Field:
-					switch l := d.Label.(type) {
-					case *ast.ListLit:
-						value(l)
-					case *ast.Ident, *ast.BasicLit:
-					default:
-						ok = false
-					}
-					value(d.Value)
-				case *ast.Ellipsis:
-					ok = ok && d.Type == nil
-				case *ast.Attribute, *ast.CommentGroup:
-				default:
-					ok = false
-				}
-			}
-		default:
-			ok = false
-		}
-	}
 	for _, d := range f.Decls {
-		if fd, field := d.(*ast.Field); field {
-			value(fd.Value)
+		if fd, field := d.(*ast.Field); field && !closedExpr(fd.Value) {
+			return false
 		}
 	}
-	return ok
+	return true
+}
+
+// closedExpr says whether an expression refers to nothing but definitions and built-in types.
+func closedExpr(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.Ident:
+		switch e.Name {
+		case "string", "bool", "number", "int", "int32", "int64", "uint32", "uint64", "_", "true", "false", "null":
+			return true
+		}
+		return len(e.Name) > 1 && e.Name[0] == '#'
+	case *ast.BinaryExpr:
+		return closedExpr(e.X) && closedExpr(e.Y)
+	case *ast.ParenExpr:
+		return closedExpr(e.X)
+	case *ast.UnaryExpr, *ast.BasicLit:
+		return true
+	case *ast.ListLit:
+		return !slices.ContainsFunc(e.Elts, func(el ast.Expr) bool {
+			if x, rest := el.(*ast.Ellipsis); rest {
+				return x.Type != nil && !closedExpr(x.Type)
+			}
+			return !closedExpr(el)
+		})
+	case *ast.StructLit:
+		return !slices.ContainsFunc(e.Elts, func(d ast.Decl) bool { return !closedDecl(d) })
+	default:
+		return false
+	}
+}
+
+// closedDecl is closedExpr for a part of a struct.
+func closedDecl(d ast.Decl) bool {
+	switch d := d.(type) {
+	case *ast.Field:
+		switch l := d.Label.(type) {
+		case *ast.ListLit:
+			return closedExpr(l) && closedExpr(d.Value)
+		case *ast.Ident, *ast.BasicLit:
+			return closedExpr(d.Value)
+		default:
+			return false
+		}
+	case *ast.Ellipsis:
+		return d.Type == nil
+	case *ast.Attribute, *ast.CommentGroup:
+		return true
+	default:
+		return false
+	}
 }
 
 // formOf reads one expression. What it does not know is taken exactly.

@@ -95,10 +95,24 @@ func (r *rules) serverTLS(p at, t *networking.ServerTLSSettings) {
 	if t == nil {
 		return
 	}
-	mode := t.Mode.String()
 	if t.CredentialName != "" && len(t.CredentialNames) > 0 {
 		r.bad(p.to("credentialNames"), "Use credentialNames alone.", "credentialName and credentialNames exclude each other")
 	}
+	r.certificateDigests(p, t)
+	switch t.Mode {
+	case networking.ServerTLSSettings_ISTIO_MUTUAL:
+		r.ownCertificate(p, t)
+	case networking.ServerTLSSettings_PASSTHROUGH, networking.ServerTLSSettings_AUTO_PASSTHROUGH:
+		if t.ServerCertificate != "" || t.PrivateKey != "" || t.CaCertificates != "" || t.CredentialName != "" || len(t.CredentialNames) > 0 {
+			r.out.Add(r.o.Finding(diag.Warning, "IST0133", "mode "+t.Mode.String()+" does not end TLS here, so certificates have no effect", "Remove them, or use mode SIMPLE.", append([]any{"spec"}, p...)...))
+		}
+	default:
+		r.serverCertificates(p, t)
+	}
+}
+
+// certificateDigests checks the form of the digests that clients' certificates are held to.
+func (r *rules) certificateDigests(p at, t *networking.ServerTLSSettings) {
 	for i, h := range t.VerifyCertificateHash {
 		if n := len(strings.ReplaceAll(h, ":", "")); n != 64 {
 			r.bad(p.to("verifyCertificateHash", i), "Write the SHA-256 in 64 hex digits.", "the certificate hash has %d digits", n)
@@ -109,26 +123,26 @@ func (r *rules) serverTLS(p at, t *networking.ServerTLSSettings) {
 			r.bad(p.to("verifyCertificateSpki", i), "Write the SHA-256 in base64.", "the hash of a public key has %d characters, but 44 are due", len(h))
 		}
 	}
-	switch t.Mode {
-	case networking.ServerTLSSettings_ISTIO_MUTUAL:
-		for _, f := range [...]struct{ name, v string }{{"serverCertificate", t.ServerCertificate}, {"privateKey", t.PrivateKey}, {"caCertificates", t.CaCertificates}, {"credentialName", t.CredentialName}} {
-			if f.v != "" {
-				r.bad(p.to(f.name), "Remove it.", "mode ISTIO_MUTUAL uses the workload's own certificate, not %s", f.name)
-			}
+}
+
+// ownCertificate checks a server that shows the workload's own certificate.
+func (r *rules) ownCertificate(p at, t *networking.ServerTLSSettings) {
+	for _, f := range [...]struct{ name, v string }{{"serverCertificate", t.ServerCertificate}, {"privateKey", t.PrivateKey}, {"caCertificates", t.CaCertificates}, {"credentialName", t.CredentialName}} {
+		if f.v != "" {
+			r.bad(p.to(f.name), "Remove it.", "mode ISTIO_MUTUAL uses the workload's own certificate, not %s", f.name)
 		}
-		if len(t.CredentialNames) > 0 {
-			r.bad(p.to("credentialNames"), "Remove it.", "mode ISTIO_MUTUAL uses the workload's own certificate, not credentialNames")
-		}
-		return
-	case networking.ServerTLSSettings_PASSTHROUGH, networking.ServerTLSSettings_AUTO_PASSTHROUGH:
-		if t.ServerCertificate != "" || t.PrivateKey != "" || t.CaCertificates != "" || t.CredentialName != "" || len(t.CredentialNames) > 0 {
-			r.out.Add(r.o.Finding(diag.Warning, "IST0133", "mode "+mode+" does not end TLS here, so certificates have no effect", "Remove them, or use mode SIMPLE.", append([]any{"spec"}, p...)...))
-		}
-		return
 	}
+	if len(t.CredentialNames) > 0 {
+		r.bad(p.to("credentialNames"), "Remove it.", "mode ISTIO_MUTUAL uses the workload's own certificate, not credentialNames")
+	}
+}
+
+// serverCertificates checks where a server that ends TLS has its certificates from, and whom it takes as clients.
+func (r *rules) serverCertificates(p at, t *networking.ServerTLSSettings) {
 	mutual := t.Mode == networking.ServerTLSSettings_MUTUAL || t.Mode == networking.ServerTLSSettings_OPTIONAL_MUTUAL
+	credentials := t.CredentialName != "" || len(t.CredentialNames) > 0
 	sources := 0
-	for _, set := range [...]bool{t.CredentialName != "" || len(t.CredentialNames) > 0, t.ServerCertificate != "" && t.PrivateKey != "", len(t.TlsCertificates) > 0} {
+	for _, set := range [...]bool{credentials, t.ServerCertificate != "" && t.PrivateKey != "", len(t.TlsCertificates) > 0} {
 		if set {
 			sources++
 		}
@@ -137,9 +151,10 @@ func (r *rules) serverTLS(p at, t *networking.ServerTLSSettings) {
 		r.bad(p, "Keep one of them.", "certificates come from more than one of credentialName, serverCertificate with privateKey, and tlsCertificates")
 		return
 	}
-	if t.CredentialName != "" || len(t.CredentialNames) > 0 {
+	if credentials {
 		return
 	}
+	mode := t.Mode.String()
 	if mutual && t.CaCertificates == "" {
 		r.bad(p, "Add caCertificates or credentialName.", "mode %s needs the certificate authority of the clients", mode)
 	}

@@ -79,36 +79,43 @@ func (r *rules) servicePorts(s *networking.ServiceEntry) map[string]bool {
 }
 
 func (r *rules) resolution(s *networking.ServiceEntry, cidr bool) {
-	p := at{"resolution"}
 	switch s.Resolution {
 	case networking.ServiceEntry_NONE:
 		if len(s.Endpoints) > 0 {
 			r.bad(at{"endpoints"}, "Use resolution STATIC or DNS.", "with resolution NONE traffic goes where the client sent it, so endpoints have no meaning")
 		}
-		return
 	case networking.ServiceEntry_STATIC:
 		for i, e := range s.Endpoints {
 			if _, err := netip.ParseAddr(e.Address); err != nil && !strings.HasPrefix(e.Address, "unix://") && (e.Address != "" || e.Network == "") {
 				r.bad(at{"endpoints", i, "address"}, "Use an IP address, or resolution DNS.", "%q is not an IP address, which resolution STATIC needs", e.Address)
 			}
 		}
-		return
 	case networking.ServiceEntry_DYNAMIC_DNS:
-		if len(s.Addresses) > 0 {
-			r.bad(at{"addresses"}, "Remove addresses.", "with resolution DYNAMIC_DNS the host of each request is looked up, so addresses have no meaning")
-		}
-		if len(s.Endpoints) > 0 || s.WorkloadSelector != nil {
-			r.bad(p, "Remove endpoints.", "with resolution DYNAMIC_DNS the host of each request is looked up, so endpoints have no meaning")
-		}
-		for i, pt := range s.Ports {
-			switch strings.ToUpper(pt.Protocol) {
-			case "HTTP", "TLS", "GRPC", "HTTP2", "HTTPS":
-			default:
-				r.bad(at{"ports", i, "protocol"}, "Use HTTP, HTTP2, GRPC or TLS.", "resolution DYNAMIC_DNS needs a protocol that carries the host")
-			}
-		}
-		return
+		r.dynamicDNS(s)
+	default:
+		r.resolvedByDNS(s, cidr)
 	}
+}
+
+// dynamicDNS checks an entry whose hosts are looked up as the requests name them.
+func (r *rules) dynamicDNS(s *networking.ServiceEntry) {
+	if len(s.Addresses) > 0 {
+		r.bad(at{"addresses"}, "Remove addresses.", "with resolution DYNAMIC_DNS the host of each request is looked up, so addresses have no meaning")
+	}
+	if len(s.Endpoints) > 0 || s.WorkloadSelector != nil {
+		r.bad(at{"resolution"}, "Remove endpoints.", "with resolution DYNAMIC_DNS the host of each request is looked up, so endpoints have no meaning")
+	}
+	for i, pt := range s.Ports {
+		switch strings.ToUpper(pt.Protocol) {
+		case "HTTP", "TLS", "GRPC", "HTTP2", "HTTPS":
+		default:
+			r.bad(at{"ports", i, "protocol"}, "Use HTTP, HTTP2, GRPC or TLS.", "resolution DYNAMIC_DNS needs a protocol that carries the host")
+		}
+	}
+}
+
+// resolvedByDNS checks an entry whose hosts or endpoints are looked up beforehand.
+func (r *rules) resolvedByDNS(s *networking.ServiceEntry, cidr bool) {
 	if cidr {
 		r.bad(at{"addresses"}, "Use resolution NONE or STATIC.", "address blocks cannot be used with resolution %s", s.Resolution)
 	}

@@ -248,14 +248,30 @@ func (f *bootstrapFlags) secure() error {
 		}
 		f.identity = identityNone
 	}
-	socket := f.AgentSocket
-	f.AgentSocket = ""
-	switch f.identity {
-	case identityNone:
+	if f.identity == identityNone {
+		f.AgentSocket = ""
 		if !local && !f.plaintext {
 			return fmt.Errorf("--identity none is for a server on the loopback interface, and %s is not", f.XDSAddress)
 		}
 		return nil
+	}
+	if err := f.keysFrom(); err != nil {
+		return err
+	}
+	f.TLS = &bootstrap.TLS{CertificateFile: f.cert, KeyFile: f.key, RootsFile: f.roots, ServerName: f.serverName, ServerSPIFFE: f.serverSPIFFE}
+	if f.identity == identityFiles {
+		for k, v := range map[string]string{"TLS_CLIENT_CERT_CHAIN": f.cert, "TLS_CLIENT_KEY": f.key, "TLS_CLIENT_ROOT_CERT": f.roots} {
+			f.Metadata[k] = v
+		}
+	}
+	return nil
+}
+
+// keysFrom checks that the flags name what the identity needs, and nothing else.
+func (f *bootstrapFlags) keysFrom() error {
+	socket := f.AgentSocket
+	f.AgentSocket = ""
+	switch f.identity {
 	case identityFiles, identityServer:
 		for _, p := range []string{f.cert, f.key, f.roots} {
 			if !filepath.IsAbs(p) {
@@ -272,12 +288,6 @@ func (f *bootstrapFlags) secure() error {
 		f.AgentSocket = socket
 	default:
 		return fmt.Errorf("--identity %q is none of none, server, files and spire", f.identity)
-	}
-	f.TLS = &bootstrap.TLS{CertificateFile: f.cert, KeyFile: f.key, RootsFile: f.roots, ServerName: f.serverName, ServerSPIFFE: f.serverSPIFFE}
-	if f.identity == identityFiles {
-		for k, v := range map[string]string{"TLS_CLIENT_CERT_CHAIN": f.cert, "TLS_CLIENT_KEY": f.key, "TLS_CLIENT_ROOT_CERT": f.roots} {
-			f.Metadata[k] = v
-		}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -74,17 +75,10 @@ func mergeAny(dst, src *anypb.Any) (*anypb.Any, error) {
 // edit applies a patch to a list of named things: filters, chains, routes. A patch that names none merges into every
 // element, and removes and replaces none. It tells whether anything changed.
 func edit[T any](list []T, op patchOp, value T, matches func(T) bool, named bool, mergeInto func(T) (T, error)) ([]T, bool, error) {
-	at := -1
-	for i, x := range list {
-		if matches(x) {
-			at = i
-			break
-		}
-	}
 	insert := func(i int) ([]T, bool, error) {
-		out := append(append(append([]T{}, list[:i]...), value), list[i:]...)
-		return out, true, nil
+		return slices.Insert(slices.Clone(list), i, value), true, nil
 	}
+	at := slices.IndexFunc(list, matches)
 	switch op {
 	case opAdd:
 		return insert(len(list))
@@ -106,21 +100,22 @@ func edit[T any](list []T, op patchOp, value T, matches func(T) bool, named bool
 		if at < 0 || !named {
 			return list, false, nil
 		}
-		out := append([]T{}, list...)
+		out := slices.Clone(list)
 		out[at] = value
 		return out, true, nil
 	case opRemove:
 		if !named {
 			return list, false, nil
 		}
-		var out []T
-		for _, x := range list {
-			if !matches(x) {
-				out = append(out, x)
-			}
-		}
+		out := slices.DeleteFunc(slices.Clone(list), matches)
 		return out, len(out) < len(list), nil
+	default:
+		return mergeAll(list, matches, mergeInto)
 	}
+}
+
+// mergeAll merges a patch into each element that matches. It fails only where no match could be merged.
+func mergeAll[T any](list []T, matches func(T) bool, mergeInto func(T) (T, error)) ([]T, bool, error) {
 	out, changed := append([]T{}, list...), false
 	var failed error
 	for i, x := range out {

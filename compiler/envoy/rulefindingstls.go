@@ -52,17 +52,22 @@ func (c *ruleCheck) localityFindings(l policyLayer) {
 		}
 		return
 	}
-	if loc == nil {
-		return
+	if loc != nil {
+		c.localitySettingFindings(l, loc)
 	}
-	off := loc.Enabled != nil && !loc.Enabled.Value
+}
+
+// localitySettingFindings reports the parts of a localityLbSetting that are not in force because of others.
+func (c *ruleCheck) localitySettingFindings(l policyLayer, loc *networking.LocalityLoadBalancerSetting) {
+	off, distributes := loc.Enabled != nil && !loc.Enabled.Value, len(loc.Distribute) > 0
+	failsOver := len(loc.Failover) > 0 || len(loc.FailoverPriority) > 0
 	switch {
-	case off && (len(loc.Distribute) > 0 || len(loc.Failover) > 0 || len(loc.FailoverPriority) > 0):
+	case off && (distributes || failsOver):
 		c.noEffect(l, "enabled is false", "Remove enabled: false, or the rest.", "loadBalancer", "localityLbSetting")
 	case off:
-	case len(loc.Distribute) > 0 && (len(loc.Failover) > 0 || len(loc.FailoverPriority) > 0):
+	case distributes && failsOver:
 		c.noEffect(l, "distribute takes the place of failover", "Remove one of the two.", "loadBalancer", "localityLbSetting", "failover")
-	case !l.outlier && (len(loc.Failover) > 0 || len(loc.FailoverPriority) > 0):
+	case !l.outlier && failsOver:
 		c.noEffect(l, "failover needs outlierDetection to find failed endpoints", "Add outlierDetection.", "loadBalancer", "localityLbSetting")
 	}
 }

@@ -224,6 +224,14 @@ func conflict(root, leaf *networking.HTTPMatchRequest) string {
 	case root.SourceNamespace != "" && root.SourceNamespace != leaf.SourceNamespace:
 		return "sourceNamespace"
 	}
+	if at := namedConflict(root, leaf); at != "" {
+		return at
+	}
+	return clientConflict(root, leaf)
+}
+
+// namedConflict names a header or parameter that the two cannot both match, or nothing.
+func namedConflict(root, leaf *networking.HTTPMatchRequest) string {
 	for _, pair := range [][2]map[string]*networking.StringMatch{{root.Headers, leaf.Headers}, {root.WithoutHeaders, leaf.WithoutHeaders}, {root.QueryParams, leaf.QueryParams}} {
 		for _, k := range sortedKeys(pair[1]) {
 			if r, ok := pair[0][k]; ok && stringConflict(r, pair[1][k]) {
@@ -231,8 +239,13 @@ func conflict(root, leaf *networking.HTTPMatchRequest) string {
 			}
 		}
 	}
-	for k, v := range leaf.SourceLabels {
-		if r, ok := root.SourceLabels[k]; ok && r != v {
+	return ""
+}
+
+// clientConflict names what keeps the two from being for the same clients, or nothing.
+func clientConflict(root, leaf *networking.HTTPMatchRequest) string {
+	for _, k := range sortedKeys(leaf.SourceLabels) {
+		if r, ok := root.SourceLabels[k]; ok && r != leaf.SourceLabels[k] {
 			return "sourceLabels " + k
 		}
 	}

@@ -27,20 +27,24 @@ func privateDER(b string) (size int, ok bool) {
 	if len(body) < 6 || body[0] != 2 || body[1] != 1 {
 		return 0, false
 	}
-	version, rest := body[2], body[3:]
+	return size, keyAfterVersion(body[2], body[3:], size)
+}
+
+// keyAfterVersion says whether what follows the version of a sequence of the given size is the rest of a private key.
+func keyAfterVersion(version byte, rest string, size int) bool {
 	switch {
 	case version <= 1 && rest[0] == 0x30: // PKCS#8: an algorithm
 		inner, _, ok := sequence(rest)
-		return size, ok && len(inner) > 1 && inner[0] == 6 && inner[1] >= 3 && inner[1] <= 11
+		return ok && len(inner) > 1 && inner[0] == 6 && inner[1] >= 3 && inner[1] <= 11
 	case version <= 1 && rest[0] == 2: // PKCS#1 and DSA: a large number
-		return size, rest[1] == 0x81 || rest[1] == 0x82
+		return rest[1] == 0x81 || rest[1] == 0x82
 	case version == 1 && rest[0] == 4: // SEC 1: the number itself
-		return size, rest[1] >= 20 && rest[1] <= 66 && size >= 7+int(rest[1])
+		return rest[1] >= 20 && rest[1] <= 66 && size >= 7+int(rest[1])
 	case version == 3 && rest[0] == 0x30: // PKCS#12: contents
 		inner, _, ok := sequence(rest)
-		return size, ok && strings.HasPrefix(inner, "\x06\x09\x2a\x86\x48")
+		return ok && strings.HasPrefix(inner, "\x06\x09\x2a\x86\x48")
 	}
-	return 0, false
+	return false
 }
 
 // sequence reads the head of a SEQUENCE: what follows it, and the length of head and contents.
