@@ -24,6 +24,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -38,6 +39,7 @@ import (
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/trace"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/envoytest"
 )
 
 var update = flag.Bool("update", false, "rewrite what the cases expect")
@@ -132,7 +134,7 @@ func (g *golden) compile(t testing.TB, sources []string) (*bundle.Bundle, diag.L
 }
 
 func TestGolden(t *testing.T) {
-	v := newValidation()
+	compiled := map[string]*bundle.Bundle{}
 	for _, file := range cases(t) {
 		t.Run(strings.TrimSuffix(file, ".txtar"), func(t *testing.T) {
 			g := read(t, file)
@@ -154,11 +156,18 @@ func TestGolden(t *testing.T) {
 			}
 			g.compare(t, want)
 			if b != nil {
-				v.add(t, file, b)
+				compiled[file] = b
 			}
 		})
 	}
-	t.Run("envoy", v.run)
+	t.Run("envoy", func(t *testing.T) { // one Envoy for all: it takes as long to start as to judge
+		proxy := envoytest.Start(t)
+		for _, file := range slices.Sorted(maps.Keys(compiled)) {
+			if err := proxy.Bundle(compiled[file]); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
+		}
+	})
 }
 
 // compare wants that a case expects what there is, or makes it so.

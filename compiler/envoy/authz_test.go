@@ -1,6 +1,8 @@
 package envoy
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"slices"
@@ -464,7 +466,7 @@ func TestTokens(t *testing.T) {
 		got := b.GetRemoteJwks().GetHttpUri().GetCluster()
 		if local := b.GetLocalJwks().GetInlineString(); local == key {
 			got = "local"
-		} else if local == `{"keys":[]}` {
+		} else if local == keysOfNobody {
 			got = "none"
 		}
 		if got != c.want || codesOf(found) != c.codes || a.Issuer != "a" || !a.Forward || b.Forward || a.FromHeaders[0].ValuePrefix != "P " {
@@ -483,6 +485,14 @@ func TestTokens(t *testing.T) {
 		if err := m.ValidateAll(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// The keys of nobody are a set that Envoy reads, made of a text.
+func TestKeysOfNobody(t *testing.T) {
+	x := sha256.Sum256([]byte("meshc: a key that nobody has 0"))
+	if err := checkJWKS(keysOfNobody); err != nil || !strings.Contains(keysOfNobody, base64.RawURLEncoding.EncodeToString(x[:])) {
+		t.Error(err)
 	}
 }
 

@@ -90,21 +90,23 @@ func spaceDelimited(claims []string) []string {
 	return out
 }
 
-// jwtKeys sets where the keys of an issuer come from. Without usable keys the provider gets an empty set, with which
-// Envoy refuses every token.
+// keysOfNobody is a set of one key, with which Envoy refuses every token; it refuses the whole listener for an empty set.
+// The x of the key is the SHA-256 of "meshc: a key that nobody has 0", so that nobody can know its private half.
+const keysOfNobody = `{"keys":[{"kty":"EC","crv":"P-256","x":"MDYLjguHUkD9J7X3LyUTk1t0VABEjc1wLS7PUBE4ogA","y":"noQo34hh1O487dA6wZX6GqdjNXcGgpN6jFZx3AH5xiY"}]}`
+
+// jwtKeys sets where the keys of an issuer come from. Without usable keys no token is taken.
 func jwtKeys(in *mesh.Inbound, r jwtRule, p *jwtv3.JwtProvider, found *diag.List) {
 	at := func(field string) []any { return []any{"spec", "jwtRules", r.index, field} }
 	inline := func(keys string) *jwtv3.JwtProvider_LocalJwks {
 		return &jwtv3.JwtProvider_LocalJwks{LocalJwks: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: keys}}}
 	}
-	const none = `{"keys":[]}`
 	switch {
 	case r.spec.GetJwks() != "":
 		keys := r.spec.GetJwks()
 		if err := checkJWKS(keys); err != nil {
 			found.Add(r.owner.Object.Finding(diag.Error, "MESHC1550", fmt.Sprintf("jwks cannot be used, so every token of issuer %q is refused: %v", r.spec.GetIssuer(), err),
 				"give the public keys as a JSON Web Key Set: {\"keys\":[{\"kty\":\"RSA\",…}]}", at("jwks")...))
-			keys = none
+			keys = keysOfNobody
 		}
 		p.JwksSourceSpecifier = inline(keys)
 	case r.spec.GetJwksUri() != "":
@@ -112,7 +114,7 @@ func jwtKeys(in *mesh.Inbound, r jwtRule, p *jwtv3.JwtProvider, found *diag.List
 		if err != nil {
 			found.Add(r.owner.Object.Finding(diag.Error, "MESHC1551", fmt.Sprintf("jwksUri cannot be used, so every token of issuer %q is refused: %v", r.spec.GetIssuer(), err),
 				"write an http or https URL", at("jwksUri")...))
-			p.JwksSourceSpecifier = inline(none)
+			p.JwksSourceSpecifier = inline(keysOfNobody)
 			return
 		}
 		if source.extra && !source.tls && !ownHost(source.host) {
@@ -133,7 +135,7 @@ func jwtKeys(in *mesh.Inbound, r jwtRule, p *jwtv3.JwtProvider, found *diag.List
 		found.Add(r.owner.Object.Finding(diag.Error, "MESHC1552", fmt.Sprintf("the rule for issuer %q has neither jwks nor jwksUri, so every token is refused: "+
 			"the address of the keys is not looked up by OpenID discovery, since compiling uses no network", r.spec.GetIssuer()),
 			"set jwksUri to the jwks_uri of the issuer's /.well-known/openid-configuration", at("issuer")...))
-		p.JwksSourceSpecifier = inline(none)
+		p.JwksSourceSpecifier = inline(keysOfNobody)
 	}
 }
 

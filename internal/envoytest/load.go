@@ -6,10 +6,10 @@ import (
 	"slices"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -22,7 +22,8 @@ func number(v float64) *structpb.Value_NumberValue {
 }
 
 // Load gives Envoy what one proxy gets, in the order of ADS, and takes it away again. The error is a *Refusal, or says
-// that Envoy did not ask for what it was told of, or has ended. Listeners bind to no port, secrets are never given.
+// that Envoy did not ask for what it was told of, or has ended. Listeners bind to no port, and secrets
+// are made up.
 func (p *Proxy) Load(r Resources) error {
 	err := p.load(r)
 	if ended := (*Refusal)(nil); err != nil && !errors.As(err, &ended) {
@@ -39,21 +40,22 @@ func (p *Proxy) Load(r Resources) error {
 }
 
 func (p *Proxy) load(r Resources) error {
-	f := newFolder(r)
+	w := newWants()
 	var clusters, listeners []named
 	for _, c := range r.Clusters {
 		clusters = append(clusters, named{c.GetName(), c})
-		if err := f.walk(proto.Clone(c).ProtoReflect()); err != nil { // for the secrets that it asks for
-			return err
-		}
+		w.in(c.ProtoReflect())
 	}
 	for _, l := range r.Listeners {
 		listeners = append(listeners, named{l.GetName(), unbound(l)})
-		if err := f.walk(proto.Clone(l).ProtoReflect()); err != nil { // and for the route configurations
-			return err
+		w.in(l.ProtoReflect())
+	}
+	for n := range w.routes {
+		if !slices.ContainsFunc(r.Routes, func(rc *routev3.RouteConfiguration) bool { return rc.GetName() == n }) {
+			return fmt.Errorf("envoytest: route configuration %s is asked for and is not there", n)
 		}
 	}
-	if err := p.offer(r, f); err != nil {
+	if err := p.offer(r, w); err != nil {
 		return err
 	}
 	for _, x := range []struct {
@@ -65,7 +67,7 @@ func (p *Proxy) load(r Resources) error {
 		}
 	}
 	if err := p.until(func() bool {
-		for n := range f.asked {
+		for n := range w.routes {
 			if !p.subscribed[bundle.RouteConfigurationType][n] {
 				return false
 			}
@@ -82,8 +84,8 @@ func (p *Proxy) load(r Resources) error {
 }
 
 // offer lays out what Envoy will ask for: endpoints, route configurations and secrets.
-func (p *Proxy) offer(r Resources, f *folder) error {
-	endpoints, routes, secrets := map[string]named{}, map[string]named{}, map[string]named{}
+func (p *Proxy) offer(r Resources, w *wants) error {
+	endpoints, routes := map[string]named{}, map[string]named{}
 	for _, c := range r.Clusters {
 		if c.GetType() == clusterv3.Cluster_EDS {
 			n := serviceName(c)
@@ -98,10 +100,7 @@ func (p *Proxy) offer(r Resources, f *folder) error {
 		rc.Vhds = nil
 		routes[rc.GetName()] = named{rc.GetName(), rc}
 	}
-	list, err := f.staticSecrets()
-	for _, s := range list {
-		secrets[s.GetName()] = named{s.GetName(), s}
-	}
+	secrets, err := w.secrets()
 	p.given = nil
 	p.offers = map[string]map[string]named{bundle.EndpointsType: endpoints, bundle.RouteConfigurationType: routes, secretType: secrets}
 	return err
@@ -122,9 +121,14 @@ func (p *Proxy) forget(listeners, clusters []string) error {
 	})
 }
 
-// unbound is a listener that takes no port: the machine's may be taken or privileged.
+// unbound is a listener that takes no port of the machine, which may be taken or privileged. One of UDP has to bind: it
+// takes any that is free.
 func unbound(l *listenerv3.Listener) *listenerv3.Listener {
 	l = proto.Clone(l).(*listenerv3.Listener)
+	if a := l.GetAddress().GetSocketAddress(); a.GetProtocol() == corev3.SocketAddress_UDP {
+		a.PortSpecifier = &corev3.SocketAddress_PortValue{}
+		return l
+	}
 	l.BindToPort = wrapperspb.Bool(false)
 	return l
 }
@@ -136,35 +140,11 @@ func serviceName(c *clusterv3.Cluster) string {
 	return c.GetName()
 }
 
-// hcm puts the route configuration into the connection manager. A missing one is an error: Envoy would wait for it.
-func (f *folder) hcm(m *hcmv3.HttpConnectionManager) error {
-	rds := m.GetRds()
-	if rds == nil {
-		return nil
-	}
-	rc, ok := f.routes[rds.RouteConfigName]
-	if !ok {
-		return fmt.Errorf("route configuration %s is asked for and is not there", rds.RouteConfigName)
-	}
-	f.asked[rds.RouteConfigName] = true
-	rc = proto.Clone(rc).(*routev3.RouteConfiguration)
-	rc.Vhds = nil
-	if rc.ValidateClusters == nil {
-		rc.ValidateClusters = wrapFalse() // the default of RDS, not that of an inline configuration
-	}
-	m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: rc}
-	return nil
-}
-
 // Bundle loads what each class of a bundle gets; the refusals are joined, each with its class.
 func (p *Proxy) Bundle(b *bundle.Bundle) error {
 	var refused []error
 	for _, c := range b.Classes {
-		text, err := b.XDS(c)
-		if err != nil {
-			return err
-		}
-		r, err := Parse(text)
+		r, err := Of(c)
 		if err != nil {
 			return err
 		}

@@ -61,5 +61,7 @@ func TestTelemetry(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "mesh.yaml"), []byte(observed), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	envoytest.Bundle(t, compile(t, dir))
+	if err := envoytest.Start(t).Bundle(compile(t, dir)); err != nil {
+		t.Error(err)
+	}
 }
