@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/codes"
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/envoy"
 	"github.com/meshc/meshc/compiler/mesh"
@@ -55,6 +56,17 @@ type Result struct {
 	// Text is the text of a file that was read, as Display names it; there may be none. Nothing is opened for it.
 	Text    func(shown string) (string, bool)
 	Objects int
+
+	Policies policies.Report // what the policies were, and what they judged
+}
+
+// Code returns what is known of a code: of the compiler's own, or of one that a policy of the run declares.
+func (r *Result) Code(id string) (diag.Code, bool) {
+	if c, ok := codes.Find(id); ok {
+		return c, true
+	}
+	c, ok := r.Policies.Codes[id]
+	return c, ok
 }
 
 // Compile runs all phases. The error is a fault of meshc or of the machine; what is wrong with the input is a finding. The
@@ -77,6 +89,7 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 	if err != nil {
 		return nil, nil, err
 	}
+	res.Policies = report
 	res.Text = func(shown string) (string, bool) {
 		if text, ok := report.Texts[shown]; ok {
 			return text, true

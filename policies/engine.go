@@ -34,6 +34,8 @@ type rule struct {
 	set      bool            // its package never looks at input
 	builtin  bool
 	code     string
+	title    string
+	about    string
 	help     string
 	severity diag.Severity
 	file     string
@@ -221,10 +223,13 @@ func ruleName(r *ast.Rule) string {
 	return string(r.Head.Name)
 }
 
-// annotate takes code, severity and help from METADATA.
+// annotate takes code, texts, severity and help from METADATA.
 func (r *rule) annotate(a *ast.Annotations) {
-	if s, ok := a.Custom["code"].(string); ok && s != "" && a.Scope != "package" {
-		r.code = s
+	if a.Scope != "package" {
+		if s, ok := a.Custom["code"].(string); ok && s != "" {
+			r.code = s
+		}
+		r.title, r.about = strings.TrimSpace(a.Title), strings.TrimSpace(a.Description)
 	}
 	if s, ok := a.Custom["severity"].(string); ok {
 		r.severity = severity(s, r.severity)

@@ -29,6 +29,17 @@ func PackCodes() ([]diag.Code, error) {
 	return out, nil
 }
 
+// codes are those of the user's rules: what their METADATA declares.
+func (e *engine) codes() map[string]diag.Code {
+	out := map[string]diag.Code{}
+	for _, r := range e.rules {
+		if !r.builtin {
+			out[r.code] = diag.Code{ID: r.code, Severity: r.severity, Means: r.title, Detail: r.about, Remedy: r.help}
+		}
+	}
+	return out
+}
+
 // declared reads METADATA as the declaration of a code.
 func declared(a *ast.Annotations) diag.Code {
 	text := func(key string) string {

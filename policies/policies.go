@@ -13,6 +13,8 @@ package policies
 import (
 	"context"
 	"embed"
+	"strconv"
+	"strings"
 
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
@@ -52,6 +54,22 @@ type Report struct {
 	Findings int
 	Steps    int64             // of the budget
 	Texts    map[string]string // the policies of the folders, by the name that findings have for the file
+
+	// Codes are those of the rules in the folders, by id. It is nil where the rules could not be read.
+	Codes map[string]diag.Code
+}
+
+// Knows tells whether a rule in the folders has a code, or may give it to a result.
+func (r Report) Knows(code string) bool {
+	if _, ok := r.Codes[code]; ok {
+		return true
+	}
+	for _, text := range r.Texts {
+		if strings.Contains(text, strconv.Quote(code)) {
+			return true
+		}
+	}
+	return false
 }
 
 // Eval judges the objects. The error is a fault of the machine; what is wrong with objects or policies are findings.
@@ -76,6 +94,7 @@ func Eval(ctx context.Context, objs []*schema.Object, o Options) (diag.List, Rep
 	if err != nil || found.HasErrors() {
 		return found, report, err
 	}
+	report.Codes = e.codes()
 	e.holds = o.Holds
 	if e.holds == nil {
 		e.holds = filesOf(objs)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/source"
 )
 
@@ -57,7 +58,7 @@ func (c *checker) annotations(o *Object, kind string, set map[string]string, out
 		switch {
 		case f == nil && (prefix == "istio.io" || strings.HasSuffix(prefix, ".istio.io")) && prefix != "internal.istio.io" && analyzed(kind):
 			help := "Remove it."
-			if n := nearest(k, sh.names()); n != "" {
+			if n := near.Word(k, sh.names()); n != "" {
 				help = "Did you mean " + n + "?"
 			}
 			out.Add(o.Finding(diag.Warning, "IST0108", "the annotation "+k+" is none that Istio or meshc knows", help, at...))

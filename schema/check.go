@@ -16,6 +16,7 @@ import (
 	"cuelang.org/go/cue/parser"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/source"
 )
 
@@ -200,7 +201,7 @@ func where(path []any, kind string) string {
 func (c *checker) unknown(t *target, sh *shape, key string, path []any) diag.Diagnostic {
 	names := sh.names()
 	help := "Remove it."
-	if n := nearest(key, names); n != "" {
+	if n := near.Word(key, names); n != "" {
 		help = "Did you mean " + n + "?"
 	} else if len(names) > 0 {
 		sort.Strings(names)

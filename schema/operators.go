@@ -7,6 +7,8 @@ import (
 
 	"google.golang.org/protobuf/types/known/structpb"
 	mesh "istio.io/api/mesh/v1alpha1"
+
+	"github.com/meshc/meshc/internal/near"
 )
 
 // operator is a command operator of Envoy, as %REQ(x-user):8% in a header value or log format, or an escaped percent sign.
@@ -37,7 +39,7 @@ func badFormat(s string, extra ...string) (why, help string) {
 		case name == "" || needs || slices.Contains(plainOperators(), name):
 		default:
 			help := "Write %% for a percent sign, or use an operator that Envoy has."
-			if n := nearest(name, slices.Concat(plainOperators(), argumentOperators(), extra)); n != "" {
+			if n := near.Word(name, slices.Concat(plainOperators(), argumentOperators(), extra)); n != "" {
 				help = "Did you mean " + n + "?"
 			}
 			return "the command operator %" + name + "%, which Envoy does not have", help

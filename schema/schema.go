@@ -21,6 +21,7 @@ import (
 
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/fault"
+	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/source"
 )
 
@@ -157,7 +158,7 @@ func unknownKindHelp(d *source.Document) string {
 			names = append(names, k.Name)
 		}
 	}
-	if n := nearest(d.Kind, names); n != "" {
+	if n := near.Word(d.Kind, names); n != "" {
 		return "Did you mean " + n + "?"
 	}
 	if len(names) == 0 {

@@ -15,7 +15,7 @@ func newBundle(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bundle",
 		Short: "Look into a bundle",
-		Args:  cobra.NoArgs,
+		Args:  noVerb,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newBundleXDS(a), newBundleInspect(a))
@@ -74,9 +74,6 @@ the rules about who may do what, in the order in which they are asked, with the 
   meshc bundle inspect mesh.bundle --access`,
 		Args: oneBundle,
 		RunE: func(_ *cobra.Command, args []string) error {
-			if output != "text" && output != "json" {
-				return fmt.Errorf("unknown output format %q: use text or json", output)
-			}
 			b, err := bundle.Read(args[0])
 			if err != nil {
 				return err
@@ -97,7 +94,7 @@ the rules about who may do what, in the order in which they are asked, with the 
 			return b.Inspect(a.stdout)
 		},
 	}
-	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	formatFlag(c, &output, "text", "json")
 	c.Flags().BoolVar(&access, "access", false, "who may reach what")
 	return c
 }

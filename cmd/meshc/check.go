@@ -21,14 +21,11 @@ SOURCE is a file, a directory, a kustomization, - for standard input, or PATH/.g
   helm template shop | meshc check - -n shop`,
 		Args: in.sources,
 		RunE: func(c *cobra.Command, args []string) error {
-			if _, err := diag.Format(output); err != nil {
-				return err
-			}
 			res, l, err := in.compile(c.Context(), a, args, true)
 			if err != nil {
 				return err
 			}
-			if err := a.print(a.stdout, output, l, res.Text); err != nil {
+			if err := a.print(a.stdout, output, l, res); err != nil {
 				return err
 			}
 			if l.HasErrors() || failOnWarn && l.Count(diag.Warning) > 0 {
@@ -38,7 +35,7 @@ SOURCE is a file, a directory, a kustomization, - for standard input, or PATH/.g
 		},
 	}
 	in.flags(c)
-	c.Flags().StringVarP(&output, "output", "o", "text", "text, json, sarif, github, junit or gitlab")
+	formatFlag(c, &output, diag.Formats()...)
 	c.Flags().BoolVar(&failOnWarn, "fail-on-warn", false, "warnings too end with exit code 1")
 	return c
 }

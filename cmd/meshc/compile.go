@@ -43,7 +43,7 @@ BUNDLE is a directory, or an archive if it ends in .tar.gz or .tgz.`,
 			if err != nil {
 				return err
 			}
-			if err := a.print(a.stderr, "text", l, res.Text); err != nil {
+			if err := a.print(a.stderr, "text", l, res); err != nil {
 				return err
 			}
 			a.foreign(res)

@@ -30,9 +30,6 @@ BASE and HEAD are bundles, or anything that compile reads. Lines that only move,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			if output != "text" && output != "markdown" && output != "json" {
-				return fmt.Errorf("unknown output format %q: use text, markdown or json", output)
-			}
 			base, err := a.bundleOf(c.Context(), &in, args[:1])
 			if err != nil {
 				return err
@@ -60,7 +57,7 @@ BASE and HEAD are bundles, or anything that compile reads. Lines that only move,
 		},
 	}
 	in.flags(c)
-	c.Flags().StringVarP(&output, "output", "o", "text", "text, markdown or json")
+	formatFlag(c, &output, "text", "markdown", "json")
 	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit code 1 when there are differences")
 	return c
 }

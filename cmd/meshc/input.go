@@ -86,6 +86,11 @@ func (in *input) compile(ctx context.Context, a *app, args []string, checkOnly b
 			return nil, nil, err
 		}
 		l.Add(found.Renamed(res.Display)...)
+		unknown, err := in.unknownCodes(settings, res)
+		if err != nil {
+			return nil, nil, err
+		}
+		l.Add(unknown...)
 	}
 	l.Sort()
 	read := res.Text
@@ -96,6 +101,25 @@ func (in *input) compile(ctx context.Context, a *app, args []string, checkOnly b
 		return read(shown)
 	}
 	return res, l, nil
+}
+
+// unknownCodes holds the codes that have a severity against those that exist, which is known when the policies are read. One of
+// the command line is misuse, one of the settings a finding.
+func (in *input) unknownCodes(settings config.Config, res *compiler.Result) (diag.List, error) {
+	if len(in.severity) == 0 && len(settings.Severity) == 0 {
+		return nil, nil
+	}
+	all := slices.Concat(codeIDs(), slices.Collect(maps.Keys(res.Policies.Codes)))
+	known := func(code string) bool {
+		_, own := res.Code(code)
+		return own || res.Policies.Knows(code) || res.Policies.Codes == nil && !config.IsOwnCode(code)
+	}
+	for _, code := range slices.Sorted(maps.Keys(in.severity)) {
+		if !known(code) {
+			return nil, fmt.Errorf("--severity %s=%s: there is no such code. %s", code, in.severity[code], config.UnknownCodeHelp(code, all))
+		}
+	}
+	return settings.UnknownCodes(known, all), nil
 }
 
 // settle joins flags and settings into options, and the sources that are left when the settings tell clusters apart: a

@@ -11,8 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/fault"
+	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/show"
 )
 
@@ -84,17 +86,37 @@ Exit codes of all verbs: 0 clean, 1 findings, 2 misuse or failure. SIGINT and SI
 half of a file; a second one kills. serve drains first.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Version:       versionLine(),
+		Args:          noVerb,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.PersistentFlags().BoolVar(&a.quiet, "quiet", false, "print findings and results only")
 	c.CompletionOptions.HiddenDefaultCmd = false
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w\nSee 'meshc %s --help'", err, strings.TrimPrefix(c.CommandPath(), "meshc "))
+		return fmt.Errorf("%w\nSee '%s --help'", err, c.CommandPath())
 	})
+	c.SetVersionTemplate("{{.Version}}\n")
 	c.AddCommand(newBootstrap(a))
-	c.AddCommand(newCompile(a), newCheck(a), newBundle(a), newDiff(a), newRoute(a), newServe(a), newTest(a), newVersion(a))
+	c.AddCommand(newCompile(a), newCheck(a), newBundle(a), newDiff(a), newExplain(a), newRoute(a), newServe(a), newTest(a), newVersion(a))
 	return c
+}
+
+// noVerb refuses what is none of the verbs of a command, and guesses which one was meant.
+func noVerb(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var verbs []string
+	for _, v := range c.Commands() {
+		if v.IsAvailableCommand() {
+			verbs = append(verbs, v.Name())
+		}
+	}
+	message := fmt.Sprintf("%s has no verb %s", c.CommandPath(), args[0])
+	if n := near.Word(args[0], verbs); n != "" {
+		message += "; did you mean " + n + "?"
+	}
+	return fmt.Errorf("%s\nSee '%s --help'", message, c.CommandPath())
 }
 
 // note tells the user something that is no result.
@@ -104,14 +126,14 @@ func (a *app) note(format string, args ...any) {
 	}
 }
 
-// print writes findings to w in a format. Lines are those of text, which holds what was read: no file is opened because a
+// print writes findings to w in a format. Their lines are of the texts that were read: no file is opened because a
 // finding names it.
-func (a *app) print(out *show.Writer, format string, l diag.List, text func(file string) (string, bool)) error {
+func (a *app) print(out *show.Writer, format string, l diag.List, res *compiler.Result) error {
 	w, err := out.Direct() // printers see to it themselves, each value by the rules of its format
 	if err != nil {
 		return err
 	}
-	return diag.Print(w, format, l, diag.Options{Color: colorful(w), Quiet: a.quiet, Version: version(), Source: text})
+	return diag.Print(w, format, l, diag.Options{Color: colorful(w), Quiet: a.quiet, Version: version(), Source: res.Text, Code: res.Code})
 }
 
 // colorful tells whether w is a terminal whose user wants colour.

@@ -55,9 +55,6 @@ Exit code: 0 when every branch is allowed or answered, 1 when one is denied or f
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			if output != "text" && output != "json" {
-				return fmt.Errorf("unknown output format %q: use text or json", output)
-			}
 			req, err := f.request()
 			if err != nil {
 				return err
@@ -88,9 +85,8 @@ Exit code: 0 when every branch is allowed or answered, 1 when one is denied or f
 	}
 	in.flags(c)
 	f.add(c)
-	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	formatFlag(c, &output, "text", "json")
 	_ = c.RegisterFlagCompletionFunc("from", completeClients)
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
@@ -218,7 +214,7 @@ func (a *app) bundleOf(ctx context.Context, in *input, args []string) (*bundle.B
 		return nil, err
 	}
 	if l.HasErrors() || !a.quiet {
-		if err := a.print(a.stderr, "text", l, res.Text); err != nil {
+		if err := a.print(a.stderr, "text", l, res); err != nil {
 			return nil, err
 		}
 	}

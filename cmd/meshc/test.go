@@ -45,9 +45,6 @@ Calls take -H, --claims, --identity, --alpn, --source-ip and --address as meshc 
   meshc test mesh.bundle --calls checks/reviews.calls
   meshc test mesh/ --update`,
 		RunE: func(c *cobra.Command, args []string) error {
-			if output != "text" && output != "json" {
-				return fmt.Errorf("unknown output format %q: use text or json", output)
-			}
 			if len(args) == 0 {
 				return errors.New("no SOURCE or BUNDLE")
 			}
@@ -77,7 +74,7 @@ Calls take -H, --claims, --identity, --alpn, --source-ip and --address as meshc 
 	in.flags(c)
 	c.Flags().StringArrayVar(&files, "calls", nil, "a file of calls besides those in the sources; may be repeated")
 	c.Flags().BoolVar(&update, "update", false, "write the ends that the calls have into the files")
-	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	formatFlag(c, &output, "text", "json")
 	return c
 }
 

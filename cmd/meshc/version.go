@@ -14,10 +14,15 @@ func newVersion(a *app) *cobra.Command {
 		Short: "Print the version of meshc",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(a.stdout, "meshc %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintln(a.stdout, versionLine())
 			return err
 		},
 	}
+}
+
+// versionLine is what meshc version and meshc --version print.
+func versionLine() string {
+	return fmt.Sprintf("meshc %s %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // version is the module version that the Go tool stamped into the binary, or (devel).

@@ -11,8 +11,8 @@ var Codes = []diag.Code{
 		Remedy:  "mend the syntax",
 	},
 	{
-		ID: "MESHC1801", Severity: diag.Error,
-		Means:   "an unknown or wrong setting, or one that names what lies outside of the repository",
+		ID: "MESHC1801", Severity: diag.Error, Also: []diag.Severity{diag.Warning},
+		Means:   "an unknown or wrong setting, a code in `severity` that nothing has (a warning where it may be that of a policy which is not here), or a setting that names what lies outside of the repository",
 		Example: "`lenien: true`",
 		Remedy:  "the settings are `severity`, `policies`, `lenient` and `clusters`; what lies outside is named by the flags `--policy` and `--cluster`",
 	},

@@ -34,13 +34,14 @@ const maxSize = 1 << 20
 // Config is the content of meshc.yaml.
 type Config struct {
 	File     string            // path of the file, "" when there is none
-	Severity map[string]string // code to error, warning, info or off
+	Severity map[string]string // code to error, warning, info or off; whether the codes exist is for UnknownCodes
 	Policies []string          // folders, joined to the folder of the file
 	Lenient  bool
 	Clusters []Cluster // sorted by name
 	Text     string    // of the file, as it was read
 
 	places map[string]*yaml.Node // of the paths that the settings name
+	codes  []*yaml.Node          // the keys of severity
 }
 
 // Cluster is what one Kubernetes cluster holds: folders or files, joined to the folder of the settings.
@@ -150,6 +151,7 @@ func (c *Config) severity(file string, n *yaml.Node) diag.List {
 			continue
 		}
 		c.Severity[code.Value] = val.Value
+		c.codes = append(c.codes, code)
 	}
 	return l
 }

@@ -1,6 +1,11 @@
 package diag
 
-import "slices"
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // Code declares one kind of finding, in the package whose checks report it: all that can be said about it before there is a
 // finding. The page docs/diagnostics.md, the rules of SARIF and what `meshc explain` prints come from it. Texts are
@@ -25,3 +30,12 @@ func (c Code) Severities() []Severity { return append([]Severity{c.Severity}, c.
 
 // Has tells whether a check may give the code this severity.
 func (c Code) Has(s Severity) bool { return slices.Contains(c.Severities(), s) }
+
+// Sentence is Means with a capital letter and a full stop.
+func (c Code) Sentence() string {
+	first, n := utf8.DecodeRuneInString(c.Means)
+	if n == 0 {
+		return ""
+	}
+	return string(unicode.ToUpper(first)) + strings.TrimSuffix(c.Means[n:], ".") + "."
+}

@@ -14,6 +14,7 @@ type Options struct {
 	Quiet   bool                             // text: one line per finding, no source, no summary
 	Version string                           // of meshc, for formats that name the tool
 	Source  func(file string) (string, bool) // text of an input file; nil when there is none
+	Code    func(id string) (Code, bool)     // what is known of a code; may be nil
 }
 
 // Formats lists the names that Print understands, aliases left out.
@@ -44,7 +45,7 @@ func Print(w io.Writer, format string, l List, o Options) error {
 	case "json":
 		return printJSON(w, l)
 	case "sarif":
-		return printSARIF(w, l, o)
+		return printSARIF(w, l, o, text)
 	case "github":
 		return printGitHub(w, l)
 	case "junit":

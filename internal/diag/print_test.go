@@ -27,9 +27,15 @@ func sample() List {
 	}
 }
 
+// declaration knows one of the codes of sample.
+func declaration(id string) (Code, bool) {
+	c := Code{ID: "IST0101", Severity: Error, Also: []Severity{Warning}, Means: "something that is named does not exist", Example: "`host: reviewz`", Remedy: "create it"}
+	return c, id == c.ID
+}
+
 func TestPrint(t *testing.T) {
 	text := "kind: VirtualService\nspec:\n    host: reviews\n\tx: 1\n  http: []\n"
-	o := Options{Version: "v1.2.3", Source: func(f string) (string, bool) { return text, f == "mesh/reviews.yaml" }}
+	o := Options{Version: "v1.2.3", Source: func(f string) (string, bool) { return text, f == "mesh/reviews.yaml" }, Code: declaration}
 	for _, f := range Formats() {
 		for name, l := range map[string]List{f: sample(), f + "-clean": nil} {
 			var b bytes.Buffer

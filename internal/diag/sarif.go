@@ -1,6 +1,7 @@
 package diag
 
 import (
+	"cmp"
 	"io"
 	"net/url"
 	"path/filepath"
@@ -16,8 +17,9 @@ type (
 		Runs    []sarifRun `json:"runs"`
 	}
 	sarifRun struct {
-		Tool    sarifTool     `json:"tool"`
-		Results []sarifResult `json:"results"`
+		Tool       sarifTool     `json:"tool"`
+		ColumnKind string        `json:"columnKind"`
+		Results    []sarifResult `json:"results"`
 	}
 	sarifTool struct {
 		Driver sarifDriver `json:"driver"`
@@ -29,10 +31,22 @@ type (
 		Rules          []sarifRule `json:"rules"`
 	}
 	sarifRule struct {
-		ID string `json:"id"`
+		ID                   string             `json:"id"`
+		ShortDescription     sarifText          `json:"shortDescription"`
+		FullDescription      sarifText          `json:"fullDescription"`
+		Help                 sarifMarkdown      `json:"help"`
+		HelpURI              string             `json:"helpUri,omitempty"`
+		DefaultConfiguration sarifConfiguration `json:"defaultConfiguration"`
 	}
 	sarifText struct {
 		Text string `json:"text"`
+	}
+	sarifMarkdown struct {
+		Text     string `json:"text"`
+		Markdown string `json:"markdown"`
+	}
+	sarifConfiguration struct {
+		Level string `json:"level"`
 	}
 	sarifResult struct {
 		RuleID              string            `json:"ruleId"`
@@ -58,9 +72,9 @@ type (
 	}
 	sarifRegion struct {
 		StartLine   int `json:"startLine"`
-		StartColumn int `json:"startColumn,omitempty"`
-		EndLine     int `json:"endLine,omitempty"`
-		EndColumn   int `json:"endColumn,omitempty"`
+		StartColumn int `json:"startColumn"`
+		EndLine     int `json:"endLine"`
+		EndColumn   int `json:"endColumn"`
 	}
 	sarifLogical struct {
 		FullyQualifiedName string `json:"fullyQualifiedName"`
@@ -68,22 +82,23 @@ type (
 	}
 )
 
-// printSARIF writes one run. Every result has a place, a rule and a fingerprint that does not depend on lines.
-func printSARIF(w io.Writer, l List, o Options) error {
-	var codes []string
-	for _, d := range l {
-		codes = append(codes, d.Code)
-	}
-	slices.Sort(codes)
-	codes = slices.Compact(codes)
+const (
+	homePage = "https://github.com/meshc/meshc"
+	codePage = homePage + "/blob/main/docs/diagnostics.md"
+)
+
+// printSARIF writes one run. Every result has a place with its end, a rule with its texts and a fingerprint that does not
+// depend on lines: without one of these, code scanning shows less or nothing.
+func printSARIF(w io.Writer, l List, o Options, text *texts) error {
+	codes := codesOf(l)
 	rules := []sarifRule{}
 	for _, c := range codes {
-		rules = append(rules, sarifRule{ID: c})
+		rules = append(rules, sarifRuleOf(c, l, o))
 	}
 	prints := fingerprints(l)
 	results := []sarifResult{}
 	for i, d := range l {
-		loc := sarifPlace(d.Pos, d)
+		loc := sarifPlace(d.Pos, text)
 		if s := subject(d); s != "" {
 			loc.LogicalLocations = []sarifLogical{{FullyQualifiedName: s, Kind: "object"}}
 		}
@@ -93,7 +108,7 @@ func printSARIF(w io.Writer, l List, o Options) error {
 			Locations: []sarifLocation{loc}, PartialFingerprints: map[string]string{"meshc/v1": prints[i]},
 		}
 		for n, rel := range d.Related {
-			rl := sarifPlace(rel.Pos, Diagnostic{Pos: rel.Pos})
+			rl := sarifPlace(rel.Pos, text)
 			rl.ID, rl.Message = n+1, &sarifText{noLinks(rel.Message)}
 			r.RelatedLocations = append(r.RelatedLocations, rl)
 		}
@@ -102,15 +117,64 @@ func printSARIF(w io.Writer, l List, o Options) error {
 	return encode(w, sarifLog{
 		Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0",
 		Runs: []sarifRun{{
-			Tool:    sarifTool{sarifDriver{Name: "meshc", Version: o.Version, InformationURI: "https://github.com/meshc/meshc", Rules: rules}},
-			Results: results,
+			Tool:       sarifTool{sarifDriver{Name: "meshc", Version: o.Version, InformationURI: homePage, Rules: rules}},
+			ColumnKind: "unicodeCodePoints",
+			Results:    results,
 		}},
 	})
 }
 
-func sarifPlace(p Pos, d Diagnostic) sarifLocation {
-	file, line := place(d)
-	region := sarifRegion{StartLine: line, StartColumn: p.Column, EndLine: p.EndLine, EndColumn: p.EndColumn}
+// codesOf returns the codes of findings, sorted.
+func codesOf(l List) []string {
+	var codes []string
+	for _, d := range l {
+		codes = append(codes, d.Code)
+	}
+	slices.Sort(codes)
+	return slices.Compact(codes)
+}
+
+// sarifRuleOf describes a code: by its declaration, or, for a rule of the user's that says nothing of itself, by the first
+// finding.
+func sarifRuleOf(id string, l List, o Options) sarifRule {
+	var c Code
+	known := false
+	if o.Code != nil {
+		c, known = o.Code(id)
+	}
+	first := l[slices.IndexFunc(l, func(d Diagnostic) bool { return d.Code == id })]
+	if !known {
+		c = Code{Severity: first.Severity}
+	}
+	c.Means = cmp.Or(c.Means, first.Message)
+	c.Remedy = cmp.Or(c.Remedy, first.Help, "See the rule "+id+".")
+	full := c.Sentence()
+	if c.Detail != "" {
+		full += " " + c.Detail
+	}
+	markdown := full + "\n\n"
+	if c.Example != "" {
+		markdown += "For example: " + c.Example + "\n\n"
+	}
+	r := sarifRule{
+		ID: id, ShortDescription: sarifText{noLinks(c.Sentence())}, FullDescription: sarifText{noLinks(full)},
+		Help:                 sarifMarkdown{noLinks(c.Remedy), noLinks(markdown + "What to do: " + c.Remedy)},
+		DefaultConfiguration: sarifConfiguration{sarifLevel(c.Severity)},
+	}
+	if known && c.Example != "" {
+		r.HelpURI = codePage
+	}
+	return r
+}
+
+// sarifPlace is a place with its end: where that is not known, the end of the word, or of the line.
+func sarifPlace(p Pos, text *texts) sarifLocation {
+	file, line := place(Diagnostic{Pos: p})
+	region := sarifRegion{StartLine: line, StartColumn: max(p.Column, 1), EndLine: p.EndLine, EndColumn: p.EndColumn}
+	if region.EndLine == 0 || region.EndColumn == 0 {
+		region.EndLine = line
+		region.EndColumn = text.end(p, region.StartColumn)
+	}
 	uri := (&url.URL{Path: filepath.ToSlash(file)}).String() // "./" before a colon that would end a scheme
 	return sarifLocation{PhysicalLocation: sarifPhysical{ArtifactLocation: sarifArtifact{uri}, Region: region}}
 }

@@ -2,6 +2,7 @@ package diag
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/meshc/meshc/internal/secret"
 )
@@ -59,6 +60,24 @@ func (t *texts) line(at Pos) (string, bool) {
 		return "", false
 	}
 	return strings.TrimRight(f.lines[at.Line-1], "\r"), true
+}
+
+// end is the column behind what stands at a place: behind the word, or one further where the text is not known.
+func (t *texts) end(at Pos, column int) int {
+	line, ok := t.line(at)
+	runes := []rune(line)
+	if !ok || line == hidden || column > len(runes) {
+		return column + 1
+	}
+	if at.Column < 1 {
+		return len(runes) + 1
+	}
+	for i := column; i < len(runes); i++ {
+		if r := runes[i]; unicode.IsSpace(r) || strings.ContainsRune(",]}", r) || r == ':' && (i+1 == len(runes) || unicode.IsSpace(runes[i+1])) {
+			return i + 1
+		}
+	}
+	return len(runes) + 1
 }
 
 // shownLines splits a text and hides the lines that hold a secret or a part of one, a long run of base64, or a part of an
