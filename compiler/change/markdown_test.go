@@ -2,6 +2,7 @@ package change_test
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -74,4 +75,44 @@ func outsideCode(line string) string {
 		line = rest
 	}
 	return out
+}
+
+// TestMarkdownFitsIntoAComment: however much changes, GitHub takes the comment, and it says what it does not show.
+func TestMarkdownFitsIntoAComment(t *testing.T) {
+	long := strings.Repeat("é", 5000)
+	lines := func(text string) (out []trace.Line) {
+		for i := range 60 {
+			out = append(out, trace.Line{Text: fmt.Sprint(text, i)})
+		}
+		return out
+	}
+	r := &change.Report{Base: "a", Head: "b"}
+	for i := range 400 {
+		kind := change.Changed
+		if i < 2 {
+			kind = change.Opened
+		}
+		d := change.Difference{Kind: kind, Request: trace.Request{URL: fmt.Sprintf("http://s%d/", i), From: "a"}, Base: change.Behaviour{Lines: lines("timeout 5s ")}, Head: change.Behaviour{Lines: lines("timeout 6s ")}}
+		if i == 0 {
+			d.Base.Lines[0].Text, d.Request.URL = long, "http://s/"+long
+		}
+		r.Differences = append(r.Differences, d)
+	}
+	for range 50 {
+		r.Removed = append(r.Removed, "Deployment shop/"+long)
+	}
+	var b bytes.Buffer
+	if err := r.Markdown(&b); err != nil {
+		t.Fatal(err)
+	}
+	out := b.String()
+	if b.Len() > 60_000 || b.Len() < 40_000 {
+		t.Errorf("%d bytes", b.Len())
+	}
+	shown := strings.Count(out, "```diff")
+	for _, want := range []string{"**opened**", "**changed**", "# and 80 lines more", fmt.Sprintf("%d changed", 400-shown), "50 workload is gone", "\n400 differences in 0 requests that were tried\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the comment lacks %q:\n…%s", want, out[max(0, len(out)-800):])
+		}
+	}
 }

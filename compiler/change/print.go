@@ -24,51 +24,6 @@ func (r *Report) Print(w io.Writer) error {
 	return err
 }
 
-// Markdown writes a report for a comment on a pull request.
-func (r *Report) Markdown(w io.Writer) error {
-	var b strings.Builder
-	b.WriteString("### What this changes in the mesh\n\n")
-	last := ""
-	for _, d := range r.Differences {
-		if d.Kind != last {
-			fmt.Fprintf(&b, "**%s** (%s)\n\n", d.Kind, explained(d.Kind))
-			last = d.Kind
-		}
-		var block strings.Builder
-		sides(d, func(mark, line string) { fmt.Fprintf(&block, "%s %s\n", mark, line) })
-		fence := strings.Repeat("`", max(3, longestQuotes(block.String())+1))
-		fmt.Fprintf(&b, "%s%s\n%sdiff\n%s%s\n", inlineCode(show.OneLine(d.Request.Call())), d.also(), fence, block.String(), fence)
-	}
-	r.others(func(what, text string) { fmt.Fprintf(&b, "- %s: %s\n", what, inlineCode(text)) })
-	b.WriteString("\n" + r.sum() + "\n")
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// inlineCode fences a text of one line with more backquotes than it has in a row, so that nothing in it is Markdown or HTML.
-func inlineCode(s string) string {
-	n := longestQuotes(s)
-	if n == 0 {
-		return "`" + s + "`"
-	}
-	fence := strings.Repeat("`", n+1)
-	return fence + " " + s + " " + fence
-}
-
-// longestQuotes is the length of the longest row of backquotes.
-func longestQuotes(s string) int {
-	longest, n := 0, 0
-	for i := range len(s) {
-		if s[i] != '`' {
-			n = 0
-			continue
-		}
-		n++
-		longest = max(longest, n)
-	}
-	return longest
-}
-
 type jsonReport struct {
 	Base        string           `json:"base"` // digest
 	Head        string           `json:"head"`
