@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test demo lint bench fuzz golden docs types tools clean
+.PHONY: help build test demo lint race bench fuzz golden docs types tools clean
 
 # No part of meshc needs C, and Go's own linker is the faster one.
 export CGO_ENABLED := 0
@@ -28,10 +28,11 @@ test: tools ## vet, format and all tests, with real Envoys where possible
 demo: tools ## bookinfo through real Envoys, with a change of the split while requests run
 	go run ./internal/lab/demo
 
-lint: ## vet, format, golangci-lint if it is there
-	go vet ./...
-	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "$$bad"; exit 1; }
-	@if command -v golangci-lint >/dev/null; then golangci-lint run; else echo "golangci-lint is not installed: left out"; fi
+lint: ## golangci-lint with the project's rules
+	@.ci/lint
+
+race: ## the race detector over the packages that have goroutines; needs a C compiler
+	CGO_ENABLED=1 go test -race -timeout 20m ./server/... ./internal/memo ./internal/show ./policies ./compiler/mesh ./compiler/envoy
 
 SERVICES ?= 1000
 bench: ## time and memory of compile and serve on a large mesh (SERVICES=1000)
