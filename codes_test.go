@@ -53,7 +53,7 @@ func sources(t *testing.T) map[string][]*ast.File {
 	out := map[string][]*ast.File{}
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != "." {
-			return cmp.Or(err, error(fs.SkipDir))
+			return cmp.Or(err, fs.SkipDir)
 		}
 		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return nil

@@ -274,8 +274,7 @@ func (tr trial) names(d diag.Diagnostic) bool {
 // parts compiles worlds and shares what is equal: objects are checked once, and worlds compiled once.
 type parts struct {
 	objects map[string]*checked // by JSON
-	order   []string
-	done    map[string]outcome // by the JSON of all objects
+	done    map[string]outcome  // by the JSON of all objects
 }
 
 type checked struct {

@@ -154,7 +154,7 @@ func TestEveryBuiltinIsBound(t *testing.T) {
 	if err := l.pack(); err != nil {
 		t.Fatal(err)
 	}
-	e, found, err := newEngine(context.Background(), l, objects(t, mesh))
+	e, found, err := newEngine(l, objects(t, mesh))
 	if err != nil || len(found) > 0 {
 		t.Fatal(err, found)
 	}

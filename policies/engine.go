@@ -2,7 +2,6 @@ package policies
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"maps"
 	"regexp"
@@ -61,7 +60,7 @@ type engine struct {
 var reporting = regexp.MustCompile(`^(deny|violation|warn)(_[a-zA-Z0-9]+)*$`)
 
 // newEngine compiles the modules and prepares one query per kind that occurs.
-func newEngine(ctx context.Context, l *loader, objs []*schema.Object) (*engine, diag.List, error) {
+func newEngine(l *loader, objs []*schema.Object) (*engine, diag.List, error) {
 	e := &engine{rules: map[string]*rule{}, packages: map[string][]*rule{}, excepts: map[string]bool{}, queries: map[string]ast.Body{}, idle: map[string]bool{}}
 	found := e.collect(l)
 	if found.HasErrors() {

@@ -68,7 +68,7 @@ func (l *loader) dir(dir string) error {
 	if err != nil {
 		return fmt.Errorf("policies: %w", err)
 	}
-	defer root.Close() //nolint:errcheck // read only
+	defer root.Close()
 	before := len(l.modules)
 	err = fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
 		if l.entries++; l.entries > maxEntries {

@@ -90,7 +90,7 @@ func Eval(ctx context.Context, objs []*schema.Object, o Options) (diag.List, Rep
 	if l.list.HasErrors() {
 		return l.list, report, nil
 	}
-	e, found, err := newEngine(ctx, l, objs)
+	e, found, err := newEngine(l, objs)
 	if err != nil || found.HasErrors() {
 		return found, report, err
 	}

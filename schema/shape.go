@@ -98,7 +98,7 @@ func readStruct(name string, s *ast.StructLit) *shape {
 func readField(d *ast.Field) *field {
 	f := &field{required: d.Constraint.String() == "!"}
 	f.name, _, _ = ast.LabelName(d.Label)
-	for _, c := range d.Comments() {
+	for _, c := range ast.Comments(d) {
 		if c.Doc {
 			f.doc = strings.Join(strings.Fields(c.Text()), " ")
 		}

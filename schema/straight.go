@@ -47,8 +47,7 @@ func straight(docs []*source.Document, opts Options, worker func() func(*source.
 		g.Go(fault.Guard(func() error {
 			do := worker()
 			for _, d := range docs[s[0]:s[1]] {
-				switch source.Classify(d.APIVersion, d.Kind) {
-				case source.Istio, source.Kubernetes:
+				if c := source.Classify(d.APIVersion, d.Kind); c == source.Istio || c == source.Kubernetes {
 					if err := do(d); err != nil {
 						return errors.New(d.Ref().String() + ": " + err.Error())
 					}

@@ -56,7 +56,7 @@ func (v *meshCheck) proxy(p *mesh.ProxyConfig) {
 	at := func(e ...any) []any { return append([]any{"defaultConfig"}, e...) }
 	v.address(at("discoveryAddress"), p.DiscoveryAddress)
 	v.address(at("statsdUdpAddress"), p.StatsdUdpAddress)
-	v.address(at("envoyMetricsServiceAddress"), p.EnvoyMetricsServiceAddress) //nolint:staticcheck // still read
+	v.address(at("envoyMetricsServiceAddress"), p.EnvoyMetricsServiceAddress)
 	v.address(at("envoyMetricsService", "address"), p.GetEnvoyMetricsService().GetAddress())
 	v.address(at("envoyAccessLogService", "address"), p.GetEnvoyAccessLogService().GetAddress())
 	v.address(at("tracing", "zipkin", "address"), p.GetTracing().GetZipkin().GetAddress())

@@ -223,7 +223,7 @@ func (g *gather) pod(doc []byte) error {
 	}
 	for _, a := range endpoint.PodAddresses(p) {
 		if _, err := netip.ParseAddr(a); err != nil {
-			return fmt.Errorf("Pod %s/%s: %q is not an IP address", p.Namespace, p.Name, a)
+			return fmt.Errorf("the Pod %s/%s: %q is not an IP address", p.Namespace, p.Name, a)
 		}
 	}
 	ns := g.t.sight.namespaces[p.Namespace]

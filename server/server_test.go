@@ -133,7 +133,6 @@ type proxy struct {
 	st   discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient
 	in   chan *discoveryv3.DeltaDiscoveryResponse
 	held map[string]map[string]string
-	log  []string
 }
 
 func connect(t testing.TB, c discoveryv3.AggregatedDiscoveryServiceClient) *proxy {

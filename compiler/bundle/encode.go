@@ -211,9 +211,10 @@ func appendPart(out []byte, p names.Part) []byte {
 	case names.Route:
 		out = append(append(append(out, `"at":{"part":"`...), p.Kind.String()...), `","index":`...)
 		return append(strconv.AppendInt(out, int64(p.Index), 10), "},"...)
+	default:
+		out = append(append(append(out, `"at":{"part":"`...), p.Kind.String()...), `","name":`...)
+		return append(appendString(out, p.Name), "},"...)
 	}
-	out = append(append(append(out, `"at":{"part":"`...), p.Kind.String()...), `","name":`...)
-	return append(appendString(out, p.Name), "},"...)
 }
 
 // table numbers distinct values.

@@ -103,15 +103,14 @@ func Router(spec *corev1.PodSpec, annotations map[string]string, proxy bool) boo
 
 // Owner guesses the name of the workload behind a pod.
 func Owner(name string, owners []metav1.OwnerReference) string {
-	for _, r := range owners {
-		if r.Kind == "ReplicaSet" {
-			if i := strings.LastIndexByte(r.Name, '-'); i > 0 {
-				return r.Name[:i]
-			}
-		}
-		return r.Name
+	if len(owners) == 0 {
+		return name
 	}
-	return name
+	owner := owners[0]
+	if i := strings.LastIndexByte(owner.Name, '-'); owner.Kind == "ReplicaSet" && i > 0 {
+		return owner.Name[:i]
+	}
+	return owner.Name
 }
 
 // Stamp adds the labels that injection gives a pod, as far as it has not got them. name is that of its workload.

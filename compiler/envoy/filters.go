@@ -45,8 +45,8 @@ func tcpFilters(auth []*listenerv3.Filter, protocol mesh.Protocol, proxy *tcpv3.
 }
 
 // httpChainFilters is the order of network filters in a chain that parses HTTP.
-func httpChainFilters(auth []*listenerv3.Filter, manager *hcmv3.HttpConnectionManager) []*listenerv3.Filter {
-	return append(auth[:len(auth):len(auth)], networkFilter("envoy.filters.network.http_connection_manager", manager))
+func httpChainFilters(manager *hcmv3.HttpConnectionManager) []*listenerv3.Filter {
+	return []*listenerv3.Filter{networkFilter("envoy.filters.network.http_connection_manager", manager)}
 }
 
 func httpFilter(name string, config proto.Message) *hcmv3.HttpFilter {

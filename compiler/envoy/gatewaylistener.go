@@ -165,7 +165,7 @@ func (g *gateway) manager(m *mesh.MergedServer, s *mesh.GatewayServer, p mesh.Pr
 }
 
 func (g *gateway) http(m *mesh.MergedServer, s *mesh.GatewayServer, p mesh.Protocol) *chain {
-	return &chain{name: s.RouteName, filters: httpChainFilters(nil, g.manager(m, s, p)), from: serverPlace(s), object: s.Gateway.Object}
+	return &chain{name: s.RouteName, filters: httpChainFilters(g.manager(m, s, p)), from: serverPlace(s), object: s.Gateway.Object}
 }
 
 func (g *gateway) https(m *mesh.MergedServer, s *mesh.GatewayServer, p mesh.Protocol) *chain {

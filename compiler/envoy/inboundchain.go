@@ -118,7 +118,7 @@ func (b *inbound) chains(p *inboundPort) []*chain {
 		c := &chain{name: p.name(k.http), match: k.match(p.number), from: append(p.from, b.modeOrigins()...)}
 		if k.http {
 			h := b.manager(p).build()
-			c.filters = httpChainFilters(nil, h)
+			c.filters = httpChainFilters(h)
 		} else {
 			c.filters = tcpFilters(b.tcpAuth(), p.protocol, b.tcpProxy(p))
 		}

@@ -59,7 +59,7 @@ func consistentHash(c *clusterv3.Cluster, hash *networking.LoadBalancerSettings_
 		return
 	}
 	size := uint64(defaultRingSize)
-	if n := hash.GetMinimumRingSize(); n > 0 { //nolint:staticcheck // deprecated in the API, still read
+	if n := hash.GetMinimumRingSize(); n > 0 {
 		size = n
 	}
 	if r := hash.GetRingHash(); r != nil {

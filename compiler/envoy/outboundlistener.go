@@ -285,7 +285,7 @@ func (o *outbound) httpChain(u unit, f family) *chain {
 	if o.dynamic && dynamicRequests(o.View, u.egress.Services, u.egress.VirtualServices, key.Port) {
 		m.dynamic = dynamicHost(o.Mesh)
 	}
-	c := &chain{name: names.HTTPChain(key.Name), filters: httpChainFilters(nil, m.build())}
+	c := &chain{name: names.HTTPChain(key.Name), filters: httpChainFilters(m.build())}
 	if f == autoFamily || u.bind == wildcard && u.protocol != mesh.HTTPProxy {
 		c.match = &listenerv3.FilterChainMatch{ApplicationProtocols: plainHTTP(), TransportProtocol: "raw_buffer"}
 	}

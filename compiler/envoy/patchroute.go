@@ -22,7 +22,7 @@ func (p *patcher) patchRoutes(rs []*Resource) []*Resource {
 	hosts := map[string][]*Resource{}
 	for _, r := range rs {
 		if r.Type == VirtualHost {
-			rc, _, _ := cutVirtualHost(r)
+			rc := configOfVirtualHost(r)
 			hosts[rc] = append(hosts[rc], r)
 		}
 	}
@@ -38,20 +38,21 @@ func (p *patcher) patchRoutes(rs []*Resource) []*Resource {
 		}
 	}
 	for _, r := range rs { // virtual hosts without a route configuration here stay as they are
-		if rc, _, _ := cutVirtualHost(r); r.Type == VirtualHost && hosts[rc] != nil {
+		if rc := configOfVirtualHost(r); r.Type == VirtualHost && hosts[rc] != nil {
 			out = append(out, r)
 		}
 	}
 	return out
 }
 
-// cutVirtualHost splits the name of a virtual host resource; the host's own name may hold a slash.
-func cutVirtualHost(r *Resource) (config, host string, ok bool) {
+// configOfVirtualHost is the name of the route configuration in that of a virtual host resource, whose own name may hold a
+// slash, and nothing for other resources.
+func configOfVirtualHost(r *Resource) string {
 	v, is := r.Message.(*routev3.VirtualHost)
 	if !is {
-		return "", "", false
+		return ""
 	}
-	return strings.TrimSuffix(r.Name, "/"+v.Name), v.Name, true
+	return strings.TrimSuffix(r.Name, "/"+v.Name)
 }
 
 // patchRouteConfiguration patches the whole configuration and takes it apart again; virtual hosts that come out as they

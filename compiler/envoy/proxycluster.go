@@ -96,7 +96,7 @@ func proxyCluster(m *mesh.Mesh, name, host string, port uint32, http2 bool) *clu
 	if !isIP(host) {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
 		c.DnsRefreshRate, c.RespectDnsTtl = m.Config.GetDnsRefreshRate(), true //nolint:staticcheck // the fields of Cluster are what EnvoyFilters patch
-		c.DnsLookupFamily = clusterv3.Cluster_V4_PREFERRED                     //nolint:staticcheck // as above
+		c.DnsLookupFamily = clusterv3.Cluster_V4_PREFERRED
 		c.TypedDnsResolverConfig = dnsResolver()
 	}
 	h := upstreamHTTP{kind: upstreamHTTP1}

@@ -17,7 +17,7 @@ func (c *ruleCheck) lbFindings(l policyLayer) {
 	}
 	simple, hash := lb.GetSimple(), lb.GetConsistentHash()
 	slow := hash == nil && (simple == networking.LoadBalancerSettings_ROUND_ROBIN || simple == networking.LoadBalancerSettings_LEAST_REQUEST ||
-		simple == networking.LoadBalancerSettings_UNSPECIFIED || simple == networking.LoadBalancerSettings_LEAST_CONN) //nolint:staticcheck // deprecated
+		simple == networking.LoadBalancerSettings_UNSPECIFIED || simple == networking.LoadBalancerSettings_LEAST_CONN)
 	old := lb.GetWarmupDurationSecs() != nil //nolint:staticcheck // deprecated
 	switch {
 	case lb.Warmup != nil && !slow:

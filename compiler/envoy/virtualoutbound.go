@@ -100,7 +100,7 @@ func (o *outbound) httpProxy() *Resource {
 	http1(h).AllowAbsoluteUrl = boolean(true)
 	return &Resource{Type: Listener, Name: name, Message: &listenerv3.Listener{
 		Name: name, Address: address("127.0.0.1", port), TrafficDirection: corev3.TrafficDirection_OUTBOUND,
-		FilterChains: []*listenerv3.FilterChain{{Filters: httpChainFilters(nil, h)}},
+		FilterChains: []*listenerv3.FilterChain{{Filters: httpChainFilters(h)}},
 	}}
 }
 

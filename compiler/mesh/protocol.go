@@ -63,8 +63,9 @@ func (p Protocol) IsHTTP() bool {
 	switch p {
 	case HTTP, HTTP2, HTTPProxy, GRPC, GRPCWeb:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // IsHTTP2 tells whether the upstream speaks HTTP/2 by declaration.
@@ -75,8 +76,9 @@ func (p Protocol) IsTCP() bool {
 	switch p {
 	case TCP, HTTPS, TLS, Mongo, Redis, MySQL:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // IsTLS tells whether the bytes on the port are TLS by declaration.
@@ -89,8 +91,9 @@ func (p Protocol) Terminated() Protocol {
 		return HTTP
 	case TLS:
 		return TCP
+	default:
+		return p
 	}
-	return p
 }
 
 // IsAuto tells whether the protocol is sniffed.

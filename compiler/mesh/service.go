@@ -185,13 +185,14 @@ func (m *Mesh) aliasTarget(s *Service, seen map[string]bool) *Service {
 		return nil
 	}
 	seen[s.Hostname] = true
-	for _, t := range m.index.services[s.ExternalName] {
-		if t.Resolution != Alias {
-			return t
-		}
-		return m.aliasTarget(t, seen)
+	found := m.index.services[s.ExternalName]
+	if len(found) == 0 {
+		return nil
 	}
-	return nil
+	if t := found[0]; t.Resolution != Alias {
+		return t
+	}
+	return m.aliasTarget(found[0], seen)
 }
 
 // HasPort returns the port of the number, nil when the service has none.

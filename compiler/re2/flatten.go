@@ -76,8 +76,9 @@ func (f *flattener) successors() {
 			return []int{x.out}
 		case nop:
 			return []int{x.out}
+		default:
+			return nil
 		}
-		return nil
 	})
 }
 
@@ -88,8 +89,9 @@ func (f *flattener) silent(i int) []int {
 		return []int{x.out, x.out1}
 	case nop:
 		return []int{x.out}
+	default:
+		return nil
 	}
-	return nil
 }
 
 // dominators makes a root of what is reached from a root and from elsewhere too.

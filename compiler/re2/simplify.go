@@ -114,6 +114,7 @@ func simplify(n *node) *node {
 			return out.subs[0]
 		}
 		return writtenOut(out.subs[0], n.min, n.max, n.nonGreedy)
+	default:
 	}
 	return &out
 }
@@ -190,6 +191,7 @@ func trim(n *node, depth int, anchor op, at func(n int) int) (*node, bool) {
 		out.subs = slices.Clone(n.subs)
 		out.subs[i] = sub
 		return &out, true
+	default:
+		return n, false
 	}
-	return n, false
 }

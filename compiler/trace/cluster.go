@@ -73,14 +73,15 @@ func (s *state) inside() bool { return s.arrived && !s.v.class.Gateway }
 // static is an application at the address that a Sidecar ingress listener names.
 func (k *walk) static(s state, c *clusterv3.Cluster) *Path {
 	for _, l := range c.GetLoadAssignment().GetEndpoints() {
-		for _, e := range l.GetLbEndpoints() {
-			a := e.GetEndpoint().GetAddress()
-			if p := a.GetPipe(); p != nil {
-				return s.end(Reached, 0, "the application gets it on the socket "+p.GetPath())
-			}
-			s.conn.dest = netip.AddrPortFrom(s.conn.dest.Addr(), uint16(a.GetSocketAddress().GetPortValue()))
-			return k.application(s)
+		if len(l.GetLbEndpoints()) == 0 {
+			continue
 		}
+		a := l.GetLbEndpoints()[0].GetEndpoint().GetAddress()
+		if p := a.GetPipe(); p != nil {
+			return s.end(Reached, 0, "the application gets it on the socket "+p.GetPath())
+		}
+		s.conn.dest = netip.AddrPortFrom(s.conn.dest.Addr(), uint16(a.GetSocketAddress().GetPortValue()))
+		return k.application(s)
 	}
 	return s.end(Failed, 503, "the cluster has no endpoint")
 }

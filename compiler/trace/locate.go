@@ -149,7 +149,7 @@ func (v *view) services() []*bundle.Service {
 
 // fromGateway starts at a client outside that calls a gateway, named by its Gateway object, its workload or its class.
 func (k *walk) fromGateway(s state, t target, name string) (*Path, error) {
-	class, err := k.gatewayClass(name, t)
+	class, err := k.gatewayClass(name)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func (k *walk) fromGateway(s state, t target, name string) (*Path, error) {
 }
 
 // gatewayClass finds the class of a gateway. Of several that serve a Gateway, one with declared workloads wins.
-func (k *walk) gatewayClass(name string, t target) (string, error) {
+func (k *walk) gatewayClass(name string) (string, error) {
 	if c := k.w.b.Class(name); c != nil && c.Gateway {
 		return name, nil
 	}

@@ -29,7 +29,7 @@ func (v *visit) constraints(m proto.Message) {
 
 // broken notes the constraints at the end of each chain of causes.
 func (v *visit) broken(path string, err error) {
-	if list, ok := err.(interface{ AllErrors() []error }); ok { //nolint:errorlint // what ValidateAll returns is wrapped in nothing
+	if list, ok := err.(interface{ AllErrors() []error }); ok {
 		for _, e := range list.AllErrors() {
 			v.broken(path, e)
 		}

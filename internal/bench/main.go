@@ -114,7 +114,7 @@ func (b *bench) compile(ctx context.Context, dir string) (cost, error) {
 	}
 	c := cost{wall: time.Since(began), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
 	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		c.peakMiB = int64(u.Maxrss) / 1024
+		c.peakMiB = u.Maxrss / 1024
 		if runtime.GOOS == "darwin" {
 			c.peakMiB /= 1024 // bytes there, KiB elsewhere
 		}

@@ -81,8 +81,11 @@ func (b *bench) serve(ctx context.Context, dir string) error {
 // watches. The compile is done before, so that the phase measures the spread alone.
 func (b *bench) change(dir string) (string, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "repo/intent/*/*-00000.yaml"))
-	if err != nil || len(files) != 1 {
-		return "", fmt.Errorf("the first service of %s: %v, %v", dir, files, err)
+	if err != nil {
+		return "", err
+	}
+	if len(files) != 1 {
+		return "", fmt.Errorf("the first service of %s: %v", dir, files)
 	}
 	text, err := os.ReadFile(files[0])
 	if err != nil {

@@ -43,7 +43,7 @@ func holdsRego(dir string) bool {
 	if err != nil {
 		return false
 	}
-	defer root.Close() //nolint:errcheck // read only
+	defer root.Close()
 	n := 0
 	err = fs.WalkDir(root.FS(), ".", func(p string, e fs.DirEntry, err error) error {
 		if n++; n > maxEntries {

@@ -376,7 +376,7 @@ func TestHostileRequests(t *testing.T) {
 			probe := map[string]string{"MERGE_SLASHES": "//admin", "DECODE_AND_MERGE_SLASHES": "/%2fadmin"}[mode]
 			eventually(t, func() error {
 				if s, p, _, err := raw(l, "stranger", "10.9.1.1:8080", "GET "+probe+" HTTP/1.1\r\nHost: guarded\r\nConnection: close\r\n\r\n"); err != nil || s == 200 {
-					return fmt.Errorf("%s is not yet in force: %d %s %v", mode, s, p, err)
+					return fmt.Errorf("%s is not yet in force: %d %s %w", mode, s, p, err)
 				}
 				return nil
 			})

@@ -161,7 +161,7 @@ spec:
 		eventually(t, func() error {
 			r, err := l.Get(context.Background(), "client", "http://web/")
 			if err != nil || r.Status != want {
-				return fmt.Errorf("want %d, got %+v, %v", want, r, err)
+				return fmt.Errorf("want %d, got %+v, %w", want, r, err)
 			}
 			return nil
 		})

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"slices"
@@ -42,7 +43,6 @@ type relay struct {
 	mu         sync.Mutex
 	pushes     []Push
 	rejections []Rejection
-	streams    int
 }
 
 func newRelay(dial func(context.Context, string) (net.Conn, error)) (*relay, error) {
@@ -151,7 +151,7 @@ func converse[Req request, Resp any](r *relay, down interface {
 }
 
 func ended(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err

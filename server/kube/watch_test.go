@@ -3,6 +3,7 @@ package kube_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -97,7 +98,7 @@ func follow[T kube.Object](t *testing.T, c *kube.Client, q kube.Query, s *seen, 
 			Problem: func(err error) {
 				s.change(func() {
 					s.problem, s.text = "", ""
-					if p, ok := err.(*kube.Problem); ok {
+					if p := (*kube.Problem)(nil); errors.As(err, &p) {
 						s.problem, s.text = p.Reason, p.Error()
 					}
 				})
