@@ -22,7 +22,7 @@ type Cluster struct {
 type input struct {
 	sources  *load.Sources
 	clusters []*clusterInput
-	foreign  map[string]int
+	foreign  []load.Left
 }
 
 type clusterInput struct {
@@ -44,15 +44,21 @@ func readClusters(ctx context.Context, sources []string, opts Options) (*input, 
 	for _, c := range list {
 		all = slices.Concat(all, c.Sources)
 	}
-	in := &input{sources: load.Locate(all), foreign: map[string]int{}}
+	in := &input{sources: load.Locate(all)}
 	var findings diag.List
+	seen := map[diag.Pos]bool{}
 	for _, c := range list {
 		read, f, err := in.sources.Load(ctx, slices.Concat(sources, c.Sources), load.Options{Namespace: opts.Namespace, Stdin: opts.Stdin, Lenient: opts.Lenient})
 		if err != nil {
 			return nil, nil, err
 		}
 		findings.Add(f...)
-		addCounts(in.foreign, read.Foreign)
+		for _, l := range read.Foreign {
+			if !seen[l.Pos] { // what all clusters have in common is read for each
+				in.foreign = append(in.foreign, l)
+			}
+			seen[l.Pos] = true
+		}
 		in.clusters = append(in.clusters, &clusterInput{name: c.Name, read: read})
 	}
 	findings.Sort()
@@ -63,9 +69,8 @@ func readClusters(ctx context.Context, sources []string, opts Options) (*input, 
 func (in *input) check(opts Options) diag.List {
 	var findings diag.List
 	for _, c := range in.clusters {
-		objects, foreign, f := schema.Check(c.read.Documents, schema.Options{Workers: opts.Workers, Lenient: opts.Lenient})
+		objects, f := schema.Check(c.read.Documents, schema.Options{Workers: opts.Workers, Lenient: opts.Lenient})
 		c.objects = objects
-		addCounts(in.foreign, foreign)
 		findings.Add(f...)
 	}
 	return findings

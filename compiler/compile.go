@@ -16,6 +16,7 @@ import (
 	"github.com/meshc/meshc/compiler/codes"
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/envoy"
+	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/fault"
@@ -50,7 +51,7 @@ func (o Options) begin(phase string) {
 // Result is what a run yields. Bundle is nil when a finding is an error, or with CheckOnly.
 type Result struct {
 	Bundle  *bundle.Bundle
-	Foreign map[string]int           // documents left alone, by apiVersion/Kind
+	Foreign []load.Left              // documents left alone, without a finding
 	Display func(file string) string // the file of a finding, as the user would type it
 
 	// Text is the text of a file that was read, as Display names it; there may be none. Nothing is opened for it.

@@ -307,7 +307,7 @@ func (p *parts) check(t *testing.T, worlds []world) {
 			docs = append(docs, document(t, o, key))
 		}
 	}
-	objects, _, findings := schema.Check(docs, schema.Options{})
+	objects, findings := schema.Check(docs, schema.Options{})
 	for _, o := range objects {
 		p.objects[o.Doc.File].object = o
 	}

@@ -39,9 +39,3 @@ func workers(opts Options) int {
 	}
 	return runtime.GOMAXPROCS(0)
 }
-
-func addCounts(into, from map[string]int) {
-	for k, n := range from {
-		into[k] += n
-	}
-}

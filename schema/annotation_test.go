@@ -24,7 +24,7 @@ func TestAnnotations(t *testing.T) {
 		{"apiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: {istio.io/dataplane-mode: ambient, istio-injection: enabled}}\n", []string{"MESHC1111 metadata.labels.istio.io/dataplane-mode"}},
 		{"apiVersion: v1\nkind: Service\nmetadata: {name: a, annotations: {networking.istio.io/exportTo: '.', kubernetes.io/ingress.class: istio}}\n", []string{"IST0107 metadata.annotations.kubernetes.io/ingress.class"}},
 	} {
-		_, _, diags := Check(documents(t, c.text), Options{})
+		_, diags := Check(documents(t, c.text), Options{})
 		var got []string
 		for _, d := range diags {
 			if d.Help == "" || d.Pos.Line < 1 {

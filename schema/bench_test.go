@@ -27,7 +27,7 @@ func generated(b *testing.B) []*source.Document {
 func BenchmarkCheckMesh(b *testing.B) {
 	docs := generated(b)
 	for b.Loop() {
-		if _, _, l := Check(docs, Options{}); l.HasErrors() {
+		if _, l := Check(docs, Options{}); l.HasErrors() {
 			b.Fatal(l)
 		}
 	}

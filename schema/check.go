@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"io/fs"
+	"reflect"
 	"slices"
 	"sort"
 	"strconv"
@@ -32,10 +33,11 @@ type checker struct {
 	outliner outliner
 	valid    map[string]bool // outlines that CUE found valid
 	rules    map[string]valueRule
+	fields   map[reflect.Type]map[string]reflect.Type // of types of Kubernetes
 }
 
 func newChecker(s shapes, f forms, opts Options) *checker {
-	c := &checker{shapes: s, opts: opts, ctx: cuecontext.New(), defs: map[string]cue.Value{}, outliner: outliner{forms: f}, valid: map[string]bool{}, rules: valueRules()}
+	c := &checker{shapes: s, opts: opts, ctx: cuecontext.New(), defs: map[string]cue.Value{}, outliner: outliner{forms: f}, valid: map[string]bool{}, rules: valueRules(), fields: map[reflect.Type]map[string]reflect.Type{}}
 	inst := build.NewContext().NewInstance("schema", nil)
 	names, _ := fs.Glob(files, "*.cue")
 	for _, n := range names {

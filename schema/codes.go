@@ -65,6 +65,18 @@ var Codes = []diag.Code{
 		Remedy:  "nothing; another part may read it",
 	},
 	{
+		ID: unknownFieldCode, Severity: diag.Warning,
+		Means:   "a field that a kind of Kubernetes does not have: kubectl refuses the object, an API server drops the field",
+		Example: "`selectr:` in a Service",
+		Remedy:  "correct the name or the indentation",
+	},
+	{
+		ID: oldVersionCode, Severity: diag.Warning,
+		Means:   "an object in an API version that no API server has any more; it is read as one of the version that followed",
+		Example: "an Ingress of `extensions/v1beta1`",
+		Remedy:  "write it in the version that the help names",
+	},
+	{
 		ID: "MESHC1150", Severity: diag.Warning,
 		Means:   "a kind of the Gateway API: its traffic is not part of the bundle",
 		Example: "`HTTPRoute`",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -122,6 +123,7 @@ func (c *checker) istio(o *Object, value map[string]any) diag.List {
 			out.Add(o.Finding(diag.Error, shapeCode, fmt.Sprintf("%s has no field %q beside spec", o.Kind, k), "Fields of the object belong under spec; check the indentation.", k))
 		}
 	}
+	out.Add(c.knownFields(o, value["metadata"], metadata, []any{"metadata"})...)
 	spec, present := value["spec"]
 	if !present {
 		spec = map[string]any{}
@@ -151,9 +153,11 @@ func misshapen(l diag.List) bool {
 }
 
 func (c *checker) kubernetes(o *Object, value map[string]any) diag.List {
-	t := &target{doc: o.Doc, ref: o.Ref(), def: "#" + o.Kind, value: value}
-	out := c.validate(t)
+	out := modernize(o, value)
 	obj := kubernetesObject(o.Kind)
+	out.Add(c.knownFields(o, value, reflect.TypeOf(obj), nil)...)
+	t := &target{doc: o.Doc, ref: o.Ref(), def: "#" + o.Kind, value: value}
+	out.Add(c.validate(t)...)
 	if err := decodeObject(value, obj); err != nil {
 		if !out.HasErrors() {
 			out.Add(undecodable(o, err))

@@ -65,14 +65,13 @@ func Kinds() []Kind {
 const contextLife = 4000
 
 // Check checks and decodes documents, keeping their order. Objects may be among them that have errors: what is made of
-// them is good for more findings only. The map counts documents of kinds that are not compiled.
-func Check(docs []*source.Document, opts Options) ([]*Object, map[string]int, diag.List) {
+// them is good for more findings only.
+func Check(docs []*source.Document, opts Options) ([]*Object, diag.List) {
 	shapes, err := readShapes()
 	if err != nil {
 		panic("schema: the embedded definitions do not parse: " + err.Error()) // found by any test of this package
 	}
 	forms := readForms()
-	foreign := map[string]int{}
 	var diags diag.List
 	var ours []*source.Document
 	for _, d := range docs {
@@ -81,7 +80,6 @@ func Check(docs []*source.Document, opts Options) ([]*Object, map[string]int, di
 			ours = append(ours, d)
 			continue
 		}
-		foreign[d.APIVersion+"/"+d.Kind]++
 		diags.Add(uncompiled(d, class, opts)...)
 	}
 	objects := make([]*Object, len(ours))
@@ -106,7 +104,7 @@ func Check(docs []*source.Document, opts Options) ([]*Object, map[string]int, di
 		diags.Add(f...)
 	}
 	diags.Sort()
-	return slices.DeleteFunc(objects, func(o *Object) bool { return o == nil }), foreign, diags
+	return slices.DeleteFunc(objects, func(o *Object) bool { return o == nil }), diags
 }
 
 // shards splits n objects into ranges, none so small that compiling the schemas costs more than it saves.

@@ -127,7 +127,7 @@ spec:
 `
 
 func TestGoodObject(t *testing.T) {
-	objects, _, diags := Check(documents(t, good), Options{})
+	objects, diags := Check(documents(t, good), Options{})
 	if len(diags) != 0 || len(objects) != 1 {
 		t.Fatal(diags)
 	}
@@ -166,7 +166,7 @@ func TestFindings(t *testing.T) {
 		{"mesh config", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio}\ndata:\n  mesh: |\n    defaultConfig:\n      concurency: 2\n", "IST0106", "mesh: defaultConfig.concurency", "no field", "Did you mean concurrency?"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, _, diags := Check(documents(t, c.text), Options{})
+			_, diags := Check(documents(t, c.text), Options{})
 			if len(diags) != 1 {
 				t.Fatalf("want one finding, got %v", diags)
 			}
@@ -183,11 +183,11 @@ func TestFindings(t *testing.T) {
 
 func TestPlaceInsideTheMeshConfig(t *testing.T) {
 	text := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |-\n    # a comment\n    connectTimeout: 10\n    default_config: {interception_mode: REDIRECT}\n    extensionProviders:\n    - name: x\n      envoyExtAuthzGrpc: {service: a.b, port: \"9000\"}\n"
-	objects, _, diags := Check(documents(t, text), Options{})
+	objects, diags := Check(documents(t, text), Options{})
 	if len(diags) != 1 || diags[0].Pos.Line != 7 || len(objects) != 0 {
 		t.Fatal(diags)
 	}
-	objects, _, diags = Check(documents(t, strings.Replace(text, "connectTimeout: 10", "connectTimeout: 10s", 1)), Options{})
+	objects, diags = Check(documents(t, strings.Replace(text, "connectTimeout: 10", "connectTimeout: 10s", 1)), Options{})
 	if diags.HasErrors() || len(objects) != 1 || !IsMeshConfigMap(objects[0]) {
 		t.Fatal(diags)
 	}
@@ -198,7 +198,7 @@ func TestPlaceInsideTheMeshConfig(t *testing.T) {
 }
 
 func TestLenient(t *testing.T) {
-	objects, _, diags := Check(documents(t, "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: a}\nspec: {metrics: [{reportingInterval: 5s}]}\n"), Options{Lenient: true})
+	objects, diags := Check(documents(t, "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: a}\nspec: {metrics: [{reportingInterval: 5s}]}\n"), Options{Lenient: true})
 	if diags.HasErrors() || diags.Count(diag.Warning) != 1 || len(objects) != 1 {
 		t.Fatal(diags)
 	}
@@ -211,8 +211,8 @@ func TestOrderDoesNotDependOnWorkers(t *testing.T) {
 		fmt.Fprintf(&text, "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s%d}\nspec: {egres: []}\n---\n", i)
 	}
 	docs := documents(t, text.String())
-	one, _, d1 := Check(docs, Options{Workers: 1})
-	many, _, d2 := Check(docs, Options{Workers: 5})
+	one, d1 := Check(docs, Options{Workers: 1})
+	many, d2 := Check(docs, Options{Workers: 5})
 	if len(one) != 200 || len(many) != 200 || fmt.Sprint(d1) != fmt.Sprint(d2) {
 		t.Fatal(len(one), len(many), len(d1), len(d2))
 	}
@@ -234,7 +234,7 @@ func FuzzCheck(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		objects, _, diags := Check(res.Documents, Options{Workers: 1})
+		objects, diags := Check(res.Documents, Options{Workers: 1})
 		for _, d := range diags {
 			if d.Pos.Line < 1 || d.Pos.File == "" || d.Message == "" || d.Help == "" {
 				t.Errorf("incomplete: %+v", d)
@@ -256,7 +256,7 @@ func BenchmarkCheck(b *testing.B) {
 	}
 	docs := documents(b, text.String())
 	for b.Loop() {
-		if _, _, diags := Check(docs, Options{Workers: 1}); len(diags) > 0 {
+		if _, diags := Check(docs, Options{Workers: 1}); len(diags) > 0 {
 			b.Fatal(diags)
 		}
 	}

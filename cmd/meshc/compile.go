@@ -3,13 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/bundle"
 )
 
@@ -46,7 +43,6 @@ BUNDLE is a directory, or an archive if it ends in .tar.gz or .tgz.`,
 			if err := a.print(a.stderr, "text", l, res); err != nil {
 				return err
 			}
-			a.foreign(res)
 			if l.HasErrors() || res.Bundle == nil {
 				a.note("no bundle was written")
 				return errFindings
@@ -64,18 +60,6 @@ BUNDLE is a directory, or an archive if it ends in .tar.gz or .tgz.`,
 	c.Flags().StringVarP(&output, "output", "o", "", "the bundle to write")
 	c.Flags().BoolVar(&ifChanged, "if-changed", false, "leave a bundle alone that has the same configuration")
 	return c
-}
-
-// foreign lists the objects that are none of the compiler's business, so that nobody wonders where they went.
-func (a *app) foreign(res *compiler.Result) {
-	if len(res.Foreign) == 0 {
-		return
-	}
-	var parts []string
-	for _, k := range slices.Sorted(maps.Keys(res.Foreign)) {
-		parts = append(parts, fmt.Sprintf("%d %s", res.Foreign[k], k))
-	}
-	a.note("left alone: %s", strings.Join(parts, ", "))
 }
 
 func bundlePath(p string) error {

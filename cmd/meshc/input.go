@@ -85,6 +85,7 @@ func (in *input) compile(ctx context.Context, a *app, args []string, checkOnly b
 		if res, found, err = compiler.Compile(ctx, args, o); err != nil {
 			return nil, nil, err
 		}
+		a.leftAlone(res)
 		l.Add(found.Renamed(res.Display)...)
 		unknown, err := in.unknownCodes(settings, res)
 		if err != nil {

@@ -21,7 +21,7 @@ func generatedClasses(b *testing.B) (*mesh.Mesh, []*mesh.Class) {
 	if err != nil || l.HasErrors() {
 		b.Fatal(l, err)
 	}
-	objects, _, l := schema.Check(res.Documents, schema.Options{})
+	objects, l := schema.Check(res.Documents, schema.Options{})
 	if l.HasErrors() {
 		b.Fatal(l)
 	}

@@ -27,7 +27,7 @@ func linkedClasses(t *testing.T, text string) []*mesh.Class {
 	if err != nil || found.HasErrors() {
 		t.Fatal(err, found)
 	}
-	objects, _, found := schema.Check(read.Documents, schema.Options{})
+	objects, found := schema.Check(read.Documents, schema.Options{})
 	if found.HasErrors() {
 		t.Fatal(found)
 	}

@@ -21,7 +21,7 @@ func findings(t *testing.T, docs ...string) diag.List {
 	if err != nil || findings.HasErrors() {
 		t.Fatal(err, findings)
 	}
-	objects, _, findings := schema.Check(read.Documents, schema.Options{Workers: 1})
+	objects, findings := schema.Check(read.Documents, schema.Options{Workers: 1})
 	if findings.HasErrors() {
 		t.Fatal(findings)
 	}

@@ -54,9 +54,9 @@ var Codes = []diag.Code{
 	},
 	{
 		ID: "MESHC1009", Severity: diag.Error,
-		Means:   "not an object: no kind, metadata or name",
-		Example: "`generateName` only",
-		Remedy:  "give it a name",
+		Means:   "no object, though one was meant: no kind, metadata or name, a slip in a key, a kind or group that no API server has, or plain text",
+		Example: "`generateName` only, `apiversion: v1`, `kind: Deploymnet`, a Git LFS pointer",
+		Remedy:  "what the help says: correct the word, or fetch the file",
 	},
 	{
 		ID: "MESHC1010", Severity: diag.Error,

@@ -344,7 +344,6 @@ func (k *kustomization) run(mem filesys.FileSystem, keep bool) (err error) {
 	if err != nil {
 		return err
 	}
-	k.b.foreign = map[string]int{}
 	origins := map[string][]*yaml.Node{}
 	for _, r := range m.Resources() {
 		if err := k.document(r, keep, origins); err != nil {
@@ -356,11 +355,6 @@ func (k *kustomization) run(mem filesys.FileSystem, keep bool) (err error) {
 
 // document turns one object of the result into a document whose positions are those of the file it came from.
 func (k *kustomization) document(r *resource.Resource, keep bool, origins map[string][]*yaml.Node) error {
-	apiVersion, kind := r.GetApiVersion(), r.GetKind()
-	if source.Classify(apiVersion, kind) == source.Foreign {
-		k.b.foreign[apiVersion+"/"+kind]++
-		return nil
-	}
 	at := kustomizationIn(k.fsys, k.dir)
 	if o, err := r.GetOrigin(); err == nil && o != nil {
 		switch {
@@ -381,9 +375,9 @@ func (k *kustomization) document(r *resource.Resource, keep bool, origins map[st
 	if err != nil {
 		return err
 	}
-	p := &parser{file: inputFile(k.name(at), text), out: &batch{foreign: map[string]int{}}, reader: source.NewReader(source.DefaultLimits())}
+	p := &parser{file: inputFile(k.name(at), text), out: &batch{}, reader: source.NewReader(source.DefaultLimits())}
 	p.run()
-	node := k.original(at, kind, r.GetName(), origins)
+	node := k.original(at, r.GetKind(), r.GetName(), origins)
 	for _, d := range p.out.diags {
 		d.Pos = (&source.Document{File: k.name(at), Node: node}).Pos("metadata")
 		d.Related = nil
@@ -392,6 +386,10 @@ func (k *kustomization) document(r *resource.Resource, keep bool, origins map[st
 	for _, d := range p.out.docs {
 		d.Node = node
 		k.b.docs = append(k.b.docs, d)
+	}
+	for _, l := range p.out.foreign {
+		l.Pos = (&source.Document{File: k.name(at), Node: node}).Pos()
+		k.b.foreign = append(k.b.foreign, l)
 	}
 	return nil
 }

@@ -44,10 +44,10 @@ type Options struct {
 // Result is what the sources hold.
 type Result struct {
 	Documents []*source.Document
-	Foreign   map[string]int // documents that are no Kubernetes objects or of a kind that is not ours, by "apiVersion/Kind"
-	Revision  Revision       // of the first source that has one
-	Dirty     bool           // the working tree of a source differs from its revision
-	Files     int            // files read
+	Foreign   []Left   // documents that are no Kubernetes objects or of a kind that is not ours
+	Revision  Revision // of the first source that has one
+	Dirty     bool     // the working tree of a source differs from its revision
+	Files     int      // files read
 }
 
 // Revision is a Git commit.
@@ -56,7 +56,13 @@ type Revision struct {
 	Time   string // when it was committed, RFC 3339 in UTC
 }
 
-// NotKubernetes is the key in Result.Foreign for YAML without apiVersion and kind.
+// Left is a document that was left alone.
+type Left struct {
+	What string // apiVersion/Kind, or NotKubernetes
+	Pos  diag.Pos
+}
+
+// NotKubernetes stands for YAML that is no object.
 const NotKubernetes = "not a Kubernetes object"
 
 // file is one input file before it is parsed.
@@ -74,7 +80,7 @@ type batch struct {
 	at       *location
 	files    []file
 	docs     []*source.Document // already parsed (kustomize)
-	foreign  map[string]int
+	foreign  []Left
 	revision Revision
 	dirty    bool
 	inputs   []file // files behind docs
@@ -100,7 +106,7 @@ func (s *Sources) Load(ctx context.Context, sources []string, opts Options) (*Re
 	if opts.Namespace == "" {
 		opts.Namespace = "default"
 	}
-	res := &Result{Foreign: map[string]int{}}
+	res := &Result{}
 	var diags diag.List
 	seen := map[[2]string]bool{} // volume and path
 	for _, source := range sources {
@@ -136,12 +142,7 @@ func (s *Sources) Load(ctx context.Context, sources []string, opts Options) (*Re
 
 func (b *batch) merge(p *batch) {
 	b.docs = append(b.docs, p.docs...)
-	if b.foreign == nil {
-		b.foreign = map[string]int{}
-	}
-	for k, n := range p.foreign {
-		b.foreign[k] += n
-	}
+	b.foreign = append(b.foreign, p.foreign...)
 	b.diags.Add(p.diags...)
 }
 
@@ -150,9 +151,7 @@ func (r *Result) add(b *batch, namespace string, files int) {
 		settleNamespace(d, namespace)
 	}
 	r.Documents = append(r.Documents, b.docs...)
-	for k, n := range b.foreign {
-		r.Foreign[k] += n
-	}
+	r.Foreign = append(r.Foreign, b.foreign...)
 	if r.Revision.Commit == "" {
 		r.Revision = b.revision
 	}
@@ -215,13 +214,9 @@ func parseAll(ctx context.Context, files []file) (*batch, error) {
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	all := &batch{foreign: map[string]int{}}
+	all := &batch{}
 	for _, p := range parts {
-		all.docs = append(all.docs, p.docs...)
-		all.diags.Add(p.diags...)
-		for k, n := range p.foreign {
-			all.foreign[k] += n
-		}
+		all.merge(p)
 	}
 	return all, nil
 }
@@ -238,7 +233,8 @@ func (r *Result) unique(lenient bool) diag.List {
 			kept = append(kept, d)
 			continue
 		}
-		group, _, ok := strings.Cut(d.APIVersion, "/")
+		served, _ := source.Served(d.APIVersion, d.Kind)
+		group, _, ok := strings.Cut(served, "/")
 		if !ok {
 			group = ""
 		}

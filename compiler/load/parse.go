@@ -7,6 +7,7 @@ import (
 	"io"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,7 +18,7 @@ import (
 
 // parseFile reads all documents of a file. After a syntax error the rest of the file is not read.
 func parseFile(f file) (out *batch) {
-	out = &batch{foreign: map[string]int{}}
+	out = &batch{}
 	if len(f.data) > MaxFileSize && !f.stream {
 		out.fail(f.name, 1, "MESHC1005", fmt.Sprintf("the file has %d bytes; the limit is %d", len(f.data), MaxFileSize), "Split the file.")
 		return out
@@ -100,7 +101,11 @@ func (p *parser) document(n *yaml.Node, apiVersion, kind string) {
 	if n.Kind == yaml.ScalarNode && (n.ShortTag() == "!!null" || n.Value == "") {
 		return
 	}
-	if n.Kind == yaml.SequenceNode && len(n.Content) > 0 && isObject(n.Content[0]) {
+	if n.Kind == yaml.ScalarNode {
+		p.text(n)
+		return
+	}
+	if n.Kind == yaml.SequenceNode && slices.ContainsFunc(n.Content, isObject) {
 		for _, c := range n.Content {
 			p.document(c, "", "")
 		}
@@ -124,11 +129,35 @@ func (p *parser) document(n *yaml.Node, apiVersion, kind string) {
 		p.list(items, apiVersion, kind)
 		return
 	}
-	if source.Classify(apiVersion, kind) == source.Foreign {
-		p.out.foreign[apiVersion+"/"+kind]++
+	if source.Classify(apiVersion, kind) != source.Foreign {
+		p.object(n, apiVersion, kind)
 		return
 	}
-	p.object(n, apiVersion, kind)
+	switch why, help := source.Misnamed(apiVersion, kind); {
+	case why != "":
+		at := n
+		if f := readFragment(n); f.keys["apiVersion"] != nil {
+			at = f.keys["apiVersion"]
+		}
+		p.fail(at, "MESHC1009", why, help)
+	case apiVersion == "v1" && kind == "List":
+		p.fail(n, "MESHC1009", "this List has no items", "Write the objects below the key items.")
+	default:
+		p.leave(n, apiVersion+"/"+kind)
+	}
+}
+
+// leave counts a document that is not the compiler's business.
+func (p *parser) leave(n *yaml.Node, what string) {
+	p.out.foreign = append(p.out.foreign, Left{What: what, Pos: p.pos(n)})
+}
+
+func (p *parser) pos(n *yaml.Node) diag.Pos {
+	return diag.Pos{File: p.file.name, Line: max(n.Line, 1), Column: max(n.Column, 1)}
+}
+
+func (p *parser) fail(n *yaml.Node, code, message, help string) {
+	p.out.diags.Add(finding(p.pos(n), code, message, help))
 }
 
 func isObject(n *yaml.Node) bool {
@@ -144,7 +173,10 @@ func (p *parser) other(n *yaml.Node) {
 		p.mesh(key)
 		return
 	}
-	p.out.foreign[NotKubernetes]++
+	if n.Kind == yaml.MappingNode && p.half(n) {
+		return
+	}
+	p.leave(n, NotKubernetes)
 }
 
 // meshFile tells by the name of a file whether it holds the bare settings of a mesh, and under which key of the

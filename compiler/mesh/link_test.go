@@ -18,7 +18,7 @@ func link(t testing.TB, texts ...string) (*Mesh, diag.List) {
 	if err != nil || findings.HasErrors() {
 		t.Fatal(err, findings)
 	}
-	objects, _, findings := schema.Check(res.Documents, schema.Options{Workers: 1})
+	objects, findings := schema.Check(res.Documents, schema.Options{Workers: 1})
 	if findings.HasErrors() {
 		t.Fatal(findings)
 	}

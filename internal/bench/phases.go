@@ -82,7 +82,7 @@ func measurePhases(ctx context.Context, repo string) (*phased, error) {
 	if err := p.pass("decode", func() error { return schema.Decode(read.Documents, schema.Options{}) }); err != nil {
 		return nil, err
 	}
-	objects, _, l := schema.Check(read.Documents, schema.Options{})
+	objects, l := schema.Check(read.Documents, schema.Options{})
 	if err := failed(l, nil); err != nil {
 		return nil, err
 	}

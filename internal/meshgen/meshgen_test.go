@@ -35,7 +35,7 @@ func TestWrite(t *testing.T) {
 	if err != nil || len(found) > 0 {
 		t.Fatalf("load: %v, %v", found, err)
 	}
-	objects, _, found := schema.Check(r.Documents, schema.Options{})
+	objects, found := schema.Check(r.Documents, schema.Options{})
 	m, linked := mesh.Link(objects)
 	for _, d := range append(found, linked...) {
 		t.Errorf("%s %s: %s", d.Pos.File, d.Code, d.Message)

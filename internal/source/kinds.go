@@ -1,6 +1,9 @@
 package source
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Class says what meshc does with a kind.
 type Class int
@@ -18,30 +21,12 @@ const (
 // Classify tells what a kind is to meshc. Versions do not matter for Istio's kinds: v1alpha3, v1beta1 and v1 hold the
 // same message.
 func Classify(apiVersion, kind string) Class {
-	group, version, ok := strings.Cut(apiVersion, "/")
-	if !ok {
-		group, version = "", apiVersion
+	group, version := splitVersion(apiVersion)
+	if slices.ContainsFunc(readKinds, func(r readKind) bool { return r.kind == kind && r.has(group, version) }) {
+		return Kubernetes
 	}
 	switch group {
-	case "":
-		switch kind {
-		case "Namespace", "Node", "Pod", "Service", "ServiceAccount", "ConfigMap":
-			return Kubernetes
-		}
-		return Foreign
-	case "apps":
-		if version == "v1" && (kind == "Deployment" || kind == "StatefulSet" || kind == "DaemonSet") {
-			return Kubernetes
-		}
-	case "discovery.k8s.io":
-		if kind == "EndpointSlice" {
-			return Kubernetes
-		}
-	case "networking.k8s.io":
-		if version == "v1" && (kind == "Ingress" || kind == "IngressClass") {
-			return Kubernetes
-		}
-	case "gateway.networking.k8s.io", "gateway.networking.x-k8s.io":
+	case gatewayGroup, "gateway.networking.x-k8s.io":
 		return GatewayAPI
 	case "install.istio.io", "operator.istio.io", "sailoperator.io":
 		return Installer
@@ -60,8 +45,24 @@ func Classify(apiVersion, kind string) Class {
 	return Foreign
 }
 
+// splitVersion parts an apiVersion; the core group has no name.
+func splitVersion(apiVersion string) (group, version string) {
+	group, version, ok := strings.Cut(apiVersion, "/")
+	if !ok {
+		return "", apiVersion
+	}
+	return group, version
+}
+
+// gatewayGroup is the group of the Gateway API.
+const gatewayGroup = "gateway.networking.k8s.io"
+
 func istioVersion(v string) bool {
 	return v == "v1alpha1" || v == "v1alpha3" || v == "v1beta1" || v == "v1"
+}
+
+func istioGroups() []string {
+	return []string{"networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"}
 }
 
 func istioKinds(group string) ([]string, bool) {
@@ -76,6 +77,16 @@ func istioKinds(group string) ([]string, bool) {
 		return []string{"WasmPlugin", "TrafficExtension"}, true
 	}
 	return nil, false
+}
+
+// istioGroup is the group of a kind of Istio, or "".
+func istioGroup(kind string) string {
+	for _, g := range istioGroups() {
+		if kinds, _ := istioKinds(g); slices.Contains(kinds, kind) {
+			return g
+		}
+	}
+	return ""
 }
 
 // ClusterScoped tells whether objects of a kind live outside of namespaces.

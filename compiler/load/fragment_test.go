@@ -1,0 +1,59 @@
+package load
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestBrokenObjects: what was meant to be an object is an error at its line, however it is broken.
+func TestBrokenObjects(t *testing.T) {
+	const rest = "metadata: {name: a, namespace: b}\nspec: {action: DENY}\n"
+	for name, text := range map[string]string{
+		"apiversion":        "apiversion: security.istio.io/v1\nkind: AuthorizationPolicy\n" + rest,
+		"Kind":              "apiVersion: security.istio.io/v1\nKind: AuthorizationPolicy\n" + rest,
+		"no kind":           "apiVersion: security.istio.io/v1\n" + rest,
+		"kind without word": "apiVersion: security.istio.io/v1\nkind:\n" + rest,
+		"no apiVersion":     "kind: AuthorizationPolicy\n" + rest,
+		"neither":           rest,
+		"spec alone":        "spec: {action: DENY}\n",
+		"Istio's group":     "apiVersion: networking.istio.io/v1\nname: a\nhosts: [a]\n",
+		"Istio's kind":      "kind: PeerAuthentication\nname: a\n",
+		"kind":              "apiVersion: apps/v1\nkind: Deploymnet\n" + rest,
+		"group":             "apiVersion: security.istio.oi/v1\nkind: AuthorizationPolicy\n" + rest,
+		"other group":       "apiVersion: v1\nkind: AuthorizationPolicy\n" + rest,
+		"no version":        "apiVersion: security.istio.io\nkind: AuthorizationPolicy\n" + rest,
+		"in a list":         "apiVersion: v1\nkind: List\nitems: [{kind: AuthorizationPolicy, metadata: {name: a}}]\n",
+		"list":              "apiVersion: v1\nkind: List\nitem: []\n",
+		"LFS":               "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 312\n",
+		"link":              "../base/policy.yaml",
+		"text":              "No resources found\n",
+	} {
+		_, diags := load(t, write(t, "f.yaml", text, "ns.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"))
+		if len(diags) != 1 || diags[0].Code != "MESHC1009" || diags[0].Pos.File != "f.yaml" || diags[0].Pos.Line > 3 {
+			t.Errorf("%s: %+v", name, diags)
+		}
+	}
+}
+
+// TestOtherFiles: what belongs to others is left alone, and counted.
+func TestOtherFiles(t *testing.T) {
+	files := []string{
+		"Chart.yaml", "apiVersion: v2\nname: a\nversion: 1.0.0\n",
+		"values.yaml", "metadata: {a: b}\nspec: {c: d}\nkind: Deployment\n",
+		"compose.yaml", "services: {web: {image: a}}\n",
+		"patch.yaml", "- op: replace\n  path: /spec\n  value: {}\n",
+		"grafana.yaml", "apiVersion: 1\ndatasources: []\n",
+		"drone.yaml", "kind: pipeline\ntype: docker\nname: default\n",
+		"own.yaml", "apiVersion: net.example.com/v1\nkind: Gateway\nmetadata: {name: a}\n",
+		"package.json", `{"name": "a", "version": "1"}`,
+	}
+	res, diags := load(t, write(t, append(files, "comment.yaml", "# nothing\n---\n", "ns.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n")...))
+	if len(diags) != 0 || len(res.Foreign) != len(files)/2 {
+		t.Errorf("%v\n%+v", diags, res.Foreign)
+	}
+	for _, l := range res.Foreign {
+		if l.Pos.File == "" || l.Pos.Line < 1 || strings.HasSuffix(l.Pos.File, "ns.yaml") {
+			t.Errorf("%+v", l)
+		}
+	}
+}
