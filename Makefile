@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test demo lint race bench fuzz golden docs types tools clean
+.PHONY: help build test demo lint race bench soak fuzz golden docs types tools clean
 
 # No part of meshc needs C, and Go's own linker is the faster one.
 export CGO_ENABLED := 0
@@ -37,6 +37,10 @@ race: ## the race detector over the packages that have goroutines; needs a C com
 SERVICES ?= 1000
 bench: ## time and memory of compile and serve on a large mesh (SERVICES=1000)
 	go run ./internal/bench -services $(SERVICES)
+
+SOAK ?= 10m
+soak: ## a server whose mesh changes all the time, to 300 proxies; fails if its memory grows (SOAK=10m)
+	go run ./internal/soak -for $(SOAK)
 
 FUZZTIME ?= 30s
 fuzz: ## every fuzz target for FUZZTIME=30s
