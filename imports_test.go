@@ -38,9 +38,10 @@ var mayImport = map[string][]string{
 	"compiler/change":   {"compiler/names", "internal/show", "compiler/bundle", "compiler/trace"},
 	"compiler/codes":    {"internal/config", "internal/diag", "policies", "schema", "compiler/"},
 	"compiler":          {"internal/diag", "internal/secret", "internal/source", "internal/fault", "schema", "policies", "compiler/"},
-	"server":            {"internal/regular", "internal/show", "compiler/bundle", "compiler/endpoint", "compiler/names", "server/kube", "server/watch"},
+	"server":            {"internal/regular", "internal/show", "compiler/bundle", "compiler/endpoint", "compiler/names", "server/"},
 	"server/kube":       {"internal/regular"},
 	"server/watch":      {},
+	"server/ads":        {"compiler/bundle", "compiler/names"},
 	"cmd/meshc":         {"internal/diag", "internal/near", "internal/show", "internal/source", "internal/config", "internal/fault", "internal/regular", "schema", "policies", "compiler", "compiler/", "server", "internal/bootstrap"},
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/meshc/meshc/internal/show"
+	"github.com/meshc/meshc/server/ads"
 	"github.com/meshc/meshc/server/watch"
 )
 
@@ -32,14 +33,14 @@ type Status struct {
 
 // NodeStatus is one connected proxy.
 type NodeStatus struct {
-	ID     string       `json:"id"`
-	Class  string       `json:"class"`
-	Bundle string       `json:"bundle"` // digest it is being led to
-	Mode   string       `json:"mode"`   // delta or sotw
-	Synced bool         `json:"synced"` // all of the bundle was sent and acknowledged
-	Since  time.Time    `json:"since"`
-	NACKs  []nackStatus `json:"nacks"`
-	Kept   string       `json:"kept,omitempty"` // why it keeps an older bundle's configuration
+	ID     string     `json:"id"`
+	Class  string     `json:"class"`
+	Bundle string     `json:"bundle"` // digest it is being led to
+	Mode   string     `json:"mode"`   // delta or sotw
+	Synced bool       `json:"synced"` // all of the bundle was sent and acknowledged
+	Since  time.Time  `json:"since"`
+	NACKs  []ads.NACK `json:"nacks"`
+	Kept   string     `json:"kept,omitempty"` // why it keeps an older bundle's configuration
 
 	MissingSecrets map[string]string `json:"missing_secrets,omitempty"` // a few, and why; of some the proxy may have an older version
 }
@@ -78,7 +79,7 @@ func (l *refusalLog) add(id, why, reason string) {
 	l.list = append(l.list, RefusedStatus{ID: id, Why: why, Reason: reason, Time: time.Now().UTC()})
 }
 
-func (srv *Server) snapshot() []*stream {
+func (srv *Server) snapshot() []*session {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	return slices.Collect(maps.Keys(srv.streams))
@@ -110,35 +111,16 @@ func (srv *Server) Status() Status {
 	return st
 }
 
-func (s *stream) status() NodeStatus {
+func (s *session) status() NodeStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := NodeStatus{ID: s.node.ID, Class: s.view.class.ID, Bundle: s.view.gen.bundle.Digest.String(), Mode: "sotw", Since: s.since.UTC(),
-		NACKs: append([]nackStatus{}, s.nacks...), Kept: s.lost}
+	v := s.ads.View()
+	n := NodeStatus{ID: s.node.ID, Class: v.Class.ID, Bundle: v.Bundle.Digest.String(), Mode: "sotw", Since: s.since.UTC(), NACKs: s.ads.NACKs(), Kept: s.lost,
+		MissingSecrets: s.ads.MissingSecrets(maxSecretWarnings), Synced: !s.sending && s.lost == "" && s.ads.Synced()}
 	if s.delta {
 		n.Mode = "delta"
 	}
-	n.MissingSecrets = s.missingSecrets()
-	n.Synced = s.subs[listeners].asked && s.quiet() && !s.sending && s.lost == "" && len(s.nacks) == 0
-	for _, k := range s.order() {
-		n.Synced = n.Synced && len(s.subs[k].refused)+len(s.subs[k].suspects) == 0
-		n.Synced = n.Synced && (!s.subs[k].asked || s.diff(k) == nil)
-	}
 	return n
-}
-
-// missingSecrets tells of as many as the log would. Call with mu held.
-func (s *stream) missingSecrets() map[string]string {
-	var out map[string]string
-	for name, why := range s.secretNames {
-		if why != "" && len(name) <= 300 && len(out) < maxSecretWarnings {
-			if out == nil {
-				out = map[string]string{}
-			}
-			out[name] = why
-		}
-	}
-	return out
 }
 
 // Admin serves health, metrics and status, by whatever name it is asked; Run answers to its own. It shows no configuration.

@@ -2,10 +2,12 @@ package server
 
 import (
 	"fmt"
-	"sync"
 	"testing"
 
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/server/ads"
 )
 
 // BenchmarkSwitch moves 2,000 warm proxies of 40 scopes to a bundle in which one virtual host of one scope differs.
@@ -37,35 +39,46 @@ func BenchmarkSwitch(b *testing.B) {
 	one, two := mesh("one"), mesh("two")
 	srv := New(one, Options{})
 	gen := srv.gen.Load()
-	var sends sync.WaitGroup
+	type push struct {
+		to       *session
+		response *ads.Response
+	}
+	sent := make(chan push, 50)
 	for _, c := range one.Classes {
 		n := bundle.Node{ID: c.ID, Namespace: "default", Labels: map[string]string{"app": c.ID}}
-		s := &stream{srv: srv, caller: &caller{node: n}, delta: true, send: func(*raw) error { sends.Done(); return nil }}
-		e, refused := srv.entitle(gen, s.caller)
+		caller := &caller{node: n, account: "default", delta: true}
+		e, refused := srv.entitle(gen, caller)
 		if refused != nil {
 			b.Fatal(refused.err)
 		}
-		if err := s.aim(e); err != nil {
-			b.Fatal(err)
+		s := newSession(srv, caller, e)
+		warm := make(chan *ads.Response, 100)
+		s.send = func(r *ads.Response) error { warm <- r; return nil }
+		for k, url := range map[ads.Kind]string{ads.Clusters: bundle.ClusterType, ads.Endpoints: bundle.EndpointsType, ads.Listeners: bundle.ListenerType, ads.Routes: bundle.RouteConfigurationType, ads.VirtualHosts: bundle.VirtualHostType} {
+			ask := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: url, ResourceNamesSubscribe: []string{"*"}, InitialResourceVersions: map[string]string{}}
+			e.view.Target[k].Each(func(id int32) {
+				x := e.view.Registry.List(k)[id]
+				ask.InitialResourceVersions[x.Name] = x.Version
+			})
+			if err := s.request(ads.DeltaRequest{DeltaDiscoveryRequest: ask}); err != nil {
+				b.Fatal(err)
+			}
 		}
-		for k := range s.subs {
-			s.subs[k] = subscription{asked: true, wildcard: true}
-			s.subs[k].held.or(s.view.target[k])
+		settled(s)
+		if len(warm) > 0 {
+			b.Fatalf("a proxy that has all is sent %d responses", len(warm))
 		}
-		s.settled = true
+		s.send = func(r *ads.Response) error { sent <- push{s, r}; return nil }
 		srv.join(s, gen)
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		sends.Add(50)
 		srv.Switch([]*bundle.Bundle{two, one}[i%2])
-		sends.Wait()
-		for _, s := range srv.snapshot() {
-			s.mu.Lock()
-			for k := range s.subs {
-				s.subs[k].sent = nil
+		for range 50 {
+			p := <-sent
+			if err := p.to.request(ads.DeltaRequest{DeltaDiscoveryRequest: &discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.VirtualHostType, ResponseNonce: p.response.Nonce}}); err != nil {
+				b.Fatal(err)
 			}
-			s.mu.Unlock()
 		}
 	}
 }

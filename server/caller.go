@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/server/ads"
 )
 
 // caller is who holds a stream: what its node claims in the first request, and what the certificate of the connection
@@ -20,6 +21,7 @@ type caller struct {
 	account     string              // service account: of the certificate, or what the node says where there is none
 	trustDomain string              // of the certificate; "": there is none
 	chain       []*x509.Certificate // as it was shown, the caller's own first; nil: there is none
+	delta       bool                // it speaks delta xDS; else state of the world
 	hangUp      func()              // ends the connection; nil: it has no certificate that could lose its worth
 
 	last atomic.Pointer[judgement]
@@ -44,7 +46,7 @@ type refusal struct {
 }
 
 // entitlement is a view that a caller may have. Nothing but Server.entitle makes one, and a stream is led to nothing else.
-type entitlement struct{ view *view }
+type entitlement struct{ view *ads.View }
 
 // entitle decides what a caller may have of a generation. It is asked whenever something is chosen for a stream: when it
 // opens, when the bundle changes, and when its endpoints do. Secrets are given by the same judgement.
@@ -53,11 +55,15 @@ func (srv *Server) entitle(gen *generation, c *caller) (entitlement, *refusal) {
 	if j.refused != nil {
 		return entitlement{}, j.refused
 	}
-	return entitlement{gen.view(j.class, c.node)}, nil
+	v, err := gen.view(j.class, c.node, c.delta)
+	if err != nil {
+		return entitlement{}, &refusal{"bundle", codes.Internal, err}
+	}
+	return entitlement{v}, nil
 }
 
-// lead turns an open stream to what its caller may have of a generation.
-func (srv *Server) lead(s *stream, gen *generation, turn func(entitlement) error) error {
+// lead turns an open session to what its caller may have of a generation.
+func (srv *Server) lead(s *session, gen *generation, turn func(entitlement) error) error {
 	e, refused := srv.entitle(gen, s.caller)
 	if refused != nil {
 		return refused.err

@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/meshc/meshc/compiler/bundle"
+
+	"github.com/meshc/meshc/server/ads"
 )
 
 // sealedFor is a bundle whose class of app=a runs as a service account; "" for none that the labels lead to.
@@ -51,13 +53,13 @@ func TestSwitchIsNoWayIn(t *testing.T) {
 			s := open(t, conn, delta)
 			s.ask(bundle.ClusterType)
 			s.ask(bundle.EndpointsType, "c1")
-			s.ask(secretType, "default", "kubernetes://partner")
+			s.ask(ads.SecretType, "default", "kubernetes://partner")
 			if got := s.names(); !strings.Contains(got, "kubernetes://partner") || !strings.Contains(got, "c1") {
 				t.Fatalf("%s: the start gave %s", name, got)
 			}
 			srv.Switch(c.next())
 			s.ask(bundle.EndpointsType, "c1", "bank")
-			s.ask(secretType, "default", "kubernetes://partner", "kubernetes://other")
+			s.ask(ads.SecretType, "default", "kubernetes://partner", "kubernetes://other")
 			// A key that is rotated afterwards is not for it any more; its own identity is.
 			crt, key := ca.issue(id, time.Hour)
 			put(t, partner, map[string][]byte{"tls.crt": crt, "tls.key": key})
@@ -96,7 +98,7 @@ func TestWithdrawnTrust(t *testing.T) {
 		srv, addr := startTLS(t, ca, dir)
 		s := open(t, dial(t, ca, addr, crt, key), delta)
 		s.ask(bundle.ClusterType)
-		s.ask(secretType, "default")
+		s.ask(ads.SecretType, "default")
 		if got := s.names(); !strings.Contains(got, "default") || !strings.Contains(got, "c1") {
 			t.Fatalf("the start gave %s", got)
 		}

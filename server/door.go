@@ -17,11 +17,12 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/server/ads"
 )
 
 // open admits a proxy: its node, who it is, which class it belongs to. The first request decides all three; what later
 // requests say about the node is not read.
-func (srv *Server) open(g grpc.ServerStream, m *corev3.Node, delta bool) (*stream, error) {
+func (srv *Server) open(g grpc.ServerStream, m *corev3.Node, delta bool) (*session, error) {
 	if err := sizeOf(m); err != nil {
 		return nil, srv.refuse(bundle.Node{}, "limit", codes.InvalidArgument, err)
 	}
@@ -33,20 +34,18 @@ func (srv *Server) open(g grpc.ServerStream, m *corev3.Node, delta bool) (*strea
 	if err != nil {
 		return nil, srv.refuse(n, "identity", codes.PermissionDenied, err)
 	}
+	c.delta = delta
 	for {
 		gen := srv.gen.Load()
 		e, refused := srv.entitle(gen, c)
 		if refused != nil {
 			return nil, srv.refuse(n, refused.why, refused.code, refused.err)
 		}
-		s := &stream{srv: srv, caller: c, delta: delta, done: g.Context().Done(), since: time.Now(), send: func(r *raw) error { return g.SendMsg(r) },
-			nackLog: logGate{count: srv.metrics.unlogged.Inc}}
-		if err := s.aim(e); err != nil {
-			return nil, status.Error(codes.Internal, err.Error())
-		}
+		s := newSession(srv, c, e)
+		s.done, s.send = g.Context().Done(), func(r *ads.Response) error { return g.SendMsg(r) }
 		if srv.join(s, gen) {
 			srv.renew(s, gen) // endpoints may have changed meanwhile
-			srv.report(slog.LevelInfo, n.ID, "proxy connected", e.view.class.ID, "class", e.view.class.ID, "bundle", gen.bundle.Digest.String())
+			srv.report(slog.LevelInfo, n.ID, "proxy connected", e.view.Class.ID, "class", e.view.Class.ID, "bundle", gen.bundle.Digest.String())
 			return s, nil
 		}
 	}

@@ -29,6 +29,8 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/meshc/meshc/compiler/bundle"
+
+	"github.com/meshc/meshc/server/ads"
 )
 
 // authority is a CA of the test.
@@ -186,7 +188,7 @@ func testSpoofedNodes(t *testing.T, start starter) {
 	srv, addr := start(t, ca, dir)
 	for _, c := range spoofs(ca, newAuthority(t)) {
 		conn := dial(t, ca, addr, c.crt, c.key)
-		for _, url := range []string{bundle.ClusterType, bundle.ListenerType, secretType} {
+		for _, url := range []string{bundle.ClusterType, bundle.ListenerType, ads.SecretType} {
 			before := len(srv.Status().Refused)
 			delta := func() (proto.Message, error) {
 				st, err := conn.DeltaAggregatedResources(t.Context())
@@ -194,7 +196,7 @@ func testSpoofedNodes(t *testing.T, start starter) {
 					return nil, err
 				}
 				req := &discoveryv3.DeltaDiscoveryRequest{Node: c.node, TypeUrl: url}
-				if url == secretType {
+				if url == ads.SecretType {
 					req.ResourceNamesSubscribe = []string{"default"}
 				}
 				_ = st.Send(req)

@@ -16,6 +16,8 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/names"
+
+	"github.com/meshc/meshc/server/ads"
 )
 
 // script joins messages to the input of FuzzRequests: each behind its length.
@@ -28,7 +30,7 @@ func script(ms ...proto.Message) (out []byte) {
 }
 
 // settled waits until a stream has said all it has to say.
-func settled(s *stream) {
+func settled(s *session) {
 	for {
 		s.mu.Lock()
 		busy := s.sending
@@ -50,12 +52,12 @@ func FuzzRequests(f *testing.F) {
 		delta(bundle.ListenerType), delta(bundle.RouteConfigurationType, "80", "gone"), delta(bundle.VirtualHostType, "80"), delta(bundle.VirtualHostType, "80/a", "*")))
 	f.Add(true, script(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.ClusterType, InitialResourceVersions: map[string]string{"c1": "x", "": ""}},
 		&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.ClusterType, ResponseNonce: "1", ErrorDetail: &rpcstatus.Status{Message: "no"}},
-		&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.EndpointsType, ResourceNamesUnsubscribe: []string{"c1", "*"}}, delta(secretType, "default", "file-cert:/a~/b", "kubernetes://x")))
+		&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.EndpointsType, ResourceNamesUnsubscribe: []string{"c1", "*"}}, delta(ads.SecretType, "default", "file-cert:/a~/b", "kubernetes://x")))
 	sotw := func(url, nonce string, names ...string) *discoveryv3.DiscoveryRequest {
 		return &discoveryv3.DiscoveryRequest{TypeUrl: url, ResponseNonce: nonce, ResourceNames: names}
 	}
 	f.Add(false, script(sotw(bundle.ClusterType, ""), sotw(bundle.EndpointsType, "", "c1", "c2"), sotw(bundle.ClusterType, "1"), sotw(bundle.ListenerType, ""), sotw(bundle.RouteConfigurationType, "", "80"),
-		sotw(bundle.RouteConfigurationType, "4"), sotw(secretType, "", "default")))
+		sotw(bundle.RouteConfigurationType, "4"), sotw(ads.SecretType, "", "default")))
 	dir := f.TempDir()
 	put(f, filepath.Join(dir, "default", "sa"), map[string][]byte{"ca.crt": newAuthority(f).pem})
 	first := sealed(f, append(base(1), naming(f, "file-cert:/a~/b"))...)
@@ -67,8 +69,15 @@ func FuzzRequests(f *testing.F) {
 			t.Fatal(err)
 		}
 		sent := 0
-		s := &stream{srv: srv, caller: &caller{account: "sa", node: n}, delta: isDelta, send: func(r *raw) error {
-			b := r.parts.MaterializeToBuffer(mem.DefaultBufferPool())
+		gen := srv.gen.Load()
+		who := &caller{account: "sa", node: n, delta: isDelta}
+		e, refused := srv.entitle(gen, who)
+		if refused != nil {
+			t.Fatal(refused.err)
+		}
+		s := newSession(srv, who, e)
+		s.send = func(r *ads.Response) error {
+			b := r.Parts.MaterializeToBuffer(mem.DefaultBufferPool())
 			defer b.Free()
 			var m proto.Message = &discoveryv3.DiscoveryResponse{}
 			if isDelta {
@@ -81,14 +90,6 @@ func FuzzRequests(f *testing.F) {
 				t.Error("no end of responses")
 			}
 			return nil
-		}}
-		gen := srv.gen.Load()
-		e, refused := srv.entitle(gen, s.caller)
-		if refused != nil {
-			t.Fatal(refused.err)
-		}
-		if err := s.aim(e); err != nil {
-			t.Fatal(err)
 		}
 		srv.join(s, gen)
 		for i := 0; len(data) >= 2 && i < 64; i++ {
@@ -99,12 +100,12 @@ func FuzzRequests(f *testing.F) {
 			if isDelta {
 				req := &discoveryv3.DeltaDiscoveryRequest{}
 				if proto.Unmarshal(chunk, req) == nil {
-					_ = s.deltaRequest(req)
+					_ = s.request(ads.DeltaRequest{DeltaDiscoveryRequest: req})
 				}
 			} else {
 				req := &discoveryv3.DiscoveryRequest{}
 				if proto.Unmarshal(chunk, req) == nil {
-					_ = s.sotwRequest(req)
+					_ = s.request(ads.WorldRequest{DiscoveryRequest: req})
 				}
 			}
 			settled(s)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/server/ads"
 )
 
 // generation is a bundle in service. Sets and classes are numbered when the first proxy needs them. Where a source sees
@@ -14,14 +15,14 @@ import (
 type generation struct {
 	bundle  *bundle.Bundle
 	account atomic.Pointer[account]
-	reg     *registry
+	reg     *ads.Registry
 
 	mu      sync.Mutex
 	joiner  *joiner // nil: the endpoints of the bundle are all there are
 	sets    map[*bundle.Set]*setView
 	joined  map[setAt]*joinedSet
-	views   map[classAt]*view
-	inl     map[*bundle.Class]bitset
+	views   map[classAt]*ads.View
+	inlined map[*bundle.Class]ads.Bitset
 	secrets map[*bundle.Class]map[string]bool // SDS names in its resources
 }
 
@@ -34,11 +35,12 @@ type setAt struct {
 type classAt struct {
 	class *bundle.Class
 	place string
+	delta bool
 }
 
 // setView is a set as bitsets. Endpoints whose cluster is in another set wait for the class to say which cluster.
 type setView struct {
-	ids     [kinds]bitset
+	ids     [ads.Kinds]ads.Bitset
 	loose   []*bundle.Resource
 	joins   []joining
 	byPlace bool // some of joins depend on the place of the proxy
@@ -52,16 +54,8 @@ type joining struct {
 
 // joinedSet is the joins of a set, made.
 type joinedSet struct {
-	ids bitset
+	ids ads.Bitset
 	at  []int32 // parallel to joins
-}
-
-// view is what a class gets.
-type view struct {
-	gen    *generation
-	class  *bundle.Class
-	place  string
-	target [kinds]bitset
 }
 
 // newGeneration takes a bundle into service after the one before, nil at the start, with what a source of endpoints
@@ -72,22 +66,19 @@ func newGeneration(b *bundle.Bundle, before *generation, sight *sighting) *gener
 	} else {
 		b.Detach(before.bundle)
 	}
-	g := &generation{bundle: b, sets: map[*bundle.Set]*setView{}, joined: map[setAt]*joinedSet{}, views: map[classAt]*view{}, inl: map[*bundle.Class]bitset{},
+	g := &generation{bundle: b, sets: map[*bundle.Set]*setView{}, joined: map[setAt]*joinedSet{}, views: map[classAt]*ads.View{}, inlined: map[*bundle.Class]ads.Bitset{},
 		secrets: map[*bundle.Class]map[string]bool{}}
 	g.tell(b)
 	if sight != nil && b.Plan != nil {
 		g.joiner = newJoiner(b.Plan, sight)
 	}
-	if before != nil && !before.reg.crowded(len(b.Resources)) {
+	if before != nil && !before.reg.Crowded(len(b.Resources)) {
 		g.reg = before.reg
 	} else {
-		g.reg = newRegistry()
+		g.reg = ads.NewRegistry()
 	}
 	return g
 }
-
-// crowded tells whether most of what is numbered is history, when so many are needed.
-func (r *registry) crowded(needed int) bool { return r.size() >= 2*needed+4096 }
 
 // needed counts what the views of a generation may hold.
 func (g *generation) needed() int {
@@ -100,11 +91,6 @@ func (g *generation) needed() int {
 	return n
 }
 
-func kindOfResource(url string) kind {
-	k, _ := kindOf(url, true)
-	return k
-}
-
 func (g *generation) set(s *bundle.Set) *setView {
 	if v := g.sets[s]; v != nil {
 		return v
@@ -112,12 +98,12 @@ func (g *generation) set(s *bundle.Set) *setView {
 	v := &setView{}
 	byName := map[string]bundle.Digest{}
 	for _, r := range s.Resources {
-		k := kindOfResource(r.Type)
-		ver := version(r.Digest)
+		k := ads.KindOf(r.Type)
+		ver := ads.Version(r.Digest)
 		switch k {
-		case clusters:
+		case ads.Clusters:
 			byName[r.Name] = r.Digest
-		case endpoints: // resources are sorted by type: all clusters came before
+		case ads.Endpoints: // resources are sorted by type: all clusters came before
 			d, ok := byName[r.Name]
 			if !ok {
 				v.loose = append(v.loose, r)
@@ -128,53 +114,60 @@ func (g *generation) set(s *bundle.Set) *setView {
 				v.byPlace = v.byPlace || g.joiner.byPlace(r)
 				continue
 			}
-			ver = fold(r.Digest, d)
+			ver = ads.Fold(r.Digest, d)
 		}
-		v.ids[k].set(g.reg.add(k, r.Name, ver, r.Bytes, r))
+		v.ids[k].Set(g.reg.Add(k, r.Name, ver, r.Bytes, r))
 	}
 	g.sets[s] = v
 	return v
 }
 
-// view returns what a node of the class gets.
-func (g *generation) view(c *bundle.Class, n bundle.Node) *view {
+// view returns what a node of the class gets, by delta or by state of the world.
+func (g *generation) view(c *bundle.Class, n bundle.Node, delta bool) (*ads.View, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	at := classAt{class: c}
+	at := classAt{class: c, delta: delta}
 	for _, s := range c.Sets {
 		if g.set(s).byPlace {
 			at.place = place(n)
 		}
 	}
 	if v := g.views[at]; v != nil {
-		return v
+		return v, nil
 	}
-	v := &view{gen: g, class: c, place: at.place}
+	v := &ads.View{Bundle: g.bundle, Class: c, Registry: g.reg, Origins: g.places}
 	for _, s := range c.Sets {
 		sv := g.set(s)
-		for k := range v.target {
-			v.target[k].or(sv.ids[k])
+		for k := range v.Target {
+			v.Target[k].Or(sv.ids[k])
 		}
 	}
-	g.aimEndpoints(v)
+	if !delta {
+		inlined, err := g.inline(c)
+		if err != nil {
+			return nil, err
+		}
+		v.Target[ads.InlinedRoutes] = inlined
+	}
+	g.targetEndpoints(v, at.place)
 	g.views[at] = v
-	return v
+	return v, nil
 }
 
-// aimEndpoints adds the endpoints that depend on more than their set.
-func (g *generation) aimEndpoints(v *view) {
-	for _, s := range v.class.Sets {
-		v.target[endpoints].or(g.join(s, v.place).ids)
+// targetEndpoints adds the endpoints that depend on more than their set.
+func (g *generation) targetEndpoints(v *ads.View, place string) {
+	for _, s := range v.Class.Sets {
+		v.Target[ads.Endpoints].Or(g.join(s, place).ids)
 		for _, r := range g.set(s).loose {
 			m := made{r.Bytes, r.Digest}
 			if g.joiner.joins(r) {
-				m = g.joiner.make(r, v.place)
+				m = g.joiner.make(r, place)
 			}
-			ver := version(m.digest)
-			if d, ok := clusterIn(v.class, r.Name); ok {
-				ver = fold(m.digest, d)
+			ver := ads.Version(m.digest)
+			if d, ok := clusterIn(v.Class, r.Name); ok {
+				ver = ads.Fold(m.digest, d)
 			}
-			v.target[endpoints].set(g.reg.add(endpoints, r.Name, ver, m.bytes, r))
+			v.Target[ads.Endpoints].Set(g.reg.Add(ads.Endpoints, r.Name, ver, m.bytes, r))
 		}
 	}
 }
@@ -192,7 +185,7 @@ func (g *generation) join(s *bundle.Set, place string) *joinedSet {
 	js := &joinedSet{at: make([]int32, len(sv.joins))}
 	for i, x := range sv.joins {
 		js.at[i] = g.number(x, at.place)
-		js.ids.set(js.at[i])
+		js.ids.Set(js.at[i])
 	}
 	g.joined[at] = js
 	return js
@@ -200,7 +193,7 @@ func (g *generation) join(s *bundle.Set, place string) *joinedSet {
 
 func (g *generation) number(x joining, place string) int32 {
 	m := g.joiner.make(x.resource, place)
-	return g.reg.add(endpoints, x.resource.Name, fold(m.digest, x.cluster), m.bytes, x.resource)
+	return g.reg.Add(ads.Endpoints, x.resource.Name, ads.Fold(m.digest, x.cluster), m.bytes, x.resource)
 }
 
 // see takes what a source of endpoints sees now. Views that get other endpoints are replaced; it returns whether any
@@ -230,8 +223,8 @@ func (g *generation) see(next *sighting, namespaces map[string]bool) bool {
 				continue
 			}
 			if id := g.number(x, at.place); id != js.at[i] {
-				js.ids.clear(js.at[i])
-				js.ids.set(id)
+				js.ids.Clear(js.at[i])
+				js.ids.Set(id)
 				js.at[i] = id
 				dirty[js] = true
 			}
@@ -251,11 +244,11 @@ func (g *generation) review(dirty map[*joinedSet]bool, hit func(*bundle.Resource
 		}
 		any = true
 		v := *old
-		v.target[endpoints] = nil
+		v.Target[ads.Endpoints] = nil
 		for _, s := range at.class.Sets {
-			v.target[endpoints].or(g.set(s).ids[endpoints])
+			v.Target[ads.Endpoints].Or(g.set(s).ids[ads.Endpoints])
 		}
-		g.aimEndpoints(&v)
+		g.targetEndpoints(&v, at.place)
 		g.views[at] = &v
 	}
 	return any
@@ -277,23 +270,21 @@ func clusterIn(c *bundle.Class, name string) (bundle.Digest, bool) {
 	return bundle.Digest{}, false
 }
 
-// inline adds the route configurations with their virtual hosts to the view, for state-of-the-world streams.
-func (g *generation) inline(v *view) (bitset, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if b, ok := g.inl[v.class]; ok {
+// inline returns the route configurations of a class with their virtual hosts, for proxies of state of the world.
+func (g *generation) inline(c *bundle.Class) (ads.Bitset, error) {
+	if b, ok := g.inlined[c]; ok {
 		return b, nil
 	}
-	rs, err := bundle.Inlined(v.class.Resources())
+	rs, err := bundle.Inlined(c.Resources())
 	if err != nil {
 		return nil, err
 	}
-	var b bitset
+	var b ads.Bitset
 	for _, r := range rs {
 		if r.Type == bundle.RouteConfigurationType {
-			b.set(g.reg.add(inlinedRoutes, r.Name, version(r.Digest), r.Bytes, r))
+			b.Set(g.reg.Add(ads.InlinedRoutes, r.Name, ads.Version(r.Digest), r.Bytes, r))
 		}
 	}
-	g.inl[v.class] = b
+	g.inlined[c] = b
 	return b, nil
 }

@@ -14,6 +14,8 @@ import (
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 
 	"github.com/meshc/meshc/compiler/bundle"
+
+	"github.com/meshc/meshc/server/ads"
 )
 
 // answer acknowledges responses as an Envoy that takes none of a response with a bad resource in it, until nothing comes,
@@ -154,7 +156,7 @@ func TestReconnectsAreLoggedInMeasure(t *testing.T) {
 	for range times {
 		p := connect(t, c)
 		p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: "nonsense"})
-		p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: secretType, ResourceNamesSubscribe: []string{"kubernetes://nothing"}})
+		p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: ads.SecretType, ResourceNamesSubscribe: []string{"kubernetes://nothing"}})
 		p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.ListenerType})
 		p.nack(p.want("lds +l"), "no")
 		if err := p.st.CloseSend(); err != nil {

@@ -23,7 +23,6 @@ const (
 	maxMessage      = 16 << 20 // bytes; a reconnect of the largest proxies lists some ten thousand names and versions
 	maxNodeID       = 1 << 10  // bytes
 	maxNodeMetadata = 1 << 20  // bytes
-	maxNamesKept    = 200_000  // names that no bundle has, of one kind on one stream
 	maxConnStreams  = 64       // streams of one connection; a proxy needs one
 	firstRequest    = 30 * time.Second
 )

@@ -50,26 +50,6 @@ func TestMemoryStaysFlat(t *testing.T) {
 	}
 }
 
-// A version whose message was forgotten is sent with its message when it is needed again: neither a stream that still
-// holds it, nor one that brings it from another registry, makes others get it empty.
-func TestForgottenVersionComesBack(t *testing.T) {
-	for _, k := range []kind{clusters, secrets} {
-		reg := newRegistry()
-		first := reg.add(k, "c", "v", []byte("message"), nil)
-		var all bitset
-		all.set(first)
-		reg.forget(k, all)
-		remembered := reg.add(k, "c", "v", nil, nil)
-		again := reg.add(k, "c", "v", []byte("message"), nil)
-		if got := string(reg.list(k)[again].value); got != "message" {
-			t.Errorf("%v: needed again, it is %q", k, got)
-		}
-		if again == remembered || reg.add(k, "c", "v", nil, nil) != again {
-			t.Errorf("%v: numbers %d, %d", k, remembered, again)
-		}
-	}
-}
-
 // many is a bundle of some size, as one piece of memory, that differs from others in one virtual host.
 func many(t testing.TB, version int) *bundle.Bundle {
 	t.Helper()

@@ -3,6 +3,8 @@ package server
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/meshc/meshc/server/ads"
 )
 
 // metrics are the server's own; all names start with meshc_.
@@ -30,7 +32,7 @@ func newMetrics(srv *Server) *metrics {
 	m.bytes = vec("meshc_sent_bytes_total", "Encoded bytes of responses sent to proxies.", "type")
 	m.acks = vec("meshc_acks_total", "Responses that proxies took.", "type")
 	m.nacks = vec("meshc_nacks_total", "Responses that proxies refused.", "type")
-	m.refused = vec("meshc_refused_nodes_total", "Proxies that got no configuration, by reason: tls, node, identity, version, class, update, limit; or not a secret they asked for: secret.", "reason")
+	m.refused = vec("meshc_refused_nodes_total", "Proxies that got no configuration, by reason: tls, node, identity, version, class, update, limit, bundle; or not a secret they asked for: secret.", "reason")
 	m.bundles = vec("meshc_bundle_loads_total", "Bundles that were read from the path while serving, by result.", "result")
 	m.apiErrors = vec("meshc_kubernetes_errors_total", "Requests to the API server of Kubernetes that failed, by reason: forbidden, unauthorized, unknown, unreachable, error, unreadable.", "reason")
 	m.endpoints = vec("meshc_endpoint_loads_total", "Changes of live endpoints that the source told while serving, by result.", "result")
@@ -49,11 +51,11 @@ func newMetrics(srv *Server) *metrics {
 	return m
 }
 
-func (m *metrics) sent(k kind, resources, size int) {
-	l := k.String()
+func (m *metrics) sent(r *ads.Response) {
+	l := r.Kind.String()
 	m.pushes.WithLabelValues(l).Inc()
-	m.resources.WithLabelValues(l).Add(float64(resources))
-	m.bytes.WithLabelValues(l).Add(float64(size))
+	m.resources.WithLabelValues(l).Add(float64(r.Resources))
+	m.bytes.WithLabelValues(l).Add(float64(r.Size))
 }
 
 // live reads the gauges when they are asked for.
@@ -78,19 +80,15 @@ func (l *live) Collect(c chan<- prometheus.Metric) {
 	kept := map[string]int{}
 	for _, s := range l.srv.snapshot() {
 		s.mu.Lock()
-		count[s.view.class.ID]++
-		if len(s.nacks) > 0 {
+		count[s.ads.View().Class.ID]++
+		if len(s.ads.NACKs()) > 0 {
 			nacked++
 		}
-		for _, k := range s.order() {
-			for _, r := range s.subs[k].refused {
-				kept[k.String()] += len(r.ids)
-			}
-		}
+		s.ads.EachRefused(func(k ads.Kind, versions int) { kept[k.String()] += versions })
 		s.mu.Unlock()
 	}
-	for k := range kinds {
-		if k != routes { // has the name of the other form
+	for k := range ads.Kinds {
+		if k != ads.Routes { // has the name of the other form
 			c <- prometheus.MustNewConstMetric(l.kept, prometheus.GaugeValue, float64(kept[k.String()]), k.String())
 		}
 	}

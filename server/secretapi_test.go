@@ -23,6 +23,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/meshc/meshc/internal/kubetest"
+
+	"github.com/meshc/meshc/server/ads"
 )
 
 func secretObj(ns, name string, kind corev1.SecretType, data map[string][]byte) *corev1.Secret {
@@ -94,7 +96,7 @@ func (c *cluster) with(m map[string][]byte, k string, v []byte) map[string][]byt
 // drop unsubscribes.
 func (p *proxy) drop(names ...string) {
 	p.t.Helper()
-	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: secretType, ResourceNamesUnsubscribe: names})
+	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: ads.SecretType, ResourceNamesUnsubscribe: names})
 }
 
 func TestKubernetesSecrets(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/server/ads"
 )
 
 // defaultSystem are the roots of the proxy's operating system, where Envoy's images have them.
@@ -150,7 +151,7 @@ func mentioned(b []byte, known map[string]bool) {
 	if !names.MayNameSecret(b) {
 		return
 	}
-	eachText(b, 0, func(v []byte) bool {
+	ads.EachText(b, 0, func(v []byte) bool {
 		if s := string(v); names.ParseSecret(s).Kind != names.UnknownSecret && !own(s) {
 			known[s] = true
 			return false

@@ -2,51 +2,43 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"time"
 
 	"google.golang.org/protobuf/proto"
+
+	"github.com/meshc/meshc/server/ads"
 )
 
-// maxSecretNames bounds what one stream may ask for, maxSecretWarnings what is logged of its failures.
-const maxSecretNames, maxSecretWarnings = 10000, 20
+// maxSecretWarnings bounds what is logged of the missing secrets of one session.
+const maxSecretWarnings = 20
 
-// targetSecrets looks up the secrets that the stream asks for. Call with s.mu held.
-func (s *stream) targetSecrets(names []string) {
-	srv := s.srv
-	for _, n := range names {
-		if s.secretNames == nil {
-			s.secretNames = map[string]string{}
-		}
-		if _, ok := s.secretNames[n]; !ok && len(s.secretNames) < maxSecretNames {
-			s.secretNames[n] = ""
-		}
+// lookUp returns secrets as the caller may have them now. Call with mu held.
+func (s *session) lookUp(names []string) map[string]ads.Secret {
+	if len(names) == 0 {
+		return nil
 	}
-	var target bitset
-	gen := srv.gen.Load()
-	j := srv.judge(gen.bundle, s.caller)
-	for name, before := range s.secretNames {
-		b, err := srv.secret(gen, j, s.caller, name)
+	gen := s.srv.gen.Load()
+	j := s.srv.judge(gen.bundle, s.caller)
+	out := make(map[string]ads.Secret, len(names))
+	for _, name := range names {
+		if _, done := out[name]; done {
+			continue
+		}
+		b, err := s.srv.secret(gen, j, s.caller, name)
+		x := ads.Secret{Message: b}
 		if err != nil {
-			if wait := waiting(""); before != err.Error() && !errors.As(err, &wait) {
-				s.missSecret(name, err)
-			}
-			s.secretNames[name] = err.Error()
-		} else {
-			s.secretNames[name] = ""
+			wait := waiting("")
+			x.Missing, x.Waiting = err.Error(), errors.As(err, &wait)
 		}
-		if b != nil {
-			target.set(s.reg.add(secrets, name, version(sha256.Sum256(b)), b, nil))
-		}
+		out[name] = x
 	}
-	s.secretTarget = target
-	s.adopt()
+	return out
 }
 
-// missSecret counts and logs a secret that the proxy does not get.
-func (s *stream) missSecret(name string, err error) {
+// missSecret counts and logs a secret that the proxy does not get. Call with mu held.
+func (s *session) missSecret(name, reason string) {
 	s.srv.metrics.refused.WithLabelValues("secret").Inc()
 	if s.secretWarnings++; s.secretWarnings > maxSecretWarnings {
 		return
@@ -54,20 +46,20 @@ func (s *stream) missSecret(name string, err error) {
 	if len(name) > 300 {
 		name = name[:300] + "…"
 	}
-	s.srv.report(slog.LevelWarn, s.node.ID, "secret not available", name+err.Error(), "secret", name, "reason", err.Error())
+	s.srv.report(slog.LevelWarn, s.node.ID, "secret not available", name+reason, "secret", name, "reason", reason)
 }
 
 // awaitSecrets has files read that the stream asks for and that nobody has read yet, so that it need not ask again. It
 // waits for them, and so does nobody else: call without any lock.
-func (s *stream) awaitSecrets(names []string) {
+func (s *session) awaitSecrets(names []string) {
 	srv := s.srv
-	if srv.secrets == nil {
+	if srv.secrets == nil || len(names) == 0 {
 		return
 	}
 	gen := srv.gen.Load()
 	j := srv.judge(gen.bundle, s.caller)
 	wanted := map[string]secretRef{}
-	for _, name := range names[:min(len(names), maxSecretNames)] {
+	for _, name := range names {
 		ref, err := j.permitted(gen, s.caller, name)
 		if err != nil || len(ref.names) == 0 {
 			continue
@@ -135,7 +127,7 @@ func (srv *Server) openSecrets() (end func(), err error) {
 	return srv.credentials.close, nil
 }
 
-// hearSecrets has streams look at their secrets again.
+// hearSecrets has sessions look at their secrets again.
 func (srv *Server) hearSecrets() {
 	select {
 	case srv.secretsHeard <- struct{}{}:
@@ -162,15 +154,14 @@ func (srv *Server) watchSecrets(ctx context.Context) {
 	}
 }
 
-// lookAgain sends secrets that have changed, and returns what the stream is to have.
-func (s *stream) lookAgain() (*registry, bitset) {
+// lookAgain sends secrets that have changed, and returns those that the proxy is to have.
+func (s *session) lookAgain() (*ads.Registry, ads.Bitset) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.secretNames) > 0 {
-		s.targetSecrets(nil)
-		s.kick()
+	if len(s.ads.NeedsSecrets(ads.SecretChange{})) > 0 {
+		_ = s.step(ads.SecretChange{}) // it ends no stream
 	}
-	return s.reg, s.secretTarget
+	return s.ads.SecretsInUse()
 }
 
 // rotate has every stream look at its secrets again, and forgets those that none is to have any more. What was found
@@ -180,18 +171,18 @@ func (srv *Server) rotate() {
 		srv.secrets.refresh()
 	}
 	reg := srv.gen.Load().reg
-	var used bitset
+	var used ads.Bitset
 	for _, s := range srv.snapshot() {
 		if in, has := s.lookAgain(); in == reg {
-			used.or(has)
+			used.Or(has)
 		}
 	}
 	if srv.credentials != nil {
 		srv.credentials.sweep(time.Now())
 	}
-	unused := reg.unused(secrets, used)
+	unused := reg.Unused(ads.Secrets, used)
 	if srv.unusedIn == reg {
-		reg.forget(secrets, unused.and(srv.unused))
+		reg.Forget(ads.Secrets, unused.And(srv.unused))
 	}
 	srv.unused, srv.unusedIn = unused, reg
 }

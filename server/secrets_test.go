@@ -16,6 +16,8 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/meshc/meshc/compiler/bundle"
+
+	"github.com/meshc/meshc/server/ads"
 )
 
 // naming is a cluster whose TLS names the secrets.
@@ -34,7 +36,7 @@ func naming(t testing.TB, names ...string) *bundle.Resource {
 
 func (p *proxy) ask(names ...string) {
 	p.t.Helper()
-	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: secretType, ResourceNamesSubscribe: names})
+	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: ads.SecretType, ResourceNamesSubscribe: names})
 }
 
 // secretsOf waits for the named secrets, in any order and with others among them, and acknowledges what comes.
@@ -95,11 +97,12 @@ func TestSecrets(t *testing.T) {
 	p.quiet()
 	// Keys that nobody is to have any more do not stay in memory; a proxy that comes back to one is served.
 	srv.rotate()
-	for _, e := range srv.gen.Load().reg.list(secrets) {
-		if e.name == "default" && len(e.value) > 0 {
+	reg := srv.gen.Load().reg
+	reg.Unused(ads.Secrets, nil).Each(func(id int32) {
+		if reg.List(ads.Secrets)[id].Name == "default" {
 			t.Error("a key is kept that nobody has any more")
 		}
-	}
+	})
 	put(t, own, map[string][]byte{"tls.crt": crt, "tls.key": key, "ca.crt": ca.pem})
 	srv.rotate()
 	p.secretsOf("default", "ROOTCA")
@@ -116,7 +119,7 @@ func TestFileSecrets(t *testing.T) {
 	for k, v := range map[string]string{"TLS_CLIENT_CERT_CHAIN": "/id/tls.crt", "TLS_CLIENT_KEY": "/id/tls.key", "TLS_CLIENT_ROOT_CERT": "/id/ca.crt"} {
 		n.Metadata.Fields[k] = structpb.NewStringValue(v)
 	}
-	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: secretType, Node: n, ResourceNamesSubscribe: []string{"default", "ROOTCA"}})
+	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: ads.SecretType, Node: n, ResourceNamesSubscribe: []string{"default", "ROOTCA"}})
 	p.ask("file-cert:/etc/certs/a.pem~/etc/certs/key.pem", "file-cert:/a/x~/b/y", "file-root:/etc/certs/ca.pem", "file-root:system", "file-root:/not/named")
 	got := p.secretsOf("default", "ROOTCA", "file-cert:/etc/certs/a.pem~/etc/certs/key.pem", "file-cert:/a/x~/b/y", "file-root:/etc/certs/ca.pem", "file-root:system")
 	for name, want := range map[string][3]string{

@@ -26,6 +26,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/server/ads"
 	"github.com/meshc/meshc/server/kube"
 	"github.com/meshc/meshc/server/watch"
 )
@@ -154,11 +155,11 @@ type Server struct {
 	secrets      *secretDir
 	credentials  *secretAPI
 	secretsHeard chan struct{} // credentials may be others
-	unused       bitset        // secrets that no stream was to have when rotate last looked
-	unusedIn     *registry     // where they are numbered
+	unused       ads.Bitset    // secrets that no stream was to have when rotate last looked
+	unusedIn     *ads.Registry // where they are numbered
 
 	mu       sync.Mutex
-	streams  map[*stream]struct{}
+	streams  map[*session]struct{}
 	total    int            // streams, open and opening
 	opened   map[string]int // of them by SPIFFE ID, "" without one; those included that have not sent their node yet
 	draining bool
@@ -272,7 +273,7 @@ func (srv *Server) drain(g *grpc.Server, web *http.Server) {
 // New makes a server for a bundle. Run does all else; tests use it alone.
 func New(b *bundle.Bundle, o Options) *Server {
 	o.defaults()
-	srv := &Server{opts: o, log: o.Log, streams: map[*stream]struct{}{}, opened: map[string]int{}, secretsHeard: make(chan struct{}, 1)}
+	srv := &Server{opts: o, log: o.Log, streams: map[*session]struct{}{}, opened: map[string]int{}, secretsHeard: make(chan struct{}, 1)}
 	switch {
 	case o.Endpoints != "":
 		srv.sight, srv.source.st.Source = &sighting{}, "files "+o.Endpoints
@@ -317,13 +318,13 @@ func (srv *Server) GRPC() *grpc.Server {
 	g.RegisterService(&grpc.ServiceDesc{ServiceName: "envoy.service.discovery.v3.AggregatedDiscoveryService", HandlerType: (*any)(nil),
 		Streams: []grpc.StreamDesc{
 			{StreamName: "DeltaAggregatedResources", Handler: srv.serveDelta, ServerStreams: true, ClientStreams: true},
-			{StreamName: "StreamAggregatedResources", Handler: srv.serveSotW, ServerStreams: true, ClientStreams: true},
+			{StreamName: "StreamAggregatedResources", Handler: srv.serveWorld, ServerStreams: true, ClientStreams: true},
 		}}, srv)
 	return g
 }
 
 // join files the stream, unless the bundle has changed since the stream looked at it.
-func (srv *Server) join(s *stream, gen *generation) bool {
+func (srv *Server) join(s *session, gen *generation) bool {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	if srv.gen.Load() != gen {
@@ -333,18 +334,11 @@ func (srv *Server) join(s *stream, gen *generation) bool {
 	return true
 }
 
-func (srv *Server) leave(s *stream) {
+func (srv *Server) leave(s *session) {
 	srv.mu.Lock()
 	delete(srv.streams, s)
 	srv.mu.Unlock()
-	s.mu.Lock()
-	if s.failed == nil {
-		s.failed = errors.New("stream ended")
-	}
-	if s.timer != nil {
-		s.timer.Stop()
-	}
-	s.mu.Unlock()
+	s.end()
 	srv.report(slog.LevelInfo, s.node.ID, "proxy gone", "")
 }
 
@@ -367,12 +361,12 @@ func (srv *Server) Switch(b *bundle.Bundle) {
 	if srv.sight != nil && b.Plan == nil {
 		srv.log.Warn(noPlan, "bundle", b.Digest.String())
 	}
-	forEach(streams, func(s *stream) { srv.move(s, gen) })
+	forEach(streams, func(s *session) { srv.move(s, gen) })
 	srv.sweep()
 }
 
 // enact makes a generation that of new streams and returns those that are open.
-func (srv *Server) enact(gen *generation) []*stream {
+func (srv *Server) enact(gen *generation) []*session {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	srv.gen.Store(gen)
@@ -380,8 +374,8 @@ func (srv *Server) enact(gen *generation) []*stream {
 }
 
 // forEach works on streams side by side.
-func forEach(streams []*stream, f func(*stream)) {
-	work := make(chan *stream)
+func forEach(streams []*session, f func(*session)) {
+	work := make(chan *session)
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
@@ -397,7 +391,7 @@ func forEach(streams []*stream, f func(*stream)) {
 	wg.Wait()
 }
 
-func (srv *Server) move(s *stream, gen *generation) {
+func (srv *Server) move(s *session, gen *generation) {
 	if err := srv.lead(s, gen, s.retarget); err != nil {
 		srv.metrics.refused.WithLabelValues("update").Inc()
 		srv.report(slog.LevelWarn, s.node.ID, "proxy keeps its last configuration: the new bundle has none for it", err.Error(), "reason", err.Error())

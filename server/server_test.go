@@ -30,6 +30,8 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/meshc/meshc/compiler/bundle"
+
+	"github.com/meshc/meshc/server/ads"
 )
 
 func resource(url, name string, m proto.Message) *bundle.Resource {
@@ -183,8 +185,7 @@ func (p *proxy) recv() (*discoveryv3.DeltaDiscoveryResponse, string) {
 		if !ok {
 			p.t.Fatal("stream ended")
 		}
-		k, _ := kindOf(r.TypeUrl, true)
-		s := k.String()
+		s := ads.KindOf(r.TypeUrl).String()
 		if p.held[r.TypeUrl] == nil {
 			p.held[r.TypeUrl] = map[string]string{}
 		}

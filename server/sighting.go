@@ -31,25 +31,19 @@ func (srv *Server) see(next *sighting, namespaces map[string]bool) {
 	defer srv.turn.Unlock()
 	srv.sight = next
 	gen := srv.gen.Load()
-	streams := []*stream(nil)
-	if gen.reg.crowded(gen.needed()) {
+	streams := []*session(nil)
+	if gen.reg.Crowded(gen.needed()) {
 		gen = newGeneration(gen.bundle, gen, next)
 		streams = srv.enact(gen)
 	} else if gen.see(next, namespaces) {
 		streams = srv.snapshot()
 	}
-	forEach(streams, func(s *stream) { srv.renew(s, gen) })
+	forEach(streams, func(s *session) { srv.renew(s, gen) })
 	srv.sweep()
 }
 
-// renew leads a stream to the endpoints as they are now.
-func (srv *Server) renew(s *stream, gen *generation) {
-	s.mu.Lock()
-	given := s.given
-	s.mu.Unlock()
-	if given.gen.bundle != gen.bundle {
-		return
-	}
+// renew leads a session to the endpoints as they are now.
+func (srv *Server) renew(s *session, gen *generation) {
 	if err := srv.lead(s, gen, s.renew); err != nil {
 		srv.log.Error("proxy keeps its endpoints", "node", s.node.ID, "error", err.Error())
 	}
@@ -76,7 +70,7 @@ func (srv *Server) startEndpoints(ctx context.Context) error {
 		go newEndpointAPI(srv).run(ctx, client)
 		return nil
 	}
-	p := &watch.Path{Monitor: srv.endpointWatch, Stamp: func() string { return fileStamp(srv.opts.Endpoints) }, Read: srv.lookAtFiles,
+	p := &watch.Path{Monitor: srv.endpointWatch, Stamp: func() string { return fileStamp(srv.opts.Endpoints) }, Read: srv.lookAtFiles, Failed: srv.rejectedEndpoints,
 		Poll: srv.opts.Poll, Settle: endpointSettle, Log: srv.log}
 	looked := make(chan struct{})
 	go p.Follow(ctx, func() { close(looked) })
@@ -91,14 +85,9 @@ func (srv *Server) startEndpoints(ctx context.Context) error {
 }
 
 // lookAtFiles reads the files of endpoints. What cannot be read leaves the endpoints before in service.
-func (srv *Server) lookAtFiles(again bool) error {
+func (srv *Server) lookAtFiles() error {
 	t, err := srv.opts.open.endpoints(srv.opts.Endpoints)
 	if err != nil {
-		srv.source.failed(err.Error())
-		if !again {
-			srv.metrics.endpoints.WithLabelValues("rejected").Inc()
-			srv.log.Error("endpoints rejected, those before stay in service", "path", srv.opts.Endpoints, "error", err.Error())
-		}
 		return err
 	}
 	srv.metrics.endpoints.WithLabelValues("accepted").Inc()
@@ -109,6 +98,13 @@ func (srv *Server) lookAtFiles(again bool) error {
 		srv.log.Warn("the endpoints come without Pods: nothing is known about their labels, and that they take mutual TLS", "path", srv.opts.Endpoints)
 	}
 	return nil
+}
+
+// rejectedEndpoints tells of files that are not taken into service.
+func (srv *Server) rejectedEndpoints(err error) {
+	srv.source.failed(err.Error())
+	srv.metrics.endpoints.WithLabelValues("rejected").Inc()
+	srv.log.Error("endpoints rejected, those before stay in service", "path", srv.opts.Endpoints, "error", err.Error())
 }
 
 // gather sorts objects into a sighting.

@@ -17,6 +17,8 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/endpoint"
+
+	"github.com/meshc/meshc/server/ads"
 )
 
 // joinable is base with clusters of the services c1 and c2, which have one endpoint declared and c1 one compiled.
@@ -63,7 +65,14 @@ func (s *source) tell(docs ...string) {
 	if err := os.WriteFile(s.path, []byte(strings.Join(docs, "")), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	_ = s.srv.lookAtFiles(false)
+	s.srv.lookOnce()
+}
+
+// lookOnce reads the files of endpoints as the server does when they have changed.
+func (srv *Server) lookOnce() {
+	if err := srv.lookAtFiles(); err != nil {
+		srv.rejectedEndpoints(err)
+	}
 }
 
 // addresses lists what is in the ClusterLoadAssignments of a response.
@@ -101,7 +110,7 @@ func TestLiveEndpoints(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "endpoints.yaml")
 	srv, c := start(t, joinable(t, base(1)...), Options{Endpoints: path, Grace: 50 * time.Millisecond})
 	s := &source{t, srv, path}
-	_ = srv.lookAtFiles(false) // there is no file yet
+	srv.lookOnce() // there is no file yet
 	if st := srv.Status().Endpoints; st == nil || st.Synced || st.Error == "" {
 		t.Errorf("%+v", st)
 	}
@@ -189,12 +198,12 @@ func TestLiveEndpointsAreForgotten(t *testing.T) {
 	p.warm()
 	gen := srv.gen.Load()
 	for i := range 4200 {
-		gen.reg.add(endpoints, "c1", fmt.Sprint("old ", i), nil, nil)
+		gen.reg.Add(ads.Endpoints, "c1", fmt.Sprint("old ", i), nil, nil)
 	}
 	s.tell(sliceOf("c1", "10.0.0.2"))
 	p.wantEndpoints("eds +c1", "10.0.0.2 mtls, 10.0.9.9")
-	if now := srv.gen.Load(); now == gen || now.reg.size() > 100 {
-		t.Errorf("%d entries", now.reg.size())
+	if now := srv.gen.Load(); now == gen || now.reg.Size() > 100 {
+		t.Errorf("%d entries", now.reg.Size())
 	}
 	s.tell(sliceOf("c1", "10.0.0.3"))
 	p.wantEndpoints("eds +c1", "10.0.0.3 mtls, 10.0.9.9")

@@ -50,25 +50,27 @@ func readBundle(ctx context.Context, o *Options) (b *bundle.Bundle, stamp string
 // watchBundle takes a new bundle at the path into service. seen is the stamp of the one that is.
 func (srv *Server) watchBundle(ctx context.Context, seen string) {
 	path := srv.opts.BundlePath
-	p := &watch.Path{Monitor: srv.bundleWatch, Stamp: func() string { return bundleStamp(path) }, Read: srv.reload, Seen: seen, Poll: srv.opts.Poll,
+	p := &watch.Path{Monitor: srv.bundleWatch, Stamp: func() string { return bundleStamp(path) }, Read: srv.reload, Failed: srv.rejected, Seen: seen, Poll: srv.opts.Poll,
 		Settle: 20 * time.Millisecond, // a writer that is not done yet causes another event; this spares a read in vain
 		Log:    srv.log}
 	p.Follow(ctx, nil)
 }
 
 // reload reads the path. What cannot be read leaves the old bundle in service.
-func (srv *Server) reload(again bool) error {
+func (srv *Server) reload() error {
 	b, err := srv.opts.open.bundle(srv.opts.BundlePath)
 	if err != nil {
-		if !again {
-			srv.metrics.bundles.WithLabelValues("rejected").Inc()
-			srv.log.Error("bundle rejected, the one before stays in service", "path", srv.opts.BundlePath, "error", err.Error(), "bundle", srv.gen.Load().bundle.Digest.String())
-		}
 		return err
 	}
 	srv.metrics.bundles.WithLabelValues("accepted").Inc()
 	srv.Switch(b)
 	return nil
+}
+
+// rejected tells of a bundle that is not taken into service.
+func (srv *Server) rejected(err error) {
+	srv.metrics.bundles.WithLabelValues("rejected").Inc()
+	srv.log.Error("bundle rejected, the one before stays in service", "path", srv.opts.BundlePath, "error", err.Error(), "bundle", srv.gen.Load().bundle.Digest.String())
 }
 
 // bundleStamp changes when the bundle at the path may have.

@@ -15,13 +15,17 @@ import (
 // longestRetry bounds how long a path that could not be read is left alone while it looks the same.
 const longestRetry = time.Minute
 
+// mostSwaps bounds the reads of a path that is replaced each time.
+const mostSwaps = 5
+
 // Path is a path that is followed: it is read when its stamp is another, and again now and then while that fails, since
 // what was not allowed or not reachable may be so later without any file being another.
 type Path struct {
 	Monitor *Monitor // has the path
 	Stamp   func() string
-	Read    func(again bool) error // again: the stamp is the one that was read last, in vain
-	Seen    string                 // stamp of what was read already; "": nothing was
+	Read    func() error
+	Failed  func(error) // tells of a read in vain, once for each stamp
+	Seen    string      // stamp of what was read already; "": nothing was
 
 	Poll   time.Duration // how often it is looked at besides notifications
 	Settle time.Duration // how long to wait for more after a notification
@@ -66,16 +70,32 @@ func (p *Path) look(w *fsnotify.Watcher) error {
 		return p.err
 	}
 	p.Seen = now
-	if p.err = p.Read(again); p.err == nil {
+	if p.err = p.Read(); p.err != nil {
+		p.swapped()
+	}
+	if p.err == nil {
 		p.retry = 0
 		return nil
 	}
 	if !again {
 		p.retry = 0
+		p.Failed(p.err)
 	}
 	p.retry = min(max(2*p.retry, p.Poll), longestRetry)
 	p.next = time.Now().Add(p.retry)
 	return p.err
+}
+
+// swapped reads again what was replaced while it was read: parts of two versions are none.
+func (p *Path) swapped() {
+	for range mostSwaps {
+		now := p.Stamp()
+		if now == p.Seen || p.err == nil {
+			return
+		}
+		p.Seen = now
+		p.err = p.Read()
+	}
 }
 
 // notifications begins to watch for events; the watcher is nil where the system has none.

@@ -19,32 +19,42 @@ func TestReadsAgainAfterFailure(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	reads := make(chan bool)
+	reads, told := make(chan struct{}), 0
 	failed := []error{errors.New("not allowed"), errors.New("not allowed"), nil}
 	m := &Monitor{Name: "file", Path: path}
 	first := make(chan struct{})
-	p := &Path{Monitor: m, Stamp: func() string { return Stamps(path) }, Poll: time.Millisecond, Log: slog.New(slog.DiscardHandler), Read: func(again bool) error {
-		reads <- again
+	p := &Path{Monitor: m, Stamp: func() string { return Stamps(path) }, Poll: time.Millisecond, Log: slog.New(slog.DiscardHandler), Failed: func(error) { told++ }, Read: func() error {
+		reads <- struct{}{}
 		err := failed[0]
 		failed = failed[1:]
 		return err
 	}}
 	go p.Follow(ctx, func() { close(first) })
-	for _, want := range []bool{false, true, true} {
-		if again := <-reads; again != want {
-			t.Errorf("again is %v, want %v", again, want)
-		}
+	for range failed {
+		<-reads
 	}
 	<-first
 	for m.Status().Error != "" || m.Status().LastSuccess == nil {
 		time.Sleep(time.Millisecond)
 	}
-	failed = []error{errors.New("another text")}
-	if err := os.WriteFile(path, []byte("another text"), 0o600); err != nil {
-		t.Fatal(err)
+	if told != 1 {
+		t.Errorf("a file that cannot be read is told of %d times", told)
 	}
-	if <-reads {
-		t.Error("another file is read again")
+}
+
+// What is replaced while it is read is read again, and nobody is told of the parts of two versions.
+func TestSwappedWhileRead(t *testing.T) {
+	reads, versions := 0, []string{"1", "2", "2"}
+	p := &Path{Monitor: &Monitor{}, Poll: time.Hour, Failed: func(err error) { t.Errorf("told: %v", err) },
+		Stamp: func() string { v := versions[0]; versions = versions[1:]; return v },
+		Read: func() error {
+			if reads++; reads == 1 {
+				return errors.New("half and half")
+			}
+			return nil
+		}}
+	if err := p.look(nil); err != nil || reads != 2 {
+		t.Errorf("%v after %d reads", err, reads)
 	}
 }
 

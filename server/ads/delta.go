@@ -1,42 +1,36 @@
-package server
+package ads
 
 import (
+	"time"
+
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"google.golang.org/grpc"
 )
 
-// serveDelta is DeltaAggregatedResources.
-func (srv *Server) serveDelta(_ any, g grpc.ServerStream) error {
-	return converse(srv, g, true, (*stream).deltaRequest)
+// DeltaRequest is a request of a delta stream, with the secrets that NeedsSecrets names.
+type DeltaRequest struct {
+	*discoveryv3.DeltaDiscoveryRequest
+	Secrets map[string]Secret
 }
 
-// deltaRequest takes a request in and lets the pump answer it.
-func (s *stream) deltaRequest(req *discoveryv3.DeltaDiscoveryRequest) error {
+func (req DeltaRequest) step(s *Stream, now time.Time) error {
 	k, ok := kindOf(req.GetTypeUrl(), true)
 	if !ok {
 		s.ignore(req.GetTypeUrl())
 		return nil
 	}
-	if k == secrets {
-		s.awaitSecrets(req.GetResourceNamesSubscribe())
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.failed != nil {
-		return s.failed
-	}
 	sub := &s.subs[k]
 	if req.GetResponseNonce() != "" {
-		s.acknowledge(k, req.GetResponseNonce(), req.GetErrorDetail())
+		s.acknowledge(now, k, req.GetResponseNonce(), req.GetErrorDetail())
 	}
-	if k == secrets {
-		s.targetSecrets(req.GetResourceNamesSubscribe())
+	if k == Secrets {
+		s.askSecrets(req.GetResourceNamesSubscribe())
+		s.setSecrets(req.Secrets)
 	}
 	firstOfKind := !sub.asked
 	sub.asked = true
 	if firstOfKind {
 		s.resume(k, req.GetInitialResourceVersions())
-		if len(req.GetResourceNamesSubscribe()) == 0 && k != secrets {
+		if len(req.GetResourceNamesSubscribe()) == 0 && k != Secrets {
 			sub.wildcard = true
 			sub.answer = len(req.GetInitialResourceVersions()) == 0
 		}
@@ -46,32 +40,32 @@ func (s *stream) deltaRequest(req *discoveryv3.DeltaDiscoveryRequest) error {
 		return err
 	}
 	s.unsubscribe(k, req.GetResourceNamesUnsubscribe())
-	s.kick()
+	s.out.Pending = true
 	return nil
 }
 
 // resume takes in what the proxy holds from an earlier connection.
-func (s *stream) resume(k kind, held map[string]string) {
+func (s *Stream) resume(k Kind, held map[string]string) {
 	sub := &s.subs[k]
 	for name, ver := range held {
 		if id, ok := s.reg.find(k, name, ver); ok {
-			sub.held.set(id)
+			sub.held.Set(id)
 			continue
 		}
 		sub.outdate(name)
 	}
-	if len(held) > 0 && (k == clusters || k == listeners) {
+	if len(held) > 0 && (k == Clusters || k == Listeners) {
 		s.settled = true // it serves requests by what it holds: changes are updates
 	}
 }
 
 // subscribe adds names. A name that the proxy asks for again is sent again, unless it says that it holds this version.
-func (s *stream) subscribe(k kind, names []string, initial map[string]string) {
+func (s *Stream) subscribe(k Kind, names []string, initial map[string]string) {
 	if len(names) == 0 {
 		return
 	}
 	sub := &s.subs[k]
-	var again bitset
+	var again Bitset
 	for _, name := range names {
 		if name == "*" {
 			sub.wildcard = true
@@ -81,16 +75,16 @@ func (s *stream) subscribe(k kind, names []string, initial map[string]string) {
 		_, held := initial[name]
 		id, known := s.reg.nameID(k, name)
 		if known {
-			sub.names.set(id)
+			sub.names.Set(id)
 			if !held {
-				again.set(id)
+				again.Set(id)
 			}
 		}
 		switch {
-		case k == virtualHosts && s.virtualHosts(sub, name):
+		case k == VirtualHosts && s.subscribeHosts(sub, name):
 			sub.answer = sub.answer || len(initial) == 0
 		case known && s.hasName(k, id):
-		case k == secrets:
+		case k == Secrets:
 			if !known {
 				sub.other(name) // it comes when there is one; Envoy waits
 			}
@@ -102,23 +96,23 @@ func (s *stream) subscribe(k kind, names []string, initial map[string]string) {
 			delete(sub.stale, name)
 		}
 	}
-	if list := s.reg.list(k); len(again) > 0 {
+	if list := s.reg.List(k); len(again) > 0 {
 		var drop []int32
-		sub.held.each(func(id int32) {
-			if again.has(list[id].nameID) {
+		sub.held.Each(func(id int32) {
+			if again.Has(list[id].nameID) {
 				drop = append(drop, id)
 			}
 		})
 		for _, id := range drop {
-			sub.held.clear(id)
+			sub.held.Clear(id)
 		}
 	}
 }
 
-// virtualHosts subscribes to all virtual hosts of a route configuration, if the name is that of one.
-func (s *stream) virtualHosts(sub *subscription, name string) bool {
-	id, ok := s.reg.nameID(routes, name)
-	if !ok || !s.hasName(routes, id) {
+// subscribeHosts subscribes to all virtual hosts of a route configuration, if the name is that of one.
+func (s *Stream) subscribeHosts(sub *subscription, name string) bool {
+	id, ok := s.reg.nameID(Routes, name)
+	if !ok || !s.hasName(Routes, id) {
 		return false
 	}
 	sub.other(name)
@@ -126,19 +120,19 @@ func (s *stream) virtualHosts(sub *subscription, name string) bool {
 }
 
 // hasName tells whether the proxy's class has a resource of the name.
-func (s *stream) hasName(k kind, nameID int32) bool {
-	list := s.reg.list(k)
+func (s *Stream) hasName(k Kind, nameID int32) bool {
+	list := s.reg.List(k)
 	has := false
-	s.target(k).each(func(id int32) { has = has || list[id].nameID == nameID })
+	s.target(k).Each(func(id int32) { has = has || list[id].nameID == nameID })
 	return has
 }
 
-func (s *stream) unsubscribe(k kind, names []string) {
+func (s *Stream) unsubscribe(k Kind, names []string) {
 	if len(names) == 0 {
 		return
 	}
 	sub := &s.subs[k]
-	var gone bitset
+	var gone Bitset
 	groups := map[string]bool{}
 	for _, name := range names {
 		if name == "*" {
@@ -146,60 +140,60 @@ func (s *stream) unsubscribe(k kind, names []string) {
 			continue
 		}
 		if id, ok := s.reg.nameID(k, name); ok {
-			sub.names.clear(id)
-			gone.set(id)
+			sub.names.Clear(id)
+			gone.Set(id)
 		}
 		delete(sub.others, name)
-		if k == secrets {
+		if k == Secrets {
 			delete(s.secretNames, name)
 		}
 		delete(sub.stale, name)
-		groups[name] = k == virtualHosts
+		groups[name] = k == VirtualHosts
 	}
 	if sub.wildcard {
 		return
 	}
-	list := s.reg.list(k)
+	list := s.reg.List(k)
 	var drop []int32
-	sub.held.each(func(id int32) {
-		if e := list[id]; gone.has(e.nameID) || groups[e.group] {
+	sub.held.Each(func(id int32) {
+		if e := list[id]; gone.Has(e.nameID) || groups[e.group] {
 			drop = append(drop, id)
 		}
 	})
 	for _, id := range drop {
-		sub.held.clear(id)
+		sub.held.Clear(id)
 	}
-	if k == routes {
+	if k == Routes {
 		s.forgetHosts(names)
 	}
 }
 
 // forgetHosts notes that the proxy drops the virtual hosts of route configurations together with them.
-func (s *stream) forgetHosts(names []string) {
-	sub, list := &s.subs[virtualHosts], s.reg.list(virtualHosts)
+func (s *Stream) forgetHosts(names []string) {
+	sub, list := &s.subs[VirtualHosts], s.reg.List(VirtualHosts)
 	gone := map[string]bool{}
 	for _, n := range names {
 		gone[n] = true
 	}
 	var drop []int32
-	sub.held.each(func(id int32) {
+	sub.held.Each(func(id int32) {
 		if gone[list[id].group] {
 			drop = append(drop, id)
 		}
 	})
 	for _, id := range drop {
-		sub.held.clear(id)
+		sub.held.Clear(id)
 	}
 }
 
 // renderDelta encodes a DeltaDiscoveryResponse around the shared bytes of its resources.
-func (s *stream) renderDelta(p *plan, list []*entry, nonce string) *raw {
-	out := &raw{}
-	b := appendText(nil, deltaSystemVersion, s.view.gen.bundle.Digest.String())
+func (s *Stream) renderDelta(p *plan, list []*Entry, nonce string) *Response {
+	out := &Response{Kind: p.kind, Nonce: nonce, Resources: len(p.adds)}
+	b := appendText(nil, deltaSystemVersion, s.view.Bundle.Digest.String())
 	b = appendText(b, deltaTypeURL, p.kind.url())
 	b = appendText(b, deltaNonce, nonce)
 	for _, id := range p.removes {
-		b = appendText(b, deltaRemoved, list[id].name)
+		b = appendText(b, deltaRemoved, list[id].Name)
 	}
 	for _, n := range p.names {
 		b = appendText(b, deltaRemoved, n)

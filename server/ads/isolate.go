@@ -1,4 +1,4 @@
-package server
+package ads
 
 import "slices"
 
@@ -7,14 +7,14 @@ import "slices"
 const maxIsolating = 4096
 
 // whole tells whether a response of the kind says all that there is: what it leaves out is gone.
-func (s *stream) whole(k kind) bool { return !s.delta && (k == clusters || k == listeners) }
+func (s *Stream) whole(k Kind) bool { return !s.o.Delta && (k == Clusters || k == Listeners) }
 
 // isolate cuts a response that was refused in two, to be sent again each by itself, and returns whether it did. Envoy
 // takes some responses whole or not at all, virtual hosts among them, so one bad resource keeps out all that are good; by
 // halves the bad ones are found in as many rounds as the number of resources has bits. What the proxy has taken already
 // it takes again without effect. Removals go with the first half, since a resource that is new may stand in for one that
-// is gone. A proxy that takes the whole only, and has something that is not known, is left with it. Call with mu held.
-func (s *stream) isolate(k kind, refused sent) bool {
+// is gone. A proxy that takes the whole only, and has something that is not known, is left with it.
+func (s *Stream) isolate(k Kind, refused sent) bool {
 	sub := &s.subs[k]
 	n := len(refused.ids)
 	if n == 0 || n+len(refused.removed) < 2 || sub.blind || sub.isolating >= maxIsolating {
@@ -29,66 +29,66 @@ func (s *stream) isolate(k kind, refused sent) bool {
 }
 
 // keepBefore remembers what the proxy has of the names that a response changes, until it is acknowledged.
-func (s *subscription) keepBefore(p *plan, list []*entry) {
+func (s *subscription) keepBefore(p *plan, list []*Entry) {
 	for _, id := range p.replace {
 		e := list[id]
-		if s.out.has(id) {
-			s.out.clear(id) // an earlier version is kept already, if there is one
+		if s.out.Has(id) {
+			s.out.Clear(id) // an earlier version is kept already, if there is one
 			continue
 		}
 		if s.before == nil {
-			s.before = map[string]*entry{}
+			s.before = map[string]*Entry{}
 		}
-		s.before[e.name] = e
+		s.before[e.Name] = e
 	}
 	for _, id := range p.adds {
-		s.out.clear(id)
+		s.out.Clear(id)
 	}
 	for _, id := range p.removes {
-		s.out.clear(id)
-		delete(s.before, list[id].name)
+		s.out.Clear(id)
+		delete(s.before, list[id].Name)
 	}
 }
 
 // leaveOut has responses go without what was refused, and with what the proxy has instead.
 func (s *subscription) leaveOut(ids []int32) {
 	for _, id := range ids {
-		s.out.set(id)
+		s.out.Set(id)
 	}
 }
 
 // asTaken is the version of what is held that goes into a response that says all; nil: none.
-func (s *subscription) asTaken(id int32, list []*entry) *entry {
-	if !s.out.has(id) {
+func (s *subscription) asTaken(id int32, list []*Entry) *Entry {
+	if !s.out.Has(id) {
 		return list[id]
 	}
-	return s.before[list[id].name]
+	return s.before[list[id].Name]
 }
 
 // follow has what Envoy drops with a response that it refuses be sent again behind a part of it: the endpoints that a
 // changed cluster waits for, and the virtual hosts of a route configuration.
-func (s *stream) follow(p *plan) {
-	list := s.reg.list(p.kind)
+func (s *Stream) follow(p *plan) {
+	list := s.reg.List(p.kind)
 	switch p.kind {
-	case clusters:
+	case Clusters:
 		again := map[string]bool{}
 		for _, id := range p.adds {
-			again[list[id].name] = true
+			again[list[id].Name] = true
 		}
-		sub, list := &s.subs[endpoints], s.reg.list(endpoints)
+		sub, list := &s.subs[Endpoints], s.reg.List(Endpoints)
 		var drop []int32
-		sub.held.each(func(id int32) {
-			if e := list[id]; again[e.name] && s.target(endpoints).has(id) && sub.wants(e) && !sub.refusedAlready(id) {
+		sub.held.Each(func(id int32) {
+			if e := list[id]; again[e.Name] && s.target(Endpoints).Has(id) && sub.wants(e) && !sub.refusedAlready(id) {
 				drop = append(drop, id)
 			}
 		})
 		for _, id := range drop {
-			sub.held.clear(id)
+			sub.held.Clear(id)
 		}
-	case routes:
+	case Routes:
 		var names []string
 		for _, id := range p.adds {
-			names = append(names, list[id].name)
+			names = append(names, list[id].Name)
 		}
 		s.forgetHosts(names)
 	}
@@ -100,7 +100,7 @@ func (s *subscription) refusedAlready(id int32) bool {
 
 // suspect is the next part of a refused response to be sent by itself, as far as the proxy is still to have it; nil:
 // there is none.
-func (s *stream) suspect(k kind) *plan {
+func (s *Stream) suspect(k Kind) *plan {
 	sub := &s.subs[k]
 	if s.whole(k) && len(sub.sent) > 0 {
 		return nil // what the next is to hold depends on the answer
@@ -112,7 +112,7 @@ func (s *stream) suspect(k kind) *plan {
 		}
 		p := &plan{kind: k, full: s.whole(k)}
 		for _, id := range part.ids {
-			if sub.held.has(id) && s.target(k).has(id) {
+			if sub.held.Has(id) && s.target(k).Has(id) {
 				p.adds = append(p.adds, id)
 			}
 		}
@@ -133,16 +133,16 @@ func (s *stream) suspect(k kind) *plan {
 }
 
 // dependsOnRefused tells whether a resource names a cluster of which the proxy has refused the newest version, or its
-// endpoints: until there is a better one, the version that the proxy has serves on. Call with mu held.
-func (s *stream) dependsOnRefused(k kind, e *entry) bool {
-	if k < listeners || !s.settled {
+// endpoints: until there is a better one, the version that the proxy has serves on.
+func (s *Stream) dependsOnRefused(k Kind, e *Entry) bool {
+	if k < Listeners || !s.settled {
 		return false
 	}
-	for _, of := range []kind{clusters, endpoints} { // endpoints have the name of their cluster
+	for _, of := range []Kind{Clusters, Endpoints} { // Endpoints have the name of their cluster
 		for _, r := range s.subs[of].refused {
-			list := s.reg.list(of)
+			list := s.reg.List(of)
 			for _, id := range r.ids {
-				if holdsText(e.value, list[id].name) {
+				if holdsText(e.value, list[id].Name) {
 					return true
 				}
 			}
@@ -154,7 +154,7 @@ func (s *stream) dependsOnRefused(k kind, e *entry) bool {
 // holdsText tells whether an encoded message holds a string as the whole of a field, at any depth.
 func holdsText(b []byte, text string) bool {
 	found := false
-	eachText(b, 0, func(v []byte) bool {
+	EachText(b, 0, func(v []byte) bool {
 		found = found || string(v) == text
 		return !found && len(v) >= len(text)
 	})

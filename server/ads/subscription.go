@@ -1,17 +1,20 @@
-package server
+package ads
 
 import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
+// maxNamesKept bounds the names that no bundle has, of one kind on one stream.
+const maxNamesKept = 200_000
+
 // subscription is what a proxy wants and has of one kind.
 type subscription struct {
 	asked    bool
 	wildcard bool
-	names    bitset              // name numbers
+	names    Bitset              // name numbers
 	others   map[string]struct{} // names no bundle has had; virtual hosts: route configurations
-	held     bitset              // what was sent and not taken back
+	held     Bitset              // what was sent and not taken back
 	stale    map[string]struct{} // held in a version that no bundle here has
 	answer   bool                // the proxy waits for a response, be it empty
 	missing  []string            // asked for, and there is none
@@ -24,8 +27,8 @@ type subscription struct {
 
 	// Of state of the world, for clusters and listeners: what is held and is left out of responses, since the proxy has
 	// refused it or is to be asked again, and what the proxy has instead, by name.
-	out    bitset
-	before map[string]*entry
+	out    Bitset
+	before map[string]*Entry
 	blind  bool // the proxy has something of an earlier stream, and it is not known what
 }
 
@@ -36,8 +39,8 @@ type sent struct {
 	removed []string
 }
 
-func (s *subscription) wants(e *entry) bool {
-	if s.wildcard || s.names.has(e.nameID) {
+func (s *subscription) wants(e *Entry) bool {
+	if s.wildcard || s.names.Has(e.nameID) {
 		return true
 	}
 	if e.group != "" && s.others != nil {

@@ -1,9 +1,6 @@
-package server
+package ads
 
-import (
-	"log/slog"
-	"slices"
-)
+import "slices"
 
 // maxUnserved bounds the types that a stream is remembered to have asked for in vain.
 const maxUnserved = 16
@@ -23,23 +20,14 @@ var unservedNames = map[string]string{
 
 // ignore takes note of a subscription to a type that is not served. It gets no answer, which is what xDS has for a
 // resource that does not exist: Envoy goes on without after its initial_fetch_timeout. The stream serves all else.
-func (s *stream) ignore(url string) {
-	s.mu.Lock()
-	known := slices.Contains(s.unserved, url) || len(s.unserved) >= maxUnserved
-	if !known {
-		s.unserved = append(s.unserved, url)
-	}
-	s.mu.Unlock()
-	if known {
+func (s *Stream) ignore(url string) {
+	if slices.Contains(s.unserved, url) || len(s.unserved) >= maxUnserved {
 		return
 	}
+	s.unserved = append(s.unserved, url)
 	name, ok := unservedNames[url]
 	if !ok {
 		name = "other"
 	}
-	s.srv.metrics.unserved.WithLabelValues(name).Inc()
-	if len(url) > 300 {
-		url = url[:300]
-	}
-	s.srv.report(slog.LevelWarn, s.node.ID, "a type is not served; the proxy gets all else", url, "type", url)
+	s.note(Unserved{url, name})
 }

@@ -1,14 +1,14 @@
-package server
+package ads
 
 import "google.golang.org/protobuf/encoding/protowire"
 
 // maxEncodedDepth bounds how deep messages are looked into; no message that Envoy takes nests as deep.
 const maxEncodedDepth = 64
 
-// eachText calls visit with each field of bytes in an encoded message, at any depth. It needs no description of the message: a
+// EachText calls visit with each field of bytes in an encoded message, at any depth. It needs no description of the message: a
 // field of bytes is a string, or may be a message in turn, which is looked into where visit says so. Bytes that are no
 // message end their own walk only.
-func eachText(b []byte, depth int, visit func([]byte) bool) {
+func EachText(b []byte, depth int, visit func([]byte) bool) {
 	if depth > maxEncodedDepth {
 		return
 	}
@@ -24,7 +24,7 @@ func eachText(b []byte, depth int, visit func([]byte) bool) {
 				return
 			}
 			if visit(v) {
-				eachText(v, depth+1, visit)
+				EachText(v, depth+1, visit)
 			}
 		}
 		if n = protowire.ConsumeFieldValue(num, typ, b); n < 0 {

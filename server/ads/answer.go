@@ -1,7 +1,6 @@
-package server
+package ads
 
 import (
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -9,16 +8,15 @@ import (
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 )
 
-// Bounds of what is kept and logged of a refusal.
+// Bounds of what is kept of a refusal.
 const (
-	maxNACKs   = 8
-	maxOrigins = 5
-	maxNames   = 20
-	maxError   = 2000
+	maxNACKs = 8
+	maxNames = 20
+	maxError = 2000
 )
 
-// nackStatus is a refusal by a proxy, for /status.
-type nackStatus struct {
+// NACK is a refusal by a proxy.
+type NACK struct {
 	Type      string    `json:"type"`
 	Error     string    `json:"error"`
 	Time      time.Time `json:"time"`
@@ -27,8 +25,8 @@ type nackStatus struct {
 }
 
 // acknowledge takes an ACK or NACK in. A version that was refused counts as held, so that it is not sent again before
-// it changes. Call with mu held.
-func (s *stream) acknowledge(k kind, nonce string, refusal *rpcstatus.Status) {
+// it changes.
+func (s *Stream) acknowledge(now time.Time, k Kind, nonce string, refusal *rpcstatus.Status) {
 	sub := &s.subs[k]
 	at := -1
 	for i := range sub.sent {
@@ -46,16 +44,16 @@ func (s *stream) acknowledge(k kind, nonce string, refusal *rpcstatus.Status) {
 		sub.sent = nil
 	}
 	if refusal == nil {
-		s.srv.metrics.acks.WithLabelValues(k.String()).Inc()
+		s.note(Acknowledged{k})
 		s.clearNACKs(k, answered)
-		sub.taken(answered, s.reg.list(k))
+		sub.taken(answered, s.reg.List(k))
 		return
 	}
-	s.srv.metrics.nacks.WithLabelValues(k.String()).Inc()
 	if s.whole(k) && !sub.blind {
 		sub.leaveOut(ids)
 	}
 	if s.isolate(k, answered) {
+		s.note(Refused{k, nil})
 		return
 	}
 	msg := refusal.GetMessage()
@@ -64,13 +62,13 @@ func (s *stream) acknowledge(k kind, nonce string, refusal *rpcstatus.Status) {
 	}
 	answered.ids = s.blamed(k, answered.ids, msg)
 	ids = answered.ids
-	n := nackStatus{Type: k.String(), Error: msg, Time: time.Now().UTC(), Resources: []string{}, Origins: []string{}}
-	list := s.reg.list(k)
+	n := NACK{Type: k.String(), Error: msg, Time: now.UTC(), Resources: []string{}, Origins: []string{}}
+	list := s.reg.List(k)
 	for _, id := range ids {
 		e := list[id]
 		if len(n.Resources) < maxNames {
-			n.Resources = append(n.Resources, e.name)
-			n.Origins = append(n.Origins, s.view.gen.places(e.from, maxOrigins)...)
+			n.Resources = append(n.Resources, e.Name)
+			n.Origins = append(n.Origins, s.view.Origins(e.from, maxOrigins)...)
 		}
 	}
 	if len(s.nacks) == maxNACKs {
@@ -78,19 +76,16 @@ func (s *stream) acknowledge(k kind, nonce string, refusal *rpcstatus.Status) {
 	}
 	s.nacks = append(s.nacks, n)
 	sub.refused = append(sub.refused, answered)
-	if ok, left := s.nackLog.pass(k.String()+msg, time.Now()); ok {
-		s.srv.report(slog.LevelError, s.node.ID, "proxy refused configuration", k.String()+msg, append([]any{"type", k.String(), "bundle", s.view.gen.bundle.Digest.String(),
-			"error", msg, "resources", n.Resources, "origins", n.Origins}, left...)...)
-	}
+	s.note(Refused{k, &n})
 }
 
 // blamed narrows a response that cannot be cut to the resources that the proxy names in its error. Envoy takes the others
 // of its clusters and listeners. All of them count where it names none.
-func (s *stream) blamed(k kind, ids []int32, msg string) []int32 {
+func (s *Stream) blamed(k Kind, ids []int32, msg string) []int32 {
 	var named []int32
-	list := s.reg.list(k)
+	list := s.reg.List(k)
 	for _, id := range ids {
-		if strings.Contains(msg, list[id].name) {
+		if strings.Contains(msg, list[id].Name) {
 			named = append(named, id)
 		}
 	}
@@ -102,10 +97,10 @@ func (s *stream) blamed(k kind, ids []int32, msg string) []int32 {
 
 // taken takes note of an acknowledgement: what was refused before and is taken now, as when the proxy has asked for it
 // again, is refused no more.
-func (s *subscription) taken(answered sent, list []*entry) {
+func (s *subscription) taken(answered sent, list []*Entry) {
 	s.blind = false
 	for _, id := range answered.ids {
-		delete(s.before, list[id].name)
+		delete(s.before, list[id].Name)
 	}
 	if len(s.refused) == 0 {
 		return
@@ -116,14 +111,14 @@ func (s *subscription) taken(answered sent, list []*entry) {
 }
 
 // clearNACKs forgets refusals of resources that came again and were taken.
-func (s *stream) clearNACKs(k kind, acked sent) {
+func (s *Stream) clearNACKs(k Kind, acked sent) {
 	if len(s.nacks) == 0 {
 		return
 	}
-	list := s.reg.list(k)
+	list := s.reg.List(k)
 	taken := map[string]bool{}
 	for _, id := range acked.ids {
-		taken[list[id].name] = true
+		taken[list[id].Name] = true
 	}
 	for _, n := range acked.removed {
 		taken[n] = true

@@ -1,46 +1,40 @@
-package server
+package ads
 
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"google.golang.org/grpc"
 )
 
-// serveSotW is StreamAggregatedResources.
-func (srv *Server) serveSotW(_ any, g grpc.ServerStream) error {
-	return converse(srv, g, false, (*stream).sotwRequest)
+// WorldRequest is a request of a stream of state of the world, with the secrets that NeedsSecrets names.
+type WorldRequest struct {
+	*discoveryv3.DiscoveryRequest
+	Secrets map[string]Secret
 }
 
-func (s *stream) sotwRequest(req *discoveryv3.DiscoveryRequest) error {
+func (req WorldRequest) step(s *Stream, now time.Time) error {
 	k, ok := kindOf(req.GetTypeUrl(), false)
 	if !ok {
 		s.ignore(req.GetTypeUrl())
 		return nil
 	}
-	if k == secrets {
-		s.awaitSecrets(req.GetResourceNames())
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.failed != nil {
-		return s.failed
-	}
 	sub := &s.subs[k]
 	if n := req.GetResponseNonce(); n != "" && sub.asked {
-		s.acknowledge(k, n, req.GetErrorDetail())
+		s.acknowledge(now, k, n, req.GetErrorDetail())
 		if n != sub.last {
 			return nil // crossed with a newer response; the proxy asks again when it has that
 		}
 	}
-	if k == secrets {
+	if k == Secrets {
 		s.secretNames = nil
-		s.targetSecrets(req.GetResourceNames())
+		s.askSecrets(req.GetResourceNames())
+		s.setSecrets(req.Secrets)
 	}
 	firstOfKind := !sub.asked
 	sub.asked = true
-	if k == clusters || k == listeners {
+	if k == Clusters || k == Listeners {
 		sub.wildcard = true
 		sub.answer = sub.answer || firstOfKind
 		sub.blind = sub.blind || firstOfKind && req.GetVersionInfo() != ""
@@ -50,56 +44,55 @@ func (s *stream) sotwRequest(req *discoveryv3.DiscoveryRequest) error {
 			return err
 		}
 	}
-	s.kick()
+	s.out.Pending = true
 	return nil
 }
 
 // setNames makes the subscription what the request lists; what is no longer listed is forgotten.
-func (s *stream) setNames(k kind, names []string) {
+func (s *Stream) setNames(k Kind, names []string) {
 	sub := &s.subs[k]
-	var now bitset
+	var now Bitset
 	sub.others = nil
 	for _, name := range names {
 		if id, ok := s.reg.nameID(k, name); ok {
-			now.set(id)
+			now.Set(id)
 		} else {
 			sub.other(name)
 		}
 	}
 	sub.names = now
-	list := s.reg.list(k)
+	list := s.reg.List(k)
 	var drop []int32
-	sub.held.each(func(id int32) {
-		if !now.has(list[id].nameID) {
+	sub.held.Each(func(id int32) {
+		if !now.Has(list[id].nameID) {
 			drop = append(drop, id)
 		}
 	})
 	for _, id := range drop {
-		sub.held.clear(id)
+		sub.held.Clear(id)
 	}
 }
 
-// renderSotW encodes a DiscoveryResponse: for clusters and listeners all that the proxy is to hold, for the others what
+// renderWorld encodes a DiscoveryResponse: for clusters and listeners all that the proxy is to hold, for the others what
 // changed. The version is a digest of what the proxy holds.
-func (s *stream) renderSotW(p *plan, list []*entry, nonce string) (*raw, int) {
+func (s *Stream) renderWorld(p *plan, list []*Entry, nonce string) *Response {
 	sub := &s.subs[p.kind]
 	h := sha256.New()
-	n := 0
-	out := &raw{}
+	out := &Response{Kind: p.kind, Nonce: nonce}
 	out.add(nil)
-	put := func(e *entry) {
+	put := func(e *Entry) {
 		out.add(sotwHead(p.kind.url(), len(e.value)))
 		if len(e.value) > 0 {
 			out.add(e.value)
 		}
-		n++
+		out.Resources++
 	}
-	sub.held.each(func(id int32) {
+	sub.held.Each(func(id int32) {
 		e := sub.asTaken(id, list)
 		if e == nil || p.full && len(e.value) == 0 && len(list[id].value) > 0 {
 			return // refused, and there is no earlier version, or its bytes are gone
 		}
-		h.Write([]byte(e.version))
+		h.Write([]byte(e.Version))
 		if p.full {
 			put(e)
 		}
@@ -112,7 +105,7 @@ func (s *stream) renderSotW(p *plan, list []*entry, nonce string) (*raw, int) {
 	b := appendText(nil, sotwVersion, hex.EncodeToString(h.Sum(nil)[:16]))
 	b = appendText(b, sotwTypeURL, p.kind.url())
 	b = appendText(b, sotwNonce, nonce)
-	out.parts = out.parts[1:]
+	out.Parts = out.Parts[1:]
 	out.add(b) // order of fields does not matter in protobuf
-	return out, n
+	return out
 }

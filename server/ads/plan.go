@@ -1,4 +1,4 @@
-package server
+package ads
 
 import (
 	"slices"
@@ -11,7 +11,7 @@ const maxUnanswered = 1024
 
 // plan is one response to be.
 type plan struct {
-	kind    kind
+	kind    Kind
 	adds    []int32
 	removes []int32  // held, gone
 	names   []string // removed by name only
@@ -20,15 +20,15 @@ type plan struct {
 }
 
 // order is the order in which kinds are looked at.
-func (s *stream) order() []kind {
-	if s.delta {
-		return []kind{clusters, endpoints, secrets, listeners, routes, virtualHosts}
+func (s *Stream) order() []Kind {
+	if s.o.Delta {
+		return []Kind{Clusters, Endpoints, Secrets, Listeners, Routes, VirtualHosts}
 	}
-	return []kind{clusters, endpoints, secrets, listeners, inlinedRoutes}
+	return []Kind{Clusters, Endpoints, Secrets, Listeners, InlinedRoutes}
 }
 
-// next decides what to send now, or sets a timer. Call with mu held.
-func (s *stream) next(now time.Time) *plan {
+// next decides what to send now, or sets a timer.
+func (s *Stream) next(now time.Time) *plan {
 	var clusterRemovals *plan
 	s.waiting = false
 	for _, k := range s.order() {
@@ -36,7 +36,7 @@ func (s *stream) next(now time.Time) *plan {
 		if !sub.asked {
 			continue
 		}
-		if k >= listeners && s.settled && !sub.answer && s.waits(now) {
+		if k >= Listeners && s.settled && !sub.answer && s.waits(now) {
 			return nil
 		}
 		p := s.suspect(k)
@@ -48,7 +48,7 @@ func (s *stream) next(now time.Time) *plan {
 		if p == nil {
 			continue
 		}
-		if k == clusters && len(p.removes)+len(p.names) > 0 {
+		if k == Clusters && len(p.removes)+len(p.names) > 0 {
 			clusterRemovals = &plan{kind: k, removes: p.removes, names: p.names, full: p.full}
 			p.removes, p.names = nil, nil
 			if len(p.adds) == 0 && !sub.answer {
@@ -56,11 +56,11 @@ func (s *stream) next(now time.Time) *plan {
 			}
 		}
 		if s.settled {
-			s.deadline = now.Add(s.srv.opts.AckTimeout)
+			s.deadline = now.Add(s.o.AckTimeout)
 		}
 		return p
 	}
-	if !s.settled && s.subs[listeners].asked && s.quiet() {
+	if !s.settled && s.subs[Listeners].asked && s.quiet() {
 		s.settled = true
 	}
 	if clusterRemovals == nil {
@@ -71,31 +71,34 @@ func (s *stream) next(now time.Time) *plan {
 		return nil // what serves now may need them
 	}
 	if !s.quiet() && now.Before(s.deadline) {
-		s.wake(now, s.deadline)
+		s.wake(s.deadline)
 		return nil
 	}
 	if s.removeAt.IsZero() {
-		s.removeAt = now.Add(s.srv.opts.Grace)
+		s.removeAt = now.Add(s.o.Grace)
 	}
 	if now.Before(s.removeAt) {
-		s.wake(now, s.removeAt)
+		s.wake(s.removeAt)
 		return nil
 	}
 	s.removeAt = time.Time{}
 	return clusterRemovals
 }
 
+// wake has the machine look again at a time.
+func (s *Stream) wake(at time.Time) { s.out.Wake = at }
+
 // waits tells whether what depends on clusters has to wait for acknowledgements.
-func (s *stream) waits(now time.Time) bool {
-	if len(s.subs[clusters].sent)+len(s.subs[endpoints].sent) == 0 || !now.Before(s.deadline) {
+func (s *Stream) waits(now time.Time) bool {
+	if len(s.subs[Clusters].sent)+len(s.subs[Endpoints].sent) == 0 || !now.Before(s.deadline) {
 		return false
 	}
-	s.wake(now, s.deadline)
+	s.wake(s.deadline)
 	return true
 }
 
 // quiet tells whether all that was sent is acknowledged.
-func (s *stream) quiet() bool {
+func (s *Stream) quiet() bool {
 	for k := range s.subs {
 		if len(s.subs[k].sent) > 0 {
 			return false
@@ -105,31 +108,31 @@ func (s *stream) quiet() bool {
 }
 
 // target is what the proxy should have.
-func (s *stream) target(k kind) bitset {
-	if k == secrets {
+func (s *Stream) target(k Kind) Bitset {
+	if k == Secrets {
 		return s.secretTarget
 	}
-	return s.view.target[k]
+	return s.view.Target[k]
 }
 
 // diff compares what the proxy should have with what it holds.
-func (s *stream) diff(k kind) *plan {
+func (s *Stream) diff(k Kind) *plan {
 	sub, target := &s.subs[k], s.target(k)
 	p := &plan{kind: k}
-	var list []*entry
-	entryOf := func(id int32) *entry {
+	var list []*Entry
+	entryOf := func(id int32) *Entry {
 		if list == nil {
-			list = s.reg.list(k)
+			list = s.reg.List(k)
 		}
 		return list[id]
 	}
 	var adding map[int32]bool
-	waiting := map[string]bool{} // route configurations, and "" for all other kinds, of which something waits for a cluster
+	waiting := map[string]bool{} // route configurations, and "" for all other Kinds, of which something waits for a cluster
 	var groups map[string]bool
-	if k == virtualHosts {
-		groups = s.heldNames(routes)
+	if k == VirtualHosts {
+		groups = s.heldNames(Routes)
 	}
-	target.without(sub.held, func(id int32) {
+	target.Without(sub.held, func(id int32) {
 		e := entryOf(id)
 		if !s.wants(k, e, groups) {
 			return
@@ -143,19 +146,19 @@ func (s *stream) diff(k kind) *plan {
 			adding = map[int32]bool{}
 		}
 		adding[e.nameID] = true
-		delete(sub.stale, e.name)
+		delete(sub.stale, e.Name)
 	})
-	sub.held.without(target, func(id int32) {
+	sub.held.Without(target, func(id int32) {
 		e := entryOf(id)
 		switch {
 		case adding[e.nameID]:
 			p.replace = append(p.replace, id)
 		case waiting[e.group]: // what is to stand in for it waits
-		case sub.wildcard || k == virtualHosts:
+		case sub.wildcard || k == VirtualHosts:
 			p.removes = append(p.removes, id)
 		}
 	})
-	if len(sub.stale) > 0 && (sub.wildcard || k == virtualHosts) {
+	if len(sub.stale) > 0 && (sub.wildcard || k == VirtualHosts) {
 		held := s.heldNames(k)
 		for name := range sub.stale {
 			if !held[name] {
@@ -164,7 +167,7 @@ func (s *stream) diff(k kind) *plan {
 		}
 	}
 	p.names = append(p.names, sub.missing...)
-	if k == virtualHosts && len(s.fresh) > 0 {
+	if k == VirtualHosts && len(s.fresh) > 0 {
 		p.names = append(p.names, s.withoutHosts(p)...)
 	}
 	if len(p.adds)+len(p.removes)+len(p.names) == 0 && !sub.answer {
@@ -176,18 +179,18 @@ func (s *stream) diff(k kind) *plan {
 
 // wants tells whether the proxy subscribed to the resource, and can use it: a virtual host that comes before its route
 // configuration is dropped.
-func (s *stream) wants(k kind, e *entry, groups map[string]bool) bool {
-	return (k != virtualHosts || groups[e.group]) && s.subs[k].wants(e)
+func (s *Stream) wants(k Kind, e *Entry, groups map[string]bool) bool {
+	return (k != VirtualHosts || groups[e.group]) && s.subs[k].wants(e)
 }
 
 // withoutHosts names what stands for "no virtual hosts" of the route configurations just sent that have none: Envoy
 // keeps a listener closed until it has heard of its virtual hosts, and takes the removal of any for an answer.
-func (s *stream) withoutHosts(p *plan) (names []string) {
-	have, list := map[string]bool{}, s.reg.list(virtualHosts)
+func (s *Stream) withoutHosts(p *plan) (names []string) {
+	have, list := map[string]bool{}, s.reg.List(VirtualHosts)
 	for _, id := range p.adds {
 		have[list[id].group] = true
 	}
-	s.subs[virtualHosts].held.each(func(id int32) { have[list[id].group] = true })
+	s.subs[VirtualHosts].held.Each(func(id int32) { have[list[id].group] = true })
 	for rc := range s.fresh {
 		if !have[rc] {
 			names = append(names, rc+"/")
@@ -198,55 +201,55 @@ func (s *stream) withoutHosts(p *plan) (names []string) {
 }
 
 // heldNames are the names that the proxy holds in a version of the target.
-func (s *stream) heldNames(k kind) map[string]bool {
-	names, list := map[string]bool{}, s.reg.list(k)
-	s.subs[k].held.each(func(id int32) { names[list[id].name] = true })
+func (s *Stream) heldNames(k Kind) map[string]bool {
+	names, list := map[string]bool{}, s.reg.List(k)
+	s.subs[k].held.Each(func(id int32) { names[list[id].Name] = true })
 	return names
 }
 
-// commit takes the plan for sent and renders the response. Call with mu held.
-func (s *stream) commit(p *plan) (*raw, int) {
+// commit takes the plan for sent and renders the response.
+func (s *Stream) commit(p *plan) *Response {
 	sub := &s.subs[p.kind]
 	s.nonce++
 	nonce := strconv.FormatUint(s.nonce, 10)
-	list := s.reg.list(p.kind)
+	list := s.reg.List(p.kind)
 	if p.full {
 		sub.keepBefore(p, list)
 	}
 	for _, id := range p.adds {
-		sub.held.set(id)
+		sub.held.Set(id)
 	}
 	for _, id := range p.replace {
-		sub.held.clear(id)
+		sub.held.Clear(id)
 	}
 	for _, id := range p.removes {
-		sub.held.clear(id)
+		sub.held.Clear(id)
 	}
 	for _, n := range p.names {
 		delete(sub.stale, n)
 	}
 	switch p.kind {
-	case routes:
+	case Routes:
 		if s.fresh == nil {
 			s.fresh = map[string]struct{}{}
 		}
 		for _, id := range p.adds {
-			s.fresh[list[id].name] = struct{}{}
+			s.fresh[list[id].Name] = struct{}{}
 		}
-	case virtualHosts:
+	case VirtualHosts:
 		s.fresh = nil
 	}
 	sub.answer, sub.missing, sub.last = false, nil, nonce
 	out := sent{nonce: nonce, ids: p.adds, removed: p.names}
 	for _, id := range p.removes {
-		out.removed = append(out.removed, list[id].name)
+		out.removed = append(out.removed, list[id].Name)
 	}
 	if len(sub.sent) == maxUnanswered {
 		sub.sent = slices.Delete(sub.sent, 0, 1)
 	}
 	sub.sent = append(sub.sent, out)
-	if s.delta {
-		return s.renderDelta(p, list, nonce), len(p.adds)
+	if s.o.Delta {
+		return s.renderDelta(p, list, nonce)
 	}
-	return s.renderSotW(p, list, nonce)
+	return s.renderWorld(p, list, nonce)
 }

@@ -1,0 +1,87 @@
+package ads
+
+import "crypto/sha256"
+
+// maxSecretNames bounds what one stream may ask for.
+const maxSecretNames = 10000
+
+// Secret is one as the proxy may have it now.
+type Secret struct {
+	Message []byte // nil: there is none
+	Missing string // why there is none, or no newer one; "": nothing is missing
+	Waiting bool   // it is on its way, so that it is missing is nobody's fault
+}
+
+// NeedsSecrets are the names of secrets that an event has to come with.
+func (s *Stream) NeedsSecrets(e Event) []string {
+	var asked []string
+	switch e := e.(type) {
+	case DeltaRequest:
+		if k, ok := kindOf(e.GetTypeUrl(), true); !ok || k != Secrets {
+			return nil
+		}
+		asked = e.GetResourceNamesSubscribe()
+	case WorldRequest:
+		if k, ok := kindOf(e.GetTypeUrl(), false); !ok || k != Secrets {
+			return nil
+		}
+		return e.GetResourceNames()[:min(len(e.GetResourceNames()), maxSecretNames)]
+	case ViewChange:
+		if !s.moves(e.View) {
+			return nil
+		}
+	case Writable:
+		return nil
+	}
+	var names []string
+	for name := range s.secretNames {
+		names = append(names, name)
+	}
+	return append(names, asked[:min(len(asked), maxSecretNames)]...)
+}
+
+// askSecrets adds names that the proxy asks for.
+func (s *Stream) askSecrets(names []string) {
+	for _, n := range names {
+		if s.secretNames == nil {
+			s.secretNames = map[string]string{}
+		}
+		if _, ok := s.secretNames[n]; !ok && len(s.secretNames) < maxSecretNames {
+			s.secretNames[n] = ""
+		}
+	}
+}
+
+// setSecrets takes the secrets of the names that the proxy has asked for.
+func (s *Stream) setSecrets(now map[string]Secret) {
+	var target Bitset
+	for name, before := range s.secretNames {
+		x := now[name]
+		if x.Missing != "" && x.Missing != before && !x.Waiting {
+			s.note(SecretMissing{name, x.Missing})
+		}
+		s.secretNames[name] = x.Missing
+		if x.Message != nil {
+			target.Set(s.reg.Add(Secrets, name, Version(sha256.Sum256(x.Message)), x.Message, nil))
+		}
+	}
+	s.secretTarget = target
+	s.adopt()
+}
+
+// SecretsInUse are the numbers of the secrets that the proxy is to have.
+func (s *Stream) SecretsInUse() (*Registry, Bitset) { return s.reg, s.secretTarget }
+
+// MissingSecrets are a few of the names that the proxy asks for and has no secret of, or no newer one, and why.
+func (s *Stream) MissingSecrets(most int) map[string]string {
+	var out map[string]string
+	for name, why := range s.secretNames {
+		if why != "" && len(name) <= 300 && len(out) < most {
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[name] = why
+		}
+	}
+	return out
+}
