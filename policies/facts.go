@@ -27,18 +27,14 @@ func usesSet(l *loader) bool {
 func facts(objs []*schema.Object, whole bool) map[string]any {
 	external, normalization := map[string]any{}, "BASE"
 	objects, hosts := map[string]any{}, map[string]any{}
+	if maps := schema.MeshConfigMaps(objs); len(maps) > 0 {
+		normalization = pathNormalization(maps[0], normalization)
+	}
 	for _, o := range objs {
 		spec, _ := o.Doc.Value["spec"].(map[string]any)
-		switch o.Kind {
-		case "ServiceEntry":
-			if spec["location"] != "MESH_INTERNAL" {
-				for _, h := range texts(spec["hosts"]) {
-					external[h] = true
-				}
-			}
-		case "ConfigMap":
-			if o.Name == "istio" {
-				normalization = pathNormalization(o, normalization)
+		if o.Kind == "ServiceEntry" && spec["location"] != "MESH_INTERNAL" {
+			for _, h := range texts(spec["hosts"]) {
+				external[h] = true
 			}
 		}
 		if !whole {

@@ -4,8 +4,11 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/meshc/meshc/internal/diag"
 )
 
 // TestUnknownFieldsOfKubernetes: what kubectl would refuse is a warning at its place; what Kubernetes knows and a mesh does
@@ -84,5 +87,21 @@ spec: {template: {metadata: {labels: {app: a}}}}
 	}
 	if e := objects[1].Spec.(*discoveryv1.EndpointSlice).Endpoints[0]; *e.Zone != "z1" || *e.NodeName != "n1" {
 		t.Errorf("%+v", e)
+	}
+}
+
+// TestRemovedMeshConfig: Istio passes over a field that it removed, and so does a lenient run.
+func TestRemovedMeshConfig(t *testing.T) {
+	const text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |\n" +
+		"    mixerCheckServer: a:1\n    defaultConfig: {proxyHttpPort: 5, statusPort: 15020}\n    trustDomain: a.example\n"
+	if _, diags := Check(documents(t, text), Options{}); diags.Count(diag.Error) != 2 {
+		t.Error(diags)
+	}
+	objects, diags := Check(documents(t, text), Options{Lenient: true})
+	if len(objects) != 1 || diags.HasErrors() || diags.Count(diag.Warning) != 2 {
+		t.Fatal(objects, diags)
+	}
+	if got := objects[0].Spec.(*corev1.ConfigMap).Data[MeshKey]; strings.Contains(got, "mixer") || !strings.Contains(got, "a.example") {
+		t.Error(got)
 	}
 }

@@ -1,6 +1,9 @@
 package schema
 
 import (
+	"cmp"
+	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,6 +32,31 @@ func IsMeshConfigMap(o *Object) bool {
 	return cm.Data[MeshKey] != "" || cm.Data[NetworksKey] != ""
 }
 
+// SystemNamespace is where Istio is installed, and the root namespace unless MeshConfig says otherwise.
+const SystemNamespace = "istio-system"
+
+// MeshConfigMaps returns the ConfigMaps with the settings of a mesh, the one in force first: those of SystemNamespace before
+// others, and istio before that of a revision.
+func MeshConfigMaps(objects []*Object) []*Object {
+	var out []*Object
+	for _, o := range objects {
+		if IsMeshConfigMap(o) && (o.Name == "istio" || o.Namespace == SystemNamespace) {
+			out = append(out, o)
+		}
+	}
+	rank := func(o *Object) int {
+		switch {
+		case o.Namespace != SystemNamespace:
+			return 2
+		case o.Name != "istio":
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(out, func(a, b *Object) int { return cmp.Compare(rank(a), rank(b)) })
+	return out
+}
+
 // meshConfigMap checks the YAML inside the ConfigMap istio.
 func (c *checker) meshConfigMap(o *Object, cm *corev1.ConfigMap) diag.List {
 	var out diag.List
@@ -50,7 +78,14 @@ func (c *checker) meshConfigMap(o *Object, cm *corev1.ConfigMap) diag.List {
 		}
 		value := c.camel(tidy(doc.Value), c.shapes[k.def])
 		t := &target{doc: doc, ref: o.Ref(), label: k.key + ": ", def: k.def, value: value}
-		found := c.validate(t)
+		var found diag.List
+		if c.opts.Lenient {
+			if found = c.ignoreUnknown(t, c.shapes[k.def], value, nil); len(found) > 0 {
+				b, _ := json.Marshal(value) // plain data
+				cm.Data[k.key] = string(b)
+			}
+		}
+		found.Add(c.validate(t)...)
 		if !misshapen(found) {
 			if err := decodeMessage(value, k.into); err != nil {
 				found.Add(o.Finding(diag.Error, shapeCode, "the key "+k.key+" cannot be read: "+err.Error(), "Correct the value that the message names.", "data", k.key))
@@ -60,6 +95,35 @@ func (c *checker) meshConfigMap(o *Object, cm *corev1.ConfigMap) diag.List {
 			}
 		}
 		out.Add(found...)
+	}
+	return out
+}
+
+// ignoreUnknown takes out the fields that a mesh config does not have, many of which it once had, and says so: a control plane
+// passes over them, since no API server stands in between.
+func (c *checker) ignoreUnknown(t *target, sh *shape, v any, path []any) diag.List {
+	var out diag.List
+	switch v := v.(type) {
+	case []any:
+		for i, e := range v {
+			out.Add(c.ignoreUnknown(t, sh, e, append(slices.Clip(path), i))...)
+		}
+	case map[string]any:
+		if sh == nil {
+			return nil
+		}
+		for _, key := range sortedKeys(v) {
+			at := append(slices.Clip(path), key)
+			f := sh.get(key)
+			if f == nil && !sh.open {
+				d := c.unknown(t, sh, key, at)
+				d.Severity, d.Message = diag.Warning, d.Message+", or no longer, and Istio passes over it"
+				out.Add(d)
+				delete(v, key)
+				continue
+			}
+			out.Add(c.ignoreUnknown(t, c.shapes.of(f), v[key], at)...)
+		}
 	}
 	return out
 }

@@ -57,3 +57,21 @@ func TestOtherFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestUnreadSettings: settings for a chart that nobody rendered are not in force, and said to be so.
+func TestUnreadSettings(t *testing.T) {
+	for name, text := range map[string]string{
+		"values":      "meshConfig:\n  trustDomain: a\n",
+		"sub-chart":   "istiod:\n  meshConfig: {trustDomain: a}\n",
+		"HelmRelease": "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: a}\nspec: {values: {meshConfig: {trustDomain: a}}}\n",
+		"Application": "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: a}\nspec:\n  source:\n    helm:\n      values: |\n        meshConfig:\n          trustDomain: a\n",
+		"-schema":     "properties: {meshConfig: {type: object}}\n",
+		"-empty":      "meshConfig: {}\n",
+		"-other":      "meshConfigs: {a: b}\n",
+	} {
+		_, diags := load(t, write(t, "f.yaml", text, "ns.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"))
+		if got := len(diags) == 1 && diags[0].Code == "MESHC1015"; got == strings.HasPrefix(name, "-") {
+			t.Errorf("%s: %v", name, diags)
+		}
+	}
+}

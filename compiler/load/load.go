@@ -8,7 +8,8 @@
 //
 // Codes: 1001 nothing to compile, 1002 source cannot be read, 1003 not YAML, 1004 template that was not rendered, 1005 limit
 // exceeded, 1006 symbolic link, 1007 repeated key, 1008 value or key that Kubernetes cannot hold, 1009 incomplete object, 1010
-// repeated object, 1011 kustomization refused, 1012 kustomization fails, 1013 Git, 1014 archive.
+// repeated object, 1011 kustomization refused, 1012 kustomization fails, 1013 Git, 1014 archive, 1015 settings of the mesh that are
+// not read.
 package load
 
 import (
@@ -94,6 +95,10 @@ func (b *batch) fail(name string, line int, code, message, help string) {
 
 func finding(p diag.Pos, code, message, help string) diag.Diagnostic {
 	return diag.Diagnostic{Code: code, Severity: diag.Error, Pos: p, Message: message, Help: help}
+}
+
+func warning(p diag.Pos, code, message, help string) diag.Diagnostic {
+	return diag.Diagnostic{Code: code, Severity: diag.Warning, Pos: p, Message: message, Help: help}
 }
 
 // Load reads the sources of a run that has no others.

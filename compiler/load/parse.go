@@ -150,6 +150,7 @@ func (p *parser) document(n *yaml.Node, apiVersion, kind string) {
 // leave counts a document that is not the compiler's business.
 func (p *parser) leave(n *yaml.Node, what string) {
 	p.out.foreign = append(p.out.foreign, Left{What: what, Pos: p.pos(n)})
+	p.unreadSettings(n)
 }
 
 func (p *parser) pos(n *yaml.Node) diag.Pos {

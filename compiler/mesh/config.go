@@ -1,7 +1,6 @@
 package mesh
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/golang/protobuf/jsonpb"
@@ -59,57 +58,33 @@ func decodeStrict(text string, into proto.Message) error {
 	}))
 }
 
-// systemNamespace is where Istio is installed, and the root namespace unless MeshConfig says otherwise.
-const systemNamespace = "istio-system"
-
-// meshConfigMaps returns the ConfigMaps that hold a mesh configuration, the one of systemNamespace first.
-func meshConfigMaps(objects []*schema.Object) []*schema.Object {
-	var out []*schema.Object
-	for _, o := range objects {
-		if _, ok := o.Spec.(*corev1.ConfigMap); ok && o.Name == "istio" {
-			out = append(out, o)
-		}
-	}
-	slices.SortStableFunc(out, func(a, b *schema.Object) int {
-		return boolOrder(a.Namespace != systemNamespace, b.Namespace != systemNamespace)
-	})
-	return out
-}
-
-// linkConfig reads the ConfigMap named istio: key mesh over the defaults, key meshNetworks. A field that the map sets
-// replaces the default's whole sub-message, except defaultConfig, which is laid over field by field.
+// linkConfig reads the ConfigMap with the settings of the mesh: key mesh over the defaults, key meshNetworks. A field that the
+// map sets replaces the default's whole sub-message, except defaultConfig, which is laid over field by field.
 func linkConfig(objects []*schema.Object) (*meshconfig.MeshConfig, *meshconfig.MeshNetworks, *schema.Object, diag.List) {
-	var findings diag.List
 	cfg, networks := defaultConfig(), &meshconfig.MeshNetworks{}
-	var from *schema.Object
-	for _, o := range meshConfigMaps(objects) {
-		cm := o.Spec.(*corev1.ConfigMap)
-		if from != nil {
-			d := o.Finding(diag.Error, "MESHC1201", "a second mesh configuration: only one ConfigMap named istio may be in the input", "keep one of them", "metadata", "name")
-			d.Related = []diag.Related{{Pos: from.Pos("metadata", "name"), Object: from.Ref(), Message: "the first one"}}
-			findings.Add(d)
-			continue
-		}
-		from = o
-		read := &meshconfig.MeshConfig{}
-		if text := cm.Data["mesh"]; text != "" {
-			if err := decodeStrict(text, read); err != nil {
-				findings.Add(o.Finding(diag.Error, "MESHC1202", "the mesh configuration cannot be read: "+err.Error(), "compare the field with the MeshConfig reference", "data", "mesh"))
-			} else {
-				overlayConfig(cfg, read, topLevelKeys(text))
-				findings.Add(checkIdentitySource(o, read)...)
-				findings.Add(checkDefaultExports(o, read)...)
-			}
-		}
-		if text := cm.Data["meshNetworks"]; text != "" {
-			if err := decodeStrict(text, networks); err != nil {
-				findings.Add(o.Finding(diag.Error, "MESHC1202", "meshNetworks cannot be read: "+err.Error(), "compare the field with the MeshNetworks reference", "data", "meshNetworks"))
-			}
+	from, findings := settingsOf(objects)
+	if from == nil {
+		return cfg, networks, nil, findings
+	}
+	cm := from.Spec.(*corev1.ConfigMap)
+	read := &meshconfig.MeshConfig{}
+	if text := cm.Data[schema.MeshKey]; text != "" {
+		if err := decodeStrict(text, read); err != nil {
+			findings.Add(from.Finding(diag.Error, "MESHC1202", "the mesh configuration cannot be read: "+err.Error(), "compare the field with the MeshConfig reference", "data", schema.MeshKey))
+		} else {
+			overlayConfig(cfg, read, topLevelKeys(text))
+			findings.Add(checkIdentitySource(from, read)...)
+			findings.Add(checkDefaultExports(from, read)...)
 		}
 	}
-	if from != nil && from.Namespace != systemNamespace {
+	if text := cm.Data[schema.NetworksKey]; text != "" {
+		if err := decodeStrict(text, networks); err != nil {
+			findings.Add(from.Finding(diag.Error, "MESHC1202", "meshNetworks cannot be read: "+err.Error(), "compare the field with the MeshNetworks reference", "data", schema.NetworksKey))
+		}
+	}
+	if from.Namespace != schema.SystemNamespace {
 		findings.Add(from.Finding(diag.Error, "MESHC1205", "the mesh configuration lies in namespace "+from.Namespace+": whoever writes there decides for the whole mesh",
-			"move it to "+systemNamespace+", or rename the ConfigMap if it is not meant; where the control plane was installed in "+from.Namespace+", lower the severity of this finding", "metadata", "namespace"))
+			"move it to "+schema.SystemNamespace+", or rename the ConfigMap if it is not meant; where the control plane was installed in "+from.Namespace+", lower the severity of this finding", "metadata", "namespace"))
 	}
 	return cfg, networks, from, findings
 }

@@ -40,7 +40,7 @@ func (m *Mesh) read(objects []*schema.Object) ([]*schema.Object, diag.List) {
 	objects, f = discovered(objects, m.Config, from)
 	findings.Add(f...)
 	findings.Add(checkVisibility(m.Config, from)...)
-	m.RootNamespace = cmp.Or(m.Config.RootNamespace, systemNamespace)
+	m.RootNamespace = cmp.Or(m.Config.RootNamespace, schema.SystemNamespace)
 	m.TrustDomain = cmp.Or(m.Config.TrustDomain, "cluster.local")
 	derived, f := ingressObjects(objects, m.Config, m.RootNamespace, m.Domain)
 	findings.Add(f...)

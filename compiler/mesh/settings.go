@@ -1,0 +1,77 @@
+package mesh
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/schema"
+)
+
+// unreadSettings is the code for settings of a mesh that lie where they are not in force.
+const unreadSettings = "MESHC1207"
+
+// settingsOf returns the ConfigMap whose settings are in force, if there is one, and says of the others that theirs are not.
+func settingsOf(objects []*schema.Object) (*schema.Object, diag.List) {
+	var findings diag.List
+	maps := schema.MeshConfigMaps(objects)
+	for _, o := range objects {
+		cm, ok := o.Spec.(*corev1.ConfigMap)
+		if !ok {
+			continue
+		}
+		if o.Namespace != schema.SystemNamespace {
+			if schema.IsMeshConfigMap(o) && o.Name != "istio" {
+				findings.Add(o.Finding(diag.Warning, unreadSettings, "the mesh configuration of a revision is read in "+schema.SystemNamespace+" only, so this one is not in force",
+					"move it there, or rename the ConfigMap if it is none", "metadata", "namespace"))
+			}
+			continue
+		}
+		if o.Name == "istio" && !schema.IsMeshConfigMap(o) && len(cm.Data) > 0 {
+			findings.Add(o.Finding(diag.Warning, unreadSettings, "the ConfigMap istio has no key mesh, which is the one that a control plane reads: no setting in it is in force",
+				"put the settings under the key "+schema.MeshKey+", and networks under "+schema.NetworksKey, "data"))
+		}
+		if o.Name == "istio-sidecar-injector" || strings.HasPrefix(o.Name, "istio-sidecar-injector-") {
+			findings.Add(injectorSettings(o, cm)...)
+		}
+	}
+	if len(maps) == 0 {
+		return nil, findings
+	}
+	from := maps[0]
+	for _, o := range maps[1:] {
+		d := o.Finding(diag.Warning, unreadSettings, "this mesh configuration is not in force: a bundle has one, and "+from.Ref().String()+" goes before it",
+			"compile the revisions apart, each with the ConfigMap that it reads", "metadata", "name")
+		if o.Name == from.Name || from.Name != "istio" {
+			d.Severity, d.Code = diag.Error, "MESHC1201"
+			d.Message, d.Help = "a second mesh configuration: only one ConfigMap with one may be in the input", "keep one of them"
+		}
+		d.Related = []diag.Related{{Pos: from.Pos("metadata", "name"), Object: from.Ref(), Message: "the one in force"}}
+		findings.Add(d)
+	}
+	return from, findings
+}
+
+// injectorSettings says which settings of the sidecar injector are not read: those that decide who has a proxy.
+func injectorSettings(o *schema.Object, cm *corev1.ConfigMap) diag.List {
+	var config map[string]any
+	if yaml.Unmarshal([]byte(cm.Data["config"]), &config) != nil {
+		return nil // a template, as an installation has it: there is no selector to be found in it
+	}
+	var set []string
+	for _, key := range []string{"alwaysInjectSelector", "neverInjectSelector"} {
+		if list, _ := config[key].([]any); len(list) > 0 {
+			set = append(set, key)
+		}
+	}
+	if p, ok := config["policy"].(string); ok && p != "enabled" {
+		set = append(set, "policy: "+p)
+	}
+	if len(set) == 0 {
+		return nil
+	}
+	return diag.List{o.Finding(diag.Warning, unreadSettings, "the settings of the sidecar injector are not read: "+strings.Join(set, ", ")+" decides here which pods get a proxy, and the bundle does not know it",
+		"say it by the label sidecar.istio.io/inject at the pods or their namespace", "data", "config")}
+}
