@@ -35,7 +35,7 @@ var Codes = []diag.Code{
 		Remedy:  "split the file, name the folders that hold the mesh",
 	},
 	{
-		ID: "MESHC1006", Severity: diag.Error,
+		ID: "MESHC1006", Severity: diag.Error, Also: []diag.Severity{diag.Warning},
 		Means:   "a symbolic link that leads out of the source, to a folder, or nowhere",
 		Example: "`a.yaml -> /etc/passwd`",
 		Remedy:  "replace the link by the file",
@@ -77,8 +77,8 @@ var Codes = []diag.Code{
 		Remedy:  "correct the path; try `kustomize build`",
 	},
 	{
-		ID: "MESHC1013", Severity: diag.Error,
-		Means:   "a Git repository or revision cannot be read",
+		ID: "MESHC1013", Severity: diag.Error, Also: []diag.Severity{diag.Info},
+		Means:   "a Git repository or revision cannot be read; as info: the commit is not recorded in the bundle",
 		Example: "`.#ref=none`",
 		Remedy:  "check the ref; a shallow clone lacks old ones",
 	},
@@ -87,5 +87,23 @@ var Codes = []diag.Code{
 		Means:   "an archive is damaged, cut short, or leads out of itself",
 		Example: "half a `.tar.gz`",
 		Remedy:  "pack or download it again",
+	},
+	{
+		ID: "MESHC1015", Severity: diag.Warning,
+		Means:   "settings of the mesh that are not in force: values for a chart of Istio that nobody has rendered",
+		Example: "`meshConfig:` in a values file, or in a HelmRelease",
+		Remedy:  "render the chart, or write them into the ConfigMap `istio`",
+	},
+	{
+		ID: "MESHC1016", Severity: diag.Warning,
+		Means:   "a sparse checkout lacks manifests of its commit",
+		Example: "`git sparse-checkout set base`",
+		Remedy:  "add the folder, or name the revision",
+	},
+	{
+		ID: "MESHC1017", Severity: diag.Error, Also: []diag.Severity{diag.Warning},
+		Means:   "a submodule that is not there: a clone leaves it empty unless it is told not to, and a revision or an archive holds none",
+		Example: "`.gitmodules` names `mesh/policies`, which is empty",
+		Remedy:  "check it out, and name the directory",
 	},
 }

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/meshc/meshc/internal/diag"
 )
 
 const stdinName = "stdin"
@@ -44,6 +46,7 @@ func (s *Sources) readPath(ctx context.Context, b *batch) {
 	case err != nil:
 		b.fail(name, 1, "MESHC1002", reason(err), "Check the path and its permissions.")
 	case info.IsDir():
+		s.submodulesOnDisk(b)
 		s.readDir(ctx, b)
 	case isArchive(source):
 		readTar(ctx, b)
@@ -138,6 +141,14 @@ func walk(ctx context.Context, b *batch, fsys fs.FS, dir, prefix string) {
 			}
 			return nil
 		}
+		if e.Type() == fs.ModeIrregular {
+			b.lacks(p, diag.Pos{File: name, Line: 1, Column: 1})
+			return nil
+		}
+		if b.linked(fsys, dir, p, e) && !isManifest(e.Name()) {
+			b.diags.Add(warning(diag.Pos{File: name, Line: 1, Column: 1}, "MESHC1006", "this symbolic link leads to a directory, which is not followed", "Name that directory as a source of its own, if its objects are part of the mesh."))
+			return nil
+		}
 		if e.IsDir() || isKustomization(e.Name()) || !isManifest(e.Name()) {
 			return nil
 		}
@@ -192,6 +203,27 @@ func readEntry(b *batch, fsys fs.FS, p, name string) ([]byte, bool) {
 		return nil, false
 	}
 	return data, true
+}
+
+// linked tells whether an entry is a symbolic link to a directory of the repository outside of the source. What is inside of it
+// is read there; of what is outside of the repository nothing is said.
+func (b *batch) linked(fsys fs.FS, dir, p string, e fs.DirEntry) bool {
+	if e.Type() != fs.ModeSymlink {
+		return false
+	}
+	if b.at.volume != onDisk {
+		target, err := fs.ReadLink(fsys, p)
+		to := path.Join(path.Dir(p), target)
+		info, failed := fs.Stat(fsys, p)
+		return err == nil && failed == nil && info.IsDir() && dir != "." && to != dir && !strings.HasPrefix(to, dir+"/")
+	}
+	to, err := filepath.EvalSymlinks(filepath.Join(b.at.top, filepath.FromSlash(p)))
+	top := workTree(b.at.disk)
+	if err != nil || top == "" || !within(top, to) || within(b.at.disk, to) {
+		return false
+	}
+	info, err := os.Stat(to)
+	return err == nil && info.IsDir()
 }
 
 func isLink(fsys fs.FS, p string) bool {

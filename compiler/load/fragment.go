@@ -122,7 +122,7 @@ func (p *parser) half(n *yaml.Node) bool {
 func (p *parser) text(n *yaml.Node) {
 	msg, help := "a manifest holds objects, and this is plain text", "Remove it, or give the file another ending than .yaml, .yml or .json."
 	switch {
-	case strings.HasPrefix(n.Value, "version https://git-lfs.github.com/spec/"):
+	case isPointer(n.Value):
 		msg, help = "this is the pointer of a file that Git LFS keeps elsewhere, and not the file", "Fetch it with: git lfs pull. In a job, check out with LFS, as in actions/checkout with lfs: true."
 	case !strings.Contains(n.Value, " ") && (strings.Contains(n.Value, "/") || isManifest(n.Value)):
 		msg = "this is the path " + n.Value + " and no object: a symbolic link that was checked out as text"

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,12 +10,9 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/go-git/go-git/v5"
-	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
@@ -25,31 +23,33 @@ type revision struct {
 	unknown     string // a setting that does not exist
 }
 
+// settingsStart is where the part behind the path begins; a path may hold the same character.
+var settingsStart = regexp.MustCompile(`#(ref|subdir)=`)
+
 // cutRevision splits PATH#ref=REV,subdir=DIR. A source without such a suffix is not a Git source.
 func cutRevision(s string) (repo string, rev revision, ok bool) {
-	repo, rest, ok := strings.Cut(s, "#")
-	if !ok || !(strings.HasPrefix(rest, "ref=") || strings.HasPrefix(rest, "subdir=")) {
+	at := settingsStart.FindStringIndex(s)
+	if at == nil {
 		return "", revision{}, false
 	}
 	rev.ref, rev.subdir = "HEAD", "."
-	for _, kv := range strings.Split(rest, ",") {
-		k, v, _ := strings.Cut(kv, "=")
-		switch k {
-		case "ref":
-			rev.ref = v
-		case "subdir":
-			rev.subdir = v
-		default:
+	last := &rev.ref
+	for _, kv := range strings.Split(s[at[0]+1:], ",") {
+		k, v, set := strings.Cut(kv, "=")
+		switch {
+		case k == "ref":
+			last = &rev.ref
+			*last = v
+		case k == "subdir":
+			last = &rev.subdir
+			*last = v
+		case set:
 			rev.unknown = k
+		default:
+			*last += "," + kv // of the name before it
 		}
 	}
-	return repo, rev, true
-}
-
-var refForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/^~+-]*$`)
-
-func validRef(s string) bool {
-	return refForm.MatchString(s) && len(s) <= 255 && !strings.Contains(s, "..") && !strings.Contains(s, "//") && !strings.HasSuffix(s, ".lock") && !strings.HasSuffix(s, "/")
+	return s[:at[0]], rev, true
 }
 
 // refused says what cannot be meant by a source of this form, and what to write.
@@ -59,8 +59,6 @@ func (rev revision) refused(repo, source string) (msg, help string) {
 		return fmt.Sprintf("%q in %s is neither ref nor subdir", rev.unknown, source), "Write PATH#ref=REV,subdir=DIR."
 	case strings.Contains(repo, "://") || strings.HasPrefix(repo, "git@"):
 		return "remote repositories are not read", "Clone " + repo + " first, then name the clone as PATH#ref=REV."
-	case !validRef(rev.ref):
-		return fmt.Sprintf("%q is not a name of a Git revision", rev.ref), "Name a branch, tag or commit."
 	case !fs.ValidPath(path.Clean(filepath.ToSlash(rev.subdir))):
 		return fmt.Sprintf("the subdir %q leads out of the repository", rev.subdir), "Name a directory inside the repository, without a leading slash or .."
 	}
@@ -83,22 +81,17 @@ func readGit(ctx context.Context, b *batch, repo string, rev revision) {
 	}
 	r, err := openRepository(repo)
 	if err != nil {
-		fail("there is no readable Git repository at "+repo+": "+err.Error(), "Name the directory that holds .git, or a bare repository.")
+		fail("there is no readable Git repository at "+repo+": "+err.Error(), cmp.Or(helpOf(err), "Name the directory that holds .git, or a bare repository."))
 		return
 	}
-	hash, err := r.ResolveRevision(plumbing.Revision(rev.ref))
-	if err != nil {
-		fail("the repository has no revision "+rev.ref, "Fetch it, or check the name with: git branch -a; git tag")
-		return
-	}
-	commit, err := r.CommitObject(*hash)
-	if err != nil {
-		fail("the commit "+hash.String()+" cannot be read: "+err.Error(), "A shallow or partial clone lacks objects; fetch them.")
+	commit, msg, help := r.commit(rev.ref)
+	if msg != "" {
+		fail(msg, help)
 		return
 	}
 	root, err := commit.Tree()
 	if err != nil {
-		fail("the tree of "+hash.String()+" cannot be read: "+err.Error(), "Check it with: git fsck")
+		fail("the tree of "+commit.Hash.String()+" cannot be read: "+err.Error(), "A shallow or partial clone lacks objects; fetch them, or check it with: git fsck")
 		return
 	}
 	b.revision = revisionOf(commit)
@@ -110,32 +103,72 @@ func readGit(ctx context.Context, b *batch, repo string, rev revision) {
 	readTree(ctx, b, tree{fsys: fsys, prefix: name, dir: sub})
 }
 
-// openRepository opens a working tree, a linked working tree, or a bare repository.
-func openRepository(p string) (*git.Repository, error) {
-	opts := &git.PlainOpenOptions{EnableDotGitCommonDir: true}
-	if filepath.Base(p) == git.GitDirName {
-		if r, err := git.PlainOpenWithOptions(filepath.Dir(p), opts); err == nil {
-			return r, nil
-		}
-	}
-	return git.PlainOpenWithOptions(p, opts)
-}
-
-// gitFS shows the tree of a commit as files. Symbolic links and submodules appear with their type and cannot be opened.
+// gitFS shows the tree of a commit as files. Symbolic links are followed inside the tree; submodules appear with their type
+// and cannot be opened.
 type gitFS struct{ root *object.Tree }
 
-var errGitMode = errors.New("is a symbolic link or submodule of the repository")
+var (
+	errSubmodule = errors.New("is a submodule, whose content is not in this repository")
+	errLeads     = errors.New("is a symbolic link that leads out of the repository, or to itself")
+)
 
-func (g gitFS) find(name string) (*object.TreeEntry, error) {
+// maxLinks is how many symbolic links one path may lead through.
+const maxLinks = 40
+
+// find returns the entry at a path, whose directories may be links, and the path without them. A link at the end is followed
+// if the caller wants so.
+func (g gitFS) find(name string, follow bool) (*object.TreeEntry, string, error) {
+	fail := func(err error) (*object.TreeEntry, string, error) {
+		return nil, "", &fs.PathError{Op: "open", Path: name, Err: err}
+	}
 	if !fs.ValidPath(name) {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+		return fail(fs.ErrInvalid)
 	}
-	e, err := g.root.FindEntry(name)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	done, rest := ".", strings.Split(name, "/")
+	for links := 0; ; {
+		at := path.Join(done, rest[0])
+		e, err := g.root.FindEntry(at)
+		if err != nil {
+			return fail(fs.ErrNotExist)
+		}
+		rest = rest[1:]
+		if e.Mode == filemode.Symlink && (follow || len(rest) > 0) {
+			if links++; links > maxLinks {
+				return fail(errLeads)
+			}
+			target, err := g.target(at)
+			to := path.Join(done, target)
+			if err != nil || path.IsAbs(target) || !fs.ValidPath(to) {
+				return fail(errLeads)
+			}
+			rest = append(strings.Split(to, "/"), rest...)
+			if done = "."; to == "." {
+				if rest = rest[1:]; len(rest) == 0 {
+					return &object.TreeEntry{Name: ".", Mode: filemode.Dir}, ".", nil
+				}
+			}
+			continue
+		}
+		if len(rest) == 0 {
+			return e, at, nil
+		}
+		if e.Mode == filemode.Submodule {
+			return fail(errSubmodule)
+		}
+		done = at
 	}
-	return e, nil
 }
+
+// target is what a link says.
+func (g gitFS) target(name string) (string, error) {
+	b, err := g.blob(name, maxTarget)
+	if err == nil && len(b) > maxTarget {
+		err = errLeads
+	}
+	return string(b), err
+}
+
+const maxTarget = 4096 // bytes of a link
 
 func gitMode(m filemode.FileMode) fs.FileMode {
 	switch m {
@@ -149,39 +182,56 @@ func gitMode(m filemode.FileMode) fs.FileMode {
 	return 0
 }
 
+func (g gitFS) stat(name string, follow bool) (entry, string, error) {
+	if name == "." {
+		return entry{name: ".", mode: fs.ModeDir}, ".", nil
+	}
+	e, at, err := g.find(name, follow)
+	if err != nil {
+		return entry{}, "", err
+	}
+	out := entry{name: path.Base(name), mode: gitMode(e.Mode)}
+	if out.mode != 0 {
+		return out, at, nil
+	}
+	if out.size, err = g.root.Size(at); err != nil {
+		f, failed := g.root.TreeEntryFile(e) // sizes alone are not looked up where a repository borrows objects
+		if failed != nil {
+			return entry{}, "", &fs.PathError{Op: "stat", Path: name, Err: err}
+		}
+		out.size = f.Size
+	}
+	return out, at, nil
+}
+
 // Stat implements fs.StatFS.
 func (g gitFS) Stat(name string) (fs.FileInfo, error) {
-	if name == "." {
-		return entry{name: ".", mode: fs.ModeDir}, nil
-	}
-	e, err := g.find(name)
+	e, _, err := g.stat(name, true)
 	if err != nil {
 		return nil, err
 	}
-	mode := gitMode(e.Mode)
-	if mode != 0 && mode != fs.ModeDir {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: errGitMode}
-	}
-	var size int64
-	if mode == 0 {
-		if size, err = g.root.Size(name); err != nil {
-			return nil, &fs.PathError{Op: "stat", Path: name, Err: err}
-		}
-	}
-	return entry{name: path.Base(name), size: size, mode: mode}, nil
+	return e, nil
 }
 
 // Lstat implements fs.ReadLinkFS.
 func (g gitFS) Lstat(name string) (fs.FileInfo, error) {
-	if e, err := g.find(name); err == nil && e.Mode == filemode.Symlink {
-		return entry{name: path.Base(name), mode: fs.ModeSymlink}, nil
+	e, _, err := g.stat(name, false)
+	if err != nil {
+		return nil, err
 	}
-	return g.Stat(name)
+	return e, nil
 }
 
-// ReadLink implements fs.ReadLinkFS; links in Git trees are never followed.
+// ReadLink implements fs.ReadLinkFS.
 func (g gitFS) ReadLink(name string) (string, error) {
-	return "", &fs.PathError{Op: "readlink", Path: name, Err: errGitMode}
+	e, at, err := g.stat(name, false)
+	if err == nil && e.mode != fs.ModeSymlink {
+		err = &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrInvalid}
+	}
+	if err != nil {
+		return "", err
+	}
+	return g.target(at)
 }
 
 // Open implements fs.FS.
@@ -203,10 +253,23 @@ func (g gitFS) Open(name string) (fs.File, error) {
 
 // ReadFile implements fs.ReadFileFS.
 func (g gitFS) ReadFile(name string) ([]byte, error) {
-	if _, err := g.Stat(name); err != nil {
+	e, at, err := g.stat(name, true)
+	if err == nil && e.mode != 0 {
+		err = &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+	}
+	if err != nil {
 		return nil, err
 	}
-	f, err := g.root.File(name)
+	return g.blob(at, MaxFileSize)
+}
+
+// blob reads at most a byte more than the limit: the size in the object's header is only a claim.
+func (g gitFS) blob(name string, limit int64) ([]byte, error) {
+	e, err := g.root.FindEntry(name)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	f, err := g.root.TreeEntryFile(e)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
@@ -214,16 +277,19 @@ func (g gitFS) ReadFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, MaxFileSize+1)) // the size in the object's header is only a claim
+	defer r.Close() //nolint:errcheck // read only
+	return io.ReadAll(io.LimitReader(r, limit+1))
 }
 
 // ReadDir implements fs.ReadDirFS.
 func (g gitFS) ReadDir(name string) ([]fs.DirEntry, error) {
 	t := g.root
 	if name != "." {
-		var err error
-		if t, err = g.root.Tree(name); err != nil {
+		_, at, err := g.find(name, true)
+		if err == nil && at != "." {
+			t, err = g.root.Tree(at)
+		}
+		if err != nil {
 			return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrNotExist}
 		}
 	}
@@ -236,73 +302,4 @@ func (g gitFS) ReadDir(name string) ([]fs.DirEntry, error) {
 
 func revisionOf(c *object.Commit) Revision {
 	return Revision{Commit: c.Hash.String(), Time: c.Committer.When.UTC().Format(time.RFC3339)}
-}
-
-// worktree finds the commit that is checked out where a source lies, and whether the files read differ from it. It is
-// an aid for the bundle's provenance: what cannot be told is left out.
-func (s *Sources) worktree(b *batch) {
-	defer func() {
-		if recover() != nil {
-			b.revision, b.dirty = Revision{}, false
-		}
-	}()
-	top := workTree(b.at.disk)
-	if top == "" {
-		return
-	}
-	r, err := openRepository(top)
-	if err != nil {
-		return
-	}
-	head, err := r.Head()
-	if err != nil {
-		return
-	}
-	commit, err := r.CommitObject(head.Hash())
-	if err != nil {
-		return
-	}
-	root, err := commit.Tree()
-	if err != nil {
-		return
-	}
-	b.revision = revisionOf(commit)
-	b.dirty = s.differs(root, top, b)
-}
-
-// differs compares the files read with the blobs of the tree of the repository at top, and looks for manifests that the
-// tree has below a directory that was read and the directory has not. Files may lie elsewhere in the repository: bases of a
-// kustomization.
-func (s *Sources) differs(root *object.Tree, top string, b *batch) bool {
-	read := make(map[string]bool, len(b.files)+len(b.inputs))
-	for _, f := range slices.Concat(b.files, b.inputs) {
-		p := slashRel(top, filepath.Join(s.root, filepath.FromSlash(f.name)))
-		read[p] = true
-		e, err := root.FindEntry(p)
-		if err != nil || e.Hash != plumbing.ComputeHash(plumbing.BlobObject, f.data) {
-			return true
-		}
-	}
-	return !b.at.file && misses(root, slashRel(top, b.at.disk), read)
-}
-
-// misses tells whether the tree of a repository has a manifest below a directory that was not read.
-func misses(root *object.Tree, dir string, read map[string]bool) bool {
-	missing, visited := false, 0
-	_ = fs.WalkDir(gitFS{root}, dir, func(p string, e fs.DirEntry, err error) error {
-		if visited++; err != nil || missing || visited > MaxEntries {
-			return fs.SkipAll
-		}
-		if p != dir && strings.HasPrefix(e.Name(), ".") {
-			if e.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if e.Type() == 0 && isManifest(e.Name()) && !isKustomization(e.Name()) && !read[p] {
-			missing = true
-		}
-		return nil
-	})
-	return missing
 }

@@ -39,6 +39,9 @@ func (t tree) name(p string) string { return path.Clean(join(t.prefix, p)) }
 // readTree reads a directory: as a kustomization if it is one, else all manifests below it.
 func readTree(ctx context.Context, b *batch, t tree) {
 	if kustomizationIn(t.fsys, t.dir) == "" {
+		if b.at.volume != onDisk {
+			lacking(b, t)
+		}
 		walk(ctx, b, t.fsys, t.dir, t.name(t.dir))
 		return
 	}
@@ -97,7 +100,11 @@ func (k *kustomization) scan(dir string, from *place) {
 	}
 	file := kustomizationIn(k.fsys, dir)
 	if file == "" {
-		if from != nil {
+		switch entries, err := fs.ReadDir(k.fsys, dir); {
+		case from == nil:
+		case err == nil && len(entries) == 0:
+			k.fail(from.file, from.line, "MESHC1017", fmt.Sprintf("%s is an empty directory: a submodule that is not checked out is one", from.text), "Check it out: git submodule update --init; in a job, with submodules: true.")
+		default:
 			k.fail(from.file, from.line, "MESHC1012", fmt.Sprintf("%s is a directory without a kustomization file", from.text), "Add one there, or name the files in it.")
 		}
 		return
@@ -216,6 +223,8 @@ func (k *kustomization) resource(dir, file string, s *yaml.Node) {
 	}
 	info, err := fs.Stat(k.fsys, p)
 	switch {
+	case errors.Is(err, errSubmodule):
+		k.fail(file, s.Line, "MESHC1017", fmt.Sprintf("%s is a submodule, whose content is not in this repository", s.Value), "Check it out (git submodule update --init) and name the directory as the source instead of a revision.")
 	case err != nil && errors.Is(err, fs.ErrNotExist):
 		k.fail(file, s.Line, "MESHC1012", fmt.Sprintf("%s does not exist", s.Value), "Correct the path; it is relative to this file.")
 	case err != nil:

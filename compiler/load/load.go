@@ -5,11 +5,6 @@
 // parsed once, into YAML syntax trees (parse.go), and plain data and positions both come from that tree. Files are
 // parsed in parallel and kept in order of source and path, so that the result does not depend on the file system.
 // What is wrong with the input is a diagnostic at a line; an error is returned only when the context ends.
-//
-// Codes: 1001 nothing to compile, 1002 source cannot be read, 1003 not YAML, 1004 template that was not rendered, 1005 limit
-// exceeded, 1006 symbolic link, 1007 repeated key, 1008 value or key that Kubernetes cannot hold, 1009 incomplete object, 1010
-// repeated object, 1011 kustomization refused, 1012 kustomization fails, 1013 Git, 1014 archive, 1015 settings of the mesh that are
-// not read.
 package load
 
 import (
@@ -79,6 +74,8 @@ func inputFile(name string, data []byte) file { return file{name: name, data: da
 // batch is what one source yields.
 type batch struct {
 	at       *location
+	lenient  bool
+	lacking  []string // submodules that are not there
 	files    []file
 	docs     []*source.Document // already parsed (kustomize)
 	foreign  []Left
@@ -190,7 +187,7 @@ func (s *Sources) nothing(sources []string, res *Result) diag.Diagnostic {
 
 // read dispatches on the form of a source.
 func (s *Sources) read(ctx context.Context, l *location, opts Options) *batch {
-	b := &batch{at: l}
+	b := &batch{at: l, lenient: opts.Lenient}
 	switch repo, rev, ok := cutRevision(l.source); {
 	case l.source == "-":
 		readStdin(b, opts.Stdin)

@@ -37,7 +37,7 @@ var Codes = []diag.Code{
 	{
 		ID: "MESHC1201", Severity: diag.Error,
 		Means:   "two mesh configurations",
-		Example: "two ConfigMaps named `istio`",
+		Example: "two ConfigMaps named `istio`, or two of revisions and none of that name",
 		Remedy:  "keep one",
 	},
 	{
@@ -69,6 +69,12 @@ var Codes = []diag.Code{
 		Means:   "a mesh-wide default of `exportTo` names a namespace, which means nothing there",
 		Example: "`defaultServiceExportTo: [shop]`",
 		Remedy:  "`.` or `*`",
+	},
+	{
+		ID: unreadSettings, Severity: diag.Warning,
+		Means:   "a ConfigMap with settings that are not in force: of another revision, under another key, or selectors of the sidecar injector",
+		Example: "`istio-canary` beside `istio`; `neverInjectSelector`",
+		Remedy:  "compile revisions apart; what the help says",
 	},
 	{
 		ID: "MESHC1210", Severity: diag.Error,
