@@ -9,6 +9,8 @@ package compiler
 import (
 	"context"
 	"io"
+	"maps"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,6 +20,7 @@ import (
 	"github.com/meshc/meshc/compiler/envoy"
 	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/validate"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/fault"
 	"github.com/meshc/meshc/policies"
@@ -125,6 +128,7 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 		return nil, nil, err
 	}
 	lowered.Add(refused...)
+	lowered.Add(sets.unresolved(slices.Concat(findings, lowered))...)
 	stop = settle(&lowered, opts, opts.Lenient)
 	findings.Add(lowered...)
 	findings.Sort()
@@ -147,11 +151,13 @@ type loweredSets struct {
 	classes map[*mesh.Class][]*envoy.Resource
 	site    *endpoint.Site // of the last mesh
 
-	programs map[*envoy.Resource]int // RE2 program size of the largest regular expression; left out where there is none
+	programs   map[*envoy.Resource]int // RE2 program size of the largest regular expression; left out where there is none
+	references map[*envoy.Resource][]validate.Reference
+	removed    map[string][]envoy.Origin // by name: the patches that remove a cluster
 }
 
 func newLoweredSets() *loweredSets {
-	return &loweredSets{scopes: map[*mesh.Scope][]*envoy.Group{}, classes: map[*mesh.Class][]*envoy.Resource{}}
+	return &loweredSets{scopes: map[*mesh.Scope][]*envoy.Group{}, classes: map[*mesh.Class][]*envoy.Resource{}, removed: map[string][]envoy.Origin{}}
 }
 
 // lower lowers each scope and each class of a mesh once, side by side.
@@ -186,6 +192,7 @@ func (out *loweredSets) lower(ctx context.Context, m *mesh.Mesh, classes []*mesh
 		out.scopes[s] = groups[i]
 	}
 	findings := low.Findings()
+	maps.Copy(out.removed, low.Removed())
 	for i, c := range classes {
 		out.classes[c] = own[i]
 		findings.Add(found[i]...)

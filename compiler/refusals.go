@@ -39,7 +39,9 @@ func (out *loweredSets) refusals(ctx context.Context, opts Options) (diag.List, 
 	}
 	var findings diag.List
 	out.programs = map[*envoy.Resource]int{}
+	out.references = make(map[*envoy.Resource][]validate.Reference, len(resources))
 	for i, r := range resources {
+		out.references[r] = results[i].References
 		if results[i].ProgramSize > 0 {
 			out.programs[r] = results[i].ProgramSize
 		}
@@ -92,12 +94,20 @@ func refusal(r *envoy.Resource, p validate.Problem, before bool) diag.Diagnostic
 	if d.Help == "" {
 		d.Help = "Correct what the object says, so that Envoy takes the value."
 	}
-	origins := patches(r)
-	if len(origins) == 0 || before {
-		origins = behind(r, p.Path)
-	} else {
+	if blame(&d, r, p.Path, before) {
 		d.Code = envoy.CodePatchInvalid
 		d.Message = "with the patches of EnvoyFilters " + d.Message
+	}
+	return d
+}
+
+// blame puts a finding at the object behind the part of a resource that a path leads into: at the patches of EnvoyFilters,
+// unless there are none or it was so before them. It tells whether it was the patches.
+func blame(d *diag.Diagnostic, r *envoy.Resource, path string, before bool) (patched bool) {
+	origins := patches(r)
+	patched = len(origins) > 0 && !before
+	if !patched {
+		origins = behind(r, path)
 	}
 	for i, o := range origins {
 		if i == 0 {
@@ -106,7 +116,7 @@ func refusal(r *envoy.Resource, p validate.Problem, before bool) diag.Diagnostic
 		}
 		d.Related = append(d.Related, diag.Related{Pos: o.Pos, Object: o.Object, Message: "has a part in it, too"})
 	}
-	return d
+	return patched
 }
 
 // patches are the patches that changed a resource, the last first.

@@ -155,6 +155,13 @@ var Codes = []diag.Code{
 		Remedy:  "what the help says; the message has the field of the resource",
 	},
 	{
+		ID: "MESHC1492", Severity: diag.Error,
+		Means:   "the configuration of a proxy names what the proxy does not get: a cluster, route configuration, secret or another resource",
+		Detail:  "Each name in all that the proxies of a class get, filters and packed messages included, is looked up in it, after the patches of EnvoyFilters. A link that is broken in the source has a finding of its own.",
+		Example: "an EnvoyFilter that adds a filter with a misspelled cluster, or removes a cluster that routes name",
+		Remedy:  "name what `meshc bundle xds` shows, or add it",
+	},
+	{
 		ID: "MESHC1500", Severity: diag.Error,
 		Means:   "two services or routes want the same connections of one listener; the later gets none",
 		Example: "two TCP services on one address and port",

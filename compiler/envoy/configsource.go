@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // ADS is the one place every resource that refers to another gets it from: the aggregated stream of the proxy. An
@@ -25,9 +26,6 @@ func SDSSecret(name string) *tlsv3.SdsSecretConfig {
 	return &tlsv3.SdsSecretConfig{Name: name, SdsConfig: ADS()}
 }
 
-// AgentCluster is the cluster of a proxy's bootstrap that leads to the secret service of a node agent.
-const AgentCluster = "sds-grpc"
-
 // identitySecret refers to the workload's own certificate or to the roots it trusts: over ADS like any secret, or, where
 // the mesh says so, from the agent of SPIRE on the node, which has them under the same names.
 func identitySecret(m *mesh.Mesh, name string) *tlsv3.SdsSecretConfig {
@@ -39,7 +37,7 @@ func identitySecret(m *mesh.Mesh, name string) *tlsv3.SdsSecretConfig {
 		InitialFetchTimeout: &durationpb.Duration{},
 		ConfigSourceSpecifier: &corev3.ConfigSource_ApiConfigSource{ApiConfigSource: &corev3.ApiConfigSource{
 			ApiType: corev3.ApiConfigSource_GRPC, TransportApiVersion: corev3.ApiVersion_V3, SetNodeOnFirstMessageOnly: true,
-			GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: AgentCluster}}}},
+			GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: names.AgentCluster}}}},
 		}},
 	}}
 }

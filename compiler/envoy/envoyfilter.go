@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -73,13 +74,14 @@ type patchTable struct {
 	filters  memo.Lists[*mesh.EnvoyFilter]
 	metadata memo.Lists[metadatum]
 
-	mu   sync.Mutex
-	used map[*envoyPatch]bool
+	mu      sync.Mutex
+	used    map[*envoyPatch]bool
+	removed map[string]*envoyPatch // by name of a cluster: the first patch that removes it
 }
 
 // readPatches decodes the patches of a mesh.
 func readPatches(filters []*mesh.EnvoyFilter) (*patchTable, diag.List) {
-	t := &patchTable{byFilter: map[*mesh.EnvoyFilter][]*envoyPatch{}, used: map[*envoyPatch]bool{}}
+	t := &patchTable{byFilter: map[*mesh.EnvoyFilter][]*envoyPatch{}, used: map[*envoyPatch]bool{}, removed: map[string]*envoyPatch{}}
 	t.chosen, t.groups, t.hosts = memo.New(t.choose), memo.New(t.group), memo.New(t.host)
 	var findings diag.List
 	pass := validate.New().Pass()
@@ -221,6 +223,21 @@ func (t *patchTable) use(p *envoyPatch) {
 	t.mu.Lock()
 	t.used[p] = true
 	t.mu.Unlock()
+}
+
+// removes notes that a patch removes a cluster.
+func (t *patchTable) removes(cluster string, e *envoyPatch) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if old := t.removed[cluster]; old == nil || e.before(old) {
+		t.removed[cluster] = e
+	}
+}
+
+// before orders patches by their place in the source.
+func (p *envoyPatch) before(o *envoyPatch) bool {
+	a, b := p.filter.Object, o.filter.Object
+	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(p.index, o.index)) < 0
 }
 
 // patcher edits resources of one target.

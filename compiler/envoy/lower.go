@@ -154,3 +154,12 @@ func (l *Lowering) Findings() diag.List {
 	out.Sort()
 	return out
 }
+
+// Removed returns, after all is lowered, the clusters that patches of EnvoyFilters removed from some proxy, by name.
+func (l *Lowering) Removed() map[string][]Origin {
+	out := make(map[string][]Origin, len(l.patches.removed))
+	for name, e := range l.patches.removed {
+		out[name] = e.origins()
+	}
+	return out
+}

@@ -82,6 +82,7 @@ func (p *patcher) patchCluster(r *Resource, patches []*envoyPatch) *Resource {
 		}
 		if e.op() == opRemove {
 			p.hit(e, nil)
+			p.table.removes(r.Name, e)
 			return nil
 		}
 		if !changed {

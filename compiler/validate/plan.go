@@ -3,6 +3,7 @@ package validate
 import (
 	"sync"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -11,9 +12,18 @@ type plan struct {
 	descriptor protoreflect.MessageDescriptor
 	rule       rule // nil: none
 	fields     []plannedField
+
+	names []plannedName
+	asks  func(proto.Message) Reference // nil: it makes Envoy ask for nothing
 }
 
-// plannedField is a field from which something with a rule can be reached.
+// plannedName is a field that holds the name of something.
+type plannedName struct {
+	field protoreflect.FieldDescriptor
+	kind  ReferenceKind
+}
+
+// plannedField is a field from which something that is regarded can be reached.
 type plannedField struct {
 	field      protoreflect.FieldDescriptor
 	plan       *plan    // of the message, or of the values of the map
@@ -28,7 +38,7 @@ type planner struct {
 	ready   sync.Map // full name to *plan
 }
 
-// of returns the plan of a type; nil: nothing in it has a rule.
+// of returns the plan of a type; nil: nothing in it has a rule or refers to anything.
 func (p *planner) of(d protoreflect.MessageDescriptor) *plan {
 	if x, ok := p.ready.Load(d.FullName()); ok {
 		return x.(*plan)
@@ -82,11 +92,25 @@ func held(f protoreflect.FieldDescriptor) protoreflect.MessageDescriptor {
 	return f.Message()
 }
 
-// wanted are the types with a rule, and those that hold one of them.
+// regarded tells whether a type itself has a rule or refers to something.
+func (p *planner) regarded(d protoreflect.MessageDescriptor) bool {
+	c := p.checker
+	if c.rules[d.FullName()] != nil || c.asked[d.FullName()] != nil {
+		return true
+	}
+	for i := range d.Fields().Len() {
+		if c.named[d.Fields().Get(i).FullName()] != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// wanted are the types that are regarded, and those that hold one of them.
 func (p *planner) wanted(reached map[protoreflect.FullName]protoreflect.MessageDescriptor) map[protoreflect.FullName]bool {
 	wanted := map[protoreflect.FullName]bool{}
-	for name := range reached {
-		wanted[name] = p.checker.rules[name] != nil
+	for name, d := range reached {
+		wanted[name] = p.regarded(d)
 	}
 	for changed := true; changed; {
 		changed = false
@@ -102,9 +126,12 @@ func (p *planner) wanted(reached map[protoreflect.FullName]protoreflect.MessageD
 }
 
 func (p *planner) fill(x *plan, d protoreflect.MessageDescriptor, wanted map[protoreflect.FullName]bool) {
-	x.descriptor, x.rule = d, p.checker.rules[d.FullName()]
+	x.descriptor, x.rule, x.asks = d, p.checker.rules[d.FullName()], p.checker.asked[d.FullName()]
 	for i := range d.Fields().Len() {
 		f := d.Fields().Get(i)
+		if kind := p.checker.named[f.FullName()]; kind != "" {
+			x.names = append(x.names, plannedName{f, kind})
+		}
 		if m := held(f); m != nil && wanted[m.FullName()] {
 			x.fields = append(x.fields, plannedField{field: f, plan: p.plans[m.FullName()], categories: p.checker.categories[f.FullName()]})
 		}

@@ -5,6 +5,7 @@
 // from which something with a rule can be reached. Three kinds of rules are held: the constraints of Envoy's API, which its
 // messages carry themselves; that a packed message is an extension which stock Envoy has for the place it stands at; and
 // rules by type of message for what Envoy finds only when it builds a filter, a cluster or a route, each with its source.
+// It also lists what a resource refers to by name, for those who know what a proxy gets.
 // Packed messages repeat from listener to listener, so what a Checker found in one is remembered by digest.
 package validate
 
@@ -36,6 +37,8 @@ type Result struct {
 	Problems []Problem
 	// ProgramSize is the RE2 program size of the largest regular expression, as Envoy counts it; 0: there is none.
 	ProgramSize int
+	// References are what the message refers to, sorted, each once.
+	References []Reference
 }
 
 // Checker knows the rules, and what came of the packed messages that it has seen. It is safe for concurrent use; messages are
@@ -43,7 +46,9 @@ type Result struct {
 type Checker struct {
 	rules      map[protoreflect.FullName]rule
 	categories map[protoreflect.FullName][]string
-	extensions map[string]map[string]bool // by category: full names of messages
+	extensions map[string]map[string]bool                              // by category: full names of messages
+	named      map[protoreflect.FullName]ReferenceKind                 // by field
+	asked      map[protoreflect.FullName]func(proto.Message) Reference // by message
 	plans      planner
 
 	packed sync.Map // digest to *packedMessage
@@ -52,7 +57,7 @@ type Checker struct {
 
 // New prepares a checker.
 func New() *Checker {
-	c := &Checker{rules: rules(), categories: categories(), extensions: extensions()}
+	c := &Checker{rules: rules(), categories: categories(), extensions: extensions(), named: named(), asked: asked()}
 	c.plans.checker = c
 	return c
 }
@@ -71,5 +76,6 @@ func (p *Pass) Check(m proto.Message) Result {
 	v := &visit{Pass: p}
 	v.constraints(m)
 	v.message(m.ProtoReflect(), p.checker.plans.of(m.ProtoReflect().Descriptor()))
+	v.References = distinct(v.References)
 	return v.Result
 }

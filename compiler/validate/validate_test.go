@@ -1,6 +1,7 @@
 package validate_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -9,6 +10,8 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	_ "github.com/meshc/meshc/compiler/bundle" // registers what may be packed
 
@@ -54,6 +57,66 @@ func TestCheck(t *testing.T) {
 		all := strings.Join(got, "\n")
 		if c.want == "" && all != "" || !strings.Contains(all, c.want) {
 			t.Errorf("%.300s: %q, want %q", c.json, all, c.want)
+		}
+	}
+}
+
+// noReference are fields of Envoy's API whose names are those of references and that are none, and why.
+var noReference = map[protoreflect.FullName]string{
+	"envoy.config.bootstrap.v3.ClusterManager.local_cluster_name":                                        "part of the bootstrap",
+	"envoy.config.core.v3.Node.cluster":                                                                  "what a node calls itself",
+	"envoy.config.endpoint.v3.ClusterLoadAssignment.cluster_name":                                        "the name of the endpoints themselves",
+	"envoy.config.endpoint.v3.ClusterStats.cluster_name":                                                 "a report",
+	"envoy.config.metrics.v3.StatsdSink.tcp_cluster_name":                                                "part of the bootstrap",
+	"envoy.config.trace.v3.LightstepConfig.collector_cluster":                                            "a tracer that Envoy has no more",
+	"envoy.data.accesslog.v3.AccessLogCommon.upstream_cluster":                                           "a report",
+	"envoy.data.cluster.v3.OutlierDetectionEvent.cluster_name":                                           "a report",
+	"envoy.data.core.v3.HealthCheckEvent.cluster_name":                                                   "a report",
+	"envoy.extensions.clusters.dynamic_modules.v3.ClusterConfig.cluster_name":                            "a name inside a module",
+	"envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute.per_route_config_name": "a name inside a module",
+	"envoy.extensions.filters.http.fault.v3.HTTPFault.upstream_cluster":                                  "a condition",
+	"envoy.extensions.filters.network.reverse_tunnel.v3.ReverseTunnel.required_cluster_name":             "a condition",
+}
+
+// unasked are fields of Envoy's API with a source of configuration that are none of a resource, and why.
+var unasked = map[protoreflect.FullName]string{
+	"envoy.config.route.v3.Vhds.config_source": "virtual hosts are asked for by the route configuration that has them",
+
+	"envoy.extensions.filters.http.on_demand.v3.OnDemandCds.source":                                  "clusters that requests name",
+	"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.rds_config_source":     "route configurations that scopes name",
+	"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.OnDemand.odcds_config":                   "clusters that connections name",
+	"envoy.extensions.transport_sockets.tls.cert_selectors.on_demand_secret.v3.Config.config_source": "secrets that connections name",
+}
+
+// Every field that can hold a reference is known: that of a new version of the API is named here until it is.
+func TestReferences(t *testing.T) {
+	name := regexp.MustCompile(`(^|_)clusters?(_names?)?$|cluster_name|route_config_name$|listener_name$`)
+	c := validate.New()
+	protoregistry.GlobalFiles.RangeFiles(func(fd protoreflect.FileDescriptor) bool {
+		if !strings.HasPrefix(string(fd.Package()), "envoy.") || strings.HasPrefix(string(fd.Package()), "envoy.service.") {
+			return true
+		}
+		eachField(fd.Messages(), func(f protoreflect.FieldDescriptor) {
+			switch {
+			case f.Kind() == protoreflect.StringKind && name.MatchString(string(f.Name())):
+				if known := c.Refers(f) || noReference[f.FullName()] != ""; !known {
+					t.Errorf("%s may be a reference, and nothing looks at it", f.FullName())
+				}
+			case f.Message() != nil && f.Message().FullName() == "envoy.config.core.v3.ConfigSource":
+				if known := c.Refers(f) || unasked[f.FullName()] != "" || strings.HasPrefix(string(f.FullName()), "envoy.config.bootstrap."); !known {
+					t.Errorf("%s asks for something, and nothing looks at it", f.FullName())
+				}
+			}
+		})
+		return true
+	})
+}
+
+func eachField(list protoreflect.MessageDescriptors, do func(protoreflect.FieldDescriptor)) {
+	for i := range list.Len() {
+		eachField(list.Get(i).Messages(), do)
+		for j := range list.Get(i).Fields().Len() {
+			do(list.Get(i).Fields().Get(j))
 		}
 	}
 }

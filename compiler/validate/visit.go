@@ -19,6 +19,9 @@ type visit struct {
 	// categories are those of the extensions that may stand where the visit is; nil: not known.
 	categories []string
 	Result
+
+	sought *Reference // its place is wanted, and no other finding; nil: none
+	found  string     // path of the first field that holds it
 }
 
 // step is one step of a path: a field, or an element of a list or a map.
@@ -70,6 +73,7 @@ func (v *visit) message(m protoreflect.Message, p *plan) {
 	if p.rule != nil {
 		p.rule(v, m.Interface())
 	}
+	v.refer(m, p)
 	outer := v.categories
 	for i := range p.fields {
 		f := &p.fields[i]

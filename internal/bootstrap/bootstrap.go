@@ -30,6 +30,8 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // Ports of a proxy that are not for the application's traffic. The redirect rules leave them alone.
@@ -37,13 +39,6 @@ const (
 	AdminPort  = 15000 // Envoy's admin interface, loopback only
 	HealthPort = 15021 // /healthz/ready
 	StatsPort  = 15090 // /stats/prometheus
-)
-
-// Names of the static clusters.
-const (
-	XDSCluster   = "xds-grpc"
-	AdminCluster = "prometheus_stats"
-	AgentCluster = "sds-grpc"
 )
 
 // Options describe one proxy.
@@ -224,7 +219,7 @@ func adsConfig(o Options) *corev3.ApiConfigSource {
 	}
 	return &corev3.ApiConfigSource{
 		ApiType: api, TransportApiVersion: corev3.ApiVersion_V3, SetNodeOnFirstMessageOnly: true,
-		GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: XDSCluster}}}},
+		GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: names.XDSCluster}}}},
 	}
 }
 
@@ -255,10 +250,10 @@ func xdsCluster(o Options) (*clusterv3.Cluster, error) {
 		return nil, fmt.Errorf("bootstrap: ADS server: %w", err)
 	}
 	c := &clusterv3.Cluster{
-		Name:                 XDSCluster,
+		Name:                 names.XDSCluster,
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
 		ConnectTimeout:       durationpb.New(1e9),
-		LoadAssignment:       load(XDSCluster, a),
+		LoadAssignment:       load(names.XDSCluster, a),
 		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
 			KeepaliveTime: wrapperspb.UInt32(300), KeepaliveInterval: wrapperspb.UInt32(30)}},
 		TypedExtensionProtocolOptions: http2(),
@@ -287,8 +282,8 @@ func agentClusters(o Options) []*clusterv3.Cluster {
 		return nil
 	}
 	pipe := &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: o.AgentSocket}}}
-	return []*clusterv3.Cluster{{Name: AgentCluster, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}, ConnectTimeout: durationpb.New(1e9),
-		LoadAssignment: load(AgentCluster, pipe), TypedExtensionProtocolOptions: http2()}}
+	return []*clusterv3.Cluster{{Name: names.AgentCluster, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}, ConnectTimeout: durationpb.New(1e9),
+		LoadAssignment: load(names.AgentCluster, pipe), TypedExtensionProtocolOptions: http2()}}
 }
 
 // fromAgent is a secret that the agent has.
@@ -296,7 +291,7 @@ func fromAgent(name string) *tlsv3.SdsSecretConfig {
 	return &tlsv3.SdsSecretConfig{Name: name, SdsConfig: &corev3.ConfigSource{ResourceApiVersion: corev3.ApiVersion_V3,
 		ConfigSourceSpecifier: &corev3.ConfigSource_ApiConfigSource{ApiConfigSource: &corev3.ApiConfigSource{
 			ApiType: corev3.ApiConfigSource_GRPC, TransportApiVersion: corev3.ApiVersion_V3, SetNodeOnFirstMessageOnly: true,
-			GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: AgentCluster}}}}}}}}
+			GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: names.AgentCluster}}}}}}}}
 }
 
 func clientTLS(t *TLS, host string) *corev3.TransportSocket {
@@ -325,7 +320,7 @@ func clientTLS(t *TLS, host string) *corev3.TransportSocket {
 
 // adminCluster leads the health and metrics listeners to the admin interface.
 func adminCluster(admin *corev3.Address) *clusterv3.Cluster {
-	return &clusterv3.Cluster{Name: AdminCluster, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}, ConnectTimeout: durationpb.New(250e6), LoadAssignment: load(AdminCluster, admin)}
+	return &clusterv3.Cluster{Name: names.AdminCluster, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}, ConnectTimeout: durationpb.New(250e6), LoadAssignment: load(names.AdminCluster, admin)}
 }
 
 // servingListener opens one path of the admin interface to kubelet or Prometheus, and nothing else of it.
@@ -334,7 +329,7 @@ func servingListener(o Options, name string, port uint32, path, rewrite string) 
 	if o.Addresses[0].Is6() {
 		wildcard = "::"
 	}
-	action := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: AdminCluster}, PrefixRewrite: rewrite}
+	action := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: names.AdminCluster}, PrefixRewrite: rewrite}
 	hcm := &hcmv3.HttpConnectionManager{
 		StatPrefix:  name,
 		HttpFilters: []*hcmv3.HttpFilter{{Name: "envoy.filters.http.router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: pack(&routerv3.Router{})}}},
