@@ -17,8 +17,12 @@ func (s *Stream) whole(k Kind) bool { return !s.o.Delta && (k == Clusters || k =
 func (s *Stream) isolate(k Kind, refused sent) bool {
 	sub := &s.subs[k]
 	n := len(refused.ids)
-	if n == 0 || n+len(refused.removed) < 2 || sub.blind || sub.isolating >= maxIsolating {
+	if n == 0 || n+len(refused.removed) < 2 && !refused.mixed || sub.blind || sub.isolating >= maxIsolating {
 		return false // of removals alone, the proxy refuses what they leave
+	}
+	if refused.mixed && n+len(refused.removed) < 2 {
+		sub.suspects = append(sub.suspects, sent{ids: refused.ids}) // once more, without what is to blame for the one before
+		return true
 	}
 	if n == 1 {
 		sub.suspects = append(sub.suspects, sent{ids: refused.ids}, sent{removed: refused.removed})

@@ -39,6 +39,12 @@ func (s *Stream) next(now time.Time) *plan {
 		if k >= Listeners && s.settled && !sub.answer && s.waits(now) {
 			return nil
 		}
+		if s.unanswered(k, now) {
+			if k == Clusters {
+				return nil // what comes behind them may need them
+			}
+			continue
+		}
 		p := s.suspect(k)
 		if p == nil {
 			p = s.diff(k)
@@ -85,8 +91,23 @@ func (s *Stream) next(now time.Time) *plan {
 	return clusterRemovals
 }
 
-// wake has the machine look again at a time.
-func (s *Stream) wake(at time.Time) { s.out.Wake = at }
+// unanswered tells whether something is to be sent that has to wait for the answer to the response before: one that says
+// all, sent meanwhile, would have to be told from that one when either is refused.
+func (s *Stream) unanswered(k Kind, now time.Time) bool {
+	sub := &s.subs[k]
+	if !s.whole(k) || len(sub.sent) == 0 || !now.Before(sub.until) || len(sub.suspects) == 0 && s.diff(k) == nil {
+		return false
+	}
+	s.wake(sub.until)
+	return true
+}
+
+// wake has the machine look again at a time, or before.
+func (s *Stream) wake(at time.Time) {
+	if s.out.Wake.IsZero() || at.Before(s.out.Wake) {
+		s.out.Wake = at
+	}
+}
 
 // waits tells whether what depends on clusters has to wait for acknowledgements.
 func (s *Stream) waits(now time.Time) bool {
@@ -165,6 +186,7 @@ func (s *Stream) diff(k Kind) *plan {
 				p.names = append(p.names, name)
 			}
 		}
+		slices.Sort(p.names)
 	}
 	p.names = append(p.names, sub.missing...)
 	if k == VirtualHosts && len(s.fresh) > 0 {
@@ -208,7 +230,7 @@ func (s *Stream) heldNames(k Kind) map[string]bool {
 }
 
 // commit takes the plan for sent and renders the response.
-func (s *Stream) commit(p *plan) *Response {
+func (s *Stream) commit(p *plan, now time.Time) *Response {
 	sub := &s.subs[p.kind]
 	s.nonce++
 	nonce := strconv.FormatUint(s.nonce, 10)
@@ -240,7 +262,7 @@ func (s *Stream) commit(p *plan) *Response {
 		s.fresh = nil
 	}
 	sub.answer, sub.missing, sub.last = false, nil, nonce
-	out := sent{nonce: nonce, ids: p.adds, removed: p.names}
+	out := sent{nonce: nonce, ids: p.adds, removed: p.names, mixed: p.full && len(sub.sent) > 0}
 	for _, id := range p.removes {
 		out.removed = append(out.removed, list[id].Name)
 	}
@@ -248,6 +270,7 @@ func (s *Stream) commit(p *plan) *Response {
 		sub.sent = slices.Delete(sub.sent, 0, 1)
 	}
 	sub.sent = append(sub.sent, out)
+	sub.until = now.Add(s.o.AckTimeout)
 	if s.o.Delta {
 		return s.renderDelta(p, list, nonce)
 	}

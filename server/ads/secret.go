@@ -1,6 +1,10 @@
 package ads
 
-import "crypto/sha256"
+import (
+	"crypto/sha256"
+	"maps"
+	"slices"
+)
 
 // maxSecretNames bounds what one stream may ask for.
 const maxSecretNames = 10000
@@ -12,7 +16,7 @@ type Secret struct {
 	Waiting bool   // it is on its way, so that it is missing is nobody's fault
 }
 
-// NeedsSecrets are the names of secrets that an event has to come with.
+// NeedsSecrets are the names of secrets that an event has to come with, each once and sorted.
 func (s *Stream) NeedsSecrets(e Event) []string {
 	var asked []string
 	switch e := e.(type) {
@@ -25,7 +29,9 @@ func (s *Stream) NeedsSecrets(e Event) []string {
 		if k, ok := kindOf(e.GetTypeUrl(), false); !ok || k != Secrets {
 			return nil
 		}
-		return e.GetResourceNames()[:min(len(e.GetResourceNames()), maxSecretNames)]
+		names := slices.Clone(e.GetResourceNames()[:min(len(e.GetResourceNames()), maxSecretNames)])
+		slices.Sort(names)
+		return slices.Compact(names)
 	case ViewChange:
 		if !s.moves(e.View) {
 			return nil
@@ -37,7 +43,9 @@ func (s *Stream) NeedsSecrets(e Event) []string {
 	for name := range s.secretNames {
 		names = append(names, name)
 	}
-	return append(names, asked[:min(len(asked), maxSecretNames)]...)
+	names = append(names, asked[:min(len(asked), maxSecretNames)]...)
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // askSecrets adds names that the proxy asks for.
@@ -55,8 +63,8 @@ func (s *Stream) askSecrets(names []string) {
 // setSecrets takes the secrets of the names that the proxy has asked for.
 func (s *Stream) setSecrets(now map[string]Secret) {
 	var target Bitset
-	for name, before := range s.secretNames {
-		x := now[name]
+	for _, name := range slices.Sorted(maps.Keys(s.secretNames)) { // in one order, so that the same events give the same bytes
+		before, x := s.secretNames[name], now[name]
 		if x.Missing != "" && x.Missing != before && !x.Waiting {
 			s.note(SecretMissing{name, x.Missing})
 		}

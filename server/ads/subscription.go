@@ -1,6 +1,8 @@
 package ads
 
 import (
+	"time"
+
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -19,6 +21,7 @@ type subscription struct {
 	answer   bool                // the proxy waits for a response, be it empty
 	missing  []string            // asked for, and there is none
 	sent     []sent              // not yet acknowledged
+	until    time.Time           // how long to wait for that
 	refused  []sent              // by the proxy, and not sent again before the bundle changes what is in it
 	last     string              // newest nonce
 
@@ -37,6 +40,7 @@ type sent struct {
 	nonce   string
 	ids     []int32
 	removed []string
+	mixed   bool // it said all there is while the one before was not answered, so it may have been refused for that one
 }
 
 func (s *subscription) wants(e *Entry) bool {

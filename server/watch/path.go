@@ -106,17 +106,20 @@ func (p *Path) notifications() (*fsnotify.Watcher, <-chan struct{}) {
 		return nil, nil
 	}
 	events := make(chan struct{}, 1)
+	wake := func() {
+		select {
+		case events <- struct{}{}:
+		default:
+		}
+	}
 	go func() {
 		for range w.Events {
-			select {
-			case events <- struct{}{}:
-			default:
-			}
+			wake()
 		}
 	}()
 	go func() {
-		for err := range w.Errors {
-			p.Log.Warn("watching", "path", p.Monitor.Path, "error", err.Error())
+		for range w.Errors { // as when what was watched is replaced, or too much happens: the next look tells
+			wake()
 		}
 	}()
 	return w, events
