@@ -8,6 +8,7 @@
 package bootstrap
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -113,6 +114,8 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 	b := &bootstrapv3.Bootstrap{
 		Node:  node,
 		Admin: &bootstrapv3.Admin{Address: admin},
+
+		StatsConfig: statistics(),
 		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
 			LdsConfig: ads, CdsConfig: proto.Clone(ads).(*corev3.ConfigSource), AdsConfig: adsConfig(o),
 		},
@@ -294,15 +297,23 @@ func fromAgent(name string) *tlsv3.SdsSecretConfig {
 			GrpcServices: []*corev3.GrpcService{{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: names.AgentCluster}}}}}}}}
 }
 
-func clientTLS(t *TLS, host string) *corev3.TransportSocket {
-	name := t.ServerName
-	if name == "" {
-		name = host
+// wanted is the server name to ask for, and the name that the certificate has to have. A certificate holds an address as one,
+// in its shortest spelling, and nobody asks for a server by its address (RFC 6066).
+func wanted(t *TLS, host string) (sni string, san *tlsv3.SubjectAltNameMatcher) {
+	sni = strings.TrimSuffix(cmp.Or(t.ServerName, host), ".")
+	san = &tlsv3.SubjectAltNameMatcher{SanType: tlsv3.SubjectAltNameMatcher_DNS, Matcher: exact(sni)}
+	if ip, err := netip.ParseAddr(sni); err == nil {
+		san = &tlsv3.SubjectAltNameMatcher{SanType: tlsv3.SubjectAltNameMatcher_IP_ADDRESS, Matcher: exact(ip.Unmap().WithZone("").String())}
+		sni = ""
 	}
-	san := &tlsv3.SubjectAltNameMatcher{SanType: tlsv3.SubjectAltNameMatcher_DNS, Matcher: exact(name)}
 	if t.ServerSPIFFE != "" {
 		san = &tlsv3.SubjectAltNameMatcher{SanType: tlsv3.SubjectAltNameMatcher_URI, Matcher: exact(t.ServerSPIFFE)}
 	}
+	return sni, san
+}
+
+func clientTLS(t *TLS, host string) *corev3.TransportSocket {
+	sni, san := wanted(t, host)
 	common := &tlsv3.CommonTlsContext{TlsParams: &tlsv3.TlsParameters{TlsMinimumProtocolVersion: tlsv3.TlsParameters_TLSv1_2}, AlpnProtocols: []string{"h2"}}
 	v := &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{san}}
 	if t.CertificateFile == "" {
@@ -314,7 +325,7 @@ func clientTLS(t *TLS, host string) *corev3.TransportSocket {
 		common.TlsCertificates = []*tlsv3.TlsCertificate{{CertificateChain: file(t.CertificateFile), PrivateKey: file(t.KeyFile), WatchedDirectory: watched(t.CertificateFile)}}
 		common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: v}
 	}
-	ctx := &tlsv3.UpstreamTlsContext{Sni: name, CommonTlsContext: common}
+	ctx := &tlsv3.UpstreamTlsContext{Sni: sni, CommonTlsContext: common}
 	return &corev3.TransportSocket{Name: "envoy.transport_sockets.tls", ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: pack(ctx)}}
 }
 

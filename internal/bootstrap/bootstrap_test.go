@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+
 	"github.com/meshc/meshc/internal/bootstrap"
 	"github.com/meshc/meshc/internal/envoytest"
 	"github.com/meshc/meshc/internal/lab"
@@ -89,6 +91,41 @@ func TestEnvoyTakesIt(t *testing.T) {
 		}
 		if err := envoytest.Run(envoy, dir, b); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestServerNames: a certificate has names of servers as DNS names, addresses as addresses, and identities as URIs.
+func TestServerNames(t *testing.T) {
+	for _, c := range []struct{ server, name, spiffe, kind, want, sni string }{
+		{"mesh.example.com:18000", "", "", "DNS", "mesh.example.com", "mesh.example.com"},
+		{"mesh.example.com.:18000", "", "", "DNS", "mesh.example.com", "mesh.example.com"},
+		{"127.0.0.1:18000", "", "", "IP_ADDRESS", "127.0.0.1", ""},
+		{"[fd00:0::1]:18000", "", "", "IP_ADDRESS", "fd00::1", ""},
+		{"[::ffff:10.0.0.1]:18000", "", "", "IP_ADDRESS", "10.0.0.1", ""},
+		{"mesh.example.com:18000", "10.0.0.2", "", "IP_ADDRESS", "10.0.0.2", ""},
+		{"10.0.0.1:18000", "mesh.example.com", "", "DNS", "mesh.example.com", "mesh.example.com"},
+		{"10.0.0.1:18000", "", "spiffe://a/b", "URI", "spiffe://a/b", ""},
+	} {
+		o := options()
+		o.XDSAddress = c.server
+		o.TLS = &bootstrap.TLS{CertificateFile: "/c.pem", KeyFile: "/k.pem", RootsFile: "/r.pem", ServerName: c.name, ServerSPIFFE: c.spiffe}
+		b, err := bootstrap.New(o)
+		if err != nil {
+			t.Errorf("%v: %v", c, err)
+			continue
+		}
+		tls := &tlsv3.UpstreamTlsContext{}
+		for _, s := range b.StaticResources.Clusters {
+			if s.TransportSocket != nil {
+				if err := s.TransportSocket.GetTypedConfig().UnmarshalTo(tls); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		san := tls.GetCommonTlsContext().GetValidationContext().GetMatchTypedSubjectAltNames()[0]
+		if san.SanType.String() != c.kind || san.Matcher.GetExact() != c.want || tls.Sni != c.sni {
+			t.Errorf("%v: %s %s, SNI %q", c, san.SanType, san.Matcher.GetExact(), tls.Sni)
 		}
 	}
 }
