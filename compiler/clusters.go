@@ -105,6 +105,23 @@ func (in *input) link() diag.List {
 	return findings
 }
 
+// workloads counts the workloads of all clusters, and those that have a proxy. What is in several clusters counts once.
+func (in *input) workloads() (all, proxied int) {
+	seen := map[diag.Pos]bool{}
+	for _, c := range in.clusters {
+		for _, w := range c.mesh.Workloads {
+			if at := w.Object.Pos(); !w.Implied && !seen[at] {
+				seen[at] = true
+				all++
+				if w.Injected || w.Router {
+					proxied++
+				}
+			}
+		}
+	}
+	return all, proxied
+}
+
 // lint looks at each linked mesh for what resolves and is hardly meant.
 func (in *input) lint() diag.List {
 	var findings diag.List

@@ -57,11 +57,21 @@ type Result struct {
 	Foreign []load.Left              // documents left alone, without a finding
 	Display func(file string) string // the file of a finding, as the user would type it
 
+	// Repository is the file, as Display names it, from the root of its repository, for CI systems.
+	Repository func(shown string) string
+
 	// Text is the text of a file that was read, as Display names it; there may be none. Nothing is opened for it.
 	Text    func(shown string) (string, bool)
-	Objects int
 
 	Policies policies.Report // what the policies were, and what they judged
+	Counts   Counts          // what was read
+}
+
+// Counts says how much was read, so that a run which read little cannot look like one that found nothing.
+type Counts struct {
+	Objects   int
+	Workloads int
+	Proxied   int // workloads that have a proxy
 }
 
 // Code returns what is known of a code: of the compiler's own, or of one that a policy of the run declares.
@@ -81,13 +91,13 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 	if err != nil {
 		return nil, nil, err
 	}
-	res := &Result{Foreign: in.foreign, Display: in.sources.Display, Text: in.sources.Text}
+	res := &Result{Foreign: in.foreign, Display: in.sources.Display, Repository: in.sources.Repository, Text: in.sources.Text}
 	if stop := settle(&findings, opts, false); stop {
 		return res, findings, nil
 	}
 	opts.begin("schema")
 	findings.Add(in.check(opts)...)
-	res.Objects = len(in.objects())
+	res.Counts.Objects = len(in.objects())
 	opts.begin("policies")
 	judged, report, err := policies.Eval(ctx, in.objects(), policies.Options{Dirs: opts.PolicyDirs, Workers: workers(opts), Holds: in.sources.Holds})
 	if err != nil {
@@ -104,6 +114,7 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 	broken := settle(&findings, opts, false)
 	opts.begin("link")
 	linked := in.link()
+	res.Counts.Workloads, res.Counts.Proxied = in.workloads()
 	opts.begin("lint")
 	linked.Add(in.lint()...)
 	stop := settle(&linked, opts, opts.Lenient)

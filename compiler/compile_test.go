@@ -58,8 +58,8 @@ func TestCompile(t *testing.T) {
 	if findings.HasErrors() || res.Bundle == nil {
 		t.Fatal(findings)
 	}
-	if res.Objects != 3 || len(res.Foreign) != 0 {
-		t.Errorf("%d objects, foreign %v", res.Objects, res.Foreign)
+	if res.Counts.Objects != 3 || len(res.Foreign) != 0 {
+		t.Errorf("%d objects, foreign %v", res.Counts.Objects, res.Foreign)
 	}
 	info := res.Bundle.Summary()
 	if info.EnvoyMin != EnvoyMin || info.Compiler != "v0" {

@@ -28,6 +28,7 @@ SOURCE is a file, a directory, a kustomization, - for standard input, or PATH/.g
 			if err := a.print(a.stdout, output, l, res); err != nil {
 				return err
 			}
+			a.summary(res)
 			if l.HasErrors() || failOnWarn && l.Count(diag.Warning) > 0 {
 				return errFindings
 			}

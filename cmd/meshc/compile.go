@@ -43,6 +43,7 @@ BUNDLE is a directory, or an archive if it ends in .tar.gz or .tgz.`,
 			if err := a.print(a.stderr, "text", l, res); err != nil {
 				return err
 			}
+			a.summary(res)
 			if l.HasErrors() || res.Bundle == nil {
 				a.note("no bundle was written")
 				return errFindings

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/internal/config"
 	"github.com/meshc/meshc/internal/diag"
 )
@@ -79,7 +80,7 @@ func (in *input) compile(ctx context.Context, a *app, args []string, checkOnly b
 		return nil, nil, err
 	}
 	o.CheckOnly = checkOnly
-	res := &compiler.Result{Text: func(string) (string, bool) { return "", false }}
+	res := &compiler.Result{Text: func(string) (string, bool) { return "", false }, Repository: load.Locate(nil).Repository}
 	if !l.HasErrors() {
 		var found diag.List
 		if res, found, err = compiler.Compile(ctx, args, o); err != nil {

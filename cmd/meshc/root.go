@@ -133,7 +133,25 @@ func (a *app) print(out *show.Writer, format string, l diag.List, res *compiler.
 	if err != nil {
 		return err
 	}
-	return diag.Print(w, format, l, diag.Options{Color: colorful(w), Quiet: a.quiet, Version: version(), Source: res.Text, Code: res.Code})
+	text := res.Text
+	if diag.FromRoot(format) {
+		l, text = fromRoot(l, res)
+	}
+	return diag.Print(w, format, l, diag.Options{Color: colorful(w), Quiet: a.quiet, Version: version(), Source: text, Code: res.Code})
+}
+
+// fromRoot names the files of findings from the root of their repository.
+func fromRoot(l diag.List, res *compiler.Result) (diag.List, func(file string) (string, bool)) {
+	typed := map[string]string{}
+	l = l.Renamed(func(shown string) string {
+		if shown == "" {
+			return ""
+		}
+		name := res.Repository(shown)
+		typed[name] = shown
+		return name
+	})
+	return l, func(name string) (string, bool) { return res.Text(typed[name]) }
 }
 
 // colorful tells whether w is a terminal whose user wants colour.

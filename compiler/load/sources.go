@@ -18,8 +18,15 @@ type Sources struct {
 	root  string               // physical directory, "" when nothing is read from the disk
 	at    map[string]*location // by source as typed
 	shown map[string]string    // by path inside the sources, as the user would type it
+	noted map[string]noted     // by path as the user would type it
 	files map[string]bool      // by path inside the sources: what was read
 	texts texts
+}
+
+// noted is a file that was read: its source, and its path inside the sources.
+type noted struct {
+	*location
+	name string
 }
 
 // location is one source and how the paths in it are named.
@@ -37,7 +44,7 @@ type location struct {
 
 // Locate looks up where sources lie, those of one run all together.
 func Locate(sources []string) *Sources {
-	s := &Sources{at: map[string]*location{}, shown: map[string]string{}, files: map[string]bool{}, texts: texts{of: map[string]text{}}}
+	s := &Sources{at: map[string]*location{}, shown: map[string]string{}, noted: map[string]noted{}, files: map[string]bool{}, texts: texts{of: map[string]text{}}}
 	var order []*location
 	for _, name := range sources {
 		if s.at[name] == nil {
@@ -191,6 +198,7 @@ func (l *location) show(name string) string {
 func (s *Sources) note(l *location, name string) {
 	if _, ok := s.shown[name]; !ok {
 		s.shown[name] = l.show(name)
+		s.noted[s.shown[name]] = noted{l, name}
 	}
 }
 

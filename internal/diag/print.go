@@ -33,6 +33,9 @@ func Format(name string) (string, error) {
 	return "", fmt.Errorf("unknown output format %q: use one of %s", name, strings.Join(Formats(), ", "))
 }
 
+// FromRoot tells whether what reads a format knows files by their path from the root of the repository.
+func FromRoot(format string) bool { return format != "text" && format != "json" }
+
 // Print writes the findings in a format of Formats, without the secrets in them. The list is expected to be sorted.
 func Print(w io.Writer, format string, l List, o Options) error {
 	name, err := Format(format)

@@ -26,10 +26,17 @@ type textPrinter struct {
 // printText writes findings as compilers do: a line with the place, then what there is to see and to do.
 func printText(w io.Writer, l List, o Options, t *texts) error {
 	p := &textPrinter{Writer: bufio.NewWriter(w), o: o, texts: t}
-	for _, d := range l {
-		p.one(d)
+	if o.Quiet {
+		for _, d := range l {
+			p.one(d)
+		}
+		return p.Flush()
 	}
-	if !o.Quiet && len(l) > 0 {
+	for _, g := range groups(l) {
+		p.one(g[0])
+		p.others(g[1:])
+	}
+	if len(l) > 0 {
 		fmt.Fprintln(p, Summary(l))
 	}
 	return p.Flush()
@@ -43,7 +50,7 @@ func Summary(l List) string {
 		case n == 1:
 			parts = append(parts, "1 "+s.String())
 		case n > 1 && s == Info:
-			parts = append(parts, fmt.Sprintf("%d notes", n))
+			parts = append(parts, fmt.Sprintf("%d infos", n))
 		case n > 1:
 			parts = append(parts, fmt.Sprintf("%d %ss", n, s))
 		}

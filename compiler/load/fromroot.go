@@ -1,0 +1,67 @@
+package load
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-git/go-git/v5"
+)
+
+// Repository turns a path as Display gives it, or any other that the user typed, into the one that a CI system knows: from the
+// root of the repository, whatever the working directory and the form of the source. Outside of a repository it is the path
+// from the working directory.
+func (s *Sources) Repository(shown string) string {
+	at, known := s.noted[shown]
+	switch {
+	case shown == stdinName:
+		return shown
+	case known && at.volume != onDisk:
+		return strings.TrimPrefix(at.name, at.inside+"/")
+	case known:
+		return fromRoot(filepath.Join(at.root, filepath.FromSlash(at.name)), shown)
+	}
+	file, _ := physical(shown)
+	return fromRoot(file, shown)
+}
+
+// fromRoot is the path of a file from the root of its repository, or else from the working directory, or else as shown.
+func fromRoot(file, shown string) string {
+	root := outerTree(filepath.Dir(file))
+	if root == "" {
+		root, _ = physical(".")
+		if !within(root, file) {
+			return shown
+		}
+	}
+	return slashRel(root, file)
+}
+
+// outerTree is the root of the work tree that a directory lies in; of a submodule, that of the repository which has it.
+func outerTree(dir string) string {
+	tree := workTree(dir)
+	for tree != "" && isSubmodule(tree) {
+		outer := workTree(filepath.Dir(tree))
+		if outer == "" {
+			break
+		}
+		tree = outer
+	}
+	return tree
+}
+
+// isSubmodule tells whether Git keeps the repository of a work tree inside that of another. What else has a file in place of
+// the directory is a work tree of its own.
+func isSubmodule(tree string) bool {
+	file := filepath.Join(tree, git.GitDirName)
+	if info, err := os.Lstat(file); err != nil || !info.Mode().IsRegular() || info.Size() > maxGitFile {
+		return false
+	}
+	text, err := os.ReadFile(file)
+	dir, ok := strings.CutPrefix(strings.TrimSpace(string(text)), "gitdir:")
+	return err == nil && ok && strings.Contains(path.Clean(filepath.ToSlash(strings.TrimSpace(dir))), ".git/modules/")
+}
+
+// maxGitFile bounds the file that stands in place of a repository: it holds one path.
+const maxGitFile = 1 << 16
