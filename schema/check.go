@@ -178,7 +178,7 @@ func (c *checker) explainOne(t *target, path []any, e errors.Error) diag.Diagnos
 			}
 			child, present := m[p]
 			if !present {
-				return t.finding(diag.Error, shapeCode, fmt.Sprintf("%s needs the field %s", where(path[:i], t.ref.Kind), p), wantHelp(next), path[:i+1])
+				return t.finding(diag.Error, shapeCode, fmt.Sprintf("%s needs the field %s", where(path[:i], t.ref.Kind), p), wantHelp(next, nil), path[:i+1])
 			}
 			f, v = next, child
 			sh = c.shapes.of(next)
@@ -187,7 +187,7 @@ func (c *checker) explainOne(t *target, path []any, e errors.Error) diag.Diagnos
 	format, args := e.Msg()
 	if m := fmt.Sprintf(format, args...); strings.Contains(m, "required but not present") || strings.Contains(m, "incompatible list lengths") {
 		if l, ok := v.([]any); ok && len(l) == 0 {
-			return t.finding(diag.Error, shapeCode, where(path, t.ref.Kind)+" must not be empty", wantHelp(f), path)
+			return t.finding(diag.Error, shapeCode, where(path, t.ref.Kind)+" must not be empty", wantHelp(f, nil), path)
 		}
 	}
 	return c.wrong(t, f, v, path)
@@ -217,7 +217,21 @@ func (c *checker) unknown(t *target, sh *shape, key string, path []any) diag.Dia
 }
 
 func (c *checker) wrong(t *target, f *field, v any, path []any) diag.Diagnostic {
-	return t.finding(diag.Error, shapeCode, fmt.Sprintf("%s is %s, but must be %s", where(path, t.ref.Kind), show(v), wantText(f)), wantHelp(f), path)
+	if f != nil && f.list && isElement(path) {
+		element := *f
+		element.list = false
+		f = &element
+	}
+	return t.finding(diag.Error, shapeCode, fmt.Sprintf("%s is %s, but must be %s", where(path, t.ref.Kind), show(v), wantText(f)), wantHelp(f, v), path)
+}
+
+// isElement tells whether a path leads to an element of a list.
+func isElement(path []any) bool {
+	if len(path) == 0 {
+		return false
+	}
+	_, ok := path[len(path)-1].(int)
+	return ok
 }
 
 // show quotes a value for a message, shortened.
@@ -287,17 +301,31 @@ func bounds(w string) string {
 	return ", " + rest
 }
 
-func wantHelp(f *field) string {
+// wantHelp says what to write in place of a value. It speaks of nothing but the value: what becomes of a field stands in the
+// page of fields.
+func wantHelp(f *field, v any) string {
+	text, isText := v.(string)
 	switch {
 	case f == nil:
 		return "Check the indentation and the field's name."
+	case len(f.enum) > 1 && isText && near.Word(text, f.enum) != "":
+		return "Did you mean " + near.Word(text, f.enum) + "?"
 	case strings.Contains(f.want, "Duration"):
 		return "Write a number with its unit, as in 300ms, 10s or 1h30m."
-	case f.doc != "":
-		return "About this field: " + f.doc
+	case wantText(f) == "a string" && isScalar(v):
+		return fmt.Sprintf("Quote the value: %q.", fmt.Sprint(v))
 	default:
 		return "Write " + wantText(f) + "."
 	}
+}
+
+// isScalar tells whether YAML took a value without quotes for a number or a truth value.
+func isScalar(v any) bool {
+	switch v.(type) {
+	case bool, int64:
+		return true
+	}
+	return false
 }
 
 // attributes reports fields that are unsupported or have no effect, and one-ofs of which several are set.
