@@ -61,7 +61,7 @@ type Result struct {
 	Repository func(shown string) string
 
 	// Text is the text of a file that was read, as Display names it; there may be none. Nothing is opened for it.
-	Text    func(shown string) (string, bool)
+	Text func(shown string) (string, bool)
 
 	Policies policies.Report // what the policies were, and what they judged
 	Counts   Counts          // what was read

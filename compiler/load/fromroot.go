@@ -1,8 +1,6 @@
 package load
 
 import (
-	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
@@ -51,17 +49,8 @@ func outerTree(dir string) string {
 	return tree
 }
 
-// isSubmodule tells whether Git keeps the repository of a work tree inside that of another. What else has a file in place of
-// the directory is a work tree of its own.
+// isSubmodule tells whether Git keeps the repository of a work tree inside that of another.
 func isSubmodule(tree string) bool {
-	file := filepath.Join(tree, git.GitDirName)
-	if info, err := os.Lstat(file); err != nil || !info.Mode().IsRegular() || info.Size() > maxGitFile {
-		return false
-	}
-	text, err := os.ReadFile(file)
-	dir, ok := strings.CutPrefix(strings.TrimSpace(string(text)), "gitdir:")
-	return err == nil && ok && strings.Contains(path.Clean(filepath.ToSlash(strings.TrimSpace(dir))), ".git/modules/")
+	dir, err := gitDir(tree)
+	return err == nil && strings.Contains(filepath.ToSlash(dir), "/"+git.GitDirName+"/modules/")
 }
-
-// maxGitFile bounds the file that stands in place of a repository: it holds one path.
-const maxGitFile = 1 << 16
