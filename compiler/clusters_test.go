@@ -33,7 +33,7 @@ spec:
 apiVersion: v1
 kind: Pod
 metadata: {name: cart-1, namespace: shop, labels: {app: cart}}
-spec: {serviceAccountName: cart-NETWORK, containers: [{name: app, ports: [{containerPort: 8080}]}]}
+spec: {serviceAccountName: cart-NETWORK, containers: [{name: app, ports: [{containerPort: 8080}]}, {name: istio-proxy}]}
 status: {podIP: PODIP}
 ---
 apiVersion: v1

@@ -425,6 +425,9 @@ func (p *parts) compileOne(keys []string) (out outcome) {
 			fmt.Fprintf(h, "%s %s %x %+v\n", r.Type, r.Name, r.Digest, r.Selector)
 		}
 	}
+	for _, w := range b.Workloads {
+		fmt.Fprintf(h, "workload %s %s/%s has a proxy: %v\n", w.Kind, w.Namespace, w.Name, w.Proxy)
+	}
 	h.Sum(out.print[:0])
 	return out
 }

@@ -117,7 +117,7 @@ func (conv *converter) cluster(in *clusterInput, out *bundle.Input) error {
 			}
 			out.Workloads = append(out.Workloads, bundle.Workload{
 				Kind: w.Object.Kind, Namespace: w.Namespace, Name: w.Name, ServiceAccount: w.ServiceAccount, Labels: w.Labels,
-				Addresses: w.Addresses, Locality: w.Locality, Network: w.Network, Cluster: in.name, Class: bc.ID,
+				Addresses: w.Addresses, Locality: w.Locality, Network: w.Network, Cluster: in.name, Class: bc.ID, Proxy: c.Gateway || w.HasProxy(),
 			})
 		}
 	}

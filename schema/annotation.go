@@ -17,12 +17,10 @@ func (c *checker) marks(o *Object) diag.List {
 	var out diag.List
 	c.annotations(o, o.Kind, o.Annotations, &out, "metadata", "annotations")
 	c.labels(o, o.Kind, o.Labels, &out, "metadata", "labels")
-	spec, _ := o.Doc.Value["spec"].(map[string]any)
-	template, _ := spec["template"].(map[string]any)
-	meta, _ := template["metadata"].(map[string]any)
+	at := append(templatePath(o.Kind), "metadata")
+	meta, _ := valueAt(o.Doc.Value, at).(map[string]any)
 	if meta != nil && source.Classify(o.APIVersion, o.Kind) == source.Kubernetes {
-		at := []any{"spec", "template", "metadata"}
-		c.annotations(o, "Pod", texts(meta["annotations"]), &out, append(at, "annotations")...)
+		c.annotations(o, "Pod", texts(meta["annotations"]), &out, append(slices.Clip(at), "annotations")...)
 		c.labels(o, "Pod", texts(meta["labels"]), &out, append(slices.Clip(at), "labels")...)
 	}
 	return out
@@ -43,10 +41,20 @@ func texts(v any) map[string]string {
 // analyzed are the kinds of which Istio's analyzers read the annotations too.
 func analyzed(kind string) bool {
 	switch kind {
-	case "Namespace", "Service", "Pod", "Deployment", "StatefulSet", "DaemonSet":
+	case "Namespace", "Service", "Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob", "Rollout":
 		return true
 	}
 	return false
+}
+
+// valueAt is what stands in mappings at a path; nil: nothing.
+func valueAt(v any, path []any) any {
+	for _, p := range path {
+		m, _ := v.(map[string]any)
+		key, _ := p.(string)
+		v = m[key]
+	}
+	return v
 }
 
 func (c *checker) annotations(o *Object, kind string, set map[string]string, out *diag.List, path ...any) {
@@ -77,7 +85,7 @@ func (c *checker) annotations(o *Object, kind string, set map[string]string, out
 // placeHelp says where a workload has the annotations of its pods.
 func placeHelp(on []string, kind string) string {
 	if slices.Contains(on, "Pod") && kind != "Pod" && kind != "Service" && kind != "Namespace" {
-		return ": under spec.template.metadata.annotations."
+		return ": under " + FieldPath(append(templatePath(kind), "metadata", "annotations")...) + "."
 	}
 	return "."
 }

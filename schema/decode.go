@@ -19,6 +19,7 @@ import (
 	security "istio.io/api/security/v1beta1"
 	telemetry "istio.io/api/telemetry/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -79,12 +80,24 @@ func kubernetesObject(kind string) any {
 		return &corev1.ServiceAccount{}
 	case "ConfigMap":
 		return &corev1.ConfigMap{}
+	case "ReplicationController":
+		return &corev1.ReplicationController{}
+	case "Endpoints":
+		return &corev1.Endpoints{} //nolint:staticcheck // deprecated, and still what sources hold
 	case "Deployment":
 		return &appsv1.Deployment{}
 	case "StatefulSet":
 		return &appsv1.StatefulSet{}
 	case "DaemonSet":
 		return &appsv1.DaemonSet{}
+	case "ReplicaSet":
+		return &appsv1.ReplicaSet{}
+	case "Job":
+		return &batchv1.Job{}
+	case "CronJob":
+		return &batchv1.CronJob{}
+	case "Rollout":
+		return &Rollout{}
 	case "EndpointSlice":
 		return &discoveryv1.EndpointSlice{}
 	case "Ingress":
@@ -169,6 +182,7 @@ func (c *checker) kubernetes(o *Object, value map[string]any) diag.List {
 		out.Add(o.Finding(c.lenient(), "MESHC1110", "addressType FQDN is not supported: an endpoint needs an IP address, so these endpoints are left out",
 			"Write the IP addresses, or a ServiceEntry with resolution DNS.", "addressType"))
 	}
+	out.Add(ownPods(o, c.lenient())...)
 	if cm, ok := obj.(*corev1.ConfigMap); ok {
 		if out.Add(c.meshConfigMap(o, cm)...); out.HasErrors() {
 			o.Spec = nil // the defaults stand in for it

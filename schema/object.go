@@ -16,7 +16,7 @@ import (
 // v1beta1.ProxyConfig; *security.PeerAuthentication, *AuthorizationPolicy, *RequestAuthentication of
 // istio.io/api/security/v1beta1; *telemetry.Telemetry of istio.io/api/telemetry/v1alpha1; *extensions.WasmPlugin) or the
 // whole Kubernetes object (*corev1.Namespace, *corev1.Service, *corev1.Pod, *corev1.ServiceAccount, *corev1.Node,
-// *corev1.ConfigMap, *appsv1.Deployment, *appsv1.StatefulSet, *appsv1.DaemonSet, *discoveryv1.EndpointSlice).
+// *corev1.ConfigMap, *corev1.Endpoints, *discoveryv1.EndpointSlice, and the kinds of workloads: see Pods).
 type Object struct {
 	APIVersion  string
 	Kind        string

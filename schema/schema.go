@@ -54,8 +54,10 @@ func Kinds() []Kind {
 	add("security.istio.io", true, "PeerAuthentication", "AuthorizationPolicy", "RequestAuthentication")
 	add("telemetry.istio.io", true, "Telemetry")
 	add("extensions.istio.io", true, "WasmPlugin", "TrafficExtension")
-	add("", false, "Namespace", "Node", "Pod", "Service", "ServiceAccount", "ConfigMap")
-	add("apps", false, "Deployment", "StatefulSet", "DaemonSet")
+	add("", false, "Namespace", "Node", "Pod", "ReplicationController", "Service", "Endpoints", "ServiceAccount", "ConfigMap")
+	add("apps", false, "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
+	add("batch", false, "Job", "CronJob")
+	add("argoproj.io", false, "Rollout")
 	add("discovery.k8s.io", false, "EndpointSlice")
 	add("networking.k8s.io", false, "Ingress", "IngressClass")
 	return out

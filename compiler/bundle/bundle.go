@@ -178,6 +178,7 @@ type Workload struct {
 	Network        string            `json:"network,omitempty"`
 	Cluster        string            `json:"cluster,omitempty"` // where the mesh has several
 	Class          string            `json:"class,omitempty"`   // id of the class
+	Proxy          bool              `json:"proxy,omitempty"`   // it has a proxy: a sidecar, or as a gateway
 }
 
 // Bundle is a sealed bundle. It is immutable and safe for concurrent use.

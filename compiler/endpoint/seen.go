@@ -64,9 +64,9 @@ func oldest[T any](list []T, meta func(T) *metav1.ObjectMeta) []T {
 }
 
 func (s *Site) livePod(k *corev1.Pod, nodes map[string]string) *Pod {
-	ports, proxy := Containers(&k.Spec)
-	p := &Pod{Namespace: k.Namespace, Name: k.Name, Workload: Owner(k.Name, k.OwnerReferences), Labels: k.Labels, Addresses: PodAddresses(k), Ports: ports}
-	if !Router(&k.Spec, k.Annotations, proxy != nil) && (proxy != nil || k.Labels[LabelTLSMode] != "") {
+	shown := Show(&k.Spec, k.Labels, k.Annotations)
+	p := &Pod{Namespace: k.Namespace, Name: k.Name, Workload: Owner(k.Name, k.OwnerReferences), Labels: k.Labels, Addresses: PodAddresses(k), Ports: shown.Ports}
+	if shown.Sidecar {
 		p.Labels = maps.Clone(k.Labels)
 		if p.Labels == nil {
 			p.Labels = map[string]string{}

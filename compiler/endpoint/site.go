@@ -4,9 +4,6 @@ import (
 	"cmp"
 	"net/netip"
 	"strings"
-
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Labels that decide how a workload takes part in the mesh.
@@ -18,9 +15,6 @@ const (
 
 	labelLocality         = "istio-locality"
 	labelTopologyLocality = "topology.istio.io/locality"
-
-	// ProxyContainer is the name of the proxy's container in an injected pod.
-	ProxyContainer = "istio-proxy"
 )
 
 // Site is what a mesh says about all endpoints of one Kubernetes cluster.
@@ -76,53 +70,6 @@ func (s *Site) NetworkOf(address string) string {
 
 // networkOfPod finds the network of a pod that has none by its labels: that of its cluster, else by its address.
 func (s *Site) networkOfPod(address string) string { return cmp.Or(s.Registry, s.NetworkOf(address)) }
-
-// Containers reads from a pod what its containers say: their ports by name, and whether the proxy is one of them.
-func Containers(spec *corev1.PodSpec) (ports map[string]uint32, proxy *corev1.Container) {
-	ports = map[string]uint32{}
-	for _, list := range [][]corev1.Container{spec.Containers, spec.InitContainers} {
-		for i := range list {
-			c := &list[i]
-			if c.Name == ProxyContainer {
-				proxy = c
-			}
-			for _, p := range c.Ports {
-				if _, ok := ports[p.Name]; !ok && p.Name != "" {
-					ports[p.Name] = uint32(p.ContainerPort)
-				}
-			}
-		}
-	}
-	return ports, proxy
-}
-
-// Router tells whether a pod is a gateway: the proxy is its only container, or the gateway template is injected.
-func Router(spec *corev1.PodSpec, annotations map[string]string, proxy bool) bool {
-	return proxy && len(spec.Containers) == 1 || strings.Contains(annotations["inject.istio.io/templates"], "gateway")
-}
-
-// Owner guesses the name of the workload behind a pod.
-func Owner(name string, owners []metav1.OwnerReference) string {
-	if len(owners) == 0 {
-		return name
-	}
-	owner := owners[0]
-	if i := strings.LastIndexByte(owner.Name, '-'); owner.Kind == "ReplicaSet" && i > 0 {
-		return owner.Name[:i]
-	}
-	return owner.Name
-}
-
-// Stamp adds the labels that injection gives a pod, as far as it has not got them. name is that of its workload.
-func Stamp(labels map[string]string, name string) {
-	canonical := cmp.Or(labels["app.kubernetes.io/name"], labels["app"], name)
-	revision := cmp.Or(labels["app.kubernetes.io/version"], labels["version"], "latest")
-	for k, v := range map[string]string{LabelTLSMode: TLSModeIstio, LabelCanonicalName: canonical, LabelCanonicalRevision: revision} {
-		if _, ok := labels[k]; !ok {
-			labels[k] = v
-		}
-	}
-}
 
 // Plaintext says which workload ports are declared not to speak mutual TLS (PeerAuthentication DISABLE): the rules of a
 // namespace in their order, and under "" those of the namespaces that have none of their own.

@@ -196,10 +196,15 @@ func (l *linter) withoutProxy(o *schema.Object, selector map[string]string, outc
 }
 
 // bare tells whether the source says of a workload that it has no proxy: nothing injects one, and no Gateway selects it.
+// Where the Namespace is not in the source, its label may be.
 func (l *linter) bare(w *mesh.Workload) bool {
-	ns := l.namespaces[w.Namespace]
-	if w.Injected || w.Router || w.Implied || ns == nil || ns.Labels[labelDataplane] == "ambient" || w.Labels[labelDataplane] == "ambient" {
-		return false
-	}
-	return !slices.ContainsFunc(l.m.Gateways, func(g *mesh.Gateway) bool { return selects(g.Spec.GetSelector(), w.Labels) })
+	return !l.proxied(w) && (l.namespaces[w.Namespace] != nil || w.Observed || w.Injection == mesh.NotInjected)
 }
+
+// proxied tells whether a workload has a proxy, or is of another kind of mesh.
+func (l *linter) proxied(w *mesh.Workload) bool {
+	ns := l.namespaces[w.Namespace]
+	return w.HasProxy() || l.m.ServesGateway(w) || ns != nil && ns.Labels[labelDataplane] == ambient || w.Labels[labelDataplane] == ambient
+}
+
+const ambient = "ambient"

@@ -91,7 +91,7 @@ func TestValuesThatMatchNothing(t *testing.T) {
 
 func TestUnenforcedPolicies(t *testing.T) {
 	const any, app = "spec: {rules: [{}]}", "selector: {matchLabels: {app: web}}"
-	web, other := pod("web", "app: web"), pod("other", "app: other")
+	web, other := plainPod("web", "app: web"), plainPod("other", "app: other")
 	policy, strict := object("AuthorizationPolicy", "p", ", namespace: shop", any), object("PeerAuthentication", "s", ", namespace: shop", "spec: {mtls: {mode: STRICT}}")
 	bare := object("Namespace", "shop", "", "")
 	token := object("AuthorizationPolicy", "p", ", namespace: shop", "spec: {"+app+", rules: [{when: [{key: request.auth.principal, values: [a]}, {key: 'request.auth.claims[b]', values: [c]}]}]}")
@@ -104,9 +104,9 @@ func TestUnenforcedPolicies(t *testing.T) {
 		want string
 	}{
 		{"a proxy", []string{injected("shop"), web, policy, strict}, ""},
-		{"no proxy", []string{bare, web, policy, strict}, "MESHC1225 spec, MESHC1225 spec"},
-		{"no proxy for one", []string{injected("shop"), web, pod("bare", "app: bare, sidecar.istio.io/inject: 'false'"), policy}, ""},
-		{"nobody says", []string{web, policy}, ""},
+		{"no proxy", []string{bare, web, policy, strict}, "IST0103 metadata.name, MESHC1225 spec, MESHC1225 spec"},
+		{"no proxy for one", []string{injected("shop"), web, plainPod("bare", "app: bare, sidecar.istio.io/inject: 'false'"), policy}, ""},
+		{"nobody says", []string{web, policy}, "IST0103 metadata.name"},
 		{"a gateway", []string{bare, web, policy, object("Gateway", "g", ", namespace: shop", "spec: {selector: {app: web}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [a.com]}]}")}, ""},
 		{"tokens of somebody else", []string{injected("shop"), web, other, token, jwt("shop", "other"), jwt("far", "web")}, "MESHC1553 spec.rules[0].when[0].key"},
 		{"tokens by the mesh", []string{injected("shop"), web, token, jwt("istio-system", "web")}, ""},

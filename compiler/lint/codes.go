@@ -11,6 +11,18 @@ var Codes = []diag.Code{
 		Remedy:  "the help names its successor",
 	},
 	{
+		ID: "IST0102", Severity: diag.Warning,
+		Means:   "nothing asks for proxies in a namespace that holds configuration for them",
+		Example: "a Namespace without label, and a Sidecar in it",
+		Remedy:  "label the Namespace or the pods",
+	},
+	{
+		ID: "IST0103", Severity: diag.Warning,
+		Means:   "a running Pod has no proxy although labels ask for one; or no workload of the source has one, and configuration counts on them",
+		Example: "a Pod from before the label",
+		Remedy:  "restart it; label the Namespace or the pods",
+	},
+	{
 		ID: "IST0110", Severity: diag.Error,
 		Means:   "several Sidecars select one workload; one counts",
 		Example: "two Sidecars with `workloadSelector: {labels: {app: web}}`",
@@ -219,6 +231,18 @@ var Codes = []diag.Code{
 		Means:   "two PeerAuthentications for one workload, namespace or mesh; the older one counts",
 		Example: "two PeerAuthentications without `selector` in one namespace",
 		Remedy:  "keep one of them",
+	},
+	{
+		ID: "MESHC1227", Severity: diag.Warning,
+		Means:   "a label or an annotation for injection that does nothing as it stands",
+		Example: "`istio-injection: enable`",
+		Remedy:  "the value, or the place, that the help names",
+	},
+	{
+		ID: "MESHC1228", Severity: diag.Warning,
+		Means:   "the injector's own configuration keeps proxies off workloads that labels ask for one",
+		Example: "`neverInjectSelector: [{matchLabels: {app: web}}]`",
+		Remedy:  "label the pods, or correct the selectors",
 	},
 	{
 		ID: "MESHC1544", Severity: diag.Warning,

@@ -19,14 +19,15 @@ import (
 
 // Mesh checks a mesh and the objects it was linked from.
 func Mesh(m *mesh.Mesh, objects []*schema.Object) diag.List {
-	l := &linter{m: m, objects: objects, byNamespace: map[string][]*mesh.Workload{}, namespaces: map[string]*corev1.Namespace{}}
+	l := &linter{m: m, objects: objects, byNamespace: map[string][]*mesh.Workload{}, byObject: map[*schema.Object][]*mesh.Workload{}, namespaces: map[string]*schema.Object{}}
 	for _, w := range m.Workloads {
 		l.byNamespace[w.Namespace] = append(l.byNamespace[w.Namespace], w)
+		l.byObject[w.Object] = append(l.byObject[w.Object], w)
 	}
 	for _, o := range objects {
-		switch k := o.Spec.(type) {
+		switch o.Spec.(type) {
 		case *corev1.Namespace:
-			l.namespaces[o.Name] = k
+			l.namespaces[o.Name] = o
 		case *corev1.ConfigMap:
 			if o.Name == "istio" && l.config == nil {
 				l.config = o
@@ -34,6 +35,7 @@ func Mesh(m *mesh.Mesh, objects []*schema.Object) diag.List {
 		}
 	}
 	l.namespaceLabels()
+	l.injection()
 	l.workloadUsers()
 	l.automaticImages()
 	l.registries()
@@ -62,7 +64,8 @@ type linter struct {
 	m           *mesh.Mesh
 	objects     []*schema.Object
 	byNamespace map[string][]*mesh.Workload
-	namespaces  map[string]*corev1.Namespace
+	byObject    map[*schema.Object][]*mesh.Workload // a Rollout may have several
+	namespaces  map[string]*schema.Object
 	config      *schema.Object // the mesh configuration; nil: none in the source
 	found       diag.List
 }

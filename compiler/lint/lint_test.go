@@ -8,7 +8,7 @@ import (
 
 // object writes one manifest; body holds the lines below metadata.
 func object(kind, name, meta, body string) string {
-	group := map[string]string{"Service": "v1", "Namespace": "v1", "Pod": "v1", "Deployment": "apps/v1", "AuthorizationPolicy": "security.istio.io/v1", "RequestAuthentication": "security.istio.io/v1", "PeerAuthentication": "security.istio.io/v1", "Telemetry": "telemetry.istio.io/v1"}[kind]
+	group := map[string]string{"Service": "v1", "Namespace": "v1", "Pod": "v1", "Deployment": "apps/v1", "CronJob": "batch/v1", "ConfigMap": "v1", "AuthorizationPolicy": "security.istio.io/v1", "RequestAuthentication": "security.istio.io/v1", "PeerAuthentication": "security.istio.io/v1", "Telemetry": "telemetry.istio.io/v1"}[kind]
 	if group == "" {
 		group = "networking.istio.io/v1"
 	}
@@ -18,7 +18,13 @@ func object(kind, name, meta, body string) string {
 	return "apiVersion: " + group + "\nkind: " + kind + "\nmetadata: {name: " + name + meta + "}\n" + body + "\n"
 }
 
+// pod has a proxy.
 func pod(name, labels string) string {
+	return object("Pod", name, ", namespace: shop, labels: {"+labels+"}", "spec: {containers: [{name: app, image: a}, {name: istio-proxy, image: p}]}")
+}
+
+// plainPod shows no proxy.
+func plainPod(name, labels string) string {
 	return object("Pod", name, ", namespace: shop, labels: {"+labels+"}", "spec: {containers: [{name: app, image: a}]}")
 }
 
@@ -79,6 +85,9 @@ func TestFindings(t *testing.T) {
 		{"an image that injection would name", []string{object("Deployment", "gw", ", namespace: shop", "spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: istio-proxy, image: auto}]}}}"),
 			object("Deployment", "in", ", namespace: shop", "spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web, sidecar.istio.io/inject: 'true'}}, spec: {containers: [{name: istio-proxy, image: auto}]}}}"),
 			object("Pod", "p", ", namespace: shop", "spec: {containers: [{name: istio-proxy, image: auto}]}")}, "IST0146 Deployment/gw, IST0147 Pod/p"},
+		{"an application beside the proxy, and before it", []string{object("Pod", "p", ", namespace: shop", "spec: {securityContext: {runAsUser: 1337}, containers: [{name: istio-proxy, image: a}, {name: app, image: a, securityContext: {runAsUser: 5}}]}"),
+			object("CronJob", "c", ", namespace: shop", "spec: {jobTemplate: {spec: {template: {spec: {containers: [{name: app, image: a, securityContext: {runAsUser: 1337}}]}}}}}")}, "IST0144 CronJob/c"},
+		{"the proxy's user on the host network", []string{object("Deployment", "d", ", namespace: shop", "spec: {template: {metadata: {labels: {app: d, sidecar.istio.io/inject: 'true'}}, spec: {hostNetwork: true, securityContext: {runAsUser: 1337}, containers: [{name: app, image: a}]}}}")}, ""},
 		{"services that disagree", []string{service, object("Service", "raw", ", namespace: shop", "spec: {clusterIP: 10.96.0.2, selector: {app: web}, ports: [{name: tcp, port: 80}]}"),
 			object("Deployment", "web", ", namespace: shop", "spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: a}]}}}")}, "IST0116 Deployment/web"},
 	} {

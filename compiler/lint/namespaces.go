@@ -4,18 +4,14 @@ import (
 	"slices"
 	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
 
-const (
-	labelInjection = "istio-injection"
-	labelRevision  = "istio.io/rev"
-	labelDataplane = "istio.io/dataplane-mode"
-)
+const labelDataplane = "istio.io/dataplane-mode"
 
 // namespaceLabels: a namespace is injected, or ambient, or neither, by one label.
 func (l *linter) namespaceLabels() {
@@ -24,7 +20,7 @@ func (l *linter) namespaceLabels() {
 			continue
 		}
 		var have []string
-		for _, k := range []string{labelInjection, labelRevision, labelDataplane} {
+		for _, k := range []string{mesh.LabelInjection, mesh.LabelRevision, labelDataplane} {
 			if v := o.Labels[k]; v != "" && v != "disabled" && v != "none" {
 				have = append(have, k+"="+v)
 			}
@@ -39,42 +35,38 @@ func (l *linter) namespaceLabels() {
 // workloadUsers: the redirect rules leave packets of user 1337 alone, because that is the proxy.
 func (l *linter) workloadUsers() {
 	for _, o := range l.objects {
-		var spec *corev1.PodSpec
-		var labels map[string]string
-		path := []any{"spec"}
-		switch k := o.Spec.(type) {
-		case *corev1.Pod:
-			spec, labels = &k.Spec, o.Labels
-		case *appsv1.Deployment:
-			spec, labels = &k.Spec.Template.Spec, k.Spec.Template.Labels
-		case *appsv1.StatefulSet:
-			spec, labels = &k.Spec.Template.Spec, k.Spec.Template.Labels
-		case *appsv1.DaemonSet:
-			spec, labels = &k.Spec.Template.Spec, k.Spec.Template.Labels
-		default:
+		pods := o.Pods()
+		if pods == nil || pods.Labels["istio"] != "" || pods.Labels["app"] == "istiod" || l.keptOut(o) {
 			continue
 		}
-		if o.Kind != "Pod" {
-			path = append(path, "template", "spec")
-		}
-		if labels["istio"] != "pilot" && labels["app"] != "istiod" {
-			l.podUser(o, spec, path)
-		}
+		l.podUser(o, pods)
 	}
 }
 
-func (l *linter) podUser(o *schema.Object, spec *corev1.PodSpec, path []any) {
+// keptOut tells whether something says that no pod of a workload gets a proxy.
+func (l *linter) keptOut(o *schema.Object) bool {
+	of := l.byObject[o]
+	return len(of) > 0 && !slices.ContainsFunc(of, func(w *mesh.Workload) bool { return w.HasProxy() || w.Injection != mesh.NotInjected })
+}
+
+// podUser looks at the containers of the application alone: the proxy is meant to run as this user.
+func (l *linter) podUser(o *schema.Object, pods *schema.Pods) {
 	const uid = 1337
 	report := func(at ...any) {
 		l.add(o, diag.Warning, "IST0144", "an application that runs as user 1337 bypasses its proxy: traffic of this user is the proxy's own and is not redirected",
-			"Use another user.", append(slices.Clone(path), at...)...)
+			"Use another user.", pods.At(append([]any{"spec"}, at...)...)...)
 	}
-	if s := spec.SecurityContext; s != nil && s.RunAsUser != nil && *s.RunAsUser == uid {
-		report("securityContext", "runAsUser")
-	}
-	for i, c := range spec.Containers {
-		if s := c.SecurityContext; c.Name != "istio-proxy" && s != nil && s.RunAsUser != nil && *s.RunAsUser == uid {
+	inherits := false
+	for i, c := range pods.Spec.Containers {
+		switch s := c.SecurityContext; {
+		case c.Name == mesh.ProxyContainer:
+		case s == nil || s.RunAsUser == nil:
+			inherits = true
+		case *s.RunAsUser == uid:
 			report("containers", i, "securityContext", "runAsUser")
 		}
+	}
+	if s := pods.Spec.SecurityContext; inherits && s != nil && s.RunAsUser != nil && *s.RunAsUser == uid {
+		report("securityContext", "runAsUser")
 	}
 }

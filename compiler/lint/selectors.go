@@ -11,6 +11,7 @@ import (
 	telemetry "istio.io/api/telemetry/v1alpha1"
 	typev1beta1 "istio.io/api/type/v1beta1"
 
+	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
@@ -81,7 +82,7 @@ func (l *linter) sidecars() {
 		list = append(list, selected{s.Object, sel, []any{"spec", "workloadSelector"}})
 		ambient := false
 		if n := l.namespaces[s.Object.Namespace]; n != nil { // a label for injection beside it wins
-			ambient = n.Labels[labelDataplane] == "ambient" && n.Labels[labelInjection] == "" && n.Labels[labelRevision] == ""
+			ambient = n.Labels[labelDataplane] == "ambient" && n.Labels[mesh.LabelInjection] == "" && n.Labels[mesh.LabelRevision] == ""
 		}
 		for _, w := range l.declared(s.Object.Namespace) {
 			ambient = ambient || len(sel) > 0 && selects(sel, w.Labels) && w.Labels[labelDataplane] == "ambient"

@@ -1,13 +1,11 @@
 package lint
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/meshc/meshc/compiler/mesh"
@@ -39,7 +37,7 @@ func (l *linter) servicePorts() {
 	}
 }
 
-// sharedWorkloads: several services that lead to one Deployment agree about its ports.
+// sharedWorkloads: several services that lead to one workload agree about its ports.
 func (l *linter) sharedWorkloads() {
 	services := map[string][]*mesh.Service{}
 	for _, s := range l.m.Services {
@@ -48,13 +46,13 @@ func (l *linter) sharedWorkloads() {
 		}
 	}
 	for _, o := range l.objects {
-		d, ok := o.Spec.(*appsv1.Deployment)
-		if !ok || l.outside(o.Namespace, d.Spec.Template.Labels, d.Spec.Template.Annotations) {
+		pods := o.Pods()
+		if pods == nil || o.Kind == "Pod" || l.keptOut(o) {
 			continue
 		}
 		protocols, targets := map[uint32][]use{}, map[string][]use{}
 		for _, s := range services[o.Namespace] {
-			if !selects(s.Selector, d.Spec.Template.Labels) {
+			if !selects(s.Selector, pods.Labels) {
 				continue
 			}
 			for _, p := range s.Ports {
@@ -68,28 +66,17 @@ func (l *linter) sharedWorkloads() {
 		}
 		for _, n := range sorted(protocols) {
 			if who, what := differ(protocols[n]); len(what) > 1 {
-				l.add(o, diag.Warning, "IST0116", fmt.Sprintf("%s lead to this Deployment by port %d with different protocols, %s: its proxy can treat the port as one of them only", who, n, strings.Join(what, " and ")),
+				l.add(o, diag.Warning, "IST0116", fmt.Sprintf("%s lead to this %s by port %d with different protocols, %s: its proxy can treat the port as one of them only", who, o.Kind, n, strings.Join(what, " and ")),
 					"Give the port one protocol.", "metadata", "name")
 			}
 		}
 		for _, t := range sorted(targets) {
 			if who, what := differ(targets[t]); len(what) > 1 && strings.Contains(who, ",") {
-				l.add(o, diag.Warning, "IST0137", fmt.Sprintf("%s lead to port %s of this Deployment by different ports, %s: its proxy knows the port by one of them only", who, t, strings.Join(what, " and ")),
+				l.add(o, diag.Warning, "IST0137", fmt.Sprintf("%s lead to port %s of this %s by different ports, %s: its proxy knows the port by one of them only", who, t, o.Kind, strings.Join(what, " and ")),
 					"Use one port number.", "metadata", "name")
 			}
 		}
 	}
-}
-
-// outside tells whether pods are kept out of the mesh on purpose.
-func (l *linter) outside(namespace string, labels, annotations map[string]string) bool {
-	const key = "sidecar.istio.io/inject"
-	switch inject := cmp.Or(labels[key], annotations[key]); inject {
-	case "true", "false":
-		return inject == "false"
-	}
-	n := l.namespaces[namespace]
-	return n != nil && n.Labels[labelInjection] == "disabled"
 }
 
 type use struct {

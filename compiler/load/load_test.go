@@ -65,7 +65,7 @@ func TestBadInput(t *testing.T) {
 		{"no name", "apiVersion: v1\nkind: Service\nmetadata: {}\n", "MESHC1009", "f.yaml:3"},
 		{"number name", objectText("Sidecar", "12"), "MESHC1008", "f.yaml:4"},
 		{"same twice", objectText("Sidecar", "a") + "---\n" + objectText("Sidecar", "a"), "MESHC1010", "f.yaml:9"},
-		{"only foreign", "apiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\n", "MESHC1001", ":1"},
+		{"only foreign", "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: x}\n", "MESHC1001", ":1"},
 		{"empty", "", "MESHC1001", ":1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

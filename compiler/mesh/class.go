@@ -64,9 +64,9 @@ func nameClasses(classes []*Class, cluster string) {
 	slices.SortFunc(classes, func(a, b *Class) int { return cmp.Compare(a.ID, b.ID) })
 }
 
-// servesGateway tells whether any Gateway selects the workload, or injection makes a gateway of it. One without selector
+// ServesGateway tells whether any Gateway selects the workload, or injection makes a gateway of it. One without selector
 // does not select those with a sidecar.
-func (m *Mesh) servesGateway(w *Workload) bool {
+func (m *Mesh) ServesGateway(w *Workload) bool {
 	return w.Router || slices.ContainsFunc(m.Gateways, func(g *Gateway) bool {
 		switch {
 		case g.Object.Annotations[annotationGatewayService] != "":

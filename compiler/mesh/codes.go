@@ -72,9 +72,15 @@ var Codes = []diag.Code{
 	},
 	{
 		ID: unreadSettings, Severity: diag.Warning,
-		Means:   "a ConfigMap with settings that are not in force: of another revision, under another key, or selectors of the sidecar injector",
-		Example: "`istio-canary` beside `istio`; `neverInjectSelector`",
+		Means:   "a ConfigMap with settings that are not in force: of another revision, or under another key",
+		Example: "`istio-canary` beside `istio`",
 		Remedy:  "compile revisions apart; what the help says",
+	},
+	{
+		ID: "MESHC1208", Severity: diag.Warning,
+		Means:   "the ConfigMap `istio-sidecar-injector` cannot be read, so labels alone say who gets a proxy",
+		Example: "`neverInjectSelector: app=x`",
+		Remedy:  "compare with what Istio installs",
 	},
 	{
 		ID: "MESHC1210", Severity: diag.Error,

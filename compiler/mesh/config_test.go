@@ -67,26 +67,3 @@ func TestProxyConfigAnnotation(t *testing.T) {
 	_, _, findings := Classes(m)
 	wantCodes(t, findings, "MESHC1250 Deployment/a metadata.annotations.proxy.istio.io/config")
 }
-
-func TestInjects(t *testing.T) {
-	for _, c := range []struct {
-		name, nsLabels       string
-		labels, annotations  map[string]string
-		hostNetwork, injects bool
-	}{
-		{"nothing asks for it", "", nil, nil, false, false},
-		{"the namespace", "istio-injection: enabled", nil, nil, false, true},
-		{"a revision", "istio.io/rev: canary", nil, nil, false, true},
-		{"disabled beats a revision", "istio-injection: disabled, istio.io/rev: canary", nil, nil, false, false},
-		{"the pod declines by label", "istio-injection: enabled", map[string]string{"sidecar.istio.io/inject": "false"}, nil, false, false},
-		{"the pod declines by annotation", "istio-injection: enabled", nil, map[string]string{"sidecar.istio.io/inject": "false"}, false, false},
-		{"the label before the annotation", "", map[string]string{"sidecar.istio.io/inject": "true"}, map[string]string{"sidecar.istio.io/inject": "false"}, false, true},
-		{"the pod's revision", "", map[string]string{"istio.io/rev": "canary"}, nil, false, true},
-		{"never on the host network", "istio-injection: enabled", map[string]string{"sidecar.istio.io/inject": "true"}, nil, true, false},
-	} {
-		m, _ := link(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {"+c.nsLabels+"}}", service("shop", "a"))
-		if got := m.injects("shop", c.labels, c.annotations, c.hostNetwork); got != c.injects {
-			t.Errorf("%s: got %v", c.name, got)
-		}
-	}
-}

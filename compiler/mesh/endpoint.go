@@ -16,13 +16,7 @@ import (
 // linkEndpoints gives every service port its endpoints: from EndpointSlices, else from Pods with an address that the
 // selector matches, and from WorkloadEntries; a ServiceEntry has its own list or selects WorkloadEntries and Pods.
 func (m *Mesh) linkEndpoints(objects []*schema.Object) {
-	slicesOf := map[string][]*discoveryv1.EndpointSlice{}
-	for _, o := range objects {
-		if slice, ok := o.Spec.(*discoveryv1.EndpointSlice); ok {
-			key := o.Namespace + "/" + o.Labels[endpoint.LabelService]
-			slicesOf[key] = append(slicesOf[key], slice)
-		}
-	}
+	slicesOf := endpointSlices(objects)
 	for _, s := range m.Services {
 		s.Source = s.source()
 		lists := make([][]*Endpoint, len(s.Ports))
@@ -40,6 +34,26 @@ func (m *Mesh) linkEndpoints(objects []*schema.Object) {
 		}
 		m.finishEndpoints(s, lists)
 	}
+}
+
+// endpointSlices sorts EndpointSlices by namespace/name of their service. A service without any has those that a cluster
+// makes of its Endpoints.
+func endpointSlices(objects []*schema.Object) map[string][]*discoveryv1.EndpointSlice {
+	out := map[string][]*discoveryv1.EndpointSlice{}
+	for _, o := range objects {
+		if slice, ok := o.Spec.(*discoveryv1.EndpointSlice); ok {
+			key := o.Namespace + "/" + o.Labels[endpoint.LabelService]
+			out[key] = append(out[key], slice)
+		}
+	}
+	for _, o := range objects {
+		if e, ok := o.Spec.(*corev1.Endpoints); ok { //nolint:staticcheck // deprecated, and still what sources hold
+			if key := o.Namespace + "/" + o.Name; out[key] == nil {
+				out[key] = endpoint.Slices(e)
+			}
+		}
+	}
+	return out
 }
 
 // source says where the endpoints of a service come from.
@@ -159,12 +173,7 @@ func (m *Mesh) addEntryEndpoint(s *Service, port *Port, to *endpoint.Port, e *ne
 	if w != nil && !entryHealthy(w.Object) {
 		ep.Ready, ep.Health = false, Unhealthy
 	}
-	switch mode := labels[LabelTLSMode]; {
-	case mode != "":
-		ep.MTLS = mode == endpoint.TLSModeIstio
-	default:
-		ep.MTLS = e.ServiceAccount != ""
-	}
+	ep.MTLS = entryHasProxy(labels, e)
 	to.Declared = append(to.Declared, ep)
 }
 

@@ -23,7 +23,7 @@ type member struct {
 func (m *Mesh) members(workloads []*Workload) (out []*member) {
 	table := newFactTable(m)
 	for _, w := range workloads {
-		gateway := m.servesGateway(w)
+		gateway := m.ServesGateway(w)
 		if gateway {
 			out = append(out, &member{w, true, table.of(w, true)})
 		}

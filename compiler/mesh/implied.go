@@ -54,7 +54,7 @@ func (m *Mesh) impliedWorkloads(selectors *selectorSet) []*Workload {
 	for _, g := range m.Gateways {
 		// Without a selector a Gateway does not say what its proxies look like, only where they may be.
 		ns := g.Object.Namespace
-		if len(g.Spec.Selector) == 0 && !routers[ns] && !slices.ContainsFunc(m.Workloads, func(w *Workload) bool { return w.Namespace == ns && m.servesGateway(w) }) {
+		if len(g.Spec.Selector) == 0 && !routers[ns] && !slices.ContainsFunc(m.Workloads, func(w *Workload) bool { return w.Namespace == ns && m.ServesGateway(w) }) {
 			routers[ns] = true
 			add(ns, nil, "")
 			w := out[len(out)-1]

@@ -53,6 +53,7 @@ func (m *Mesh) read(objects []*schema.Object) ([]*schema.Object, diag.List) {
 	m.linkSite()
 	m.linkServices(objects)
 	findings.Add(m.allocate()...)
+	findings.Add(m.linkInjectors(objects)...)
 	m.linkWorkloads(objects)
 	m.linkEndpoints(objects)
 	return objects, findings

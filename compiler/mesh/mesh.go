@@ -118,7 +118,7 @@ const (
 
 // Workload is a group of proxies with the same pod template, or a VM, as declared by the input.
 type Workload struct {
-	Object         *schema.Object // Deployment, StatefulSet, DaemonSet, Pod, WorkloadEntry, WorkloadGroup, or the object whose selector implies it
+	Object         *schema.Object // a kind of workload (see schema.Pods), WorkloadEntry, WorkloadGroup, or the object whose selector implies it
 	Namespace      string
 	Name           string
 	ServiceAccount string
@@ -129,6 +129,9 @@ type Workload struct {
 	Network        string
 	Cluster        string
 	Injected       bool                    // has or gets a sidecar
+	Observed       bool                    // a Pod that a cluster has let in: nothing injects a sidecar any more
+	Injection      Injection               // what injection would do with its pods
+	KeptOff        *schema.Object          // the injector's configuration that keeps a sidecar off though labels ask for one
 	Router         bool                    // is a gateway by its pod template: the proxy is its only container, or the gateway template is injected
 	Ports          map[string]uint32       // container ports by name
 	Implied        bool                    // no workload object declares it: a selector or an address of the mesh configuration does

@@ -22,6 +22,7 @@ type index struct {
 	podsByAddress map[string]*endpoint.Pod      // by namespace/address, the first
 	entries       labelled[*Workload]           // of WorkloadEntries
 	templates     labelled[*Workload]           // of Deployments and the like
+	injectors     map[string]*injector          // by revision
 	rules         map[string][]*DestinationRule // by namespace/host
 	ruleHosts     map[string][]string           // hosts with a rule, by namespace, most specific first
 	gateways      map[string]*Gateway           // by namespace/name

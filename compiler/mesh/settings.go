@@ -1,10 +1,7 @@
 package mesh
 
 import (
-	"strings"
-
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
@@ -33,9 +30,6 @@ func settingsOf(objects []*schema.Object) (*schema.Object, diag.List) {
 			findings.Add(o.Finding(diag.Warning, unreadSettings, "the ConfigMap istio has no key mesh, which is the one that a control plane reads: no setting in it is in force",
 				"put the settings under the key "+schema.MeshKey+", and networks under "+schema.NetworksKey, "data"))
 		}
-		if o.Name == "istio-sidecar-injector" || strings.HasPrefix(o.Name, "istio-sidecar-injector-") {
-			findings.Add(injectorSettings(o, cm)...)
-		}
 	}
 	if len(maps) == 0 {
 		return nil, findings
@@ -52,26 +46,4 @@ func settingsOf(objects []*schema.Object) (*schema.Object, diag.List) {
 		findings.Add(d)
 	}
 	return from, findings
-}
-
-// injectorSettings says which settings of the sidecar injector are not read: those that decide who has a proxy.
-func injectorSettings(o *schema.Object, cm *corev1.ConfigMap) diag.List {
-	var config map[string]any
-	if yaml.Unmarshal([]byte(cm.Data["config"]), &config) != nil {
-		return nil // a template, as an installation has it: there is no selector to be found in it
-	}
-	var set []string
-	for _, key := range []string{"alwaysInjectSelector", "neverInjectSelector"} {
-		if list, _ := config[key].([]any); len(list) > 0 {
-			set = append(set, key)
-		}
-	}
-	if p, ok := config["policy"].(string); ok && p != "enabled" {
-		set = append(set, "policy: "+p)
-	}
-	if len(set) == 0 {
-		return nil
-	}
-	return diag.List{o.Finding(diag.Warning, unreadSettings, "the settings of the sidecar injector are not read: "+strings.Join(set, ", ")+" decides here which pods get a proxy, and the bundle does not know it",
-		"say it by the label sidecar.istio.io/inject at the pods or their namespace", "data", "config")}
 }

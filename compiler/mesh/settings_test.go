@@ -22,9 +22,6 @@ func TestWhereSettingsComeFrom(t *testing.T) {
 		{"a revision elsewhere", "cluster.local", "MESHC1207", []string{settings("istio-one", "shop", "mesh", a)}},
 		{"another key", "cluster.local", "MESHC1207", []string{settings("istio", "istio-system", "meshConfig", a)}},
 		{"another ConfigMap", "cluster.local", "", []string{settings("istio-ca-root-cert", "istio-system", "root-cert.pem", "x")}},
-		{"the injector's selectors", "cluster.local", "MESHC1207", []string{settings("istio-sidecar-injector", "istio-system", "config", "neverInjectSelector: [{matchLabels: {app: a}}]")}},
-		{"the injector's policy", "cluster.local", "MESHC1207", []string{settings("istio-sidecar-injector-canary", "istio-system", "config", "policy: disabled")}},
-		{"the injector as installed", "cluster.local", "", []string{settings("istio-sidecar-injector", "istio-system", "config", "{policy: enabled, neverInjectSelector: []}")}},
 	} {
 		m, findings := link(t, strings.Join(c.maps, "---\n"))
 		var codes []string

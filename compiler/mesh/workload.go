@@ -2,11 +2,13 @@ package mesh
 
 import (
 	"cmp"
+	"maps"
+	"slices"
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/schema"
@@ -15,6 +17,7 @@ import (
 // Labels that decide how a workload takes part in the mesh.
 const (
 	LabelTLSMode           = endpoint.LabelTLSMode
+	ProxyContainer         = endpoint.ProxyContainer
 	labelNetwork           = endpoint.LabelNetwork
 	labelCluster           = endpoint.LabelCluster
 	annotationProxyConfig  = "proxy.istio.io/config"
@@ -24,22 +27,20 @@ const (
 	MetadataNetworkView = "ISTIO_META_REQUESTED_NETWORK_VIEW"
 )
 
-// podWorkload reads a workload from a pod or a pod template and stamps the labels that injection would.
-func (m *Mesh) podWorkload(o *schema.Object, name string, labels, annotations map[string]string, spec *corev1.PodSpec) *Workload {
-	ports, proxy := endpoint.Containers(spec)
+// podWorkload reads a workload from a pod or a pod template and stamps the labels that injection would. A Pod that a cluster
+// has let in has the proxy that it shows; any other, the one that injection would give it, too.
+func (m *Mesh) podWorkload(o *schema.Object, name string, pod *schema.Pods, observed bool) *Workload {
+	shown := endpoint.Show(pod.Spec, pod.Labels, pod.Annotations)
 	w := &Workload{
-		Object: o, Namespace: o.Namespace, Name: name, ServiceAccount: cmp.Or(spec.ServiceAccountName, "default"),
-		Labels: map[string]string{}, Annotations: annotations, Ports: ports,
+		Object: o, Namespace: o.Namespace, Name: name, ServiceAccount: cmp.Or(pod.Spec.ServiceAccountName, "default"),
+		Labels: map[string]string{}, Annotations: pod.Annotations, Ports: shown.Ports, Router: shown.Router, Observed: observed,
 	}
-	for k, v := range labels {
-		w.Labels[k] = v
+	maps.Copy(w.Labels, pod.Labels)
+	if shown.Proxy != nil {
+		w.networkView = networkView(shown.Proxy.Env)
 	}
-	hasProxy := proxy != nil
-	if hasProxy {
-		w.networkView = networkView(proxy.Env)
-	}
-	w.Router = endpoint.Router(spec, annotations, hasProxy)
-	w.Injected = !w.Router && (hasProxy || w.Labels[LabelTLSMode] != "" || m.injects(o.Namespace, labels, annotations, spec.HostNetwork))
+	w.Injection, w.KeptOff = m.injection(o.Namespace, pod)
+	w.Injected = shown.Sidecar || !shown.Router && !observed && w.Injection == Injected
 	if w.Injected {
 		endpoint.Stamp(w.Labels, name)
 	}
@@ -68,28 +69,6 @@ func setDefault(m map[string]string, k, v string) {
 	}
 }
 
-// injects tells whether the sidecar injector would act on a pod: its own sidecar.istio.io/inject first (label before
-// annotation), then the label istio-injection or istio.io/rev of the namespace.
-func (m *Mesh) injects(namespace string, labels, annotations map[string]string, hostNetwork bool) bool {
-	if hostNetwork {
-		return false
-	}
-	switch cmp.Or(labels["sidecar.istio.io/inject"], annotations["sidecar.istio.io/inject"]) {
-	case "true":
-		return true
-	case "false":
-		return false
-	}
-	if labels["istio.io/rev"] != "" {
-		return true
-	}
-	ns := m.Namespaces[namespace]
-	if ns == nil || ns.Labels["istio-injection"] == "disabled" {
-		return false
-	}
-	return ns.Labels["istio-injection"] == "enabled" || ns.Labels["istio.io/rev"] != ""
-}
-
 // linkWorkloads collects pods, pod templates, WorkloadEntries and WorkloadGroups.
 func (m *Mesh) linkWorkloads(objects []*schema.Object) {
 	nodes := map[string]*corev1.Node{}
@@ -98,22 +77,16 @@ func (m *Mesh) linkWorkloads(objects []*schema.Object) {
 			nodes[o.Name] = n
 		}
 	}
+	known := map[ownerKey]bool{} // a workload that one of them made adds nothing
+	for _, o := range objects {
+		known[ownerKey{o.Namespace, o.Kind, o.Name}] = true
+	}
 	for _, o := range objects {
 		switch k := o.Spec.(type) {
 		case *corev1.Pod:
-			w := m.podWorkload(o, endpoint.Owner(o.Name, k.OwnerReferences), o.Labels, o.Annotations, &k.Spec)
-			w.Addresses = endpoint.PodAddresses(k)
-			if n := nodes[k.Spec.NodeName]; n != nil && w.Locality == "" {
-				w.Locality = endpoint.NodeLocality(n.Labels)
-			}
-			m.Workloads = append(m.Workloads, w)
-			m.index.addPod(m.podOf(o, k, w))
-		case *appsv1.Deployment:
-			m.addTemplate(o, &k.Spec.Template)
-		case *appsv1.StatefulSet:
-			m.addTemplate(o, &k.Spec.Template)
-		case *appsv1.DaemonSet:
-			m.addTemplate(o, &k.Spec.Template)
+			m.addPod(o, k, nodes)
+		case *schema.Rollout:
+			m.addRollout(o, k)
 		case *networking.WorkloadEntry:
 			w := m.entryWorkload(o, k)
 			m.Workloads = append(m.Workloads, w)
@@ -125,13 +98,50 @@ func (m *Mesh) linkWorkloads(objects []*schema.Object) {
 			}
 			w.Addresses = nil
 			m.Workloads = append(m.Workloads, w)
+		default:
+			if pod := o.Pods(); pod != nil {
+				owners := o.Spec.(metav1.Object).GetOwnerReferences()
+				if !slices.ContainsFunc(owners, func(r metav1.OwnerReference) bool { return known[ownerKey{o.Namespace, r.Kind, r.Name}] }) {
+					m.addTemplate(o, endpoint.Owner(o.Name, owners), pod)
+				}
+			}
 		}
 	}
 	sortByAge(m.Workloads, func(w *Workload) *schema.Object { return w.Object })
 }
 
-func (m *Mesh) addTemplate(o *schema.Object, t *corev1.PodTemplateSpec) {
-	w := m.podWorkload(o, o.Name, t.Labels, t.Annotations, &t.Spec)
+type ownerKey struct{ namespace, kind, name string }
+
+func (m *Mesh) addPod(o *schema.Object, k *corev1.Pod, nodes map[string]*corev1.Node) {
+	w := m.podWorkload(o, endpoint.Owner(o.Name, k.OwnerReferences), o.Pods(), endpoint.Observed(k))
+	w.Addresses = endpoint.PodAddresses(k)
+	if n := nodes[k.Spec.NodeName]; n != nil && w.Locality == "" {
+		w.Locality = endpoint.NodeLocality(n.Labels)
+	}
+	m.Workloads = append(m.Workloads, w)
+	m.index.addPod(m.podOf(o, k, w))
+}
+
+// addRollout adds each version that a Rollout gives labels of its own.
+func (m *Mesh) addRollout(o *schema.Object, r *schema.Rollout) {
+	pod := o.Pods()
+	if pod == nil {
+		return // workloadRef: the Deployment has the template
+	}
+	versions := r.Versions()
+	for _, version := range sortedKeys(versions) {
+		p := *pod
+		p.Labels = versions[version]
+		name := o.Name
+		if version != "" {
+			name += "-" + version
+		}
+		m.addTemplate(o, name, &p)
+	}
+}
+
+func (m *Mesh) addTemplate(o *schema.Object, name string, pod *schema.Pods) {
+	w := m.podWorkload(o, name, pod, false)
 	m.Workloads = append(m.Workloads, w)
 	m.index.templates.add(w.Namespace, w.Labels, w)
 }
@@ -139,7 +149,7 @@ func (m *Mesh) addTemplate(o *schema.Object, t *corev1.PodTemplateSpec) {
 func (m *Mesh) entryWorkload(o *schema.Object, e *networking.WorkloadEntry) *Workload {
 	w := &Workload{
 		Object: o, Namespace: o.Namespace, Name: o.Name, Labels: map[string]string{}, Annotations: o.Annotations,
-		ServiceAccount: e.GetServiceAccount(), Ports: map[string]uint32{}, Injected: true,
+		ServiceAccount: e.GetServiceAccount(), Ports: map[string]uint32{},
 	}
 	for k, v := range e.GetLabels() {
 		w.Labels[k] = v
@@ -147,6 +157,7 @@ func (m *Mesh) entryWorkload(o *schema.Object, e *networking.WorkloadEntry) *Wor
 	for k, v := range o.Labels {
 		w.Labels[k] = v
 	}
+	w.Injected = entryHasProxy(w.Labels, e)
 	if e.GetAddress() != "" && !strings.HasPrefix(e.GetAddress(), "unix://") {
 		w.Addresses = []string{e.GetAddress()}
 	}
@@ -157,4 +168,12 @@ func (m *Mesh) entryWorkload(o *schema.Object, e *networking.WorkloadEntry) *Wor
 	w.Network = cmp.Or(e.GetNetwork(), w.Labels[labelNetwork], w.Network)
 	w.Locality = cmp.Or(e.GetLocality(), w.Locality)
 	return w
+}
+
+// entryHasProxy tells whether a machine has a proxy: it is labelled so or, without the label, has a service account.
+func entryHasProxy(labels map[string]string, e *networking.WorkloadEntry) bool {
+	if mode := labels[LabelTLSMode]; mode != "" {
+		return mode == endpoint.TLSModeIstio
+	}
+	return e.GetServiceAccount() != ""
 }

@@ -31,9 +31,9 @@ import (
 type Access struct {
 	Server    string          `json:"server"`    // as the class is called
 	Workloads []string        `json:"workloads"` // of the class
-	Ports     []string        `json:"ports"`     // numbers, or "others"
-	Protocol  string          `json:"protocol"`  // http or tcp
-	TLS       string          `json:"tls"`       // STRICT, PERMISSIVE, DISABLE; gateways: TLS, MUTUAL, plain
+	Ports     []string        `json:"ports"`     // numbers, or "others"; "all" of a workload without a proxy
+	Protocol  string          `json:"protocol"`  // http or tcp; any
+	TLS       string          `json:"tls"`       // STRICT, PERMISSIVE, DISABLE; gateways: TLS, MUTUAL, plain; none without a proxy
 	Action    string          `json:"action"`    // CUSTOM, JWT, LOG, DENY, ALLOW
 	DryRun    bool            `json:"dryRun,omitempty"`
 	Rule      string          `json:"rule,omitempty"`
@@ -50,10 +50,15 @@ func (w *World) Access() ([]Access, error) {
 		if err != nil {
 			return nil, err
 		}
+		proxied, bare := v.split()
+		out = append(out, bare...)
+		if len(bare) > 0 && len(proxied) == 0 {
+			continue
+		}
 		var rows []Access
 		for _, l := range v.listeners {
 			if c.Gateway || l.msg.GetTrafficDirection().String() == "INBOUND" {
-				rows = append(rows, v.access(l)...)
+				rows = append(rows, v.access(l, proxied)...)
 			}
 		}
 		out = append(out, joinPorts(rows)...)
@@ -61,8 +66,26 @@ func (w *World) Access() ([]Access, error) {
 	return out, nil
 }
 
+// split returns the names of the workloads of a class that have a proxy, those that no object declares among them, and a row
+// for each that has none: nothing stands between it and whoever calls.
+func (v *view) split() (proxied []string, bare []Access) {
+	without := map[string]bool{}
+	for _, x := range v.w.workloadsOf(v.class.ID) {
+		if name := x.Namespace + "/" + x.Name; !x.Proxy && !without[name] {
+			without[name] = true
+			bare = append(bare, Access{Server: name, Workloads: []string{name}, Ports: []string{"all"}, Protocol: "any", TLS: "none", Action: "ALLOW", Who: "anybody: it has no proxy", What: "anything"})
+		}
+	}
+	for _, name := range v.class.Workloads {
+		if !without[name] {
+			proxied = append(proxied, name)
+		}
+	}
+	return proxied, bare
+}
+
 // access lists the rules of a listener, port by port.
-func (v *view) access(l located[*listenerv3.Listener]) []Access {
+func (v *view) access(l located[*listenerv3.Listener], workloads []string) []Access {
 	type key struct {
 		port     uint32
 		protocol string
@@ -87,7 +110,7 @@ func (v *view) access(l located[*listenerv3.Listener]) []Access {
 	}
 	var out []Access
 	for _, k := range order {
-		base := Access{Server: v.name(), Workloads: v.class.Workloads, Ports: []string{"others"}, Protocol: k.protocol, TLS: v.tlsMode(byPort[k])}
+		base := Access{Server: v.name(), Workloads: workloads, Ports: []string{"others"}, Protocol: k.protocol, TLS: v.tlsMode(byPort[k])}
 		if k.port != 0 {
 			base.Ports = []string{fmt.Sprint(k.port)}
 		}

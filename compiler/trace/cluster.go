@@ -191,22 +191,27 @@ func (k *walk) place(m *member) {
 	}
 }
 
-// selected are the workloads of the input that the service of a cluster selects, one member per class.
+// selected are the workloads of the input that the service of a cluster selects, one member per class, and one for those in
+// it that have no proxy.
 func (k *walk) selected(r *bundle.Resource) []member {
 	sel := r.Selector
 	var out []member
-	seen := map[string]bool{}
+	type kind struct {
+		class string
+		proxy bool
+	}
+	seen := map[kind]bool{}
 	for i := range k.w.b.Workloads {
 		x := &k.w.b.Workloads[i]
-		if x.Namespace != sel.Namespace || x.Class == "" || seen[x.Class] || !carries(x.Labels, sel.Workloads) || !carries(x.Labels, sel.Labels) {
+		if x.Namespace != sel.Namespace || x.Class == "" || seen[kind{x.Class, x.Proxy}] || !carries(x.Labels, sel.Workloads) || !carries(x.Labels, sel.Labels) {
 			continue
 		}
-		seen[x.Class] = true
+		seen[kind{x.Class, x.Proxy}] = true
 		m := member{port: uint16(sel.TargetPort), class: x.Class, workload: x, weight: 1}
 		if m.port == 0 {
 			m.port = k.namedPort(x.Class, r)
 		}
-		if k.w.proxied(x) && k.speaksTLS(x.Class, m.port) {
+		if x.Proxy && k.speaksTLS(x.Class, m.port) {
 			m.meta = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{"envoy.transport_socket_match": {Fields: map[string]*structpb.Value{"tlsMode": structpb.NewStringValue("istio")}}}}
 		}
 		out = append(out, m)
@@ -268,11 +273,4 @@ func (k *walk) speaksTLS(class string, port uint16) bool {
 		}
 	}
 	return own || rest
-}
-
-// proxied tells whether a workload has a sidecar or is a gateway. A WorkloadEntry has one when it is labelled so or, without
-// the label, when it has a service account.
-func (w *World) proxied(x *bundle.Workload) bool {
-	mode, labelled := x.Labels["security.istio.io/tlsMode"]
-	return mode == "istio" || w.isGateway(x.Class) || strings.HasPrefix(x.Kind, "Workload") && !labelled && x.ServiceAccount != ""
 }

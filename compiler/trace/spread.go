@@ -172,7 +172,7 @@ func (k *walk) deliver(s state, c *clusterv3.Cluster, m member, name string, ope
 	}
 	to.fronted, to.parsed = s.fronted || s.parsed, false
 	to.call.Metadata, to.call.Principals, to.call.SNI = nil, nil, ""
-	if !v.class.Gateway && m.workload != nil && !k.w.proxied(m.workload) {
+	if !v.class.Gateway && m.workload != nil && !m.workload.Proxy {
 		if open != nil {
 			return to.end(Failed, 0, "the workload has no proxy that could end the mutual TLS"), nil
 		}

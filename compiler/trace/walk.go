@@ -175,7 +175,7 @@ func (k *walk) fromWorkload(s state, t target) (*Path, error) {
 	if s.v.class.Gateway {
 		return k.fromGateway(s, t, class)
 	}
-	if x != nil && !k.w.proxied(x) {
+	if x != nil && !x.Proxy {
 		s.add(Step{Kind: "host", Name: s.proxy, Text: "has no proxy: its pods are not injected"})
 		k.req.Source = s.address
 		return k.fromOutside(s, t)

@@ -2,7 +2,7 @@ package source
 
 import "slices"
 
-// readKind is a kind of Kubernetes that meshc reads.
+// readKind is a kind of Kubernetes, or of an extension that runs pods in it, that meshc reads.
 type readKind struct {
 	kind, group, version string
 	old                  []OldVersion
@@ -19,12 +19,18 @@ var readKinds = []readKind{
 	{kind: "Namespace", version: "v1"},
 	{kind: "Node", version: "v1"},
 	{kind: "Pod", version: "v1"},
+	{kind: "ReplicationController", version: "v1"},
 	{kind: "Service", version: "v1"},
+	{kind: "Endpoints", version: "v1"},
 	{kind: "ServiceAccount", version: "v1"},
 	{kind: "ConfigMap", version: "v1"},
 	{kind: "Deployment", group: "apps", version: "v1", old: []OldVersion{{"apps/v1beta1", "1.16"}, {"apps/v1beta2", "1.16"}, {"extensions/v1beta1", "1.16"}}},
 	{kind: "StatefulSet", group: "apps", version: "v1", old: []OldVersion{{"apps/v1beta1", "1.16"}, {"apps/v1beta2", "1.16"}}},
 	{kind: "DaemonSet", group: "apps", version: "v1", old: []OldVersion{{"apps/v1beta2", "1.16"}, {"extensions/v1beta1", "1.16"}}},
+	{kind: "ReplicaSet", group: "apps", version: "v1", old: []OldVersion{{"apps/v1beta2", "1.16"}, {"extensions/v1beta1", "1.16"}}},
+	{kind: "Job", group: "batch", version: "v1"},
+	{kind: "CronJob", group: "batch", version: "v1", old: []OldVersion{{"batch/v1beta1", "1.25"}}},
+	{kind: "Rollout", group: "argoproj.io", version: "v1alpha1"},
 	{kind: "EndpointSlice", group: "discovery.k8s.io", version: "v1", old: []OldVersion{{"discovery.k8s.io/v1beta1", "1.25"}}},
 	{kind: "Ingress", group: "networking.k8s.io", version: "v1", old: []OldVersion{{"networking.k8s.io/v1beta1", "1.22"}, {"extensions/v1beta1", "1.22"}}},
 	{kind: "IngressClass", group: "networking.k8s.io", version: "v1", old: []OldVersion{{"networking.k8s.io/v1beta1", "1.22"}}},

@@ -75,7 +75,7 @@ func wrongGroup(apiVersion, group, kind string) (why, help string) {
 func meshGroups() []string {
 	out := append(istioGroups(), gatewayGroup)
 	for _, r := range readKinds {
-		if strings.Contains(r.group, ".") && !slices.Contains(out, r.group) {
+		if _, known := builtInKinds[r.group]; known && strings.Contains(r.group, ".") && !slices.Contains(out, r.group) {
 			out = append(out, r.group)
 		}
 	}
