@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/regular"
 )
 
@@ -88,8 +88,8 @@ func callFiles(sources []string) ([]string, error) {
 		}
 		seen := 0
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if seen++; seen > load.MaxEntries {
-				return fmt.Errorf("%s holds more than %d files and folders: name those with calls, by --calls", root, load.MaxEntries)
+			if seen++; seen > limit.SourceEntries {
+				return fmt.Errorf("%s holds more than %d files and folders: name those with calls, by --calls", root, limit.SourceEntries)
 			}
 			switch {
 			case err != nil:

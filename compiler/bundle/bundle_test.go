@@ -17,6 +17,8 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/meshc/meshc/internal/limit"
 )
 
 func resource(t testing.TB, url, name string, m proto.Message, line int) *Resource {
@@ -262,6 +264,10 @@ func TestReadRefuses(t *testing.T) {
 }
 
 func TestArchiveRefuses(t *testing.T) {
+	var sound bytes.Buffer
+	if err := seal(t, sample(t, 1)).Archive(&sound); err != nil {
+		t.Fatal(err)
+	}
 	pack := func(hs ...tar.Header) []byte {
 		var buf bytes.Buffer
 		zw := gzip.NewWriter(&buf)
@@ -274,17 +280,84 @@ func TestArchiveRefuses(t *testing.T) {
 		_ = zw.Close()
 		return buf.Bytes()
 	}
-	for name, data := range map[string][]byte{
-		"link":      pack(tar.Header{Name: manifestFile, Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}),
-		"traversal": pack(tar.Header{Name: "../x", Typeflag: tar.TypeReg}),
-		"huge":      pack(tar.Header{Name: manifestFile, Typeflag: tar.TypeReg, Size: MaxBytes + 1}),
-		"twice":     pack(tar.Header{Name: digestFile, Typeflag: tar.TypeReg}, tar.Header{Name: digestFile, Typeflag: tar.TypeReg}),
-		"empty":     nil, "not gzip": []byte("hello"),
+	for name, c := range map[string]struct {
+		data       []byte
+		code, says string
+	}{
+		"link":      {pack(tar.Header{Name: manifestFile, Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}), CodeForeign, manifestFile},
+		"folder":    {pack(tar.Header{Name: "x/", Typeflag: tar.TypeDir}), CodeForeign, "x: "},
+		"pipe":      {pack(tar.Header{Name: manifestFile, Typeflag: tar.TypeFifo}), CodeForeign, "named pipe"},
+		"foreign":   {pack(tar.Header{Name: "readme", Typeflag: tar.TypeReg}), CodeForeign, "readme: "},
+		"traversal": {pack(tar.Header{Name: "../x", Typeflag: tar.TypeReg}), CodeForeign, "../x"},
+		"huge":      {pack(tar.Header{Name: manifestFile, Typeflag: tar.TypeReg, Size: limit.BundleBytes + 1}), CodeTooLarge, manifestFile},
+		"twice":     {pack(tar.Header{Name: digestFile, Typeflag: tar.TypeReg}, tar.Header{Name: "./" + digestFile, Typeflag: tar.TypeReg}), CodeForeign, "twice"},
+		"no end":    {pack(tar.Header{Name: digestFile, Typeflag: tar.TypeReg}), CodeAltered, "lacks its end"},
+		"tail":      {append(bytes.Clone(sound.Bytes()), make([]byte, 3<<20)...), CodeAltered, "behind its end"},
+		"cut":       {sound.Bytes()[:sound.Len()-1], CodeAltered, "unexpected EOF"},
+		"empty":     {nil, CodeMalformed, "gzip"},
+		"not gzip":  {[]byte("hello"), CodeMalformed, "gzip"},
 	} {
-		if _, err := ReadArchive(bytes.NewReader(data)); err == nil {
-			t.Errorf("%s is read", name)
+		_, err := ReadArchive(bytes.NewReader(c.data))
+		var e *Error
+		if !errors.As(err, &e) || e.Code != c.code || !strings.Contains(e.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestSmallPartsAreBounded: a file of a few megabytes cannot stand for gigabytes of memory, whichever file it is; the digests
+// fit.
+func TestSmallPartsAreBounded(t *testing.T) {
+	for _, name := range []string{indexFile, originsFile, setsFile, workloadsFile, manifestFile, provenanceFile} {
+		for _, part := range []string{"{}", "[]", "0", `""`, "null"} {
+			b := seal(t, sample(t, 1))
+			for i, f := range b.files {
+				if f.name == name {
+					key := map[string]string{setsFile: "sets", workloadsFile: "workloads", manifestFile: "classes"}[name]
+					if key == "" {
+						key = "resources"
+					}
+					b.files[i].data = []byte(`{"` + key + `":[` + strings.Repeat(part+",", 1<<20) + part + "]}")
+				}
+			}
+			_, err := parse(resealed(t, b))
+			var e *Error
+			if !errors.As(err, &e) || e.Code != CodeTooLarge || e.File != name {
+				t.Errorf("%s of %s: %v", name, part, err)
+			}
+		}
+	}
+}
+
+// resealed are the files of a bundle, with digests that fit what is in them; a manifest or provenance that was edited stays.
+func resealed(t *testing.T, b *Bundle) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{}
+	for _, f := range b.files {
+		files[f.name] = f.data
+	}
+	own := seal(t, sample(t, 1))
+	same := func(name string) bool {
+		return slices.ContainsFunc(own.files, func(f file) bool { return f.name == name && bytes.Equal(f.data, files[name]) })
+	}
+	kept := b.files
+	b.files = slices.DeleteFunc(slices.Clone(kept), func(f file) bool {
+		return f.name == manifestFile || f.name == digestFile || f.name == provenanceFile
+	})
+	if same(manifestFile) {
+		m, err := b.encodeManifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[manifestFile] = m
+	}
+	b.Digest = sha256.Sum256(files[manifestFile])
+	if same(provenanceFile) {
+		files[provenanceFile] = b.encodeProvenance()
+	}
+	b.Provenance.Digest = sha256.Sum256(files[provenanceFile])
+	files[digestFile], b.files = b.encodeDigests(), kept
+	return files
 }
 
 func TestXDS(t *testing.T) {
@@ -322,32 +395,11 @@ func FuzzParse(f *testing.F) {
 		f.Add(i, x.data)
 	}
 	f.Fuzz(func(t *testing.T, which int, data []byte) {
-		c := seal(t, sample(t, 1))
-		files := map[string][]byte{}
-		for i, x := range c.files {
-			files[x.name] = x.data
-			if i == which {
-				files[x.name] = data
-			}
+		b := seal(t, sample(t, 1))
+		if which >= 0 && which < len(b.files) {
+			b.files[which].data = data
 		}
-		kept := c.files
-		c.files = nil
-		for _, x := range kept {
-			if x.name != manifestFile && x.name != digestFile && x.name != provenanceFile {
-				c.files = append(c.files, file{x.name, files[x.name]})
-			}
-		}
-		m, err := c.encodeManifest()
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[manifestFile], c.Digest = m, sha256.Sum256(m)
-		if x := kept[min(max(which, 0), len(kept)-1)]; x.name != provenanceFile {
-			files[provenanceFile] = c.encodeProvenance()
-		}
-		c.Provenance.Digest = sha256.Sum256(files[provenanceFile])
-		files[digestFile] = c.encodeDigests()
-		if r, err := parse(files); err == nil {
+		if r, err := parse(resealed(t, b)); err == nil {
 			for _, cl := range r.Classes {
 				_, _ = r.XDS(cl)
 			}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/meshc/meshc/internal/limit"
 )
 
 func (b *Bundle) readIndex(data, blob []byte) error {
@@ -100,7 +102,7 @@ func (b *Bundle) readSets(data []byte, classes []classEntry) error {
 			return err
 		}
 		// Sets overlap little; a file that lists everything in each of thousands is made to exhaust memory.
-		if total += len(s.Resources); total > 1<<25 {
+		if total += len(s.Resources); total > limit.BundleSetResources {
 			return refuse(CodeTooLarge, setsFile, "", "lists too many resources")
 		}
 		s.Digest = setDigest(s.Resources)
@@ -115,6 +117,9 @@ func (b *Bundle) readSets(data []byte, classes []classEntry) error {
 	}
 	for _, e := range classes {
 		c := &Class{ID: e.ID, Gateway: e.Gateway, Namespace: e.Namespace, Selectors: e.Selectors, Workloads: e.Workloads, ServiceAccounts: e.ServiceAccounts}
+		if len(e.Sets) > limit.BundleClassSets {
+			return refuse(CodeTooLarge, manifestFile, "", "class %q has %d sets; the limit is %d", c.ID, len(e.Sets), limit.BundleClassSets)
+		}
 		if !slices.IsSorted(c.Selectors) {
 			return refuse(CodeMalformed, manifestFile, "", "class %q: selectors are not sorted", c.ID)
 		}

@@ -1,10 +1,7 @@
 package bundle
 
 import (
-	"archive/tar"
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -16,6 +13,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meshc/meshc/internal/archive"
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/regular"
 )
 
@@ -86,7 +85,7 @@ func readDir(path string) (map[string][]byte, error) {
 		if !known(e.Name()) {
 			return nil, refuse(CodeForeign, e.Name(), "", "is not a file of a bundle")
 		}
-		data, err := readRegular(filepath.Join(path, e.Name()), MaxBytes-total)
+		data, err := readRegular(filepath.Join(path, e.Name()), limit.BundleBytes-total)
 		if err != nil {
 			return nil, err
 		}
@@ -123,7 +122,7 @@ func readRegular(path string, left int) ([]byte, error) {
 }
 
 func tooLarge(name string) error {
-	return refuse(CodeTooLarge, name, "", "makes the bundle larger than the %d MiB a bundle may have", MaxBytes>>20)
+	return refuse(CodeTooLarge, name, "", "makes the bundle larger than the %d MiB a bundle may have", limit.BundleBytes>>20)
 }
 
 func readTarGz(path string) (map[string][]byte, error) {
@@ -135,70 +134,51 @@ func readTarGz(path string) (map[string][]byte, error) {
 	return unpack(f)
 }
 
-// counter counts the packed bytes that were read.
-type counter struct {
-	r io.Reader
-	n int64
-}
-
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
-}
-
+// unpack reads the files of the tar.gz form.
 func unpack(r io.Reader) (map[string][]byte, error) {
-	packed := &counter{r: r}
-	zr, err := gzip.NewReader(bufio.NewReaderSize(packed, 1<<16))
+	a, err := archive.NewReader(r, archive.Options{Gzip: true, Bytes: limit.BundleBytes, Entries: limit.BundleEntries})
 	if err != nil {
-		return nil, refuse(CodeMalformed, "", "a bundle is a directory or a .tar.gz that meshc compile wrote", "not a gzip archive: %v", err)
+		return nil, unreadable(err)
 	}
-	tr := tar.NewReader(zr)
-	files, total := map[string][]byte{}, 0
-	for count := 0; ; count++ {
-		h, err := tr.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, refuse(CodeAltered, "", "fetch the bundle again", "the archive is truncated or altered: %v", err)
-		}
+	files := map[string][]byte{}
+	for {
+		e, err := a.Next()
 		switch {
-		case count >= MaxFiles:
-			return nil, refuse(CodeTooLarge, h.Name, "", "the archive has more than %d entries", MaxFiles)
-		case h.Typeflag == tar.TypeDir && (h.Name == "./" || h.Name == "."):
+		case errors.Is(err, io.EOF):
+			return files, nil
+		case err != nil:
+			return nil, unreadable(err)
+		case e.Kind == archive.Directory && e.Name == ".":
 			continue
-		case h.Typeflag != tar.TypeReg:
-			return nil, refuse(CodeForeign, h.Name, "", "is not a regular file; a bundle holds no links and no folders")
+		case e.Kind != archive.File:
+			return nil, refuse(CodeForeign, e.Name, "", "is not a regular file; a bundle holds no links and no folders")
+		case !known(e.Name):
+			return nil, refuse(CodeForeign, e.Name, "", "is not a file of a bundle")
+		case e.Size > limit.BundleBytes:
+			return nil, tooLarge(e.Name)
 		}
-		name := strings.TrimPrefix(h.Name, "./")
-		if !known(name) {
-			return nil, refuse(CodeForeign, h.Name, "", "is not a file of a bundle")
+		if files[e.Name], err = a.Data(limit.BundleBytes); err != nil {
+			return nil, unreadable(err)
 		}
-		if _, twice := files[name]; twice {
-			return nil, refuse(CodeForeign, h.Name, "", "is in the archive twice")
-		}
-		if h.Size < 0 || h.Size > int64(MaxBytes-total) {
-			return nil, tooLarge(h.Name)
-		}
-		var buf bytes.Buffer // grows with what is there, not with what the header promises
-		for left := h.Size; left > 0; {
-			n, err := io.CopyN(&buf, tr, min(left, 1<<20))
-			left -= n
-			total += int(n)
-			if err != nil {
-				return nil, refuse(CodeAltered, h.Name, "fetch the bundle again", "is truncated or altered: %v", err)
-			}
-			if total > ratioFree && int64(total) > maxRatio*packed.n {
-				return nil, refuse(CodeTooLarge, h.Name, "", "unpacks to more than %d times its packed size", maxRatio)
-			}
-		}
-		files[name] = buf.Bytes()
 	}
-	if _, err := io.Copy(io.Discard, io.LimitReader(zr, 1<<20)); err != nil {
-		return nil, refuse(CodeAltered, "", "fetch the bundle again", "the archive is truncated or altered: %v", err)
+}
+
+// unreadable is the refusal of an archive that is not read.
+func unreadable(err error) error {
+	var e *archive.Error
+	if !errors.As(err, &e) {
+		return err
 	}
-	return files, nil
+	code, help := CodeAltered, "fetch the bundle again"
+	switch e.Problem {
+	case archive.NotGzip:
+		code, help = CodeMalformed, "a bundle is a directory or a .tar.gz that meshc compile wrote"
+	case archive.TooLarge:
+		code, help = CodeTooLarge, ""
+	case archive.BadName, archive.BadKind, archive.Twice:
+		code, help = CodeForeign, "a bundle holds regular files only, each once"
+	}
+	return refuse(code, e.Name, help, "%s", e.Message)
 }
 
 // Files lists the names of the files of a bundle, sorted.
@@ -251,6 +231,9 @@ func readManifest(files map[string][]byte) (*manifest, error) {
 	if !ok {
 		return nil, refuse(CodeMissing, manifestFile, "a bundle is a directory or a .tar.gz that meshc compile wrote", "is missing")
 	}
+	if err := tooDense(manifestFile, data); err != nil {
+		return nil, err
+	}
 	if err := refuseFormat(data); err != nil {
 		return nil, err
 	}
@@ -267,7 +250,11 @@ func readManifest(files map[string][]byte) (*manifest, error) {
 	return m, nil
 }
 
+// strict decodes a file that has what its type says, and nothing else.
 func strict(name string, data []byte, into any) error {
+	if err := tooDense(name, data); err != nil {
+		return err
+	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {

@@ -9,15 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-)
 
-// Limits of a bundle, for the writer and the reader.
-const (
-	MaxBytes = 256 << 20 // all files together, unpacked
-	MaxFiles = 50_000
-	// maxRatio is how many times larger a tar.gz may become when unpacked, beyond the first ratioFree bytes.
-	maxRatio  = 100
-	ratioFree = 64 << 20
+	"github.com/meshc/meshc/internal/limit"
 )
 
 func (b *Bundle) limits() error {
@@ -25,8 +18,8 @@ func (b *Bundle) limits() error {
 	for _, f := range b.files {
 		n += len(f.data)
 	}
-	if n > MaxBytes {
-		return refuse(CodeTooLarge, "", "narrow what the proxies see with Sidecar egress hosts, or split the mesh", "the bundle has %d MiB, more than the %d MiB a bundle may have", n>>20, MaxBytes>>20)
+	if n > limit.BundleBytes {
+		return refuse(CodeTooLarge, "", "narrow what the proxies see with Sidecar egress hosts, or split the mesh", "the bundle has %d MiB, more than the %d MiB a bundle may have", n>>20, limit.BundleBytes>>20)
 	}
 	return nil
 }

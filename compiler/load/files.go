@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/limit"
+	"github.com/meshc/meshc/internal/regular"
 )
 
 const stdinName = "stdin"
@@ -25,13 +27,13 @@ func readStdin(b *batch, r io.Reader) {
 		b.fail(stdinName, 1, "MESHC1002", "standard input cannot be read here", "Name a file or directory.")
 		return
 	}
-	data, err := io.ReadAll(io.LimitReader(r, MaxSourceSize+1))
+	data, err := io.ReadAll(io.LimitReader(r, limit.SourceBytes+1))
 	if err != nil {
 		b.fail(stdinName, 1, "MESHC1002", "standard input cannot be read: "+err.Error(), "Check the command that writes it.")
 		return
 	}
-	if len(data) > MaxSourceSize {
-		b.fail(stdinName, 1, "MESHC1005", fmt.Sprintf("standard input is larger than %d bytes", MaxSourceSize), "Compile fewer objects at once.")
+	if len(data) > limit.SourceBytes {
+		b.fail(stdinName, 1, "MESHC1005", fmt.Sprintf("standard input is larger than %d bytes", limit.SourceBytes), "Compile fewer objects at once.")
 		return
 	}
 	b.files = []file{{name: stdinName, data: data, stream: true}}
@@ -54,25 +56,33 @@ func (s *Sources) readPath(ctx context.Context, b *batch) {
 	case !info.Mode().IsRegular():
 		b.fail(name, 1, "MESHC1002", source+" is neither a file nor a directory", "Use - to read standard input.")
 	default:
-		readOne(b, info.Size())
+		readOne(b)
 	}
 	if !b.diags.HasErrors() {
 		s.worktree(b)
 	}
 }
 
-func readOne(b *batch, size int64) {
-	if size > MaxFileSize {
-		b.fail(b.at.inside, 1, "MESHC1005", fmt.Sprintf("the file has %d bytes; the limit is %d", size, MaxFileSize), "Split the file.")
-		return
-	}
-	data, err := os.ReadFile(b.at.source)
+func readOne(b *batch) {
+	data, err := regular.ReadFile(b.at.source, limit.FileBytes)
 	if err != nil {
-		b.fail(b.at.inside, 1, "MESHC1002", reason(err), "Check the permissions.")
+		b.unread(b.at.inside, err)
 		return
 	}
 	link, err := os.Lstat(b.at.source)
 	b.files = []file{{name: b.at.inside, data: data, private: err != nil || link.Mode()&fs.ModeSymlink != 0}}
+}
+
+// unread reports why a file cannot be read.
+func (b *batch) unread(name string, err error) {
+	switch {
+	case errors.Is(err, regular.ErrTooLarge):
+		b.fail(name, 1, "MESHC1005", fmt.Sprintf("the file has more than %d bytes", limit.FileBytes), "Split the file.")
+	case errors.Is(err, regular.ErrNotRegular):
+		b.fail(name, 1, "MESHC1002", reason(err), "Remove it, or put a regular file there.")
+	default:
+		b.fail(name, 1, "MESHC1002", reason(err), "Check the permissions.")
+	}
 }
 
 // reason is an error of the file system without the path, which the finding names already.
@@ -94,7 +104,7 @@ func (s *Sources) readDir(ctx context.Context, b *batch) {
 	readTree(ctx, b, tree{fsys: root.FS(), prefix: slashRel(s.root, b.at.top), dir: slashRel(b.at.top, b.at.disk)})
 }
 
-var tooMany = fmt.Sprintf("the source holds more than %d files and directories, or directories more than %d deep", MaxEntries, maxDepth)
+var tooMany = fmt.Sprintf("the source holds more than %d files and directories, or directories more than %d deep", limit.SourceEntries, limit.PathDepth)
 
 // isManifest tells by the name whether a file in a directory is read.
 func isManifest(name string) bool {
@@ -126,7 +136,7 @@ func walk(ctx context.Context, b *batch, fsys fs.FS, dir, prefix string) {
 		if ctx.Err() != nil {
 			return fs.SkipAll
 		}
-		if visited++; visited > MaxEntries || strings.Count(p, "/") > maxDepth {
+		if visited++; visited > limit.SourceEntries || strings.Count(p, "/") > limit.PathDepth {
 			b.fail(prefix, 1, "MESHC1005", tooMany, "Name the directories that hold the mesh.")
 			return fs.SkipAll
 		}
@@ -152,8 +162,8 @@ func walk(ctx context.Context, b *batch, fsys fs.FS, dir, prefix string) {
 		if e.IsDir() || isKustomization(e.Name()) || !isManifest(e.Name()) {
 			return nil
 		}
-		if len(b.files) >= MaxFiles || total > MaxSourceSize {
-			b.fail(name, 1, "MESHC1005", fmt.Sprintf("the source holds more than %d files or %d bytes", MaxFiles, MaxSourceSize), "Name the directories that hold the mesh.")
+		if len(b.files) >= limit.SourceFiles || total > limit.SourceBytes {
+			b.fail(name, 1, "MESHC1005", fmt.Sprintf("the source holds more than %d files or %d bytes", limit.SourceFiles, limit.SourceBytes), "Name the directories that hold the mesh.")
 			return fs.SkipAll
 		}
 		if data, ok := readEntry(b, fsys, p, name); ok {
@@ -193,8 +203,8 @@ func readEntry(b *batch, fsys fs.FS, p, name string) ([]byte, bool) {
 		b.fail(name, 1, "MESHC1002", "this is not a regular file", "Remove it from the directory.")
 		return nil, false
 	}
-	if info.Size() > MaxFileSize {
-		b.fail(name, 1, "MESHC1005", fmt.Sprintf("the file has %d bytes; the limit is %d", info.Size(), MaxFileSize), "Split the file.")
+	if info.Size() > limit.FileBytes {
+		b.fail(name, 1, "MESHC1005", fmt.Sprintf("the file has %d bytes; the limit is %d", info.Size(), limit.FileBytes), "Split the file.")
 		return nil, false
 	}
 	data, err := fs.ReadFile(fsys, p)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"github.com/meshc/meshc/internal/limit"
 )
 
 // revision is the part of a source behind '#': which commit, and which directory of it.
@@ -260,11 +262,11 @@ func (g gitFS) ReadFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return g.blob(at, MaxFileSize)
+	return g.blob(at, limit.FileBytes)
 }
 
-// blob reads at most a byte more than the limit: the size in the object's header is only a claim.
-func (g gitFS) blob(name string, limit int64) ([]byte, error) {
+// blob reads at most a byte more than so many: the size in the object's header is only a claim.
+func (g gitFS) blob(name string, most int64) ([]byte, error) {
 	e, err := g.root.FindEntry(name)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
@@ -278,7 +280,7 @@ func (g gitFS) blob(name string, limit int64) ([]byte, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	defer r.Close() //nolint:errcheck // read only
-	return io.ReadAll(io.LimitReader(r, limit+1))
+	return io.ReadAll(io.LimitReader(r, most+1))
 }
 
 // ReadDir implements fs.ReadDirFS.

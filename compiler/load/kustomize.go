@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/source"
 )
 
@@ -163,7 +164,7 @@ func (k *kustomization) plugins(dir, file, key string, value *yaml.Node) {
 			if !fs.ValidPath(p) {
 				continue
 			}
-			if info, err := fs.Stat(k.fsys, p); err != nil || info.IsDir() || info.Size() > MaxFileSize {
+			if info, err := fs.Stat(k.fsys, p); err != nil || info.IsDir() || info.Size() > limit.FileBytes {
 				continue
 			}
 			data, _ = fs.ReadFile(k.fsys, p)
@@ -278,7 +279,7 @@ func (k *kustomization) copyDir(ctx context.Context, mem filesys.FileSystem, dir
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if visited++; visited > MaxEntries || strings.Count(p, "/") > maxDepth {
+		if visited++; visited > limit.SourceEntries || strings.Count(p, "/") > limit.PathDepth {
 			k.fail(dir, 1, "MESHC1005", tooMany, "Move the kustomization into a directory of its own.")
 			return fs.SkipAll
 		}
@@ -289,7 +290,7 @@ func (k *kustomization) copyDir(ctx context.Context, mem filesys.FileSystem, dir
 			return nil
 		}
 		info, err := fs.Stat(k.fsys, p)
-		if err != nil || !info.Mode().IsRegular() || info.Size() > MaxFileSize {
+		if err != nil || !info.Mode().IsRegular() || info.Size() > limit.FileBytes {
 			return nil // kustomize names it if it is needed
 		}
 		data, err := fs.ReadFile(k.fsys, p)
@@ -297,8 +298,8 @@ func (k *kustomization) copyDir(ctx context.Context, mem filesys.FileSystem, dir
 			return nil
 		}
 		total += len(data)
-		if k.b.count++; k.b.count > MaxFiles || total > MaxSourceSize {
-			k.fail(p, 1, "MESHC1005", fmt.Sprintf("the kustomization lies in a directory with more than %d files or %d bytes", MaxFiles, MaxSourceSize), "Move it into a directory of its own.")
+		if k.b.count++; k.b.count > limit.SourceFiles || total > limit.SourceBytes {
+			k.fail(p, 1, "MESHC1005", fmt.Sprintf("the kustomization lies in a directory with more than %d files or %d bytes", limit.SourceFiles, limit.SourceBytes), "Move it into a directory of its own.")
 			return fs.SkipAll
 		}
 		if isManifest(p) && !isKustomization(path.Base(p)) { // those are inputs since they were scanned

@@ -21,15 +21,6 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Limits of one file and one source.
-const (
-	MaxFileSize   = 4 << 20   // bytes in one file
-	MaxFiles      = 50_000    // files in one source
-	MaxSourceSize = 256 << 20 // bytes in one source
-	MaxEntries    = 500_000   // files and directories looked at in one source: a few Git trees can stand for billions
-	maxDepth      = 128       // directories above a file
-)
-
 // Options says how to read.
 type Options struct {
 	Namespace string    // given to namespaced objects without one; "default" if empty

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/limit"
 )
 
 // write lays out files (name, content, name, content …) in a new directory.
@@ -51,7 +52,21 @@ func TestBadInput(t *testing.T) {
 	for i := 1; i < 9; i++ {
 		bomb += fmt.Sprintf("a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 9), ","))
 	}
+	many := func(n int, format string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
+	}
+	half := many(limit.MappingKeys/2+1, "    a%d: x\n")
 	for _, c := range []struct{ name, text, code, at string }{
+		{"keys", objectText("ConfigMap", "x") + "data:\n" + many(limit.MappingKeys+1, "  k%d: x\n"), "MESHC1005", fmt.Sprintf("f.yaml:%d:3", 5+limit.MappingKeys+1)},
+		{"keys of a key", objectText("VirtualService", "x") + "? {" + many(limit.MappingKeys+1, "k%d: x,") + "}\n: x\n", "MESHC1008", "f.yaml:5"},
+		{"merged keys", objectText("VirtualService", "x") + "a:\n  b: &b\n" + half + "  c: &c\n" + strings.ReplaceAll(half, "a", "b") + "  d:\n    <<: [*b, *c]\n", "MESHC1005", "f.yaml:1"},
+		{"items", objectText("VirtualService", "x") + "spec:\n  hosts:\n" + many(limit.ListItems+1, "  - h%d\n"), "MESHC1005", fmt.Sprintf("f.yaml:%d:5", 6+limit.ListItems+1)},
+		{"values", objectText("VirtualService", "x") + "spec:\n" + many(limit.Nodes/2/1000+1, "  l%d: ["+strings.Repeat("1,", 2000)+"]\n"), "MESHC1005", "f.yaml:"},
+		{"documents", strings.Repeat("---\n", limit.Documents+1), "MESHC1005", fmt.Sprintf("f.yaml:%d", limit.Documents+1)},
 		{"not YAML", "apiVersion: v1\nkind: [Service\n", "MESHC1003", "f.yaml:"},
 		{"tab", "apiVersion: v1\nkind: Service\nmetadata:\n\tname: x\n", "MESHC1003", "f.yaml:4"},
 		{"helm", "apiVersion: v1\nkind: Service\nmetadata:\n  name: {{ .Values.name }}\n", "MESHC1004", "f.yaml:4"},

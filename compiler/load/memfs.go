@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -93,9 +92,3 @@ func (e entry) ModTime() time.Time         { return time.Time{} }
 func (e entry) IsDir() bool                { return e.mode.IsDir() }
 func (e entry) Sys() any                   { return nil }
 func (e entry) Info() (fs.FileInfo, error) { return e, nil }
-
-// cleanName makes a name inside an archive relative; it fails for one that leads out.
-func cleanName(name string) (string, bool) {
-	name = strings.TrimPrefix(path.Clean("./"+strings.ReplaceAll(name, "\\", "/")), "/")
-	return name, fs.ValidPath(name) && name != "."
-}

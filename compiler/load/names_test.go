@@ -27,7 +27,7 @@ func names(t *testing.T, sources ...string) (inside, shown string) {
 	return strings.Join(files, " "), strings.Join(display, " ")
 }
 
-func archive(t *testing.T, name string, files ...string) {
+func writeTar(t *testing.T, name string, files ...string) {
 	t.Helper()
 	f, err := os.Create(name)
 	if err != nil {
@@ -57,8 +57,8 @@ func TestNames(t *testing.T) {
 		t.Skip(err)
 	}
 	t.Chdir(filepath.Join(dir, "x"))
-	archive(t, "m.tar", "a.yaml", objectText("Sidecar", "a"), "sub/b.yaml", objectText("Sidecar", "b"))
-	archive(t, "overlay/m.tar", "c.yaml", objectText("Sidecar", "c"))
+	writeTar(t, "m.tar", "a.yaml", objectText("Sidecar", "a"), "sub/b.yaml", objectText("Sidecar", "b"))
+	writeTar(t, "overlay/m.tar", "c.yaml", objectText("Sidecar", "c"))
 	for _, c := range []struct{ sources, inside, shown string }{
 		{"mesh", "a.yaml sub/b.yaml", "mesh/a.yaml mesh/sub/b.yaml"},
 		{"./mesh/", "a.yaml sub/b.yaml", "mesh/a.yaml mesh/sub/b.yaml"},

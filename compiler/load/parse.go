@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/source"
 	"go.yaml.in/yaml/v3"
 )
@@ -19,11 +20,11 @@ import (
 // parseFile reads all documents of a file. After a syntax error the rest of the file is not read.
 func parseFile(f file) (out *batch) {
 	out = &batch{}
-	if len(f.data) > MaxFileSize && !f.stream {
-		out.fail(f.name, 1, "MESHC1005", fmt.Sprintf("the file has %d bytes; the limit is %d", len(f.data), MaxFileSize), "Split the file.")
+	if len(f.data) > limit.FileBytes && !f.stream {
+		out.fail(f.name, 1, "MESHC1005", fmt.Sprintf("the file has %d bytes; the limit is %d", len(f.data), limit.FileBytes), "Split the file.")
 		return out
 	}
-	p := &parser{file: f, out: out, reader: source.NewReader(limits(len(f.data)))}
+	p := &parser{file: f, out: out, reader: source.NewReader(source.DefaultLimits())}
 	defer func() {
 		if r := recover(); r != nil {
 			out.fail(f.name, 1, "MESHC1003", fmt.Sprintf("the YAML reader gave up on this file: %v", r), "Check the syntax of the file; comments in odd places are a common cause.")
@@ -49,6 +50,10 @@ func (p *parser) run() {
 		}
 		if err != nil {
 			p.syntax(err)
+			return
+		}
+		if i == limit.Documents {
+			p.out.fail(p.file.name, n.Line, "MESHC1005", fmt.Sprintf("the file holds more than %d documents", limit.Documents), "Split the file.")
 			return
 		}
 		if n.Kind == yaml.DocumentNode && len(n.Content) == 1 {
@@ -368,11 +373,4 @@ func typeName(v any) string {
 	default:
 		return "string"
 	}
-}
-
-// limits lets a long stream hold more values than a file may, while aliases stay bounded by its length.
-func limits(size int) source.Limits {
-	l := source.DefaultLimits()
-	l.Nodes = max(l.Nodes, size/4)
-	return l
 }

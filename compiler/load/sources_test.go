@@ -178,10 +178,16 @@ func TestTar(t *testing.T) {
 		w := tar.NewWriter(z)
 		for i := 0; i+1 < len(entries); i += 2 {
 			h := &tar.Header{Name: entries[i], Mode: 0o644, Size: int64(len(entries[i+1]))}
+			switch to, link := strings.CutPrefix(entries[i+1], "-> "); {
+			case link:
+				h.Typeflag, h.Linkname, h.Size = tar.TypeSymlink, to, 0
+			case entries[i+1] == "|":
+				h.Typeflag, h.Size = tar.TypeFifo, 0
+			}
 			if err := w.WriteHeader(h); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := w.Write([]byte(entries[i+1])); err != nil {
+			if _, err := w.Write([]byte(entries[i+1])[:h.Size]); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -189,21 +195,34 @@ func TestTar(t *testing.T) {
 		_ = z.Close()
 		return p
 	}
-	res, diags := load(t, pack("x.tar.gz", "./m/a.yaml", objectText("Sidecar", "a"), "m/readme", "]"))
+	object := objectText("Sidecar", "a")
+	res, diags := load(t, pack("x.tar.gz", "./m/a.yaml", object, "m/readme", "]", "m/license", "-> ../l"))
 	if len(diags) != 0 || len(res.Documents) != 1 || res.Documents[0].File != "m/a.yaml" {
 		t.Fatal(diags, res)
 	}
-	if _, diags := load(t, pack("x.tgz", "../a.yaml", objectText("Sidecar", "a"))); len(diags) != 1 || diags[0].Code != "MESHC1014" {
+	res, diags = load(t, pack("x.tar.gz", "m/a.yaml", object, "m/b.yaml", "-> a.yaml"))
+	if len(diags) != 1 || diags[0].Code != "MESHC1006" || diags[0].Pos.File != "m/b.yaml" || len(res.Documents) != 1 {
 		t.Error(diags)
 	}
-	if _, diags := load(t, pack("deep.tgz", strings.Repeat("a/", 1000)+"a.yaml", objectText("Sidecar", "a"))); len(diags) != 1 || diags[0].Code != "MESHC1014" {
-		t.Error(diags)
-	}
-	cut := pack("cut.tar.gz", "a.yaml", objectText("Sidecar", "a"))
+	cut := pack("cut.tar.gz", "a.yaml", object)
 	data, _ := os.ReadFile(cut)
 	_ = os.WriteFile(cut, data[:len(data)/2], 0o644)
-	if _, diags := load(t, cut); len(diags) != 1 || diags[0].Code != "MESHC1014" {
-		t.Error(diags)
+	text := filepath.Join(t.TempDir(), "x.tgz")
+	_ = os.WriteFile(text, []byte(object), 0o644)
+	for _, c := range []struct{ source, code, at, says string }{
+		{pack("x.tgz", "../a.yaml", object), "MESHC1014", ".:1", "../a.yaml"},
+		{pack("x.tgz", "/etc/a.yaml", object), "MESHC1014", ".:1", "/etc/a.yaml"},
+		{pack("deep.tgz", strings.Repeat("a/", 1000)+"a.yaml", object), "MESHC1014", ".:1", "1000 directories"},
+		{pack("x.tgz", "a.yaml", object, "pipe", "|"), "MESHC1014", "pipe:1", "named pipe"},
+		{pack("x.tgz", "a.yaml", object, "b.yaml", object, "./a.yaml", object), "MESHC1014", "a.yaml:1", "twice"},
+		{pack("x.tgz", "a.yaml", object, "a.yaml/b.yaml", object), "MESHC1014", "a.yaml:1", "as a file and as a directory"},
+		{cut, "MESHC1014", ".:1", "cut short"},
+		{text, "MESHC1014", ".:1", "gzip"},
+	} {
+		res, diags := load(t, c.source)
+		if len(diags) != 1 || diags[0].Code != c.code || !strings.HasPrefix(diags[0].Pos.String(), c.at) || !strings.Contains(diags[0].Message, c.says) || len(res.Documents) > 0 {
+			t.Errorf("%s: want %s at %s with %q, got %+v", filepath.Base(c.source), c.code, c.at, c.says, diags)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	format "github.com/go-git/go-git/v5/plumbing/format/config"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/regular"
 )
 
@@ -50,7 +51,7 @@ func submodules(data []byte) []submodule {
 // word. The tree is that of the repository, or of as much of it as there is.
 func lacking(b *batch, t tree) {
 	data, err := fs.ReadFile(t.fsys, modulesFile)
-	if err != nil || len(data) > MaxFileSize {
+	if err != nil || len(data) > limit.FileBytes {
 		return
 	}
 	for _, m := range submodules(data) {
@@ -91,7 +92,7 @@ func (s *Sources) submodulesOnDisk(b *batch) {
 	if top == "" || kustomizationIn(os.DirFS(b.at.disk), ".") != "" { // which names what it needs
 		return
 	}
-	if _, err := regular.ReadFile(filepath.Join(top, modulesFile), MaxFileSize); err != nil {
+	if _, err := regular.ReadFile(filepath.Join(top, modulesFile), limit.FileBytes); err != nil {
 		return
 	}
 	root, err := os.OpenRoot(top)

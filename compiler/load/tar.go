@@ -1,20 +1,19 @@
 package load
 
 import (
-	"archive/tar"
-	"bufio"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"maps"
 	"path"
+	"slices"
 	"strings"
-)
 
-// maxRatio bounds how much larger than its archive a content may be.
-const maxRatio = 100
+	"github.com/meshc/meshc/internal/archive"
+	"github.com/meshc/meshc/internal/limit"
+	"github.com/meshc/meshc/internal/regular"
+)
 
 func isArchive(name string) bool {
 	for _, ext := range []string{".tar", ".tar.gz", ".tgz"} {
@@ -27,80 +26,87 @@ func isArchive(name string) bool {
 
 // readTar reads a tar archive, compressed with gzip or not, as if it were a directory.
 func readTar(ctx context.Context, b *batch) {
-	name := b.at.source
-	f, err := os.Open(name)
+	f, err := regular.Open(b.at.source)
 	if err != nil {
-		b.fail(b.at.inside, 1, "MESHC1002", reason(err), "Check the permissions.")
+		b.fail(b.at.inside, 1, "MESHC1002", reason(err), "Check the path and its permissions.")
 		return
 	}
 	defer f.Close()
-	limit := int64(MaxSourceSize)
-	if info, err := f.Stat(); err == nil {
-		limit = min(limit, max(info.Size()*maxRatio, 1<<20))
+	files, err := readEntries(ctx, b, f, !strings.HasSuffix(b.at.source, ".tar"))
+	if err != nil {
+		b.refuseArchive(err)
+		return
 	}
-	var r io.Reader = bufio.NewReader(f)
-	if !strings.HasSuffix(name, ".tar") {
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			b.fail(b.at.inside, 1, "MESHC1014", "the archive is not compressed with gzip: "+err.Error(), "Name it .tar, or pack it again.")
-			return
-		}
-		r = z
+	readTree(ctx, b, tree{fsys: newMemFS(files), prefix: b.at.inside, dir: "."})
+}
+
+// readEntries reads the files of an archive by name. Links to manifests are findings and do not end it.
+func readEntries(ctx context.Context, b *batch, r io.Reader, gzip bool) (map[string][]byte, error) {
+	a, err := archive.NewReader(r, archive.Options{Gzip: gzip, Bytes: limit.SourceBytes, Entries: limit.SourceEntries})
+	if err != nil {
+		return nil, err
 	}
 	files := map[string][]byte{}
-	if readEntries(ctx, b, tar.NewReader(io.LimitReader(r, limit+1)), limit, files) {
-		readTree(ctx, b, tree{fsys: newMemFS(files), prefix: b.at.inside, dir: "."})
-	}
-}
-
-func readEntries(ctx context.Context, b *batch, r *tar.Reader, limit int64, files map[string][]byte) bool {
-	total, name := int64(0), b.at.inside
-	for ctx.Err() == nil {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return true
+	for {
+		e, err := a.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return files, fileAndDirectory(files)
+		case err != nil:
+			return nil, err
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
 		}
-		if err != nil {
-			b.fail(name, 1, "MESHC1014", "the archive is damaged or cut short: "+err.Error(), "Pack or download it again.")
-			return false
-		}
-		inside, wanted, sound := admit(b, h)
-		if !sound {
-			return false
-		}
-		if !wanted {
+		named := isManifest(e.Name) || isKustomization(path.Base(e.Name))
+		switch {
+		case e.Kind == archive.Link && named:
+			b.fail(join(b.at.inside, e.Name), 1, "MESHC1006", "links in an archive are not followed", "Pack the file itself.")
 			continue
+		case e.Kind != archive.File || !named && e.Size > limit.FileBytes:
+			continue
+		case len(files) >= limit.SourceFiles:
+			return nil, &archive.Error{Problem: archive.TooLarge, Message: fmt.Sprintf("the archive has more than %d files", limit.SourceFiles)}
 		}
-		total += h.Size
-		if total > limit || len(files) >= MaxFiles {
-			b.fail(name, 1, "MESHC1005", fmt.Sprintf("the archive unpacks to more than %d bytes or %d files", limit, MaxFiles), "Pack only the manifests.")
-			return false
+		if files[e.Name], err = a.Data(limit.FileBytes + 1); err != nil {
+			return nil, err
 		}
-		data, err := io.ReadAll(io.LimitReader(r, MaxFileSize+1))
-		if err != nil {
-			b.fail(join(name, inside), 1, "MESHC1014", "the archive is damaged or cut short: "+err.Error(), "Pack or download it again.")
-			return false
-		}
-		files[inside] = data
 	}
-	return false
 }
 
-// admit looks at the head of an entry: whether it is to be read, and whether the archive can be read at all.
-func admit(b *batch, h *tar.Header) (inside string, wanted, sound bool) {
+// fileAndDirectory refuses a name that is both.
+func fileAndDirectory(files map[string][]byte) error {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+			if _, both := files[dir]; both {
+				return &archive.Error{Problem: archive.Twice, Name: dir, Message: fmt.Sprintf("the archive holds %q as a file and as a directory", dir)}
+			}
+		}
+	}
+	return nil
+}
+
+// refuseArchive reports why an archive is not read.
+func (b *batch) refuseArchive(err error) {
+	var e *archive.Error
+	if !errors.As(err, &e) { // the run ends
+		return
+	}
+	code, help := "MESHC1014", "Pack or download it again."
+	switch e.Problem {
+	case archive.TooLarge:
+		code, help = "MESHC1005", "Pack only the manifests."
+	case archive.NotGzip:
+		help = "Name it .tar, or pack it again."
+	case archive.BadName:
+		help = "Pack it again with relative names."
+	case archive.BadKind:
+		help = "Pack regular files only."
+	case archive.Twice:
+		help = "Pack it again with one of the two."
+	}
 	name := b.at.inside
-	inside, ok := cleanName(h.Name)
-	if len(inside) > 4096 || strings.Count(inside, "/") > maxDepth {
-		b.fail(name, 1, "MESHC1014", fmt.Sprintf("the archive holds a name of %d bytes and %d directories; names have at most 4096 and %d", len(inside), strings.Count(inside, "/"), maxDepth), "Pack only the manifests.")
-		return "", false, false
+	if e.Name != "" {
+		name = join(name, e.Name)
 	}
-	if !ok && h.Typeflag != tar.TypeDir {
-		b.fail(name, 1, "MESHC1014", fmt.Sprintf("the archive holds the name %q, which leads out of it", h.Name), "Pack it again with relative names.")
-		return "", false, false
-	}
-	if (h.Typeflag == tar.TypeSymlink || h.Typeflag == tar.TypeLink) && isManifest(inside) {
-		b.fail(join(name, inside), 1, "MESHC1006", "links in an archive are not followed", "Pack the file itself.")
-		return "", false, true
-	}
-	return inside, h.Typeflag == tar.TypeReg && (isManifest(inside) || isKustomization(path.Base(inside)) || h.Size <= MaxFileSize), true
+	b.fail(name, 1, code, e.Message, help)
 }

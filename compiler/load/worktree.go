@@ -16,6 +16,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/limit"
 )
 
 // worktree tells the commit that is checked out where a source lies, and whether the files read differ from it. It is an aid
@@ -161,7 +162,7 @@ func (c *comparison) module(dir string, want plumbing.Hash) *module {
 func misses(root *object.Tree, dir string, read map[string]bool) string {
 	missing, visited := "", 0
 	_ = fs.WalkDir(gitFS{root}, dir, func(p string, e fs.DirEntry, err error) error {
-		if visited++; err != nil || missing != "" || visited > MaxEntries {
+		if visited++; err != nil || missing != "" || visited > limit.SourceEntries {
 			return fs.SkipAll
 		}
 		if p != dir && strings.HasPrefix(e.Name(), ".") {

@@ -7,15 +7,6 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Limits bound what one YAML file may cost.
-type Limits struct {
-	Depth int // nesting of mappings and lists
-	Nodes int // nodes in a file, and the nodes that its aliases expand to
-}
-
-// DefaultLimits are far above any real manifest: depth 100, 200,000 nodes.
-func DefaultLimits() Limits { return Limits{Depth: 100, Nodes: 200_000} }
-
 // Problem is a fault of the YAML text itself, at a node.
 type Problem struct {
 	Node    *yaml.Node
@@ -39,10 +30,12 @@ const (
 	TooLarge
 )
 
-// Reader turns syntax trees into plain data and counts nodes against its limits; one Reader serves one file.
+// Reader turns syntax trees into plain data and counts nodes against its limits; one Reader serves one file. Of a document
+// that is beyond a limit it reads nothing more.
 type Reader struct {
 	limits   Limits
-	count    int
+	nodes    int          // of the document
+	aliased  int          // of the file
 	aliases  []*yaml.Node // being expanded, to find loops
 	problems []Problem
 	stopped  bool
@@ -54,7 +47,7 @@ func NewReader(l Limits) *Reader { return &Reader{limits: l} }
 // Value returns the plain data of a tree: string, bool, int64, float64, nil, []any, map[string]any; and what is wrong
 // with it. Aliases are expanded, merge keys are merged, repeated keys are refused.
 func (r *Reader) Value(n *yaml.Node) (any, []Problem) {
-	r.problems = nil
+	r.problems, r.nodes, r.stopped = nil, 0, false
 	v := r.value(n, 0)
 	return v, r.problems
 }
@@ -64,18 +57,7 @@ func (r *Reader) fail(k ProblemKind, n, related *yaml.Node, help, format string,
 }
 
 func (r *Reader) value(n *yaml.Node, depth int) any {
-	if r.stopped || n == nil {
-		return nil
-	}
-	r.count++
-	if r.count > r.limits.Nodes {
-		r.stopped = true
-		r.fail(TooLarge, n, nil, "Split the file, or write the repeated part once per object.", "the file holds more than %d values once its aliases are expanded", r.limits.Nodes)
-		return nil
-	}
-	if depth > r.limits.Depth {
-		r.stopped = true
-		r.fail(TooDeep, n, nil, "No mesh or Kubernetes object nests like this; check the indentation.", "values are nested more than %d deep", r.limits.Depth)
+	if r.stopped || n == nil || !r.within(n, depth) {
 		return nil
 	}
 	switch n.Kind {
@@ -130,7 +112,6 @@ func (r *Reader) mapping(n *yaml.Node, depth int) map[string]any {
 	var merges []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
-		r.count++
 		if k.Kind == yaml.ScalarNode && k.Value == "<<" && k.Style == 0 {
 			merges = append(merges, v)
 			continue
@@ -148,6 +129,9 @@ func (r *Reader) mapping(n *yaml.Node, depth int) map[string]any {
 	}
 	for _, m := range merges {
 		r.merge(out, m, depth)
+	}
+	if len(out) > r.limits.Keys {
+		r.tooManyKeys(n, n, len(out))
 	}
 	return out
 }
