@@ -30,7 +30,7 @@ var Codes = []diag.Code{
 	},
 	{
 		ID: "MESHC1005", Severity: diag.Error,
-		Means:   "beyond a limit: size, depth, aliases, number of files",
+		Means:   "beyond a limit: size, depth, keys, aliases, number of files, what a kustomization takes",
 		Example: "a YAML bomb",
 		Remedy:  "split the file, name the folders that hold the mesh",
 	},
@@ -84,7 +84,7 @@ var Codes = []diag.Code{
 	},
 	{
 		ID: "MESHC1014", Severity: diag.Error,
-		Means:   "an archive is damaged, cut short, or leads out of itself",
+		Means:   "an archive is damaged, cut short, leads out of itself, or holds a name twice or what is no file",
 		Example: "half a `.tar.gz`",
 		Remedy:  "pack or download it again",
 	},

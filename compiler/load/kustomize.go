@@ -2,6 +2,7 @@ package load
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,16 +10,16 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/fault"
 	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/source"
 )
@@ -46,9 +47,11 @@ func readTree(ctx context.Context, b *batch, t tree) {
 		walk(ctx, b, t.fsys, t.dir, t.name(t.dir))
 		return
 	}
-	k := &kustomization{tree: t, b: b}
+	k := newKustomization(t, b)
 	k.scan(t.dir, nil)
-	k.build(ctx)
+	if !b.diags.HasErrors() && k.affordable() {
+		k.build(ctx)
+	}
 }
 
 // kustomizationTop is the directory that holds a directory and, if that is a kustomization, all the directories that it
@@ -63,7 +66,7 @@ func kustomizationTop(dir string) string {
 		if err != nil {
 			return dir
 		}
-		k := &kustomization{tree: tree{fsys: root.FS(), dir: at}, b: &batch{}}
+		k := newKustomization(tree{fsys: root.FS(), dir: at}, &batch{})
 		k.scan(at, nil)
 		root.Close()
 		if !k.escapes || filepath.Dir(top) == top {
@@ -77,10 +80,17 @@ func kustomizationTop(dir string) string {
 // kustomization is one build: the kustomization files it reaches, and what is wrong with them.
 type kustomization struct {
 	tree
-	b       *batch
-	dirs    []string
-	places  []place
-	escapes bool // a base lies outside of the file system
+	b        *batch
+	dirs     []string
+	folders  map[string]*kustomizationFolder // by directory
+	places   []place
+	weighed  map[string]int  // objects by file
+	verified map[string]bool // directories of what configures plugins
+	escapes  bool            // a base lies outside of the file system
+}
+
+func newKustomization(t tree, b *batch) *kustomization {
+	return &kustomization{tree: t, b: b, folders: map[string]*kustomizationFolder{}, weighed: map[string]int{}, verified: map[string]bool{}}
 }
 
 // place is a path that a kustomization file names.
@@ -92,164 +102,6 @@ type place struct {
 
 func (k *kustomization) fail(file string, line int, code, msg, help string) {
 	k.b.fail(k.name(file), line, code, msg, help)
-}
-
-// scan reads a kustomization file and those it builds on, and refuses what would leave the tree or run a program.
-func (k *kustomization) scan(dir string, from *place) {
-	if slices.Contains(k.dirs, dir) {
-		return
-	}
-	file := kustomizationIn(k.fsys, dir)
-	if file == "" {
-		switch entries, err := fs.ReadDir(k.fsys, dir); {
-		case from == nil:
-		case err == nil && len(entries) == 0:
-			k.fail(from.file, from.line, "MESHC1017", fmt.Sprintf("%s is an empty directory: a submodule that is not checked out is one", from.text), "Check it out: git submodule update --init; in a job, with submodules: true.")
-		default:
-			k.fail(from.file, from.line, "MESHC1012", fmt.Sprintf("%s is a directory without a kustomization file", from.text), "Add one there, or name the files in it.")
-		}
-		return
-	}
-	k.dirs = append(k.dirs, dir)
-	data, ok := readEntry(k.b, k.fsys, file, k.name(file))
-	if !ok {
-		return
-	}
-	k.b.inputs = append(k.b.inputs, inputFile(k.name(file), data))
-	var n yaml.Node
-	if err := yaml.Unmarshal(data, &n); err != nil {
-		p := &parser{file: inputFile(k.name(file), data), out: k.b}
-		p.syntax(err)
-		return
-	}
-	if n.Kind != yaml.DocumentNode || len(n.Content) != 1 || n.Content[0].Kind != yaml.MappingNode {
-		return
-	}
-	top := n.Content[0]
-	for i := 0; i+1 < len(top.Content); i += 2 {
-		k.entry(dir, file, top.Content[i], top.Content[i+1])
-	}
-}
-
-// entry looks at one field of a kustomization file.
-func (k *kustomization) entry(dir, file string, key, value *yaml.Node) {
-	switch key.Value {
-	case "helmCharts", "helmChartInflationGenerator", "helmGlobals":
-		k.fail(file, key.Line, "MESHC1011", "kustomize would run helm here, and a compile starts no programs", "Render the chart in a step of its own (helm template) and add its output as a resource.")
-	case "resources", "bases", "components":
-		for _, s := range scalars(value, 0) {
-			k.resource(dir, file, s)
-		}
-	case "generators", "transformers", "validators", "configurations", "crds", "openapi", "patches", "patchesStrategicMerge", "patchesJson6902", "replacements", "configMapGenerator", "secretGenerator":
-		for _, s := range scalars(value, 0) {
-			if !strings.Contains(s.Value, "\n") {
-				k.note(file, s)
-				k.local(file, s)
-			}
-		}
-		k.plugins(dir, file, key.Value, value)
-	}
-}
-
-// plugins looks into the files that configure generators and transformers, which may name paths of their own.
-func (k *kustomization) plugins(dir, file, key string, value *yaml.Node) {
-	if key != "generators" && key != "transformers" && key != "validators" && key != "replacements" {
-		return
-	}
-	for _, s := range scalars(value, 0) {
-		data := []byte(s.Value)
-		name, line := file, s.Line
-		if !strings.Contains(s.Value, "\n") {
-			p := path.Join(dir, s.Value)
-			if !fs.ValidPath(p) {
-				continue
-			}
-			if info, err := fs.Stat(k.fsys, p); err != nil || info.IsDir() || info.Size() > limit.FileBytes {
-				continue
-			}
-			data, _ = fs.ReadFile(k.fsys, p)
-			name, line = p, 0
-		}
-		dec := yaml.NewDecoder(bytes.NewReader(data))
-		for {
-			var n yaml.Node
-			if dec.Decode(&n) != nil {
-				break
-			}
-			for _, x := range scalars(&n, 0) {
-				x.Line += line
-				if strings.HasPrefix(x.Value, "HelmChartInflation") {
-					k.fail(name, x.Line, "MESHC1011", "kustomize would run helm here, and a compile starts no programs", "Render the chart in a step of its own (helm template).")
-				}
-				k.local(name, x)
-			}
-		}
-	}
-}
-
-func (k *kustomization) note(file string, s *yaml.Node) {
-	k.places = append(k.places, place{file, s.Line, s.Value})
-}
-
-var remoteForm = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://|git@|git::|ssh::|gh:|github\.com[/:]|gitlab\.com[/:]|bitbucket\.org[/:])|\?(ref|version)=|\.git(//|\?|$)`)
-
-// local refuses a path that kustomize would fetch.
-func (k *kustomization) local(file string, s *yaml.Node) bool {
-	v := s.Value
-	if _, after, ok := strings.Cut(v, "="); ok && remoteForm.MatchString(after) {
-		v = after // a file of a generator: key=path
-	}
-	if !remoteForm.MatchString(v) {
-		return true
-	}
-	k.fail(file, s.Line, "MESHC1011", fmt.Sprintf("%s is fetched from the network, which a compile never does", s.Value), "Vendor it: copy it into the repository and name the copy, so that the input is reviewed and the same every time.")
-	return false
-}
-
-// resource checks an entry that is a file or another kustomization.
-func (k *kustomization) resource(dir, file string, s *yaml.Node) {
-	if strings.Contains(s.Value, "\n") || !k.local(file, s) {
-		return
-	}
-	k.note(file, s)
-	at := place{file, s.Line, s.Value}
-	p := path.Join(dir, s.Value)
-	if path.IsAbs(s.Value) {
-		k.fail(file, s.Line, "MESHC1011", s.Value+" is an absolute path", "Name it relative to the kustomization file.")
-		return
-	}
-	if !fs.ValidPath(p) {
-		k.escapes = true
-		return
-	}
-	info, err := fs.Stat(k.fsys, p)
-	switch {
-	case errors.Is(err, errSubmodule):
-		k.fail(file, s.Line, "MESHC1017", fmt.Sprintf("%s is a submodule, whose content is not in this repository", s.Value), "Check it out (git submodule update --init) and name the directory as the source instead of a revision.")
-	case err != nil && errors.Is(err, fs.ErrNotExist):
-		k.fail(file, s.Line, "MESHC1012", fmt.Sprintf("%s does not exist", s.Value), "Correct the path; it is relative to this file.")
-	case err != nil:
-		k.fail(file, s.Line, "MESHC1006", fmt.Sprintf("%s leads out of the tree through a symbolic link, or cannot be read", s.Value), "Replace the link by the directory or file itself.")
-	case info.IsDir():
-		k.scan(p, &at)
-	}
-}
-
-// scalars lists the strings in a tree.
-func scalars(n *yaml.Node, depth int) []*yaml.Node {
-	if n.Kind == yaml.ScalarNode {
-		return []*yaml.Node{n}
-	}
-	if depth > 20 || n.Kind == yaml.AliasNode {
-		return nil
-	}
-	var out []*yaml.Node
-	for i, c := range n.Content {
-		if n.Kind != yaml.MappingNode || i%2 == 1 {
-			out = append(out, scalars(c, depth+1)...)
-		}
-	}
-	return out
 }
 
 // build runs kustomize over a copy in memory, so that it never sees the disk.
@@ -266,9 +118,12 @@ func (k *kustomization) build(ctx context.Context) {
 	top := kustomizationIn(k.fsys, k.dir)
 	keep, err := k.switchOrigins(mem, top)
 	if err == nil {
-		err = k.run(mem, keep)
+		err = k.run(ctx, mem, keep)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errMemory):
+		k.fail(top, 1, "MESHC1005", fmt.Sprintf("kustomize takes more than %d MiB of memory to build this", limit.KustomizeMemory>>20), "Look for values that are put into each other, as replacements, variables and copies in patches do.")
+	case err != nil:
 		k.failed(top, err)
 	}
 }
@@ -344,18 +199,35 @@ func (k *kustomization) switchOrigins(mem filesys.FileSystem, top string) (bool,
 	return false, mem.WriteFile(path.Join(memRoot, top), data)
 }
 
-func (k *kustomization) run(mem filesys.FileSystem, keep bool) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("kustomize gave up: %v", r)
-		}
-	}()
-	m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(mem, path.Join(memRoot, k.dir))
+// scanned is the file system that kustomize sees: of kustomization files those alone that were looked at.
+type scanned struct {
+	filesys.FileSystem
+	folders map[string]*kustomizationFolder
+}
+
+// ReadFile implements filesys.FileSystem.
+func (s scanned) ReadFile(name string) ([]byte, error) {
+	if dir := strings.TrimPrefix(strings.TrimPrefix(path.Dir(name), memRoot), "/"); isKustomization(path.Base(name)) && s.folders[cmp.Or(dir, ".")] == nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return s.FileSystem.ReadFile(name)
+}
+
+func (k *kustomization) run(ctx context.Context, mem filesys.FileSystem, keep bool) error {
+	var built resmap.ResMap
+	err := watched(ctx, limit.KustomizeMemory, func() error {
+		m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(scanned{mem, k.folders}, path.Join(memRoot, k.dir))
+		built = m
+		return err
+	})
+	if caught := (*fault.Error)(nil); errors.As(err, &caught) {
+		return fmt.Errorf("kustomize gave up: %w", caught)
+	}
 	if err != nil {
 		return err
 	}
 	origins := map[string][]*yaml.Node{}
-	for _, r := range m.Resources() {
+	for _, r := range built.Resources() {
 		if err := k.document(r, keep, origins); err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ const (
 	MappingKeys  = 10_000
 	ListItems    = 20_000
 	Nodes        = 200_000
-	AliasNodes   = 200_000
+	AliasNodes   = 100_000
 )
 
 // Of one tar archive, besides those of what it holds.
@@ -45,4 +45,11 @@ const (
 
 	BundleSetResources = 1 << 25 // in all sets; they overlap little, and one that lists everything is a few bytes
 	BundleClassSets    = 1000
+)
+
+// Of one kustomization, besides those of a source and of YAML.
+const (
+	KustomizeBuilds = 10_000
+	KustomizeSteps  = 300_000_000 // comparisons of objects
+	KustomizeMemory = 2 << 30     // bytes by which memory grows
 )

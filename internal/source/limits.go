@@ -30,7 +30,7 @@ func (r *Reader) within(n *yaml.Node, depth int) bool {
 	}
 	switch {
 	case r.aliased > r.limits.Aliased:
-		r.stop(TooLarge, n, "Write the repeated part once per object.", "the aliases of the file stand for more than %d values", r.limits.Aliased)
+		r.stop(TooLarge, r.aliases[0], "Write the repeated part once per object.", "the aliases of the file stand for more than %d values", r.limits.Aliased)
 	case r.nodes > r.limits.Nodes:
 		r.stop(TooLarge, n, splitHelp, "the object holds more than %d values", r.limits.Nodes)
 	case depth > r.limits.Depth:

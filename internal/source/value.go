@@ -95,12 +95,12 @@ func (r *Reader) checkTag(n *yaml.Node, want string) {
 
 func (r *Reader) alias(n *yaml.Node, depth int) any {
 	for _, a := range r.aliases {
-		if a == n.Alias {
-			r.fail(BadAlias, n, a, "Write the value out.", "the alias *%s contains itself", n.Value)
+		if a.Alias == n.Alias {
+			r.fail(BadAlias, n, a.Alias, "Write the value out.", "the alias *%s contains itself", n.Value)
 			return nil
 		}
 	}
-	r.aliases = append(r.aliases, n.Alias)
+	r.aliases = append(r.aliases, n)
 	v := r.value(n.Alias, depth)
 	r.aliases = r.aliases[:len(r.aliases)-1]
 	return v
