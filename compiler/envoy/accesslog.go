@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -43,7 +44,7 @@ func chosenLogs(m *mesh.Mesh, layers []*mesh.Telemetry, of side) (*Logs, diag.Li
 		p := loggingProvider(m.Config, c.provider)
 		if p == nil {
 			found.Add(c.finding(diag.Error, "MESHC1560", fmt.Sprintf("access log provider %q is not defined: nothing would be logged", c.provider),
-				"define it under MeshConfig.extensionProviders, or name another; \"envoy\" logs to standard output"))
+				cmp.Or(providerHint(m.Config, c.provider), "define it under MeshConfig.extensionProviders, or name another; \"envoy\" logs to standard output")))
 			continue
 		}
 		to := out

@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,6 +22,7 @@ import (
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/near"
 )
 
 const (
@@ -81,7 +83,7 @@ func (l *authz) custom() []authFilter {
 		for _, p := range policies {
 			l.findings.Add(p.Object.Finding(diag.Error, "MESHC1542",
 				fmt.Sprintf("%v; all requests that match are denied", err),
-				"define the provider under MeshConfig.extensionProviders with envoyExtAuthzHttp or envoyExtAuthzGrpc", "spec", "provider", "name"))
+				cmp.Or(providerHint(l.in.Mesh.Config, p.Spec.GetProvider().GetName()), "define the provider under MeshConfig.extensionProviders with envoyExtAuthzHttp or envoyExtAuthzGrpc"), "spec", "provider", "name"))
 		}
 		return append(out, authFilter{enforce: rules})
 	}
@@ -165,6 +167,19 @@ func extensionProvider(c *meshconfig.MeshConfig, name string) *meshconfig.MeshCo
 		}
 	}
 	return nil
+}
+
+// providerHint says which provider of the mesh was meant by a name that none has, or which there are; it is empty where the
+// name is one.
+func providerHint(c *meshconfig.MeshConfig, name string) string {
+	if extensionProvider(c, name) != nil {
+		return ""
+	}
+	var names []string
+	for _, p := range c.GetExtensionProviders() {
+		names = append(names, p.GetName())
+	}
+	return near.Hint("providers", name, names)
 }
 
 // providerCluster resolves the service of a provider, [namespace/]host, to its host name and cluster.

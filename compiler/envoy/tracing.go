@@ -124,7 +124,7 @@ func (s *tracingSpec) tracer() (*tracev3.Tracing_Http, uint32, error) {
 // unusable reports the provider.
 func (s *tracingSpec) unusable(err error) diag.Diagnostic {
 	message := fmt.Sprintf("tracing provider %q cannot be used: %v", s.provider, err)
-	const help = "define it under MeshConfig.extensionProviders as zipkin, opentelemetry, datadog or skywalking"
+	help := cmp.Or(providerHint(s.mesh.Config, s.provider), "define it under MeshConfig.extensionProviders as zipkin, opentelemetry, datadog or skywalking")
 	if s.owner == nil {
 		return diag.Diagnostic{Code: "MESHC1565", Severity: diag.Error, Field: "defaultProviders.tracing", Message: message, Help: help}
 	}

@@ -1,12 +1,14 @@
 package mesh
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -85,7 +87,7 @@ func (c *checker) virtualService(v *VirtualService) {
 			if len(raw.GetGateways()) == 0 {
 				path = []any{"spec"}
 			}
-			c.findings.Add(o.Finding(diag.Error, "IST0101", "the Gateway "+g+" does not exist", "create it, or correct the name", path...))
+			c.findings.Add(o.Finding(diag.Error, "IST0101", "the Gateway "+g+" does not exist", cmp.Or(c.m.gatewayHint(g), "create it, or correct the name"), path...))
 		}
 	}
 	for i, h := range v.Spec.Http {
@@ -124,7 +126,7 @@ func (c *checker) virtualService(v *VirtualService) {
 func (c *checker) matchGateways(v *VirtualService, o *schema.Object, names []string, path ...any) {
 	for i, g := range names {
 		if !slices.Contains(v.Spec.Gateways, g) {
-			c.findings.Add(o.Finding(diag.Error, "MESHC1234", "this match names gateway "+g+", to which the VirtualService is not bound: it can never hold", "add the gateway to spec.gateways", append(slices.Clone(path), i)...))
+			c.findings.Add(o.Finding(diag.Error, "MESHC1234", "this match names gateway "+g+", to which the VirtualService is not bound: it can never hold", cmp.Or(near.Ask(near.Parts(g, "/", v.Spec.Gateways)), "add the gateway to spec.gateways"), append(slices.Clone(path), i)...))
 		}
 	}
 }
@@ -145,17 +147,17 @@ func (c *checker) destination(o *schema.Object, v *VirtualService, d *networking
 		if hidden {
 			why = "the service " + d.GetHost() + " is not exported to namespace " + v.Object.Namespace
 		}
-		c.findings.Add(o.Finding(diag.Error, "IST0101", why+": requests would get 503", "create it, or correct the host (a short name means a service of namespace "+o.Namespace+")", at("host")...))
+		c.findings.Add(o.Finding(diag.Error, "IST0101", why+": requests would get 503", cmp.Or(c.m.hostHint(o.Namespace, d.GetHost()), "create it, or correct the host (a short name means a service of namespace "+o.Namespace+")"), at("host")...))
 		return
 	}
 	if n := d.GetPort().GetNumber(); n != 0 && svc.HasPort(n) == nil {
-		c.findings.Add(o.Finding(diag.Error, "MESHC1210", fmt.Sprintf("service %s has no port %d: requests would get 503", d.Host, n), "use a port of the Service", append(at("port"), "number")...))
+		c.findings.Add(o.Finding(diag.Error, "MESHC1210", fmt.Sprintf("service %s has no port %d: requests would get 503", d.Host, n), portHint(svc), append(at("port"), "number")...))
 	}
 	if d.GetPort().GetNumber() == 0 && len(svc.Ports) > 1 && !slices.Contains(v.Spec.Gateways, "mesh") {
 		c.findings.Add(o.Finding(diag.Warning, "IST0112", fmt.Sprintf("service %s has %d ports and the destination names none: the port of the gateway is used", d.Host, len(svc.Ports)), "add port.number", at("host")...))
 	}
 	if d.GetSubset() != "" && !c.subsetExists(svc, d.Subset) {
-		c.findings.Add(o.Finding(diag.Error, "IST0101", "no DestinationRule for "+d.Host+" defines the subset "+d.Subset+": requests would get 503", "define the subset, or correct its name", at("subset")...))
+		c.findings.Add(o.Finding(diag.Error, "IST0101", "no DestinationRule for "+d.Host+" defines the subset "+d.Subset+": requests would get 503", cmp.Or(c.m.subsetHint(svc, d.Subset), "define the subset, or correct its name"), at("subset")...))
 	}
 }
 
@@ -175,7 +177,7 @@ func (c *checker) destinationRule(r *DestinationRule) {
 		}
 	}
 	for _, o := range r.Objects {
-		c.findings.Add(o.Finding(diag.Error, "IST0174", "no Service or ServiceEntry has the host "+r.Spec.Host+": this rule has no effect", "create the service, or correct the host (a short name means a service of namespace "+o.Namespace+")", "spec", "host"))
+		c.findings.Add(o.Finding(diag.Error, "IST0174", "no Service or ServiceEntry has the host "+r.Spec.Host+": this rule has no effect", cmp.Or(c.m.hostHint(o.Namespace, r.Spec.Host), "create the service, or correct the host (a short name means a service of namespace "+o.Namespace+")"), "spec", "host"))
 	}
 }
 

@@ -31,7 +31,7 @@ func (m *Mesh) mergeDelegates(root *VirtualService, delegates map[string]*Virtua
 		at := []any{"spec", "http", i, "delegate"}
 		d := delegates[ns+"/"+h.Delegate.Name]
 		if d == nil {
-			findings.Add(root.Object.Finding(diag.Error, "IST0101", "the delegate VirtualService "+ns+"/"+h.Delegate.Name+" does not exist, or it has hosts of its own", "create it without hosts, or correct the name", at...))
+			findings.Add(root.Object.Finding(diag.Error, "IST0101", "the delegate VirtualService "+ns+"/"+h.Delegate.Name+" does not exist, or it has hosts of its own", cmp.Or(delegateHint(ns, h.Delegate.Name, delegates), "create it without hosts, or correct the name"), at...))
 			continue
 		}
 		used[d] = true

@@ -13,6 +13,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -190,9 +191,11 @@ func ingressPath(o *schema.Object, p *networkingv1.HTTPIngressPath, services map
 		return nil, diag.List{o.Finding(diag.Error, "MESHC1262", "the backend is no Service", "name a Service", append(at, "backend")...)}
 	}
 	number := uint32(b.Port.Number)
+	var named []string
 	if number == 0 {
 		if s := services[o.Namespace+"/"+b.Name]; s != nil {
 			for _, sp := range s.Spec.Ports {
+				named = append(named, sp.Name)
 				if sp.Name == b.Port.Name {
 					number = uint32(sp.Port)
 				}
@@ -200,7 +203,7 @@ func ingressPath(o *schema.Object, p *networkingv1.HTTPIngressPath, services map
 		}
 	}
 	if number == 0 {
-		return nil, diag.List{o.Finding(diag.Error, "IST0101", "Service "+o.Namespace+"/"+b.Name+" has no port named "+b.Port.Name, "use a port of the Service", append(at, "backend", "service", "port")...)}
+		return nil, diag.List{o.Finding(diag.Error, "IST0101", "Service "+o.Namespace+"/"+b.Name+" has no port named "+b.Port.Name, cmp.Or(near.Hint("ports", b.Port.Name, named), "use a port of the Service"), append(at, "backend", "service", "port")...)}
 	}
 	host := b.Name + "." + o.Namespace + ".svc." + domain
 	return &networking.HTTPRoute{

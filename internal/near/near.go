@@ -99,3 +99,41 @@ func Distance(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// Parts returns the candidates of which one part is nearly that of a name and all others are equal: of hosts split at dots, of
+// objects at the slash behind their namespace. One that only goes on behind the name counts, too, as a host that was cut short.
+func Parts(name, separator string, candidates []string) []string {
+	parts := strings.Split(name, separator)
+	var out []string
+	for _, c := range unique(candidates) {
+		if strings.HasPrefix(c, name+separator) || oneOff(parts, strings.Split(c, separator)) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func oneOff(a, b []string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	at := -1
+	for i := range a {
+		if a[i] == b[i] {
+			continue
+		}
+		if at >= 0 {
+			return false
+		}
+		at = i
+	}
+	return at >= 0 && Word(a[at], b[at:at+1]) != ""
+}
+
+// Ask makes a question of the few names that may have been meant; of none, or of too many, nothing.
+func Ask(names []string) string {
+	if len(names) == 0 || len(names) > mostMeant {
+		return ""
+	}
+	return "Did you mean " + list(names, "or") + "?"
+}

@@ -44,3 +44,24 @@ func TestHint(t *testing.T) {
 		}
 	}
 }
+
+func TestParts(t *testing.T) {
+	hosts := []string{"reviews.shop.svc.cluster.local", "details.shop.svc.cluster.local", "reviews.test.svc.cluster.local", "api.example.com", "web.example.com"}
+	for _, c := range []struct{ name, want string }{
+		{"reviewz.shop.svc.cluster.local", "Did you mean reviews.shop.svc.cluster.local?"},
+		{"details.shp.svc.cluster.local", "Did you mean details.shop.svc.cluster.local?"},
+		{"reviews.shop", "Did you mean reviews.shop.svc.cluster.local?"},
+		{"reviews.shop.svc.cluster.locl", "Did you mean reviews.shop.svc.cluster.local?"},
+		{"api.exampel.com", "Did you mean api.example.com?"},
+		{"app.example.com", "Did you mean api.example.com?"},
+		{"mongodb.shop.svc.cluster.local", ""},
+		{"reviewz.shp.svc.cluster.local", ""},
+	} {
+		if got := Ask(Parts(c.name, ".", hosts)); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+	if got := Ask(Parts("istio-system/publik", "/", []string{"istio-system/public", "shop/public"})); got != "Did you mean istio-system/public?" {
+		t.Error(got)
+	}
+}
