@@ -18,7 +18,7 @@ func TestLinksOfTheDocs(t *testing.T) {
 	examples, _ := filepath.Glob("examples/*/*.md")
 	code := regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
 	link := regexp.MustCompile(`\]\(([\w./-]+)(#[^)]*)?\)`)
-	for _, p := range slices.Concat([]string{"README.md"}, pages, guides, examples) {
+	for _, p := range slices.Concat([]string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md"}, pages, guides, examples) {
 		b, err := os.ReadFile(p)
 		if err != nil {
 			t.Fatal(err)

@@ -30,7 +30,7 @@ SOURCE is a file, a directory, a kustomization, - for standard input, or PATH/.g
 			}
 			a.summary(res)
 			if l.HasErrors() || failOnWarn && l.Count(diag.Warning) > 0 {
-				return errFindings
+				return ended(l)
 			}
 			return nil
 		},

@@ -46,7 +46,7 @@ BUNDLE is a directory, or an archive if it ends in .tar.gz or .tgz.`,
 			a.summary(res)
 			if l.HasErrors() || res.Bundle == nil {
 				a.note("no bundle was written")
-				return errFindings
+				return ended(l)
 			}
 			if old, err := bundle.Read(output); ifChanged && err == nil && old.Digest == res.Bundle.Digest {
 				a.note("%s has this configuration already", output)

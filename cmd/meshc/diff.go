@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -32,11 +33,11 @@ BASE and HEAD are bundles, or anything that compile reads. Lines that only move,
 		RunE: func(c *cobra.Command, args []string) error {
 			base, err := a.bundleOf(c.Context(), &in, args[:1])
 			if err != nil {
-				return err
+				return uncompared("BASE", err)
 			}
 			head, err := a.bundleOf(c.Context(), &in, args[1:])
 			if err != nil {
-				return err
+				return uncompared("HEAD", err)
 			}
 			r, err := change.Compare(base, head)
 			if err != nil {
@@ -60,4 +61,12 @@ BASE and HEAD are bundles, or anything that compile reads. Lines that only move,
 	formatFlag(c, &output, "text", "markdown", "json")
 	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit code 1 when there are differences")
 	return c
+}
+
+// uncompared is the error of a side that does not compile: that is no difference, which has an exit code of its own.
+func uncompared(side string, err error) error {
+	if errors.Is(err, errFindings) {
+		return fmt.Errorf("%s does not compile, so there is nothing to compare", side)
+	}
+	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/compiler/codes"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/fault"
 	"github.com/meshc/meshc/internal/near"
@@ -25,8 +26,19 @@ const (
 	exitFailure  = 2
 )
 
-// errFindings ends a verb whose findings are already printed.
-var errFindings = errors.New("findings")
+// What ends a verb whose findings are already printed: findings, or that it could not run because of them.
+var (
+	errFindings = errors.New("findings")
+	errNotRun   = errors.New("could not run")
+)
+
+// ended is how a verb ends after findings that are errors.
+func ended(l diag.List) error {
+	if codes.Failed(l) {
+		return errNotRun
+	}
+	return errFindings
+}
 
 // app is what every verb shares: the streams and the flags of the root command. What goes to the streams is fit to be shown:
 // no verb has to think of secrets.
@@ -66,6 +78,8 @@ func report(stderr io.Writer, err error) int {
 		return exitClean
 	case errors.Is(err, errFindings):
 		return exitFindings
+	case errors.Is(err, errNotRun):
+		return exitFailure
 	case errors.As(err, &caught):
 		fmt.Fprintf(stderr, "meshc: %v\nThis is a fault of meshc, not of the input. Please report it with what follows.\n\n%s", caught, caught.Stack)
 		return exitFailure
@@ -82,7 +96,8 @@ func (a *app) root() *cobra.Command {
 		Long: `meshc reads Istio's API and Kubernetes manifests, reports what is wrong with them by file and line, and compiles
 them to configuration for stock Envoy. The result is a bundle that a small server streams.
 
-Exit codes of all verbs: 0 clean, 1 findings, 2 misuse or failure. SIGINT and SIGTERM end a verb (exit code 2) and leave no
+Exit codes of all verbs: 0 clean, 1 findings, 2 misuse, or what could not run: a source that cannot be read, a side of diff that
+does not compile. SIGINT and SIGTERM end a verb (exit code 2) and leave no
 half of a file; a second one kills. serve drains first.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,

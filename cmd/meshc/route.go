@@ -219,7 +219,7 @@ func (a *app) bundleOf(ctx context.Context, in *input, args []string) (*bundle.B
 		}
 	}
 	if l.HasErrors() || res.Bundle == nil {
-		return nil, errFindings
+		return nil, ended(l)
 	}
 	res.Bundle.RenameFiles(res.Display)
 	return res.Bundle, nil

@@ -62,5 +62,10 @@ func Find(id string) (diag.Code, bool) {
 	return pack[i], true
 }
 
+// Failed tells whether a finding says that something could not be read at all.
+func Failed(l diag.List) bool {
+	return slices.ContainsFunc(l, func(d diag.Diagnostic) bool { return d.Severity == diag.Error && inGo()[d.Code].Failure })
+}
+
 // FailsClosed tells whether findings with the code stay errors under --lenient.
 func FailsClosed(id string) bool { return inGo()[id].FailsClosed }

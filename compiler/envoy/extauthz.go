@@ -49,7 +49,7 @@ func (l *authz) custom() []authFilter {
 	for _, p := range policies {
 		if p.DryRun {
 			l.findings.Add(p.Object.Finding(diag.Warning, "MESHC1547", "action CUSTOM is not called in a dry run: only the rules are evaluated",
-				"read the shadow rule statistics istio_dry_run_deny_, or remove the annotation istio.io/dry-run", "metadata", "annotations"))
+				"read the shadow rule statistics istio_dry_run_deny_, or remove the annotation istio.io/dry-run", "metadata", "annotations", "istio.io/dry-run"))
 			l.policy(dryRun, p, "")
 			continue
 		}

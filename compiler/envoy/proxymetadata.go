@@ -60,7 +60,7 @@ func metadataFindings(m *mesh.Mesh) diag.List {
 				continue
 			}
 			if d, ok := finding(key); ok {
-				out.Add(w.Object.Finding(d.Severity, d.Code, d.Message, d.Help, "metadata"))
+				out.Add(w.Object.Finding(d.Severity, d.Code, d.Message, d.Help, w.AnnotationPath(mesh.AnnotationProxyConfig)...))
 			}
 		}
 	}

@@ -11,7 +11,7 @@ var Codes = []diag.Code{
 		Remedy:  "name the folder that holds the manifests",
 	},
 	{
-		ID: "MESHC1002", Severity: diag.Error,
+		ID: "MESHC1002", Severity: diag.Error, Failure: true,
 		Means:   "a source cannot be read",
 		Example: "a path that does not exist, a socket",
 		Remedy:  "check path and permissions",
@@ -77,13 +77,13 @@ var Codes = []diag.Code{
 		Remedy:  "correct the path; try `kustomize build`",
 	},
 	{
-		ID: "MESHC1013", Severity: diag.Error, Also: []diag.Severity{diag.Info},
+		ID: "MESHC1013", Severity: diag.Error, Failure: true, Also: []diag.Severity{diag.Info},
 		Means:   "a Git repository or revision cannot be read; as info: the commit is not recorded in the bundle",
 		Example: "`.#ref=none`",
 		Remedy:  "check the ref; a shallow clone lacks old ones",
 	},
 	{
-		ID: "MESHC1014", Severity: diag.Error,
+		ID: "MESHC1014", Severity: diag.Error, Failure: true,
 		Means:   "an archive is damaged, cut short, leads out of itself, or holds a name twice or what is no file",
 		Example: "half a `.tar.gz`",
 		Remedy:  "pack or download it again",

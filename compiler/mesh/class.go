@@ -18,7 +18,7 @@ func Classes(m *Mesh) ([]*Class, []*Selector, diag.List) {
 	workloads := append(slices.Clone(m.Workloads), m.impliedWorkloads(selectors)...)
 	for _, w := range workloads {
 		if err := m.settleProxyConfig(w); err != nil {
-			findings.Add(w.Object.Finding(diag.Error, "MESHC1250", "the annotations of the pod give no ProxyConfig: "+err.Error(), "correct the ProxyConfig", "metadata", "annotations", annotationProxyConfig))
+			findings.Add(w.Object.Finding(diag.Error, "MESHC1250", "the annotations of the pod give no ProxyConfig: "+err.Error(), "correct the ProxyConfig", w.AnnotationPath(AnnotationProxyConfig)...))
 			w.ProxyConfig = m.Config.DefaultConfig
 		}
 	}

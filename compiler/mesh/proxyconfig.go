@@ -36,7 +36,7 @@ type proxyLayers struct {
 // proxyLayersOf picks the oldest ProxyConfig object of each scope: the root namespace and the workload's own, without
 // selector, and those of its namespace whose selector matches.
 func (m *Mesh) proxyLayersOf(w *Workload) proxyLayers {
-	l := proxyLayers{annotation: w.Annotations[annotationProxyConfig], interception: w.Annotations[annotationInterception], networkView: w.networkView}
+	l := proxyLayers{annotation: w.Annotations[AnnotationProxyConfig], interception: w.Annotations[annotationInterception], networkView: w.networkView}
 	for _, p := range m.ProxyConfigs {
 		selector := p.Spec.GetSelector().GetMatchLabels()
 		switch {

@@ -27,7 +27,7 @@ func TestProxyConfigLayers(t *testing.T) {
 		proxyObject("istio-system", "root", nil), proxyObject("istio-system", "late", nil),
 		proxyObject("app", "namespace", nil), proxyObject("app", "workload", map[string]string{"app": "web"}), proxyObject("other", "elsewhere", nil),
 	}
-	annotated := map[string]string{annotationProxyConfig: "proxyMetadata: {WHO: pod, pod: set}"}
+	annotated := map[string]string{AnnotationProxyConfig: "proxyMetadata: {WHO: pod, pod: set}"}
 	for _, c := range []struct {
 		w    Workload
 		who  string

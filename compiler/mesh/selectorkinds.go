@@ -52,7 +52,7 @@ func (m *Mesh) selectorKinds() []selectorKind {
 		}),
 		selects("VirtualService", m.sourceLabels(), func(x labels) (string, labels) { return "", x }),
 		selects("Pod", m.Workloads, func(w *Workload) (string, labels) {
-			if w.Annotations[annotationProxyConfig] != "" || w.networkView != "" || hasTrafficAnnotations(w.Annotations) {
+			if w.Annotations[AnnotationProxyConfig] != "" || w.networkView != "" || hasTrafficAnnotations(w.Annotations) {
 				return w.Namespace, withoutHash(w.Labels)
 			}
 			return "", nil

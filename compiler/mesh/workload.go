@@ -20,7 +20,7 @@ const (
 	ProxyContainer         = endpoint.ProxyContainer
 	labelNetwork           = endpoint.LabelNetwork
 	labelCluster           = endpoint.LabelCluster
-	annotationProxyConfig  = "proxy.istio.io/config"
+	AnnotationProxyConfig  = "proxy.istio.io/config"
 	annotationInterception = "sidecar.istio.io/interceptionMode"
 
 	// MetadataNetworkView is the proxyMetadata entry that lists the networks whose endpoints a proxy wants to see.
@@ -46,6 +46,22 @@ func (m *Mesh) podWorkload(o *schema.Object, name string, pod *schema.Pods, obse
 	}
 	m.placeWorkload(w)
 	return w
+}
+
+// AnnotationPath is where an annotation of a workload's proxies stands in its object: at the template of the pods, if there is
+// one.
+func (w *Workload) AnnotationPath(key string) []any {
+	var at []any
+	switch w.Object.Kind {
+	case "Pod", "WorkloadEntry":
+	case "WorkloadGroup":
+		at = []any{"spec"}
+	case "CronJob":
+		at = []any{"spec", "jobTemplate", "spec", "template"}
+	default:
+		at = []any{"spec", "template"}
+	}
+	return append(at, "metadata", "annotations", key)
 }
 
 // networkView reads MetadataNetworkView from the variables of a proxy's container.

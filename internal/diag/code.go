@@ -19,6 +19,9 @@ type Code struct {
 	// or would leave something open that was meant to be shut.
 	FailsClosed bool
 
+	// Failure means that what was asked for could not be read: an error with the code ends a verb as a failure does.
+	Failure bool
+
 	Means   string // what is wrong, a phrase
 	Detail  string // why that matters, in sentences; may be empty where Means says it
 	Example string // what it looks like in a file
