@@ -1,11 +1,15 @@
 package golden
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/internal/diag"
 )
 
 var (
@@ -55,5 +59,42 @@ func TestReadmeDigests(t *testing.T) {
 		}
 	default:
 		t.Errorf("the README shows %s, then %s; they are %s and %s: go test ./golden -update rewrites it", shown[1], next[1], first, second[:8])
+	}
+}
+
+// TestReadmeFinding: what the README shows of a misspelled subset is what meshc prints, with the settings of the example.
+func TestReadmeFinding(t *testing.T) {
+	page, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(page), "$ meshc check examples/bookinfo/overlays/demo\n")
+	block, _, found := strings.Cut(block, "\n…\n")
+	if !found {
+		t.Fatal("the README shows no finding")
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "examples/bookinfo"), os.DirFS("../examples/bookinfo")); err != nil {
+		t.Fatal(err)
+	}
+	routing := filepath.Join(dir, "examples/bookinfo/base/reviews-routing.yaml")
+	text, err := os.ReadFile(routing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(routing, []byte(strings.ReplaceAll(string(text), "subset: v3", "subset: v4")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	r, list, err := compiler.Compile(t.Context(), []string{"examples/bookinfo/overlays/demo"}, compiler.Options{Version: "golden"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := diag.Print(&b, "text", list.Renamed(r.Display), diag.Options{Source: r.Text}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(b.String(), block+"\n") {
+		t.Errorf("the README shows\n%s\nmeshc prints\n%s", block, b.String())
 	}
 }
