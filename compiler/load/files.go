@@ -54,12 +54,12 @@ func (s *Sources) readPath(ctx context.Context, b *batch) {
 		readTar(ctx, b)
 		return
 	case !info.Mode().IsRegular():
-		b.fail(name, 1, "MESHC1002", source+" is neither a file nor a directory", "Use - to read standard input.")
+		b.fail(name, 1, "MESHC1002", notAFile(info), "Use - to read standard input.")
 	default:
 		readOne(b)
 	}
 	if !b.diags.HasErrors() {
-		s.worktree(b)
+		s.worktree(ctx, b)
 	}
 }
 
@@ -200,7 +200,7 @@ func readEntry(b *batch, fsys fs.FS, p, name string) ([]byte, bool) {
 		return nil, false
 	}
 	if !info.Mode().IsRegular() {
-		b.fail(name, 1, "MESHC1002", "this is not a regular file", "Remove it from the directory.")
+		b.fail(name, 1, "MESHC1002", notAFile(info), "Remove it from the directory.")
 		return nil, false
 	}
 	if info.Size() > limit.FileBytes {
@@ -234,6 +234,11 @@ func (b *batch) linked(fsys fs.FS, dir, p string, e fs.DirEntry) bool {
 	}
 	info, err := os.Stat(to)
 	return err == nil && info.IsDir()
+}
+
+// notAFile says what is there instead of a file.
+func notAFile(info fs.FileInfo) string {
+	return "this is a " + regular.Kind(info.Mode()) + ", and only regular files are read"
 }
 
 func isLink(fsys fs.FS, p string) bool {

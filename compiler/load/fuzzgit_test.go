@@ -17,8 +17,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// gitFiles returns the files of a small repository's .git, packed or as loose objects.
-func gitFiles(t testing.TB, packed bool) map[string][]byte {
+// repositoryFiles returns the files of a small repository's .git, packed or as loose objects.
+func repositoryFiles(t testing.TB, packed bool) map[string][]byte {
 	t.Helper()
 	dir := write(t, "a.yaml", objectText("Sidecar", "a"), "b/a.yaml", objectText("Sidecar", "b"), "b/c/kustomization.yaml", "resources: [../a.yaml]\n")
 	commit(t, dir)
@@ -67,7 +67,7 @@ func deflate(b []byte) []byte {
 // A repository is foreign as a whole: its configuration, refs, loose objects (commits, trees, blobs), packs and their
 // indexes. One file of a sound repository is replaced by what the fuzzer makes of it, loose objects before compression.
 func FuzzGit(f *testing.F) {
-	loose, packed := gitFiles(f, false), gitFiles(f, true)
+	loose, packed := repositoryFiles(f, false), repositoryFiles(f, true)
 	for _, repo := range []map[string][]byte{loose, packed} {
 		for _, name := range slices.Sorted(maps.Keys(repo)) {
 			data := repo[name]
@@ -105,7 +105,7 @@ func FuzzGit(f *testing.F) {
 		if len(b.diags) == 0 && b.revision.Commit == "" {
 			t.Error("neither a revision nor a finding")
 		}
-		s.worktree(b)
+		s.worktree(context.Background(), b)
 	})
 }
 

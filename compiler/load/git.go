@@ -69,23 +69,41 @@ func (rev revision) refused(repo, source string) (msg, help string) {
 
 // readGit reads the tree of a revision as objects, without a checkout.
 func readGit(ctx context.Context, b *batch, repo string, rev revision) {
-	name := b.at.inside
-	defer func() {
-		if r := recover(); r != nil {
-			b.fail(name, 1, "MESHC1013", fmt.Sprintf("the Git repository cannot be read: %v", r), "Check it with: git fsck")
-		}
-	}()
-	fail := func(msg, help string) { b.fail(name, 1, "MESHC1013", msg, help) }
-	sub := path.Clean(filepath.ToSlash(rev.subdir))
 	if msg, help := rev.refused(repo, b.at.source); msg != "" {
-		fail(msg, help)
+		b.fail(b.at.inside, 1, "MESHC1013", msg, help)
 		return
 	}
+	out := &batch{at: b.at}
+	if b.overGit(watched(ctx, limit.GitMemory, func() error {
+		readRevision(ctx, out, repo, rev)
+		return nil
+	})) {
+		return
+	}
+	*b = *out
+}
+
+// overGit reports why a repository was not read to its end, and tells whether it was not.
+func (b *batch) overGit(err error) bool {
+	switch {
+	case errors.Is(err, errMemory):
+		b.fail(b.at.inside, 1, "MESHC1005", fmt.Sprintf("the Git repository takes more than %d MiB of memory to read", limit.GitMemory>>20), "Check it with: git fsck")
+	case err != nil:
+		b.fail(b.at.inside, 1, "MESHC1013", "the Git repository cannot be read: "+err.Error(), "Check it with: git fsck")
+	}
+	return err != nil
+}
+
+func readRevision(ctx context.Context, b *batch, repo string, rev revision) {
+	name := b.at.inside
+	fail := func(msg, help string) { b.fail(name, 1, "MESHC1013", msg, help) }
+	sub := path.Clean(filepath.ToSlash(rev.subdir))
 	r, err := openRepository(repo)
 	if err != nil {
 		fail("there is no readable Git repository at "+repo+": "+err.Error(), cmp.Or(helpOf(err), "Name the directory that holds .git, or a bare repository."))
 		return
 	}
+	defer r.close()
 	commit, msg, help := r.commit(rev.ref)
 	if msg != "" {
 		fail(msg, help)

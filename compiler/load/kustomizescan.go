@@ -54,8 +54,10 @@ func (k *kustomization) scan(dir string, from *place) {
 	}
 	for _, r := range f.files() {
 		k.note(file, r)
-		_, err := fs.Stat(k.fsys, path.Join(dir, r.text))
-		k.local(file, r, err == nil)
+		info, err := fs.Stat(k.fsys, path.Join(dir, r.text))
+		if k.local(file, r, err == nil) && err == nil {
+			k.readable(file, r, info)
+		}
 	}
 	at.directives = directives(&f.Kustomization)
 }
@@ -96,10 +98,19 @@ func (k *kustomization) inside(dir string, f *kustomizationFile, r reference) fs
 		k.fail(f.name, r.line, "MESHC1012", fmt.Sprintf("%s does not exist", r.text), "Correct the path; it is relative to this file.")
 	case err != nil:
 		k.fail(f.name, r.line, "MESHC1006", fmt.Sprintf("%s leads out of the tree through a symbolic link, or cannot be read", r.text), "Replace the link by the directory or file itself.")
-	default:
+	case k.readable(f.name, r, info):
 		return info
 	}
 	return nil
+}
+
+// readable refuses what is neither a file nor a directory.
+func (k *kustomization) readable(file string, r reference, info fs.FileInfo) bool {
+	if info.IsDir() || info.Mode().IsRegular() {
+		return true
+	}
+	k.fail(file, r.line, "MESHC1002", r.text+": "+notAFile(info), "Name a regular file.")
+	return false
 }
 
 // resource checks an entry that is a file or another kustomization.

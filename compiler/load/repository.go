@@ -10,13 +10,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-git/go-billy/v5/osfs"
+	"github.com/go-git/go-billy/v5"
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/object"
-	"github.com/go-git/go-git/v5/storage/filesystem"
 	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
 
 	"github.com/meshc/meshc/internal/regular"
@@ -27,7 +25,11 @@ type repository struct {
 	*git.Repository
 	dir    string // the directory of Git itself: .git, that of a linked work tree, or the bare repository
 	common string // what all work trees share: the same, or the directory that dir names
+
+	objects *gitObjects
 }
+
+func (r *repository) close() { r.objects.close() }
 
 // extensionError is about a form of repository that is not read.
 type extensionError struct{ name, value string }
@@ -55,17 +57,25 @@ func openRepository(p string) (*repository, error) {
 		return nil, err
 	}
 	r := &repository{dir: dir, common: dir}
-	if b, err := regular.ReadFile(filepath.Join(dir, "commondir"), maxTarget); err == nil {
+	switch b, err := regular.ReadFile(filepath.Join(dir, "commondir"), maxTarget); {
+	case err == nil:
 		r.common = relativeTo(dir, strings.TrimSpace(string(b)))
+	case !errors.Is(err, os.ErrNotExist):
+		return nil, err
 	}
-	options := filesystem.Options{AlternatesFS: osfs.New(string(filepath.Separator))}
-	at := osfs.New(dir)
+	at := billy.Filesystem(gitFiles{dir})
 	if r.common != dir {
-		at = dotgit.NewRepositoryFilesystem(osfs.New(dir), osfs.New(r.common))
+		at = dotgit.NewRepositoryFilesystem(at, gitFiles{r.common})
 	}
-	st := storer{filesystem.NewStorageWithOptions(at, cache.NewObjectLRUDefault(), options)}
+	st := storer{&gitObjects{}}
+	r.objects = st.gitObjects
+	if err := st.open(at, filepath.Join(r.common, "objects")); err != nil {
+		r.close()
+		return nil, err
+	}
 	cfg, err := st.Storage.Config()
 	if err != nil {
+		r.close()
 		return nil, err
 	}
 	if cfg.Raw.HasSection("extensions") {
@@ -73,16 +83,20 @@ func openRepository(p string) (*repository, error) {
 			sha1 := strings.EqualFold(o.Key, "objectformat") && strings.EqualFold(o.Value, "sha1")
 			files := strings.EqualFold(o.Key, "refstorage") && strings.EqualFold(o.Value, "files")
 			if !sha1 && !files && !slices.Contains(harmless, strings.ToLower(o.Key)) {
+				r.close()
 				return nil, &extensionError{o.Key, o.Value}
 			}
 		}
 	}
-	r.Repository, err = git.Open(st, nil)
-	return r, err
+	if r.Repository, err = git.Open(st, nil); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
 }
 
 // storer hides the extensions that have been looked at from a reader that refuses all.
-type storer struct{ *filesystem.Storage }
+type storer struct{ *gitObjects }
 
 // Config implements config.ConfigStorer.
 func (s storer) Config() (*config.Config, error) {

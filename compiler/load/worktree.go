@@ -1,6 +1,7 @@
 package load
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -21,16 +22,27 @@ import (
 
 // worktree tells the commit that is checked out where a source lies, and whether the files read differ from it. It is an aid
 // for the bundle's provenance: what cannot be told is left out, and said where the repository has a form that is not read.
-func (s *Sources) worktree(b *batch) {
-	defer func() {
-		if recover() != nil {
-			b.revision, b.dirty = Revision{}, false
-		}
-	}()
+func (s *Sources) worktree(ctx context.Context, b *batch) {
 	top := workTree(b.at.disk)
 	if top == "" {
 		return
 	}
+	out := &batch{at: b.at, files: b.files, inputs: b.inputs}
+	err := watched(ctx, limit.GitMemory, func() error {
+		s.compare(top, out)
+		return nil
+	})
+	switch {
+	case errors.Is(err, errMemory):
+		b.overGit(err)
+	case err == nil:
+		b.revision, b.dirty = out.revision, out.dirty
+		b.diags.Add(out.diags...)
+	}
+}
+
+// compare holds the files of a source against the commit that is checked out at top.
+func (s *Sources) compare(top string, b *batch) {
 	r, err := openRepository(top)
 	if extension := (*extensionError)(nil); errors.As(err, &extension) {
 		d := warning(diag.Pos{File: b.at.inside, Line: 1, Column: 1}, "MESHC1013", "the commit of this source is not recorded: "+err.Error(), "Nothing is wrong with the objects; name the commit where the bundle goes.")
@@ -40,6 +52,7 @@ func (s *Sources) worktree(b *batch) {
 	if err != nil {
 		return
 	}
+	defer r.close()
 	commit, root, ok := r.checkedOut()
 	if !ok {
 		return

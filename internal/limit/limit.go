@@ -53,3 +53,12 @@ const (
 	KustomizeSteps  = 300_000_000 // comparisons of objects
 	KustomizeMemory = 2 << 30     // bytes by which memory grows
 )
+
+// Of one Git repository.
+const (
+	GitObjects = 2_000_000
+	GitPacks   = 1000
+	GitDeltas  = 4096    // of one object, which is what git itself makes at most
+	GitStores  = 20      // of objects: its own and the alternates
+	GitMemory  = 2 << 30 // bytes by which memory grows
+)
