@@ -16,6 +16,8 @@ import (
 type Cluster struct {
 	Name    string // as proxies have it in metadata CLUSTER_ID
 	Sources []string
+
+	Addresses []string // see Options.Addresses
 }
 
 // input is what the phases know of each cluster. A mesh in one cluster has one, without a name.
@@ -27,6 +29,7 @@ type input struct {
 
 type clusterInput struct {
 	name      string
+	addresses []string
 	read      *load.Result
 	objects   []*schema.Object
 	mesh      *mesh.Mesh
@@ -38,7 +41,7 @@ type clusterInput struct {
 func readClusters(ctx context.Context, sources []string, opts Options) (*input, diag.List, error) {
 	list := opts.Clusters
 	if len(list) == 0 {
-		list = []Cluster{{}}
+		list = []Cluster{{Addresses: opts.Addresses}}
 	}
 	all := sources
 	for _, c := range list {
@@ -59,7 +62,7 @@ func readClusters(ctx context.Context, sources []string, opts Options) (*input, 
 			}
 			seen[l.Pos] = true
 		}
-		in.clusters = append(in.clusters, &clusterInput{name: c.Name, read: read})
+		in.clusters = append(in.clusters, &clusterInput{name: c.Name, addresses: c.Addresses, read: read})
 	}
 	findings.Sort()
 	return in, findings, nil
@@ -74,6 +77,33 @@ func (in *input) check(opts Options) diag.List {
 		findings.Add(f...)
 	}
 	return findings
+}
+
+// address gives Services the addresses that files say their cluster has given them.
+func (in *input) address(ctx context.Context, opts Options) (diag.List, error) {
+	var findings diag.List
+	for _, c := range in.clusters {
+		if len(c.addresses) == 0 {
+			continue
+		}
+		files := load.Locate(c.addresses)
+		read, found, err := files.Load(ctx, c.addresses, load.Options{Namespace: opts.Namespace, Stdin: opts.Stdin, Lenient: true})
+		if err != nil {
+			return nil, err
+		}
+		known, f := schema.Check(read.Documents, schema.Options{Workers: opts.Workers, Lenient: true})
+		found.Add(f...)
+		// Only what keeps the addresses from being read matters of objects that are not the user's to mend.
+		found = slices.DeleteFunc(found, func(d diag.Diagnostic) bool { return d.Severity != diag.Error })
+		findings.Add(found.Renamed(files.Display)...)
+		for _, o := range known {
+			o.Doc.File = files.Display(o.Doc.File)
+		}
+		if !found.HasErrors() {
+			findings.Add(mesh.GiveAddresses(c.objects, known, c.addresses[0])...)
+		}
+	}
+	return findings, nil
 }
 
 // objects are those of all clusters.

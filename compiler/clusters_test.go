@@ -58,7 +58,7 @@ func compileClusters(t *testing.T, east, west string) *bundle.Bundle {
 		}
 	}
 	for _, name := range []string{"east", "west"} {
-		opts.Clusters = append(opts.Clusters, Cluster{name, []string{filepath.Join(dir, name+".yaml")}})
+		opts.Clusters = append(opts.Clusters, Cluster{Name: name, Sources: []string{filepath.Join(dir, name+".yaml")}})
 	}
 	res, findings, err := Compile(context.Background(), nil, opts)
 	if err != nil || findings.HasErrors() || res.Bundle == nil {

@@ -39,6 +39,7 @@ type Options struct {
 	PolicyDirs []string          // folders of Rego besides the built-in pack
 	CheckOnly  bool              // findings only, no bundle
 	Version    string            // of meshc, recorded in the bundle
+	Addresses  []string          // files with Services as a cluster prints them, for the addresses that sources lack; with Clusters, each has its own
 	Clusters   []Cluster         // the Kubernetes clusters of the mesh, where there are several; none: one, without a name
 
 	// Begin is told when a phase begins: load, schema, policies, link, lower, seal. It is for those who measure.
@@ -97,6 +98,11 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 	}
 	opts.begin("schema")
 	findings.Add(in.check(opts)...)
+	found, err := in.address(ctx, opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	findings.Add(found...)
 	res.Counts.Objects = len(in.objects())
 	opts.begin("policies")
 	judged, report, err := policies.Eval(ctx, in.objects(), policies.Options{Dirs: opts.PolicyDirs, Workers: workers(opts), Holds: in.sources.Holds})
@@ -147,8 +153,8 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 		return res, findings, nil
 	}
 	opts.begin("seal")
-	sealed, found, err := in.sealed(sets, opts) // for a check too: what cannot be sealed is a finding
-	findings.Add(found...)
+	sealed, unsealed, err := in.sealed(sets, opts) // for a check too: what cannot be sealed is a finding
+	findings.Add(unsealed...)
 	findings.Sort()
 	if !opts.CheckOnly {
 		res.Bundle = sealed

@@ -141,7 +141,8 @@ func services(in *clusterInput) []bundle.Service {
 			if !ok {
 				i = len(out)
 				at[key] = i
-				out = append(out, bundle.Service{Cluster: in.name, Hostname: s.Hostname, Namespace: s.Namespace})
+				out = append(out, bundle.Service{Cluster: in.name, Hostname: s.Hostname, Namespace: s.Namespace,
+					ClusterIP: s.Kubernetes && !s.Headless && s.Resolution != mesh.Alias, Headless: s.Headless})
 			}
 			for _, a := range s.Addresses {
 				if !slices.Contains(out[i].Addresses, a) {

@@ -27,6 +27,7 @@ type input struct {
 	config    string
 	workers   int
 	clusters  []string
+	addresses []string
 }
 
 func (in *input) flags(c *cobra.Command) {
@@ -37,6 +38,7 @@ func (in *input) flags(c *cobra.Command) {
 	f.StringArrayVarP(&in.policies, "policy", "p", nil, "folder with Rego policies, beside a policies folder in the source; may be repeated")
 	f.StringVar(&in.config, "config", "", "settings file (default: meshc.yaml of the source's repository)")
 	f.StringArrayVar(&in.clusters, "cluster", nil, "NAME=SOURCE: objects of one Kubernetes cluster of the mesh, beside those of SOURCE..., which are in all; may be repeated")
+	f.StringArrayVar(&in.addresses, "addresses", nil, "file with Services as kubectl get services -A -o yaml prints them: their clusterIPs count where SOURCE has none; with clusters, NAME=FILE; may be repeated")
 	f.IntVar(&in.workers, "workers", 0, "how many goroutines compile (default: the number of CPUs)")
 }
 
@@ -44,6 +46,9 @@ func (in *input) flags(c *cobra.Command) {
 func (in *input) sources(_ *cobra.Command, args []string) error {
 	if len(args) == 0 && len(in.clusters) == 0 {
 		return fmt.Errorf("no SOURCE: name a file, a directory, - for standard input, or PATH/.git#ref=REV")
+	}
+	if slices.Contains(args, "-") && slices.Contains(in.addresses, "-") {
+		return fmt.Errorf("standard input can be read once, for SOURCE or for --addresses")
 	}
 	return nil
 }
@@ -153,7 +158,24 @@ func (in *input) settle(a *app, args []string) ([]string, compiler.Options, conf
 		return nil, o, settings, nil, fmt.Errorf("standard input can be read once, not for each of %d clusters: write it to a file", len(clusters))
 	}
 	o.Clusters = clusters
-	return args, o, settings, l, nil
+	return args, o, settings, l, in.giveAddresses(&o)
+}
+
+// giveAddresses hands the files with addresses to their cluster.
+func (in *input) giveAddresses(o *compiler.Options) error {
+	for _, f := range in.addresses {
+		if len(o.Clusters) == 0 {
+			o.Addresses = append(o.Addresses, f)
+			continue
+		}
+		name, file, ok := strings.Cut(f, "=")
+		i := slices.IndexFunc(o.Clusters, func(c compiler.Cluster) bool { return c.Name == name })
+		if !ok || i < 0 {
+			return fmt.Errorf("--addresses %s: the mesh has several clusters, so write NAME=FILE with the name of one of them", f)
+		}
+		o.Clusters[i].Addresses = append(o.Clusters[i].Addresses, file)
+	}
+	return nil
 }
 
 // options joins flags and settings but for the clusters.

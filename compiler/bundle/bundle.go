@@ -90,6 +90,11 @@ type Service struct {
 	Namespace string        `json:"namespace"`
 	Addresses []string      `json:"addresses,omitempty"` // IP addresses and CIDRs; some may be for proxies that capture DNS only
 	Ports     []ServicePort `json:"ports"`
+
+	// Of a Kubernetes Service: it has an address of its own in its cluster, in Addresses or not known; or it is headless, and
+	// clients call its endpoints.
+	ClusterIP bool `json:"clusterIP,omitempty"`
+	Headless  bool `json:"headless,omitempty"`
 }
 
 // ServicePort is a port of a Service.

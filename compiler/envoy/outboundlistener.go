@@ -167,6 +167,8 @@ func (o *outbound) addPort(u unit) {
 		o.add(u, nil)
 	case !u.locked && u.svc.Resolution == mesh.Passthrough && len(u.svc.Addresses) == 0:
 		o.addHeadless(u)
+	case u.svc.Unaddressed():
+		o.addUnaddressed(u)
 	case len(u.svc.Addresses) == 0:
 		o.add(u, nil)
 	case u.svc.Kubernetes:
@@ -193,6 +195,18 @@ func (o *outbound) addPort(u unit) {
 	}
 }
 
+// addUnaddressed adds a port of a Service whose address, or those of its endpoints where it is headless, nobody knows. A listener for all addresses may take of it only what it
+// can know without one: TLS by its server name, and requests by their host. Anything else on the port may be meant for others.
+func (o *outbound) addUnaddressed(u unit) {
+	switch {
+	case u.protocol.IsTLS():
+		o.add(u, nil)
+	case u.protocol.IsAuto():
+		u.protocol = mesh.HTTP
+		o.add(u, nil)
+	}
+}
+
 // reserved tells whether a listener for all addresses would stand where intercepted connections enter.
 func (o *outbound) reserved(u unit) bool {
 	all := u.bind == wildcard || u.bind == "" && u.protocol.IsHTTP()
@@ -203,7 +217,10 @@ func (o *outbound) reserved(u unit) bool {
 // A ServiceEntry without any known endpoint is reached at whatever address the client has: the wildcard.
 func (o *outbound) addHeadless(u unit) {
 	if len(u.port.Endpoints) == 0 {
-		if !u.svc.Kubernetes && len(u.svc.Selector) == 0 {
+		switch {
+		case u.svc.Kubernetes:
+			o.addUnaddressed(u)
+		case len(u.svc.Selector) == 0:
 			o.add(u, nil)
 		}
 		return

@@ -18,7 +18,8 @@ import (
 )
 
 // tls lowers ClientTLSSettings of the policy; without any, auto mutual TLS: endpoints that accept it get it, the others
-// plain text. An ORIGINAL_DST cluster knows no endpoints, so it uses mutual TLS only if all endpoints of the service can.
+// plain text. An ORIGINAL_DST cluster knows no endpoints, so it uses mutual TLS only if all endpoints of the service can; the
+// workloads that it selects stand for those that are still to come.
 func (b *clusterBuild) tls() {
 	t := b.policy.GetTls()
 	if t == nil {
@@ -50,7 +51,7 @@ func (b *clusterBuild) autoMTLS() {
 		return
 	}
 	passthrough := svc.Resolution == mesh.Passthrough || b.simpleLB() == networking.LoadBalancerSettings_PASSTHROUGH
-	if passthrough && !allCapable(b.port.Endpoints) {
+	if passthrough && !allCapable(b.port.Endpoints) && (len(b.port.Endpoints) > 0 || !svc.AllProxied) {
 		return
 	}
 	sni := names.ServerName(b.port.Number, b.name, svc.Hostname)

@@ -245,6 +245,12 @@ var Codes = []diag.Code{
 		Remedy:  "label the pods, or correct the selectors",
 	},
 	{
+		ID: "MESHC1229", Severity: diag.Warning,
+		Means:   "a Service names a port that no container behind it has",
+		Example: "`targetPort: gprc`",
+		Remedy:  "the name of the container port",
+	},
+	{
 		ID: "MESHC1544", Severity: diag.Warning,
 		Means:   "a value of an AuthorizationPolicy that no request matches",
 		Example: "`methods: [post]`, `paths: [admin]`, `principals: [spiffe://…]`, a foreign trust domain",

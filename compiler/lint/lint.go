@@ -40,6 +40,7 @@ func Mesh(m *mesh.Mesh, objects []*schema.Object) diag.List {
 	l.automaticImages()
 	l.registries()
 	l.servicePorts()
+	l.targetPorts()
 	l.sharedWorkloads()
 	l.serviceEntries()
 	l.gatewayHosts()

@@ -61,11 +61,11 @@ func serves(g *mesh.Gateway, s *networking.Server, v *mesh.VirtualService) bool 
 func (l *linter) subsetsBehindGateways() {
 	subsets := map[string]*mesh.VirtualService{}
 	for _, v := range l.m.VirtualServices {
-		if !slices.Contains(v.Spec.Gateways, "mesh") || !slices.ContainsFunc(v.Spec.Http, toSubset) {
+		if !slices.Contains(v.Spec.Gateways, "mesh") {
 			continue
 		}
 		for _, h := range v.Spec.Hosts {
-			if subsets[h] == nil {
+			if subsets[h] == nil && slices.ContainsFunc(v.Spec.Http, func(r *networking.HTTPRoute) bool { return toSubset(r, h) }) {
 				subsets[h] = v
 			}
 		}
@@ -90,8 +90,11 @@ func (l *linter) subsetsBehindGateways() {
 	}
 }
 
-func toSubset(h *networking.HTTPRoute) bool {
-	return slices.ContainsFunc(h.Route, func(r *networking.HTTPRouteDestination) bool { return r.GetDestination().GetSubset() != "" })
+// toSubset tells whether a route leads to a subset of a host.
+func toSubset(h *networking.HTTPRoute, host string) bool {
+	return slices.ContainsFunc(h.Route, func(r *networking.HTTPRouteDestination) bool {
+		return r.GetDestination().GetSubset() != "" && r.GetDestination().GetHost() == host
+	})
 }
 
 // claimsWithoutTokens: a claim can be matched where a RequestAuthentication checks tokens.

@@ -30,9 +30,35 @@ func (l *linter) servicePorts() {
 				l.add(s.Object, diag.Warning, "IST0150", fmt.Sprintf("port %d of an ExternalName service is TCP or sniffed; a proxy has no address to know its connections by", p.Number),
 					"Name it by its protocol, as https.", path...)
 			case p.Protocol == mesh.Unsupported || p.Protocol.IsAuto() && p.Name == "":
-				l.add(s.Object, diag.Info, "IST0118", fmt.Sprintf("the name %q of port %d does not say its protocol, so it is sniffed", p.Name, p.Number),
+				message := fmt.Sprintf("the name %q of port %d does not say its protocol, so it is sniffed", p.Name, p.Number)
+				if s.Unaddressed() {
+					message += "; and since the Service has no clusterIP in the source, all but requests in HTTP pass by"
+				}
+				l.add(s.Object, diag.Info, "IST0118", message,
 					"Name it PROTOCOL or PROTOCOL-SUFFIX, as http-web, or set appProtocol.", path...)
 			}
+		}
+	}
+}
+
+// targetPorts: a port that a Service names is one of a container behind it.
+func (l *linter) targetPorts() {
+	for _, s := range l.m.Services {
+		if !s.Kubernetes || len(s.Selector) == 0 {
+			continue
+		}
+		var behind []*mesh.Workload
+		for _, w := range l.declared(s.Namespace) {
+			if selects(s.Selector, w.Labels) {
+				behind = append(behind, w)
+			}
+		}
+		for _, p := range s.Ports {
+			if p.TargetName == "" || len(p.Endpoints) > 0 || len(behind) == 0 || slices.ContainsFunc(behind, func(w *mesh.Workload) bool { return w.Ports[p.TargetName] != 0 }) {
+				continue
+			}
+			l.add(s.Object, diag.Warning, "MESHC1229", fmt.Sprintf("no container behind the Service (%s) has a port with the name %s: port %d has no endpoint, and calls to it fail", workloadNames(behind), p.TargetName, p.Number),
+				"Correct the name, or give the container port this one.", "spec", "ports", p.Index, "targetPort")
 		}
 	}
 }

@@ -40,6 +40,7 @@ func (m *Mesh) check() diag.List {
 		c.targetRefs(t.Object, t.Spec.GetTargetRef() != nil, len(t.Spec.GetTargetRefs()), "this object has no effect")
 	}
 	c.namedEntries()
+	c.unaddressed()
 	return c.findings
 }
 

@@ -167,6 +167,18 @@ var Codes = []diag.Code{
 		Remedy:  "the IP address, or `resolution: DNS`",
 	},
 	{
+		ID: "MESHC1243", Severity: diag.Error, FailsClosed: true,
+		Means:   "the file of `--addresses` holds no Service",
+		Example: "Pods instead of Services",
+		Remedy:  "write what `kubectl get services -A -o yaml` prints into it",
+	},
+	{
+		ID: "MESHC1244", Severity: diag.Warning,
+		Means:   "a TCP port of a headless Service whose endpoints are not in the source: proxies cannot know its connections, and let them pass in plain text",
+		Example: "a StatefulSet with `clusterIP: None` and `ports: [{name: tcp, port: 9094}]`",
+		Remedy:  "add its Pods or EndpointSlices, or give it a clusterIP",
+	},
+	{
 		ID: "MESHC1246", Severity: diag.Info,
 		Means:   "two ServiceEntry hosts would get one virtual address; the younger takes the next, which may move",
 		Example: "two hosts with one hash",
@@ -177,6 +189,18 @@ var Codes = []diag.Code{
 		Means:   "no virtual address is left",
 		Example: "65,534 hosts without addresses",
 		Remedy:  "write `addresses`, or switch allocation off by label",
+	},
+	{
+		ID: "MESHC1248", Severity: diag.Warning,
+		Means:   "a TCP port of a Service without clusterIP in the source: proxies cannot know its connections by an address, and let them pass in plain text",
+		Example: "`ports: [{name: tcp-sql, port: 5432}]` without `clusterIP`",
+		Remedy:  "`--addresses FILE` with what `kubectl get services -A -o yaml` prints, or write `spec.clusterIP`",
+	},
+	{
+		ID: "MESHC1249", Severity: diag.Warning,
+		Means:   "a clusterIP in the source is another one than the cluster has",
+		Example: "`clusterIP: 10.96.0.7`, and `--addresses` says 10.96.0.8",
+		Remedy:  "take it out of the source",
 	},
 	{
 		ID: "MESHC1250", Severity: diag.Error,

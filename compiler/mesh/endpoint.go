@@ -3,6 +3,7 @@ package mesh
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -205,7 +206,9 @@ func (m *Mesh) finishEndpoints(s *Service, lists [][]*Endpoint) {
 		}
 	}
 	if len(s.Selector) > 0 {
-		for _, w := range m.index.templates.matching(s.Namespace, s.Selector) {
+		behind := m.index.templates.matching(s.Namespace, s.Selector)
+		s.AllProxied = len(behind) > 0 && !slices.ContainsFunc(behind, func(w *Workload) bool { return w.Labels[LabelTLSMode] != endpoint.TLSModeIstio })
+		for _, w := range behind {
 			accounts[m.spiffe(w.Namespace, w.ServiceAccount)] = true
 		}
 	}

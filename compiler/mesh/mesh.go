@@ -91,6 +91,7 @@ type Service struct {
 	TrafficDistribution string   // "", "PreferClose" (zone and region), "PreferSameZone", "PreferSameNode"
 	InternalLocal       bool     // internalTrafficPolicy: Local
 	PublishNotReady     bool
+	AllProxied          bool                     // workloads that it selects are templates of the source, and each gets a sidecar: they stand for endpoints to come
 	Spec                *networking.ServiceEntry // nil for Kubernetes
 	Source              *endpoint.Service        // where the endpoints come from; ports in the order of Ports before a Sidecar cuts them
 }

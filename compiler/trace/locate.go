@@ -20,7 +20,7 @@ func (v *view) clusterOf(host string, port uint16, namespace string) string {
 	best, rank := "", 0
 	for _, s := range v.services() {
 		name := names.Outbound(uint32(port), "", s.Hostname)
-		r := meant(s.Hostname, host, namespace)
+		r := meantOf(s, host, namespace)
 		if r == 0 || v.byName[bundle.ClusterType][name] == nil {
 			continue
 		}
@@ -49,17 +49,17 @@ func meant(fqdn, host, namespace string) int {
 }
 
 // locate finds out which address the client's resolver gives for the name it calls: that of a service it can see. A name
-// nobody in the mesh has is left to DNS, so its address is not known.
-func (k *walk) locate(s *state, t target) {
+// nobody in the mesh has is left to DNS, so its address is not known. It returns the end where the name leads nowhere.
+func (k *walk) locate(s *state, t target) *Path {
 	namespace := s.v.class.Namespace
 	name := s.v.clusterOf(t.host, t.port, namespace)
 	if name == "" {
-		return
+		return k.unlocated(s, t)
 	}
 	res := s.v.byName[bundle.ClusterType][name]
-	s.service = serviceOf(res)
+	s.service, s.called = serviceOf(res), name
 	if s.conn.dest.Addr().IsValid() {
-		return
+		return nil
 	}
 	c, _ := names.ParseCluster(name)
 	fqdn := c.Host
@@ -69,6 +69,60 @@ func (k *walk) locate(s *state, t target) {
 		st.Text += ", " + ip.String()
 	}
 	s.add(st)
+	return nil
+}
+
+// unlocated looks at a name for which the proxy has no cluster: a name of the cluster's own DNS that no service has leads
+// nowhere, and nobody answers at the address of a service on a port that it lacks. All else is left to DNS.
+func (k *walk) unlocated(s *state, t target) *Path {
+	host := strings.TrimSuffix(t.host, ".")
+	if s.conn.dest.Addr().IsValid() || host == "localhost" {
+		return nil
+	}
+	var best *bundle.Service
+	rank := 0
+	for _, svc := range s.v.services() {
+		if r := meantOf(svc, host, s.v.class.Namespace); r > rank {
+			best, rank = svc, r
+		}
+	}
+	switch {
+	case best == nil && k.clusterName(host):
+		return s.end(Failed, 0, "no Service that a proxy may call has the name "+host+": it leads nowhere")
+	case best == nil:
+		return nil
+	case best.ClusterIP && !slices.ContainsFunc(best.Ports, func(p bundle.ServicePort) bool { return p.Number == uint32(t.port) }):
+		return s.end(Failed, 0, fmt.Sprintf("Service %s has no port %d: nobody answers there at its address", best.Hostname, t.port))
+	}
+	for _, a := range best.Addresses { // the proxy may not call it: a Sidecar, or exportTo, keeps it from its view
+		if ip, err := netip.ParseAddr(a); err == nil {
+			s.conn.dest = netip.AddrPortFrom(ip, t.port)
+			break
+		}
+	}
+	return nil
+}
+
+// clusterName tells whether a name can only be one of the cluster's own DNS.
+func (k *walk) clusterName(host string) bool {
+	switch name, ns, dotted := strings.Cut(host, "."); {
+	case !dotted, strings.HasSuffix(host, ".svc"), strings.Contains(host, ".svc."):
+		return name != ""
+	case strings.Contains(ns, "."):
+		return false
+	default:
+		return slices.ContainsFunc(k.w.b.Services, func(s bundle.Service) bool { return s.Namespace == ns }) ||
+			slices.ContainsFunc(k.w.b.Workloads, func(w bundle.Workload) bool { return w.Namespace == ns })
+	}
+}
+
+// meantOf is meant for a service; below a headless one each pod has a name.
+func meantOf(s *bundle.Service, host, namespace string) int {
+	r := meant(s.Hostname, host, namespace)
+	if _, rest, ok := strings.Cut(host, "."); r == 0 && ok && s.Headless {
+		r = meant(s.Hostname, rest, namespace)
+	}
+	return r
 }
 
 // addressOf is the address under which a client calls a service: one of the service's that its proxy has a listener for,

@@ -185,6 +185,9 @@ func (k *walk) deliver(s state, c *clusterv3.Cluster, m member, name string, ope
 // original sends a connection on to the address that the client dialed.
 func (k *walk) original(s state, c located[*clusterv3.Cluster], host string) (*Path, error) {
 	if !s.conn.dest.Addr().IsValid() {
+		if svc, ok, err := s.v.cluster(s.called); ok && svc.msg.GetType() == clusterv3.Cluster_EDS || err != nil {
+			return k.behind(s, svc, c, host, err)
+		}
 		if s.service != nil && (s.service.Kind == "Service") {
 			p := s.end(Depends, 0, "the connection goes to the address that the client's DNS gives for "+stripPort(host)+"; say which with --address")
 			return p, nil
@@ -233,7 +236,12 @@ func (k *walk) behind(s state, svc, via located[*clusterv3.Cluster], host string
 	if len(ms) == 0 {
 		return s.end(Failed, 0, "no endpoint is behind "+clusterText(svc.msg.GetName())), nil
 	}
-	s.add(Step{Kind: "host", Name: s.conn.dest.Addr().String(), Text: "is the address of " + clusterText(svc.msg.GetName()) + ": the node picks one of its endpoints", Origins: trim(originsAt(svc.res, names.Part{}))})
+	st := Step{Kind: "host", Name: s.conn.dest.Addr().String(), Text: "is the address of ", Origins: trim(originsAt(svc.res, names.Part{}))}
+	if !s.conn.dest.Addr().IsValid() {
+		st.Name, st.Text = stripPort(host), "is called at an address that is not known here, that of "
+	}
+	st.Text += clusterText(svc.msg.GetName()) + ": the node picks one of its endpoints"
+	s.add(st)
 	return k.spread(s, located[*clusterv3.Cluster]{msg: &clusterv3.Cluster{Name: via.msg.GetName(), TransportSocket: via.msg.GetTransportSocket()}, res: via.res}, ms, late, host)
 }
 

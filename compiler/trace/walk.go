@@ -31,6 +31,7 @@ type state struct {
 	conn    conn
 	call    Call
 	service *bundle.Origin // the service that the client calls, where known
+	called  string         // its cluster
 	arrived bool           // the request came in from the network: the inbound side
 	parsed  bool           // a connection manager of this proxy has read the request
 	fronted bool           // a proxy before this one has read the request: it answers for those behind it
@@ -180,7 +181,9 @@ func (k *walk) fromWorkload(s state, t target) (*Path, error) {
 		k.req.Source = s.address
 		return k.fromOutside(s, t)
 	}
-	k.locate(&s, t)
+	if p := k.locate(&s, t); p != nil {
+		return p, nil
+	}
 	return k.outbound(s)
 }
 
