@@ -168,9 +168,8 @@ type loweredSets struct {
 	classes map[*mesh.Class][]*envoy.Resource
 	site    *endpoint.Site // of the last mesh
 
-	programs   map[*envoy.Resource]int // RE2 program size of the largest regular expression; left out where there is none
-	references map[*envoy.Resource][]validate.Reference
-	removed    map[string][]envoy.Origin // by name: the patches that remove a cluster
+	checked map[*envoy.Resource]*validate.Result
+	removed map[string][]envoy.Origin // by name: the patches that remove a cluster
 }
 
 func newLoweredSets() *loweredSets {

@@ -39,7 +39,7 @@ func (out *loweredSets) inventory(rs []*envoy.Resource) *inventory {
 				inv.has[validate.Reference{Kind: validate.ToPlugin, Name: p.GetExtension().GetName()}] = true
 			}
 		}
-		for _, ref := range out.references[r] {
+		for _, ref := range out.checked[r].References {
 			inv.uses = append(inv.uses, use{r, ref})
 		}
 	}

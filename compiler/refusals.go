@@ -17,8 +17,8 @@ import (
 	"github.com/meshc/meshc/internal/fault"
 )
 
-// refusals says what Envoy would refuse in the resources, each looked at once, however many classes share it. It notes the
-// size of their regular expressions.
+// refusals says what Envoy would refuse in the resources, each looked at once, however many classes share it. It notes what
+// they need and refer to.
 func (out *loweredSets) refusals(ctx context.Context, opts Options) (diag.List, error) {
 	resources := out.resources()
 	checker := validate.New()
@@ -38,13 +38,9 @@ func (out *loweredSets) refusals(ctx context.Context, opts Options) (diag.List, 
 		return nil, err
 	}
 	var findings diag.List
-	out.programs = map[*envoy.Resource]int{}
-	out.references = make(map[*envoy.Resource][]validate.Reference, len(resources))
+	out.checked = make(map[*envoy.Resource]*validate.Result, len(resources))
 	for i, r := range resources {
-		out.references[r] = results[i].References
-		if results[i].ProgramSize > 0 {
-			out.programs[r] = results[i].ProgramSize
-		}
+		out.checked[r] = &results[i]
 		if len(results[i].Problems) == 0 {
 			continue
 		}

@@ -205,6 +205,7 @@ func (c *converter) set(rs []*envoy.Resource) (*bundle.Set, error) {
 		}
 		s.Resources = append(s.Resources, b)
 	}
+	s.Requires = c.low.requirements(rs)
 	return s, nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/internal/show"
 	"github.com/meshc/meshc/server/ads"
 	"github.com/meshc/meshc/server/watch"
@@ -19,16 +20,18 @@ import (
 
 // Status is what /status shows.
 type Status struct {
-	Bundle    string          `json:"bundle"`              // digest in service
-	Revision  string          `json:"revision,omitempty"`  // of the source, as the bundle that was read last says
-	Dirty     bool            `json:"dirty,omitempty"`     // with uncommitted changes
-	Warning   string          `json:"warning,omitempty"`   // why a newer bundle is not in service
-	Watches   []watch.Status  `json:"watches,omitempty"`   // what is read again and again: the bundle, endpoints, secrets, the server's identity
-	Identity  *IdentityStatus `json:"identity,omitempty"`  // the server's own; without TLS none
-	Endpoints *EndpointStatus `json:"endpoints,omitempty"` // where live endpoints come from
-	Nodes     []NodeStatus    `json:"nodes"`
-	Refused   []RefusedStatus `json:"refused"`           // the latest
-	Secrets   []SecretStatus  `json:"secrets,omitempty"` // of the API server
+	Bundle   string `json:"bundle"`             // digest in service
+	Revision string `json:"revision,omitempty"` // of the source, as the bundle that was read last says
+	Dirty    bool   `json:"dirty,omitempty"`    // with uncommitted changes
+	Warning  string `json:"warning,omitempty"`  // why a newer bundle is not in service
+
+	Requirements []string        `json:"requirements"`        // of the bundle, beyond the extensions of Envoy
+	Watches      []watch.Status  `json:"watches,omitempty"`   // what is read again and again: the bundle, endpoints, secrets, the server's identity
+	Identity     *IdentityStatus `json:"identity,omitempty"`  // the server's own; without TLS none
+	Endpoints    *EndpointStatus `json:"endpoints,omitempty"` // where live endpoints come from
+	Nodes        []NodeStatus    `json:"nodes"`
+	Refused      []RefusedStatus `json:"refused"`           // the latest
+	Secrets      []SecretStatus  `json:"secrets,omitempty"` // of the API server
 }
 
 // NodeStatus is one connected proxy.
@@ -41,6 +44,8 @@ type NodeStatus struct {
 	Since  time.Time  `json:"since"`
 	NACKs  []ads.NACK `json:"nacks"`
 	Kept   string     `json:"kept,omitempty"` // why it keeps an older bundle's configuration
+
+	Lacks []string `json:"lacks,omitempty"` // what its class needs, as far as its node does not say that it has it
 
 	MissingSecrets map[string]string `json:"missing_secrets,omitempty"` // a few, and why; of some the proxy may have an older version
 }
@@ -89,7 +94,12 @@ func (srv *Server) snapshot() []*session {
 func (srv *Server) Status() Status {
 	gen := srv.gen.Load()
 	source := gen.provenance().Source
-	st := Status{Bundle: gen.bundle.Digest.String(), Revision: source.Revision, Dirty: source.Dirty, Warning: srv.bundleWatch.Status().Problem(), Watches: srv.watches(), Endpoints: srv.endpointStatus(), Nodes: []NodeStatus{}}
+	st := Status{Bundle: gen.bundle.Digest.String(), Revision: source.Revision, Dirty: source.Dirty, Warning: srv.bundleWatch.Status().Problem(), Watches: srv.watches(), Endpoints: srv.endpointStatus(), Nodes: []NodeStatus{}, Requirements: []string{}}
+	for _, r := range gen.bundle.Requirements() {
+		if r.Name != bundle.Extension {
+			st.Requirements = append(st.Requirements, r.String())
+		}
+	}
 	if srv.own != nil {
 		st.Identity = &IdentityStatus{Warning: srv.own.status().Problem()}
 		if o, err := srv.ownIdentity(); err != nil {
@@ -116,7 +126,7 @@ func (s *session) status() NodeStatus {
 	defer s.mu.Unlock()
 	v := s.ads.View()
 	n := NodeStatus{ID: s.node.ID, Class: v.Class.ID, Bundle: v.Bundle.Digest.String(), Mode: "sotw", Since: s.since.UTC(), NACKs: s.ads.NACKs(), Kept: s.lost,
-		MissingSecrets: s.ads.MissingSecrets(maxSecretWarnings), Synced: !s.sending && s.lost == "" && s.ads.Synced()}
+		MissingSecrets: s.ads.MissingSecrets(maxSecretWarnings), Lacks: s.lackedBy(), Synced: !s.sending && s.lost == "" && s.ads.Synced()}
 	if s.delta {
 		n.Mode = "delta"
 	}

@@ -23,6 +23,7 @@ type caller struct {
 	chain       []*x509.Certificate // as it was shown, the caller's own first; nil: there is none
 	delta       bool                // it speaks delta xDS; else state of the world
 	hangUp      func()              // ends the connection; nil: it has no certificate that could lose its worth
+	extensions  map[string]bool     // of its Envoy, by the messages that configure them; nil: not known
 
 	last atomic.Pointer[judgement]
 }
@@ -36,6 +37,7 @@ type judgement struct {
 	class    *bundle.Class // that the caller may have, be its Envoy too old for it; nil: none
 	unproven error         // why the certificate proves nothing any more
 	refused  *refusal      // why the caller gets nothing of the bundle
+	lacks    []bundle.Lack // what it gets and its proxy may refuse
 }
 
 // refusal is why a caller gets nothing of a bundle.
@@ -86,7 +88,15 @@ func (srv *Server) judge(b *bundle.Bundle, c *caller) *judgement {
 	} else {
 		j.class, j.refused = srv.classFor(b, c)
 	}
+	if j.refused == nil {
+		j.lacks = c.lacks(j.class)
+	}
+	var before []bundle.Lack
+	if last := c.last.Load(); last != nil {
+		before = last.lacks
+	}
 	c.last.Store(j)
+	srv.warnOfLacks(c, j.lacks, before)
 	return j
 }
 

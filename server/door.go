@@ -35,6 +35,7 @@ func (srv *Server) open(g grpc.ServerStream, m *corev3.Node, delta bool) (*sessi
 		return nil, srv.refuse(n, "identity", codes.PermissionDenied, err)
 	}
 	c.delta = delta
+	c.extensions = srv.extensions.of(m)
 	for {
 		gen := srv.gen.Load()
 		e, refused := srv.entitle(gen, c)

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/server/ads"
 )
 
@@ -46,6 +47,7 @@ func newMetrics(srv *Server) *metrics {
 		expires: prometheus.NewDesc("meshc_identity_expires_timestamp_seconds", "When the server's own certificate expires, in seconds since 1970; absent without one.", nil, nil),
 		objects: prometheus.NewDesc("meshc_kubernetes_secrets", "Secrets and ConfigMaps that are watched, by state: waiting, present, absent; failing counts those, besides, that cannot be read just now.", []string{"state"}, nil),
 		kept:    prometheus.NewDesc("meshc_refused_resources", "Versions of resources that proxies have refused and not taken since, of all proxies, by type.", []string{"type"}, nil),
+		lacking: prometheus.NewDesc("meshc_nodes_lacking", "Proxies that do not say they have what their class needs, by requirement: re2-program-size, extension, other.", []string{"requirement"}, nil),
 		nacked:  prometheus.NewDesc("meshc_nodes_nacked", "Proxies that refused something and have not taken it since.", nil, nil),
 	}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -62,13 +64,13 @@ func (m *metrics) sent(r *ads.Response) {
 type live struct {
 	srv                               *Server
 	nodes, info, bad, nacked, expires *prometheus.Desc
-	kept                              *prometheus.Desc
+	kept, lacking                     *prometheus.Desc
 	objects                           *prometheus.Desc // none where the API server is not asked
 }
 
 // Describe implements prometheus.Collector.
 func (l *live) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{l.nodes, l.info, l.bad, l.nacked, l.expires, l.objects, l.kept} {
+	for _, d := range []*prometheus.Desc{l.nodes, l.info, l.bad, l.nacked, l.expires, l.objects, l.kept, l.lacking} {
 		c <- d
 	}
 }
@@ -78,7 +80,11 @@ func (l *live) Collect(c chan<- prometheus.Metric) {
 	count := map[string]int{}
 	nacked := 0
 	kept := map[string]int{}
+	lacking := map[string]int{bundle.ProgramSize: 0, bundle.Extension: 0, "other": 0}
 	for _, s := range l.srv.snapshot() {
+		for _, name := range s.lackedNames() {
+			lacking[name]++
+		}
 		s.mu.Lock()
 		count[s.ads.View().Class.ID]++
 		if len(s.ads.NACKs()) > 0 {
@@ -91,6 +97,9 @@ func (l *live) Collect(c chan<- prometheus.Metric) {
 		if k != ads.Routes { // has the name of the other form
 			c <- prometheus.MustNewConstMetric(l.kept, prometheus.GaugeValue, float64(kept[k.String()]), k.String())
 		}
+	}
+	for name, n := range lacking {
+		c <- prometheus.MustNewConstMetric(l.lacking, prometheus.GaugeValue, float64(n), name)
 	}
 	for class, n := range count {
 		c <- prometheus.MustNewConstMetric(l.nodes, prometheus.GaugeValue, float64(n), class)

@@ -151,6 +151,8 @@ type Server struct {
 	source   sourceState
 	own      identitySource // nil: no TLS
 
+	extensions extensionLists // of the Envoys that have connected
+
 	api          *kube.Client // nil: not connected
 	secrets      *secretDir
 	credentials  *secretAPI

@@ -145,7 +145,8 @@ type EndpointSelector struct {
 // Set is a list of resources that classes share. Hand the same pointer to all of them.
 type Set struct {
 	Resources []*Resource
-	Digest    Digest // set by Seal and Read
+	Requires  []Requirement // sorted
+	Digest    Digest        // set by Seal and Read
 }
 
 // Class is a group of proxies that receive the same resources: those of all its sets.

@@ -3,15 +3,13 @@ package bundle
 import (
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/meshc/meshc/internal/limit"
 )
 
-func (b *Bundle) readIndex(data, blob []byte) error {
-	var ix index
-	if err := strict(indexFile, data, &ix); err != nil {
+func (b *Bundle) readIndex(ix *index, data, blob []byte) error {
+	if err := strict(indexFile, data, ix); err != nil {
 		return err
 	}
 	if len(ix.Resources) > math.MaxInt32 {
@@ -141,19 +139,8 @@ func (b *Bundle) readSets(data []byte, classes []classEntry) error {
 // ranges reads "0-174,180" into resources.
 func (b *Bundle) ranges(s string) ([]*Resource, error) {
 	var out []*Resource
-	next := 0
-	for part := range strings.SplitSeq(s, ",") {
-		from, to, isRange := strings.Cut(part, "-")
-		lo, err := strconv.Atoi(from)
-		hi := lo
-		if err == nil && isRange {
-			hi, err = strconv.Atoi(to)
-		}
-		if err != nil || lo < next || hi < lo || hi >= len(b.Resources) {
-			return nil, refuse(CodeMalformed, setsFile, "", "%q is not a list of positions", part)
-		}
-		out = append(out, b.Resources[lo:hi+1]...)
-		next = hi + 1
+	if err := eachRange(s, len(b.Resources), func(lo, hi int) { out = append(out, b.Resources[lo:hi+1]...) }); err != nil {
+		return nil, refuse(CodeMalformed, setsFile, "", "%v", err)
 	}
 	return out, nil
 }

@@ -28,7 +28,9 @@ type index struct {
 	TrustDomain string         `json:"trustDomain,omitempty"`
 	Services    []Service      `json:"services,omitempty"`
 	Plan        *endpoint.Plan `json:"plan,omitempty"`
-	Resources   []indexEntry   `json:"resources"`
+
+	Requirements []requirementEntry `json:"requirements,omitempty"`
+	Resources    []indexEntry       `json:"resources"`
 }
 
 type setEntry struct {
@@ -72,6 +74,9 @@ func (b *Bundle) encode() error {
 	}
 	if b.Plan != nil {
 		ix = appendJSON(append(ix, `,"plan":`...), b.Plan)
+	}
+	if list := b.requirementEntries(); len(list) > 0 {
+		ix = append(appendList(append(ix, `,"requirements":[`...), list), ']')
 	}
 	ix = append(ix, `,"resources":[`...)
 	for i, r := range b.Resources {
@@ -142,21 +147,7 @@ func (b *Bundle) encodeSets() []byte {
 	for i, s := range b.Sets {
 		out = appendComma(out, i)
 		out = append(append(append(out, `{"digest":"`...), s.Digest.String()...), `","resources":"`...)
-		for j := 0; j < len(s.Resources); {
-			k := j
-			for k+1 < len(s.Resources) && s.Resources[k+1].index == s.Resources[k].index+1 {
-				k++
-			}
-			if j > 0 {
-				out = append(out, ',')
-			}
-			out = strconv.AppendInt(out, int64(s.Resources[j].index), 10)
-			if k > j {
-				out = append(out, '-')
-				out = strconv.AppendInt(out, int64(s.Resources[k].index), 10)
-			}
-			j = k + 1
-		}
+		out = appendRanges(out, len(s.Resources), func(j int) int { return int(s.Resources[j].index) })
 		out = append(out, `"}`...)
 	}
 	return append(out, "\n]}\n"...)

@@ -15,6 +15,7 @@ type Summary struct {
 	Compiler      string            `json:"compiler"`
 	Source        SourceInfo        `json:"source"`
 	EnvoyMin      string            `json:"envoyMin"`
+	Requirements  []Requirement     `json:"requirements"`
 	Resources     map[string]int    `json:"resources"` // by type
 	Bytes         int               `json:"bytes"`     // of all resources
 	Sets          int               `json:"sets"`
@@ -34,6 +35,8 @@ type ClassSummary struct {
 	ServiceAccounts []string `json:"serviceAccounts"`
 	Resources       int      `json:"resources"`
 	Bytes           int      `json:"bytes"`
+
+	Requirements []Requirement `json:"requirements"`
 }
 
 // ResourceSummary is a resource in a Summary.
@@ -47,7 +50,7 @@ type ResourceSummary struct {
 
 // Summary counts what is in the bundle.
 func (b *Bundle) Summary() Summary {
-	s := Summary{Digest: b.Digest.String(), Provenance: b.Provenance.Digest.String(), FormatVersion: FormatVersion, EnvoyMin: b.EnvoyMin,
+	s := Summary{Digest: b.Digest.String(), Provenance: b.Provenance.Digest.String(), FormatVersion: FormatVersion, EnvoyMin: b.EnvoyMin, Requirements: orEmpty(b.Requirements()),
 		Compiler: b.Provenance.Compiler, Source: b.Provenance.Source,
 		Resources: map[string]int{}, Sets: len(b.Sets), Selectors: orEmpty(b.Selectors), Workloads: orEmpty(b.Workloads),
 		Classes: []ClassSummary{}, Origins: make([]ResourceSummary, 0, len(b.Resources))}
@@ -61,7 +64,7 @@ func (b *Bundle) Summary() Summary {
 	}
 	for _, c := range b.Classes {
 		cs := ClassSummary{ID: c.ID, Gateway: c.Gateway, Namespace: c.Namespace, Selectors: orEmpty(c.Selectors), Workloads: orEmpty(c.Workloads),
-			ServiceAccounts: orEmpty(c.ServiceAccounts)}
+			ServiceAccounts: orEmpty(c.ServiceAccounts), Requirements: orEmpty(c.Requirements())}
 		for _, r := range c.Resources() {
 			cs.Resources++
 			cs.Bytes += len(r.Bytes)
@@ -85,6 +88,15 @@ func (b *Bundle) Inspect(w io.Writer) error {
 	p := func(format string, args ...any) { fmt.Fprintf(tw, format, args...) } // errors come back from Flush
 	p("digest\t%s\nprovenance\t%s\n  compiler\t%s\n  source\t%s\n", s.Digest, s.Provenance, s.Compiler, s.Source)
 	p("format\t%s\nneeds Envoy\t%s or newer\n", s.FormatVersion, s.EnvoyMin)
+	extensions := 0
+	for _, r := range s.Requirements {
+		if r.Name == Extension {
+			extensions++ // their names are in the JSON form
+		} else {
+			p("  and\t%s\n", r)
+		}
+	}
+	p("  extensions\t%d\n", extensions)
 	p("resources\t%d, %d bytes, in %d sets\n", len(b.Resources), s.Bytes, s.Sets)
 	for _, t := range Types() {
 		p("  %s\t%d\n", shortType(t), s.Resources[shortType(t)])

@@ -23,7 +23,8 @@ type Node struct {
 	Cluster        string // CLUSTER_ID
 	Locality       string // region/zone/subzone
 	IstioVersion   string
-	EnvoyVersion   [3]uint32 // zero when the node does not say
+	EnvoyVersion   [3]uint32      // zero when the node does not say
+	Bootstrap      map[string]int // by mark of a requirement: how much the bootstrap provides for
 
 	// Files on the proxy's own file system: its identity where no secret service has it (TLS_CLIENT_CERT_CHAIN,
 	// TLS_CLIENT_KEY, TLS_CLIENT_ROOT_CERT), and the roots of its operating system (SYSTEM_ROOTS).
@@ -74,7 +75,7 @@ func NodeFromProto(m *corev3.Node) (Node, error) {
 		n.Labels[k] = text(v)
 	}
 	n.ServiceAccount, n.Network, n.Cluster = text(f["SERVICE_ACCOUNT"]), text(f["NETWORK"]), text(f["CLUSTER_ID"])
-	n.IstioVersion = text(f["ISTIO_VERSION"])
+	n.IstioVersion, n.Bootstrap = text(f["ISTIO_VERSION"]), provided(f[BootstrapMetadata])
 	for _, ip := range append(strings.Split(text(f["INSTANCE_IPS"]), ","), parts[1]) {
 		if ip = strings.TrimSpace(ip); ip != "" && !slices.Contains(n.Addresses, ip) {
 			n.Addresses = append(n.Addresses, ip)

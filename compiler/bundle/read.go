@@ -201,13 +201,17 @@ func parse(files map[string][]byte) (*Bundle, error) {
 	if err := b.readProvenance(files); err != nil {
 		return nil, err
 	}
-	if err := b.readIndex(files[indexFile], files[resourcesFile]); err != nil {
+	var ix index
+	if err := b.readIndex(&ix, files[indexFile], files[resourcesFile]); err != nil {
 		return nil, err
 	}
 	if err := b.readOrigins(files[originsFile]); err != nil {
 		return nil, err
 	}
 	if err := b.readSets(files[setsFile], m.Classes); err != nil {
+		return nil, err
+	}
+	if err := b.readRequirements(ix.Requirements); err != nil {
 		return nil, err
 	}
 	var w struct {

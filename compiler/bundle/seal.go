@@ -152,7 +152,7 @@ func (s *sealer) seal(b *Bundle, classes []Class) {
 		}
 		slices.SortFunc(sealed.Resources, func(a, c *Resource) int { return cmp.Compare(a.index, c.index) })
 		sealed.Resources = slices.Compact(sealed.Resources)
-		sealed.Digest = setDigest(sealed.Resources)
+		sealed.Digest, sealed.Requires = setDigest(sealed.Resources), mostOf(slices.Clone(given.Requires))
 	}
 	b.Classes = make([]*Class, len(classes))
 	for i := range classes {

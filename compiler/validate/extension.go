@@ -31,9 +31,14 @@ func extensions() map[string]map[string]bool {
 	return out
 }
 
-// extension checks that stock Envoy has the extension that a message configures, in one of the categories of the place.
+// extension checks that stock Envoy has the extension that a message configures, in one of the categories of the place, and
+// notes that the message needs it.
 func (v *visit) extension(name string) {
-	if v.categories == nil || slices.ContainsFunc(v.categories, func(c string) bool { return v.checker.extensions[c][name] }) {
+	if v.categories == nil {
+		return
+	}
+	if slices.ContainsFunc(v.categories, func(c string) bool { return v.checker.extensions[c][name] }) {
+		v.Extensions = append(v.Extensions, name)
 		return
 	}
 	v.bad("", "Use an extension that the release of Envoy has, and the place that it is for.", "stock Envoy has no extension of %s that takes %s", strings.Join(v.categories, " or "), name)

@@ -31,6 +31,7 @@ func anyRule(v *visit, m proto.Message) {
 	}
 	v.extension(inner.name)
 	v.ProgramSize = max(v.ProgramSize, inner.ProgramSize)
+	v.Extensions = append(v.Extensions, inner.Extensions...)
 	v.within(a, inner.References)
 	if len(inner.Problems) == 0 {
 		return

@@ -10,6 +10,7 @@
 package validate
 
 import (
+	"slices"
 	"sync"
 
 	"google.golang.org/protobuf/proto"
@@ -39,6 +40,8 @@ type Result struct {
 	ProgramSize int
 	// References are what the message refers to, sorted, each once.
 	References []Reference
+	// Extensions are the messages in it that configure extensions of Envoy, by full name, sorted, each once.
+	Extensions []string
 }
 
 // Checker knows the rules, and what came of the packed messages that it has seen. It is safe for concurrent use; messages are
@@ -77,5 +80,7 @@ func (p *Pass) Check(m proto.Message) Result {
 	v.constraints(m)
 	v.message(m.ProtoReflect(), p.checker.plans.of(m.ProtoReflect().Descriptor()))
 	v.References = distinct(v.References)
+	slices.Sort(v.Extensions)
+	v.Extensions = slices.Compact(v.Extensions)
 	return v.Result
 }

@@ -32,7 +32,9 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/re2"
 )
 
 // Ports of a proxy that are not for the application's traffic. The redirect rules leave them alone.
@@ -172,7 +174,7 @@ func Node(o Options) (*corev3.Node, error) {
 	meta := map[string]any{
 		"NAME": o.Name, "NAMESPACE": o.Namespace, "SERVICE_ACCOUNT": o.ServiceAccount, "WORKLOAD_NAME": o.Workload,
 		"INSTANCE_IPS": strings.Join(ips, ","), "CLUSTER_ID": o.ClusterID, "MESH_ID": o.MeshID,
-		"LABELS": anyMap(o.Labels),
+		"LABELS": anyMap(o.Labels), bundle.BootstrapMetadata: map[string]any{bundle.NewRequirement(bundle.ProgramSize, 0, "").Mark(): re2.Bootstrap},
 	}
 	if len(o.Annotations) > 0 {
 		meta["ANNOTATIONS"] = anyMap(o.Annotations)
@@ -206,11 +208,11 @@ func anyMap(m map[string]string) map[string]any {
 	return out
 }
 
-// runtimeValues are the runtime settings that the routes of a mesh rely on: long regular expressions are accepted, and a
-// fragment in a path is cut off instead of refused.
+// runtimeValues are the runtime settings that the routes of a mesh rely on: long regular expressions are accepted, which the
+// node says of itself, and a fragment in a path is cut off instead of refused.
 func runtimeValues() map[string]any {
 	return map[string]any{
-		"re2.max_program_size.error_level":                         32768,
+		"re2.max_program_size.error_level":                         re2.Bootstrap,
 		"envoy.reloadable_features.http_reject_path_with_fragment": false,
 	}
 }

@@ -9,6 +9,8 @@ import (
 
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
+	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/re2"
 	"github.com/meshc/meshc/internal/bootstrap"
 	"github.com/meshc/meshc/internal/envoytest"
 	"github.com/meshc/meshc/internal/lab"
@@ -31,6 +33,10 @@ func TestNode(t *testing.T) {
 	}
 	if got := n.Metadata.Fields["LABELS"].GetStructValue().Fields["app"].GetStringValue(); got != "reviews" {
 		t.Errorf("label app is %q", got)
+	}
+	mark := bundle.NewRequirement(bundle.ProgramSize, 0, "").Mark()
+	if got := n.Metadata.Fields[bundle.BootstrapMetadata].GetStructValue().GetFields()[mark].GetNumberValue(); got != re2.Bootstrap {
+		t.Errorf("the node says %v of %s", got, mark)
 	}
 	o := options()
 	o.Gateway = true
