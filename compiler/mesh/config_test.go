@@ -65,5 +65,5 @@ func TestProxyConfigAnnotation(t *testing.T) {
 	}
 	m, _ = link(t, deployment("shop", "a", "app: a", ", annotations: {proxy.istio.io/config: 'drainDuratoin: 9s'}"))
 	_, _, findings := Classes(m)
-	wantCodes(t, findings, "MESHC1250 Deployment/a metadata.annotations.proxy.istio.io/config")
+	wantCodes(t, findings, "MESHC1250 Deployment/a spec.template.metadata.annotations.proxy.istio.io/config")
 }
