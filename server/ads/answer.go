@@ -100,7 +100,14 @@ func (s *Stream) blamed(k Kind, ids []int32, msg string) []int32 {
 func (s *subscription) taken(answered sent, list []*Entry) {
 	s.blind = false
 	for _, id := range answered.ids {
-		delete(s.before, list[id].Name)
+		if _, kept := s.before[list[id].Name]; !kept {
+			continue
+		}
+		if s.held.Has(id) {
+			delete(s.before, list[id].Name)
+		} else {
+			s.before[list[id].Name] = list[id] // a newer version is on its way
+		}
 	}
 	if len(s.refused) == 0 {
 		return

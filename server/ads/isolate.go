@@ -40,6 +40,9 @@ func (s *subscription) keepBefore(p *plan, list []*Entry) {
 			s.out.Clear(id) // an earlier version is kept already, if there is one
 			continue
 		}
+		if _, kept := s.before[e.Name]; kept {
+			continue // the proxy has not answered yet whether it takes e
+		}
 		if s.before == nil {
 			s.before = map[string]*Entry{}
 		}

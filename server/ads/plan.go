@@ -39,12 +39,6 @@ func (s *Stream) next(now time.Time) *plan {
 		if k >= Listeners && s.settled && !sub.answer && s.waits(now) {
 			return nil
 		}
-		if s.unanswered(k, now) {
-			if k == Clusters {
-				return nil // what comes behind them may need them
-			}
-			continue
-		}
 		p := s.suspect(k)
 		if p == nil {
 			p = s.diff(k)
@@ -89,17 +83,6 @@ func (s *Stream) next(now time.Time) *plan {
 	}
 	s.removeAt = time.Time{}
 	return clusterRemovals
-}
-
-// unanswered tells whether something is to be sent that has to wait for the answer to the response before: one that says
-// all, sent meanwhile, would have to be told from that one when either is refused.
-func (s *Stream) unanswered(k Kind, now time.Time) bool {
-	sub := &s.subs[k]
-	if !s.whole(k) || len(sub.sent) == 0 || !now.Before(sub.until) || len(sub.suspects) == 0 && s.diff(k) == nil {
-		return false
-	}
-	s.wake(sub.until)
-	return true
 }
 
 // wake has the machine look again at a time, or before.
@@ -230,7 +213,7 @@ func (s *Stream) heldNames(k Kind) map[string]bool {
 }
 
 // commit takes the plan for sent and renders the response.
-func (s *Stream) commit(p *plan, now time.Time) *Response {
+func (s *Stream) commit(p *plan) *Response {
 	sub := &s.subs[p.kind]
 	s.nonce++
 	nonce := strconv.FormatUint(s.nonce, 10)
@@ -270,7 +253,6 @@ func (s *Stream) commit(p *plan, now time.Time) *Response {
 		sub.sent = slices.Delete(sub.sent, 0, 1)
 	}
 	sub.sent = append(sub.sent, out)
-	sub.until = now.Add(s.o.AckTimeout)
 	if s.o.Delta {
 		return s.renderDelta(p, list, nonce)
 	}

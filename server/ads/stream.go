@@ -121,7 +121,7 @@ func (s *Stream) note(n Note) { s.out.Notes = append(s.out.Notes, n) }
 
 func (Writable) step(s *Stream, now time.Time) error {
 	if p := s.next(now); p != nil {
-		s.out.Response = s.commit(p, now)
+		s.out.Response = s.commit(p)
 	}
 	return nil
 }

@@ -1,8 +1,6 @@
 package ads
 
 import (
-	"time"
-
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -21,7 +19,6 @@ type subscription struct {
 	answer   bool                // the proxy waits for a response, be it empty
 	missing  []string            // asked for, and there is none
 	sent     []sent              // not yet acknowledged
-	until    time.Time           // how long to wait for that
 	refused  []sent              // by the proxy, and not sent again before the bundle changes what is in it
 	last     string              // newest nonce
 
