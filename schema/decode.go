@@ -184,7 +184,8 @@ func (c *checker) kubernetes(o *Object, value map[string]any) diag.List {
 	}
 	out.Add(ownPods(o, c.lenient())...)
 	if cm, ok := obj.(*corev1.ConfigMap); ok {
-		if out.Add(c.meshConfigMap(o, cm)...); out.HasErrors() {
+		found, readable := c.meshConfigMap(o, cm)
+		if out.Add(found...); !readable {
 			o.Spec = nil // the defaults stand in for it
 		}
 	}

@@ -57,11 +57,11 @@ func MeshConfigMaps(objects []*Object) []*Object {
 	return out
 }
 
-// meshConfigMap checks the YAML inside the ConfigMap istio.
-func (c *checker) meshConfigMap(o *Object, cm *corev1.ConfigMap) diag.List {
-	var out diag.List
+// meshConfigMap checks the YAML inside the ConfigMap istio, and tells whether it can be read.
+func (c *checker) meshConfigMap(o *Object, cm *corev1.ConfigMap) (out diag.List, readable bool) {
+	readable = true
 	if !IsMeshConfigMap(o) {
-		return nil
+		return nil, readable
 	}
 	for _, k := range [...]struct {
 		key, def string
@@ -74,6 +74,7 @@ func (c *checker) meshConfigMap(o *Object, cm *corev1.ConfigMap) diag.List {
 		doc, diags := innerDocument(o, k.key, text)
 		out.Add(diags...)
 		if doc == nil || diags.HasErrors() {
+			readable = readable && !diags.HasErrors()
 			continue
 		}
 		value := c.camel(tidy(doc.Value), c.shapes[k.def])
@@ -86,8 +87,11 @@ func (c *checker) meshConfigMap(o *Object, cm *corev1.ConfigMap) diag.List {
 			}
 		}
 		found.Add(c.validate(t)...)
-		if !misshapen(found) {
+		if misshapen(found) {
+			readable = false
+		} else {
 			if err := decodeMessage(value, k.into); err != nil {
+				readable = false
 				found.Add(o.Finding(diag.Error, shapeCode, "the key "+k.key+" cannot be read: "+err.Error(), "Correct the value that the message names.", "data", k.key))
 			} else {
 				found.Add(meshRules(t, k.into)...)
@@ -96,7 +100,7 @@ func (c *checker) meshConfigMap(o *Object, cm *corev1.ConfigMap) diag.List {
 		}
 		out.Add(found...)
 	}
-	return out
+	return out, readable
 }
 
 // ignoreUnknown takes out the fields that a mesh config does not have, many of which it once had, and says so: a control plane

@@ -10,24 +10,30 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/meshc/meshc/compiler/re2"
 	"github.com/meshc/meshc/internal/diag"
 )
 
 // shapeCode is the code of all that the API server or Istio's webhook refuses.
 const shapeCode = "IST0106"
 
-// rules collects what breaks the rules between the fields of one object.
+// rules collects what breaks the rules between the fields of one object, or of settings inside a document.
 type rules struct {
 	o   *Object
+	t   *target // of settings; nil: the spec of the object
 	out diag.List
 }
 
-// at is a path below spec.
+// at is a path below spec, or in the settings.
 type at []any
 
 func (p at) to(e ...any) at { return append(slices.Clip(p), e...) }
 
 func (r *rules) bad(p at, help, format string, args ...any) {
+	if r.t != nil {
+		r.out.Add(r.t.finding(diag.Error, shapeCode, fmt.Sprintf(format, args...), help, p))
+		return
+	}
 	r.out.Add(r.o.Finding(diag.Error, shapeCode, fmt.Sprintf(format, args...), help, append([]any{"spec"}, p...)...))
 }
 
@@ -135,8 +141,11 @@ func (r *rules) oneLine(p at, s string) {
 }
 
 func (r *rules) regex(p at, s string) {
-	if _, err := regexp.Compile(s); err != nil {
+	switch n, err := re2.ProgramSize(s); {
+	case err != nil:
 		r.bad(p, "Write it in RE2 syntax.", "the regular expression %q is invalid: %v", s, err)
+	case n > re2.Bootstrap:
+		r.bad(p, "Write a shorter expression: smaller counts of repetition, or several matches.", "the regular expression has the RE2 program size %d, and %d is the most that Envoy takes", n, re2.Bootstrap)
 	}
 }
 

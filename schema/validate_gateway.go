@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"slices"
 	"strings"
 
@@ -114,13 +116,18 @@ func (r *rules) serverTLS(p at, t *networking.ServerTLSSettings) {
 // certificateDigests checks the form of the digests that clients' certificates are held to.
 func (r *rules) certificateDigests(p at, t *networking.ServerTLSSettings) {
 	for i, h := range t.VerifyCertificateHash {
-		if n := len(strings.ReplaceAll(h, ":", "")); n != 64 {
-			r.bad(p.to("verifyCertificateHash", i), "Write the SHA-256 in 64 hex digits.", "the certificate hash has %d digits", n)
+		digits := strings.ReplaceAll(h, ":", "")
+		if _, err := hex.DecodeString(digits); len(digits) != 64 {
+			r.bad(p.to("verifyCertificateHash", i), "Write the SHA-256 in 64 hex digits.", "the certificate hash has %d digits", len(digits))
+		} else if err != nil {
+			r.bad(p.to("verifyCertificateHash", i), "Write the SHA-256 in 64 hex digits.", "the certificate hash has other characters than hex digits")
 		}
 	}
 	for i, h := range t.VerifyCertificateSpki {
 		if len(h) != 44 {
 			r.bad(p.to("verifyCertificateSpki", i), "Write the SHA-256 in base64.", "the hash of a public key has %d characters, but 44 are due", len(h))
+		} else if _, err := base64.StdEncoding.DecodeString(h); err != nil {
+			r.bad(p.to("verifyCertificateSpki", i), "Write the SHA-256 in base64.", "the hash of a public key is no base64")
 		}
 	}
 }

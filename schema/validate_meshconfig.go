@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -19,84 +18,94 @@ func meshRules(t *target, m proto.Message) diag.List {
 	if !ok {
 		return nil
 	}
-	v := &meshCheck{t: t}
+	r := &rules{t: t}
 	if p := c.DefaultConfig; p != nil {
-		v.proxy(p)
+		r.proxyConfig(at{"defaultConfig"}, p)
 	}
-	if c.ConnectTimeout != nil && c.ConnectTimeout.AsDuration() < 0 {
-		v.bad("Use a positive duration.", []any{"connectTimeout"}, "the connect timeout is negative")
-	}
-	if n := c.ProxyListenPort; n < 0 || n > 65535 {
-		v.bad("Use a port from 1 to 65535.", []any{"proxyListenPort"}, "the port %d is out of range", n)
-	}
-	if p := c.GetDefaultTrafficPolicy().GetConnectionPool(); p != nil && p.Http == nil && p.Tcp == nil {
-		v.bad("Add http or tcp, or remove it.", []any{"defaultTrafficPolicy", "connectionPool"}, "the connection pool sets nothing")
-	}
-	v.logFormats(c)
+	r.listenPorts(c)
+	r.connectionPool(at{"defaultTrafficPolicy", "connectionPool"}, c.GetDefaultTrafficPolicy().GetConnectionPool())
+	r.outlier(at{"defaultTrafficPolicy", "outlierDetection"}, c.GetDefaultTrafficPolicy().GetOutlierDetection())
+	r.locality(at{"localityLbSetting"}, c.LocalityLbSetting)
+	r.retries(at{"defaultHttpRetryPolicy"}, c.DefaultHttpRetryPolicy)
+	r.logFormats(c)
 	names := map[string]bool{}
 	for i, e := range c.ExtensionProviders {
 		if names[e.Name] {
-			v.bad("Name each provider once.", []any{"extensionProviders", i, "name"}, "the extension provider %q is defined twice", e.Name)
+			r.bad(at{"extensionProviders", i, "name"}, "Name each provider once.", "the extension provider %q is defined twice", e.Name)
 		}
 		names[e.Name] = true
 	}
-	return v.out
+	return r.out
 }
 
-type meshCheck struct {
-	t   *target
-	out diag.List
-}
-
-func (v *meshCheck) bad(help string, path []any, format string, args ...any) {
-	v.out.Add(v.t.finding(diag.Error, shapeCode, fmt.Sprintf(format, args...), help, path))
-}
-
-func (v *meshCheck) proxy(p *mesh.ProxyConfig) {
-	at := func(e ...any) []any { return append([]any{"defaultConfig"}, e...) }
-	v.address(at("discoveryAddress"), p.DiscoveryAddress)
-	v.address(at("statsdUdpAddress"), p.StatsdUdpAddress)
-	v.address(at("envoyMetricsServiceAddress"), p.EnvoyMetricsServiceAddress)
-	v.address(at("envoyMetricsService", "address"), p.GetEnvoyMetricsService().GetAddress())
-	v.address(at("envoyAccessLogService", "address"), p.GetEnvoyAccessLogService().GetAddress())
-	v.address(at("tracing", "zipkin", "address"), p.GetTracing().GetZipkin().GetAddress())
-	v.address(at("tracing", "datadog", "address"), p.GetTracing().GetDatadog().GetAddress())
-	if l := p.GetTracing().GetLightstep(); l != nil { //nolint:staticcheck // still read
-		if l.Address == "" || l.AccessToken == "" {
-			v.bad("Give both.", at("tracing", "lightstep"), "lightstep needs address and accessToken")
+// listenPorts is about the ports at which each proxy listens: no two of its listeners can share one.
+func (r *rules) listenPorts(c *mesh.MeshConfig) {
+	seen := map[int32]string{}
+	if c.ProxyListenPort == 0 {
+		seen[15001] = "proxyListenPort"
+	}
+	if c.ProxyInboundListenPort == 0 {
+		seen[15006] = "proxyInboundListenPort"
+	}
+	for _, p := range []struct {
+		name string
+		n    int32
+	}{{"proxyListenPort", c.ProxyListenPort}, {"proxyInboundListenPort", c.ProxyInboundListenPort}, {"proxyHttpPort", c.ProxyHttpPort}} {
+		switch n := p.n; {
+		case n < 0 || n > 65535:
+			r.bad(at{p.name}, "Use a port from 1 to 65535.", "the port %d is out of range", n)
+		case n != 0 && seen[n] != "":
+			r.bad(at{p.name}, "Use another port.", "%s takes the port %d, too", seen[n], n)
 		}
-		v.address(at("tracing", "lightstep", "address"), l.Address)
+		seen[p.n] = p.name
 	}
-	if n := p.ProxyAdminPort; n < 0 || n > 65535 {
-		v.bad("Use a port from 1 to 65535.", at("proxyAdminPort"), "the port %d is out of range", n)
+}
+
+// proxyConfig is about the settings of proxies, at defaultConfig of the mesh or in the annotation of a pod.
+func (r *rules) proxyConfig(p at, c *mesh.ProxyConfig) {
+	r.hostPort(p.to("discoveryAddress"), c.DiscoveryAddress)
+	r.hostPort(p.to("statsdUdpAddress"), c.StatsdUdpAddress)
+	r.hostPort(p.to("envoyMetricsServiceAddress"), c.EnvoyMetricsServiceAddress)
+	r.hostPort(p.to("envoyMetricsService", "address"), c.GetEnvoyMetricsService().GetAddress())
+	r.hostPort(p.to("envoyAccessLogService", "address"), c.GetEnvoyAccessLogService().GetAddress())
+	r.hostPort(p.to("tracing", "zipkin", "address"), c.GetTracing().GetZipkin().GetAddress())
+	r.hostPort(p.to("tracing", "datadog", "address"), c.GetTracing().GetDatadog().GetAddress())
+	if l := c.GetTracing().GetLightstep(); l != nil { //nolint:staticcheck // still read
+		if l.Address == "" || l.AccessToken == "" {
+			r.bad(p.to("tracing", "lightstep"), "Give both.", "lightstep needs address and accessToken")
+		}
+		r.hostPort(p.to("tracing", "lightstep", "address"), l.Address)
 	}
-	if x, ok := p.ClusterName.(*mesh.ProxyConfig_ServiceCluster); ok && x.ServiceCluster == "" {
-		v.bad("Name it, or remove the field.", at("serviceCluster"), "serviceCluster is empty")
+	if n := c.ProxyAdminPort; n < 0 || n > 65535 {
+		r.bad(p.to("proxyAdminPort"), "Use a port from 1 to 65535.", "the port %d is out of range", n)
 	}
-	if k := p.PrivateKeyProvider; k != nil {
+	if x, ok := c.ClusterName.(*mesh.ProxyConfig_ServiceCluster); ok && x.ServiceCluster == "" {
+		r.bad(p.to("serviceCluster"), "Name it, or remove the field.", "serviceCluster is empty")
+	}
+	if k := c.PrivateKeyProvider; k != nil {
 		switch {
 		case k.GetCryptomb() == nil && k.GetQat() == nil:
-			v.bad("Add cryptomb or qat.", at("privateKeyProvider"), "privateKeyProvider names no provider")
+			r.bad(p.to("privateKeyProvider"), "Add cryptomb or qat.", "privateKeyProvider names no provider")
 		case k.GetCryptomb() != nil && k.GetCryptomb().PollDelay.AsDuration() == 0, k.GetQat() != nil && k.GetQat().PollDelay.AsDuration() == 0:
-			v.bad("Add pollDelay, as 10ms.", at("privateKeyProvider"), "privateKeyProvider needs a pollDelay above zero")
+			r.bad(p.to("privateKeyProvider"), "Add pollDelay, as 10ms.", "privateKeyProvider needs a pollDelay above zero")
 		}
 	}
 }
 
-// address checks HOST:PORT; a host may be a placeholder of the form $(NAME), which the agent replaces.
-func (v *meshCheck) address(path []any, s string) {
+// hostPort checks HOST:PORT; a host may be a placeholder of the form $(NAME), which the agent replaces.
+func (r *rules) hostPort(p at, s string) {
 	if s == "" {
 		return
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		v.bad("Write HOST:PORT.", path, "the address %q has no port", s)
+		r.bad(p, "Write HOST:PORT.", "the address %q has no port", s)
 		return
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		v.bad("Write HOST:PORT.", path, "%q is not a port", port)
+		r.bad(p, "Write HOST:PORT.", "%q is not a port", port)
 	}
 	if _, err := netip.ParseAddr(host); err != nil && fqdn(host) != "" && !strings.Contains(host, "$") {
-		v.bad("Write HOST:PORT.", path, "the host %q %s", host, fqdn(host))
+		r.bad(p, "Write HOST:PORT.", "the host %q %s", host, fqdn(host))
 	}
 }

@@ -23,10 +23,15 @@ func valueRules() map[string]valueRule {
 	return map[string]valueRule{
 		"headerName":    textRule(headerNameText),
 		"headerText":    textRule(headerText),
+		"curve":         textRule(curve),
 		"filled":        textRule(filled),
+		"format":        textRule(func(s string) (string, string) { return namedFormat("the format", s) }),
+		"headerFormat":  textRule(headerFormat),
 		"path":          textRule(filePath),
 		"socket":        textRule(socketPath),
 		"serverName":    textRule(serverName),
+		"percent":       percentage,
+		"port":          wholeRule(portNumber),
 		"ringSize":      wholeRule(ringSize),
 		"tableSize":     wholeRule(tableSize),
 		"notNegative":   durationRule(func(d time.Duration) (string, string) { return below(d, 0, "0s") }),
@@ -90,6 +95,29 @@ func headerText(s string) (why, help string) {
 	return "", ""
 }
 
+// headerFormat is headerText with command operators.
+func headerFormat(s string) (why, help string) {
+	if why, help := headerText(s); why != "" {
+		return why, help
+	}
+	return namedFormat("the header value", s)
+}
+
+func namedFormat(what, s string) (why, help string) {
+	if why, help = badFormat(s); why != "" {
+		why = what + " has " + why
+	}
+	return why, help
+}
+
+func curve(s string) (why, help string) {
+	known := [...]string{"P-256", "P-384", "P-521", "X25519", "X25519MLKEM768", "MLKEM1024", "prime256v1", "secp384r1", "secp521r1", "x25519"}
+	if !slices.Contains(known[:], s) {
+		return fmt.Sprintf("%q is no curve that Envoy knows", s), "Use " + strings.Join(known[:], ", ") + "."
+	}
+	return "", ""
+}
+
 func filled(s string) (why, help string) {
 	if s == "" {
 		return "the value is empty, which Envoy refuses here", "Write a value, or remove the field."
@@ -135,6 +163,27 @@ func socketPath(s string) (why, help string) {
 func serverName(s string) (why, help string) {
 	if len(s) > 255 {
 		return fmt.Sprintf("the server name has %d bytes; Envoy takes at most 255", len(s)), "Write the DNS name of the server."
+	}
+	return "", ""
+}
+
+func portNumber(n int64) (why, help string) {
+	if n < 1 || n > 65535 {
+		return fmt.Sprintf("the port %d is not in the range 1 to 65535", n), "Use a port from 1 to 65535."
+	}
+	return "", ""
+}
+
+func percentage(v any) (why, help string) {
+	var p float64
+	switch v := v.(type) {
+	case int64:
+		p = float64(v)
+	case float64:
+		p = v
+	}
+	if p < 0 || p > 100 {
+		return fmt.Sprintf("the percentage %v is not in the range 0 to 100", v), "Use 0 to 100."
 	}
 	return "", ""
 }

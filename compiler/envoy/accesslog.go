@@ -13,6 +13,7 @@ import (
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	telemetry "istio.io/api/telemetry/v1alpha1"
 
+	"github.com/meshc/meshc/compiler/cel"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
@@ -147,12 +148,16 @@ func chooseLoggers(c *meshconfig.MeshConfig, layers []*mesh.Telemetry, of side, 
 func logFilter(o *schema.Object, e *telemetry.AccessLogging, index int, found *diag.List) string {
 	expr := e.GetFilter().GetExpression()
 	at := []any{"spec", "accessLogging", index, "filter", "expression"}
-	switch {
-	case expr != "" && !balanced(expr):
-		found.Add(o.Finding(diag.Error, "MESHC1562", fmt.Sprintf("filter expression %q is not a complete CEL expression; Envoy would refuse the whole listener", expr),
-			"close all quotes and brackets", at...))
+	if expr == "" {
 		return ""
-	case expr != "" && len(e.GetProviders()) == 0:
+	}
+	err := cel.Check(expr)
+	switch {
+	case err != nil:
+		found.Add(o.Finding(diag.Error, "MESHC1562", fmt.Sprintf("Envoy cannot build the filter expression %q, and would refuse the whole listener: %v", expr, err),
+			"correct the expression; Envoy has no loops in CEL, and no string()", at...))
+		return ""
+	case len(e.GetProviders()) == 0:
 		found.Add(o.Finding(diag.Warning, "MESHC1564", "this filter has no effect: it holds for the providers named beside it, and there are none", "add providers", at...))
 	}
 	return expr
@@ -160,33 +165,6 @@ func logFilter(o *schema.Object, e *telemetry.AccessLogging, index int, found *d
 
 func matchesSide(mode, of side) bool {
 	return mode == telemetry.WorkloadMode_CLIENT_AND_SERVER || mode == of
-}
-
-// balanced is a first check of a CEL expression: quotes and brackets are closed.
-func balanced(expr string) bool {
-	var stack []byte
-	var quote byte
-	for i := 0; i < len(expr); i++ {
-		c := expr[i]
-		switch {
-		case quote != 0 && c == '\\':
-			i++
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			}
-		case c == '"' || c == '\'':
-			quote = c
-		case c == '(' || c == '[' || c == '{':
-			stack = append(stack, ")]}"[strings.IndexByte("([{", c)])
-		case c == ')' || c == ']' || c == '}':
-			if len(stack) == 0 || stack[len(stack)-1] != c {
-				return false
-			}
-			stack = stack[:len(stack)-1]
-		}
-	}
-	return quote == 0 && len(stack) == 0
 }
 
 // loggingProvider finds a provider without regard to case. "envoy" is built in: it logs to standard output.

@@ -27,6 +27,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/validate"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/source"
 	"github.com/meshc/meshc/schema"
@@ -491,7 +492,7 @@ func TestTokens(t *testing.T) {
 // The keys of nobody are a set that Envoy reads, made of a text.
 func TestKeysOfNobody(t *testing.T) {
 	x := sha256.Sum256([]byte("meshc: a key that nobody has 0"))
-	if err := checkJWKS(keysOfNobody); err != nil || !strings.Contains(keysOfNobody, base64.RawURLEncoding.EncodeToString(x[:])) {
+	if err := validate.JWKS(keysOfNobody); err != nil || !strings.Contains(keysOfNobody, base64.RawURLEncoding.EncodeToString(x[:])) {
 		t.Error(err)
 	}
 }

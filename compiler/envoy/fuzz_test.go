@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/validate"
 	"github.com/meshc/meshc/internal/source"
 	"github.com/meshc/meshc/schema"
 )
@@ -95,5 +96,5 @@ func FuzzJWKS(f *testing.F) {
 	f.Add(`{"keys":[{"kty":"RSA","n":"a","e":"AQAB"},{"kty":"OKP"}]}`)
 	f.Add(`{"keys":[{"kty":"oct","k":"a"}]}`)
 	f.Add(`{"keys":{}}`)
-	f.Fuzz(func(t *testing.T, text string) { _ = checkJWKS(text) })
+	f.Fuzz(func(t *testing.T, text string) { _ = validate.JWKS(text) })
 }

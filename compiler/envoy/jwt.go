@@ -17,6 +17,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/validate"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -103,7 +104,7 @@ func jwtKeys(in *mesh.Inbound, r jwtRule, p *jwtv3.JwtProvider, found *diag.List
 	switch {
 	case r.spec.GetJwks() != "":
 		keys := r.spec.GetJwks()
-		if err := checkJWKS(keys); err != nil {
+		if err := validate.JWKS(keys); err != nil {
 			found.Add(r.owner.Object.Finding(diag.Error, "MESHC1550", fmt.Sprintf("jwks cannot be used, so every token of issuer %q is refused: %v", r.spec.GetIssuer(), err),
 				"give the public keys as a JSON Web Key Set: {\"keys\":[{\"kty\":\"RSA\",…}]}", at("jwks")...))
 			keys = keysOfNobody

@@ -5,6 +5,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/validate"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
@@ -75,7 +76,7 @@ func serverTLSFindings(o *schema.Object, t *networking.ServerTLSSettings, path .
 		}
 	}
 	for i, c := range t.CipherSuites {
-		if !knownCipher(c) {
+		if !validate.KnownCipher(c) {
 			out.Add(o.Finding(diag.Error, CodeUnknownCipher, unknownCipher(c), useCipher(), append(append([]any{}, path...), "cipherSuites", i)...))
 		}
 	}

@@ -28,7 +28,7 @@ type refused struct {
 // Each kind of rule finds what breaks it and nothing else. internal/envoytest holds the rules to a real Envoy.
 func TestCheck(t *testing.T) {
 	vh, cluster, listener := &routev3.VirtualHost{}, &clusterv3.Cluster{}, &listenerv3.Listener{}
-	const filter = `{"filterChains":[{"filters":[{"name":"x","typedConfig":{"@type":"type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+	const filter = `{"address":{"pipe":{"path":"@x"}},"filterChains":[{"filters":[{"name":"x","typedConfig":{"@type":"type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
 		"statPrefix":"x","routeConfig":{},"httpFilters":[{"name":"f","typedConfig":{"@type":"type.googleapis.com/%"}}]}}]}]}`
 	for _, c := range []refused{
 		{vh, `{"name":"a","domains":["a"]}`, ""},
@@ -39,6 +39,10 @@ func TestCheck(t *testing.T) {
 		{vh, `{"name":"a","domains":["a"],"routes":[{"match":{"prefix":"/"},"route":{"cluster":"c","timeout":"-1s"}}]}`, "routes[0].route.timeout: the duration is negative"},
 		{vh, `{"name":"a","domains":["a"],"typedPerFilterConfig":{"x":{"@type":"type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}}`, "typed_per_filter_config[x]: stock Envoy has no extension of per-route"},
 		{vh, `{"name":"a","domains":["a"],"typedPerFilterConfig":{"x":{"@type":"type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute","disabled":true}}}`, ""},
+		{cluster, `{"name":"c","type":"EDS"}`, "eds_cluster_config: a cluster of type EDS does not say where its endpoints come from"},
+		{cluster, `{"name":"c","type":"ORIGINAL_DST"}`, "lb_policy: a cluster of type ORIGINAL_DST has lb_policy ROUND_ROBIN"},
+		{listener, `{"address":{"pipe":{"path":"@x"}}}`, "filter_chains: the listener has no filter chain"},
+		{listener, strings.Replace(filter, "%", `envoy.extensions.filters.http.lua.v3.Lua","inlineCode":"x (","x":"`, 1), "inline_code: the script cannot be loaded: line 1: unexpected symbol near '<eof>'"},
 		{cluster, `{"name":"c","connectTimeout":"0s"}`, "connect_timeout: value must be greater than 0s"},
 		{cluster, `{"name":"c","transportSocket":{"name":"x","typedConfig":{"@type":"type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"}}}`,
 			"transport_socket.typed_config: stock Envoy has no extension of envoy.transport_sockets.upstream"},

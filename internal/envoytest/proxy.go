@@ -193,6 +193,9 @@ func (p *Proxy) died() error {
 // ErrEnded says that Envoy itself has ended, and not that it refused something.
 var ErrEnded = errors.New("envoytest: Envoy has ended")
 
+// ErrNoAnswer says that Envoy neither took nor refused something in time: it waits for what never comes.
+var ErrNoAnswer = errors.New("envoytest: no answer from Envoy")
+
 // Node is what Envoy says of itself, its extensions included.
 func (p *Proxy) Node() *corev3.Node { return p.node }
 
@@ -209,7 +212,7 @@ func (p *Proxy) until(done func() bool) error {
 		case <-p.ended:
 			return p.died()
 		case <-deadline.C:
-			return fmt.Errorf("envoytest: no answer from Envoy; it asks for %v", p.subscribed)
+			return fmt.Errorf("%w; it asks for %v", ErrNoAnswer, p.subscribed)
 		}
 	}
 	return nil

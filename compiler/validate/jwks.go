@@ -1,4 +1,4 @@
-package envoy
+package validate
 
 import (
 	"crypto/ecdh"
@@ -11,9 +11,9 @@ import (
 	"github.com/meshc/meshc/internal/secret"
 )
 
-// checkJWKS tells what is wrong with a key set. Private and shared keys are refused: they would end up in every bundle.
+// JWKS tells what is wrong with a key set, as text. Private and shared keys are refused: they would end up in every bundle.
 // Envoy refuses the whole listener for a set of which it can read no key, so every key must be one that it can read.
-func checkJWKS(s string) error {
+func JWKS(s string) error {
 	var set struct {
 		Keys []map[string]any `json:"keys"`
 	}

@@ -1,0 +1,155 @@
+package lua
+
+// form is what an expression can stand for.
+type form int
+
+const (
+	value form = iota
+	variable
+	call
+)
+
+func (p *parser) expressions() {
+	p.expression()
+	for p.accept(",") {
+		p.expression()
+	}
+}
+
+func (p *parser) expression() { p.binary(0) }
+
+// unaryPriority binds more than all binary operators but the power.
+const unaryPriority = 8
+
+// priorities are how much a binary operator binds to its left and right.
+func priorities(k kind) (left, right int) {
+	switch k {
+	case "or":
+		return 1, 1
+	case "and":
+		return 2, 2
+	case "<", ">", "<=", ">=", "~=", "==":
+		return 3, 3
+	case "..":
+		return 5, 4
+	case "+", "-":
+		return 6, 6
+	case "*", "/", "%":
+		return 7, 7
+	case "^":
+		return 10, 9
+	}
+	return 0, 0
+}
+
+// binary reads operands of operators that bind more than a limit.
+func (p *parser) binary(limit int) {
+	defer p.deeper()()
+	switch p.token.kind {
+	case "not", "-", "#":
+		p.advance()
+		p.binary(unaryPriority)
+	default:
+		p.simple()
+	}
+	for left, right := priorities(p.token.kind); left > limit; left, right = priorities(p.token.kind) {
+		p.advance()
+		p.binary(right)
+	}
+}
+
+func (p *parser) simple() {
+	switch p.token.kind {
+	case tokenNumber, tokenString, "nil", "true", "false":
+		p.advance()
+	case "...":
+		if !p.fn.varargs {
+			p.fail("cannot use '...' outside a vararg function")
+		}
+		p.advance()
+	case "{":
+		p.table()
+	case "function":
+		p.advance()
+		p.function()
+	default:
+		p.suffixed()
+	}
+}
+
+// suffixed reads a name or an expression in brackets, and the fields and calls behind it.
+func (p *parser) suffixed() form {
+	f := value
+	switch p.token.kind {
+	case tokenName:
+		f = variable
+		p.use(p.name())
+	case "(":
+		p.advance()
+		p.expression()
+		p.want(")")
+	default:
+		p.unexpected()
+	}
+	for {
+		switch p.token.kind {
+		case ".":
+			p.advance()
+			p.name()
+			f = variable
+		case "[":
+			p.index()
+			f = variable
+		case ":":
+			p.advance()
+			p.name()
+			p.arguments()
+			f = call
+		case "(", tokenString, "{":
+			p.arguments()
+			f = call
+		default:
+			return f
+		}
+	}
+}
+
+func (p *parser) index() {
+	p.want("[")
+	p.expression()
+	p.want("]")
+}
+
+func (p *parser) arguments() {
+	switch p.token.kind {
+	case tokenString:
+		p.advance()
+	case "{":
+		p.table()
+	default:
+		p.want("(")
+		if p.token.kind != ")" {
+			p.expressions()
+		}
+		p.want(")")
+	}
+}
+
+func (p *parser) table() {
+	p.want("{")
+	for p.token.kind != "}" {
+		switch {
+		case p.token.kind == "[":
+			p.index()
+			p.want("=")
+		case p.token.kind == tokenName && p.lookahead().kind == "=":
+			p.advance()
+			p.advance()
+		}
+		p.expression()
+		if !p.accept(",") && !p.accept(";") {
+			break
+		}
+	}
+	p.want("}")
+}

@@ -1,0 +1,153 @@
+package validate
+
+import (
+	"net/netip"
+	"slices"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	"google.golang.org/protobuf/proto"
+)
+
+// clusterRule is about the parts of a cluster that have to fit one another (source/common/upstream/upstream_impl.cc and the
+// cluster types in source/extensions/clusters).
+func clusterRule(v *visit, m proto.Message) {
+	c := m.(*clusterv3.Cluster)
+	clusterBalancer(v, c)
+	clusterProtocols(v, c)
+	if s := c.GetUpstreamBindConfig().GetSourceAddress(); s != nil && !isIP(s.GetAddress()) {
+		v.bad("upstream_bind_config.source_address", "Write an IP address.", "%q is no IP address", s.GetAddress())
+	}
+	if t := c.GetClusterType(); t != nil {
+		if t.GetTypedConfig() == nil && !slices.Contains(plainClusters(), t.GetName()) {
+			v.bad("cluster_type", "Use a type of cluster that Envoy has, with its typed_config.", "stock Envoy has no type of cluster %q", t.GetName())
+		}
+		return
+	}
+	clusterEndpoints(v, c)
+}
+
+// plainClusters are the types of clusters that need no configuration of their own.
+func plainClusters() []string {
+	return []string{"envoy.cluster.static", "envoy.cluster.strict_dns", "envoy.cluster.logical_dns", "envoy.cluster.eds", "envoy.cluster.original_dst"}
+}
+
+// clusterEndpoints is about where the endpoints of a cluster come from.
+func clusterEndpoints(v *visit, c *clusterv3.Cluster) {
+	list := c.GetLoadAssignment().GetEndpoints()
+	switch c.GetType() {
+	case clusterv3.Cluster_EDS:
+		if c.GetEdsClusterConfig() == nil {
+			v.bad("eds_cluster_config", "Add eds_cluster_config: {eds_config: {ads: {}}}.", "a cluster of type EDS does not say where its endpoints come from")
+		}
+	case clusterv3.Cluster_LOGICAL_DNS:
+		if len(list) != 1 || len(list[0].GetLbEndpoints()) != 1 {
+			v.bad("load_assignment", "Give it one endpoint, or use STRICT_DNS.", "a cluster of type LOGICAL_DNS does not have exactly one endpoint")
+		}
+	case clusterv3.Cluster_ORIGINAL_DST:
+		if c.GetLoadAssignment() != nil {
+			v.bad("load_assignment", "Remove it, or use STATIC.", "a cluster of type ORIGINAL_DST has endpoints of its own")
+		}
+	}
+	for _, l := range list {
+		for _, e := range l.GetLbEndpoints() {
+			if endpoint := e.GetEndpoint(); endpoint != nil {
+				clusterEndpoint(v, c, endpoint)
+			}
+		}
+	}
+}
+
+func clusterEndpoint(v *visit, c *clusterv3.Cluster, e *endpointv3.Endpoint) {
+	const field = "load_assignment"
+	socket := e.GetAddress().GetSocketAddress()
+	switch {
+	case e.GetAddress().GetAddress() == nil:
+		v.bad(field, "Give each endpoint an address.", "an endpoint has no address")
+	case c.GetType() == clusterv3.Cluster_STATIC && socket != nil && socket.GetResolverName() == "" && !isIP(socket.GetAddress()):
+		v.bad(field, "Write an IP address, or use the type STRICT_DNS.", "%q is no IP address, as a cluster of type STATIC needs", socket.GetAddress())
+	}
+}
+
+func isIP(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err == nil
+}
+
+// Limits of the load balancers that hash.
+const (
+	maxTable = 5000011
+	maxRing  = 8388608
+)
+
+// clusterBalancer is about the load balancer: one that fits the type of the cluster, and its settings.
+func clusterBalancer(v *visit, c *clusterv3.Cluster) {
+	policy, custom := c.GetLbPolicy(), c.GetClusterType() != nil
+	original := !custom && c.GetType() == clusterv3.Cluster_ORIGINAL_DST
+	provided := policy == clusterv3.Cluster_CLUSTER_PROVIDED
+	switch {
+	case c.GetLoadBalancingPolicy() != nil:
+		if len(c.GetLoadBalancingPolicy().GetPolicies()) == 0 {
+			v.bad("load_balancing_policy", "Add a policy.", "no load balancing policy is named")
+		}
+		return
+	case policy == clusterv3.Cluster_LOAD_BALANCING_POLICY_CONFIG:
+		v.bad("load_balancing_policy", "Add load_balancing_policy, or use another lb_policy.", "lb_policy LOAD_BALANCING_POLICY_CONFIG needs a load_balancing_policy")
+	case original && !provided:
+		v.bad("lb_policy", "Write lb_policy: CLUSTER_PROVIDED.", "a cluster of type ORIGINAL_DST has lb_policy %s", policy)
+	case provided && !original && !custom:
+		v.bad("lb_policy", "Use another policy.", "a cluster of type %s provides no load balancer of its own", c.GetType())
+	case provided && c.GetLbSubsetConfig() != nil:
+		v.bad("lb_subset_config", "Remove it.", "subsets cannot be combined with lb_policy CLUSTER_PROVIDED")
+	}
+	if size := c.GetMaglevLbConfig().GetTableSize(); size != nil && policy == clusterv3.Cluster_MAGLEV && (size.GetValue() > maxTable || !prime(size.GetValue())) {
+		v.bad("maglev_lb_config.table_size", "Use a prime number of at most 5000011, as 65537.", "the table size %d is not a prime number up to %d", size.GetValue(), maxTable)
+	}
+	least, most := uint64(0), uint64(maxRing)
+	if ring := c.GetRingHashLbConfig(); ring != nil && policy == clusterv3.Cluster_RING_HASH {
+		least = ring.GetMinimumRingSize().GetValue()
+		if ring.GetMaximumRingSize() != nil {
+			most = ring.GetMaximumRingSize().GetValue()
+		}
+	}
+	if least > most {
+		v.bad("ring_hash_lb_config", "Make the minimum smaller.", "the smallest ring, %d, is larger than the largest, %d", least, most)
+	}
+}
+
+// prime tells whether a number is prime.
+func prime(n uint64) bool {
+	for d := uint64(2); d*d <= n; d++ {
+		if n%d == 0 {
+			return false
+		}
+	}
+	return n > 1
+}
+
+// httpOptions is the name under which a cluster has its options for HTTP.
+const httpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+// clusterProtocols is about options that go to protocols and filters by name.
+func clusterProtocols(v *visit, c *clusterv3.Cluster) {
+	known := []string{httpOptions, "envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions", "envoy.filters.network.redis_proxy", "envoy.filters.network.thrift_proxy"}
+	for _, name := range keys(c.GetTypedExtensionProtocolOptions()) {
+		if !slices.Contains(known, name) {
+			v.bad("typed_extension_protocol_options["+name+"]", "Use the name "+httpOptions+".", "Envoy has no options of a protocol under this name")
+		}
+	}
+	_, options := c.GetTypedExtensionProtocolOptions()[httpOptions]
+	for _, h := range c.GetHealthChecks() {
+		if h.GetGrpcHealthCheck() != nil && !options && c.GetHttp2ProtocolOptions() == nil { //nolint:staticcheck // Envoy reads it
+			v.bad("health_checks", "Add HttpProtocolOptions with http2_protocol_options.", "a health check by gRPC needs a cluster that speaks HTTP/2")
+		}
+	}
+}
+
+// cidrRule: an address range has an IP address (source/common/network/cidr_range.cc).
+func cidrRule(v *visit, m proto.Message) {
+	if a := m.(*corev3.CidrRange).GetAddressPrefix(); !isIP(a) {
+		v.bad("address_prefix", "Write an IP address.", "%q is no IP address", a)
+	}
+}

@@ -1,0 +1,39 @@
+package validate
+
+import (
+	"fmt"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	luav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/meshc/meshc/compiler/lua"
+)
+
+// luaRule: Envoy loads scripts when it builds the filter (source/extensions/filters/http/lua/lua_filter.cc).
+func luaRule(v *visit, m proto.Message) {
+	l := m.(*luav3.Lua)
+	if l.GetInlineCode() != "" && l.GetDefaultSourceCode() != nil { //nolint:staticcheck // Envoy reads it
+		v.bad("", "Keep default_source_code.", "both inline_code and default_source_code are set")
+	}
+	luaChunk(v, "inline_code", l.GetInlineCode()) //nolint:staticcheck // Envoy reads it
+	luaSource(v, "default_source_code", l.GetDefaultSourceCode())
+	for _, name := range keys(l.GetSourceCodes()) {
+		luaSource(v, fmt.Sprintf("source_codes[%s]", name), l.GetSourceCodes()[name])
+	}
+}
+
+func luaRouteRule(v *visit, m proto.Message) {
+	luaSource(v, "source_code", m.(*luav3.LuaPerRoute).GetSourceCode())
+}
+
+// luaSource checks a script that stands in the configuration; one in a file only the proxy can see.
+func luaSource(v *visit, field string, s *corev3.DataSource) {
+	luaChunk(v, field, s.GetInlineString()+string(s.GetInlineBytes()))
+}
+
+func luaChunk(v *visit, field, chunk string) {
+	if err := lua.Check(chunk); err != nil {
+		v.bad(field, "Correct the script; Envoy runs LuaJIT, whose language is Lua 5.1 with goto.", "the script cannot be loaded: %v", err)
+	}
+}
