@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	"compiler/validate":     {"internal/secret", "compiler/lua", "compiler/re2", "compiler/cel", "compiler/substitution"},
 	"compiler/envoy":        {"internal/diag", "internal/secret", "internal/source", "internal/memo", "schema", "compiler/endpoint", "compiler/names", "compiler/mesh", "compiler/validate", "internal/near", "compiler/cel"},
 	"compiler/bundle":       {"internal/archive", "internal/diag", "internal/limit", "internal/secret", "internal/regular", "compiler/endpoint", "compiler/names"},
+	"compiler/coverage":     {"internal/diag", "schema", "compiler/names", "compiler/mesh", "compiler/envoy"},
 	"compiler/trace":        {"internal/diag", "internal/show", "compiler/names", "compiler/bundle"},
 	"compiler/change":       {"compiler/names", "internal/show", "compiler/bundle", "compiler/trace"},
 	"compiler/codes":        {"internal/config", "internal/diag", "policies", "schema", "compiler/"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/meshc/meshc/compiler/coverage"
 	"github.com/meshc/meshc/compiler/lint"
 	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/mesh"
@@ -157,6 +158,19 @@ func (in *input) lint() diag.List {
 	var findings diag.List
 	for _, c := range in.clusters {
 		findings.Add(lint.Mesh(c.mesh, c.objects)...)
+	}
+	return findings
+}
+
+// coverage asks what became of each linked mesh. known are the findings so far.
+func (in *input) coverage(low *loweredSets, known diag.List) diag.List {
+	var findings diag.List
+	for _, c := range in.clusters {
+		all := make([]coverage.Proxies, 0, len(c.classes))
+		for _, k := range c.classes {
+			all = append(all, coverage.Proxies{Class: k, Shared: low.scopes[k.Scope], Own: low.classes[k]})
+		}
+		findings.Add(coverage.Check(c.mesh, all, known)...)
 	}
 	return findings
 }

@@ -145,6 +145,8 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 		return nil, nil, err
 	}
 	lowered.Add(refused...)
+	opts.begin("coverage")
+	lowered.Add(in.coverage(sets, slices.Concat(findings, lowered))...)
 	lowered.Add(sets.unresolved(slices.Concat(findings, lowered))...)
 	stop = settle(&lowered, opts, opts.Lenient)
 	findings.Add(lowered...)

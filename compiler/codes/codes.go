@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/coverage"
 	"github.com/meshc/meshc/compiler/envoy"
 	"github.com/meshc/meshc/compiler/lint"
 	"github.com/meshc/meshc/compiler/load"
@@ -21,7 +22,7 @@ import (
 // inGo are the codes of checks that are written in Go, by id.
 var inGo = sync.OnceValue(func() map[string]diag.Code {
 	out := map[string]diag.Code{}
-	for _, list := range [][]diag.Code{load.Codes, schema.Codes, mesh.Codes, lint.Codes, envoy.Codes, bundle.Codes, policies.Codes, config.Codes} {
+	for _, list := range [][]diag.Code{load.Codes, schema.Codes, mesh.Codes, lint.Codes, envoy.Codes, coverage.Codes, bundle.Codes, policies.Codes, config.Codes} {
 		for _, c := range list {
 			out[c.ID] = c
 		}

@@ -50,9 +50,17 @@ func TestFindings(t *testing.T) {
 		docs []string
 		want string // "CODE Kind/name", sorted
 	}{
+		{"subsets of a gateway that requests pass on the way", []string{service,
+			object("VirtualService", "hop1", ", namespace: shop", "spec: {hosts: [news.example], http: [{route: [{destination: {host: web, subset: news}}]}]}"),
+			object("VirtualService", "hop2", ", namespace: shop", "spec: {hosts: [news.example], gateways: [out], http: [{route: [{destination: {host: news.example}}]}]}")}, ""},
+		{"subsets for sidecars only", []string{service,
+			object("VirtualService", "inside", ", namespace: shop", "spec: {hosts: [web], http: [{route: [{destination: {host: web, subset: v1}}]}]}"),
+			object("VirtualService", "outside", ", namespace: shop", "spec: {hosts: [web.example], gateways: [out], http: [{route: [{destination: {host: web}}]}]}")}, "IST0140 VirtualService/outside"},
 		{"a sound mesh", []string{service, pod("web", "app: web"), virtual("v", ""), sidecar("s", app)}, ""},
 		{"two labels for injection", []string{object("Namespace", "shop", ", labels: {istio-injection: enabled, istio.io/rev: canary}", ""), service}, "IST0123 Namespace/shop"},
 		{"one of them switched off", []string{object("Namespace", "shop", ", labels: {istio-injection: disabled, istio.io/rev: canary}", ""), service}, ""},
+		{"the proxy's own user", []string{object("Pod", "p", ", namespace: shop", "spec: {securityContext: {runAsUser: 1337}, containers: [{name: istio-proxy, image: a}]}")}, ""},
+		{"another user than the pod's", []string{object("Pod", "p", ", namespace: shop", "spec: {securityContext: {runAsUser: 1337}, containers: [{name: app, image: a, securityContext: {runAsUser: 1000}}]}")}, ""},
 		{"the proxy's user", []string{object("Pod", "p", ", namespace: shop", "spec: {securityContext: {runAsUser: 1337}, containers: [{name: app, image: a}]}")}, "IST0144 Pod/p"},
 		{"the proxy itself", []string{object("Pod", "p", ", namespace: shop", "spec: {containers: [{name: istio-proxy, image: a, securityContext: {runAsUser: 1337}}]}")}, ""},
 		{"a port without a name", []string{object("Service", "web", ", namespace: shop", "spec: {clusterIP: 10.96.0.1, selector: {app: web}, ports: [{port: 80}]}")}, "IST0118 Service/web"},

@@ -90,7 +90,7 @@ func (l *linter) subsetsBehindGateways() {
 	}
 }
 
-// toSubset tells whether a route leads to a subset of a host.
+// toSubset tells whether a route leads to a subset of the host itself, not of what stands before it.
 func toSubset(h *networking.HTTPRoute, host string) bool {
 	return slices.ContainsFunc(h.Route, func(r *networking.HTTPRouteDestination) bool {
 		return r.GetDestination().GetSubset() != "" && r.GetDestination().GetHost() == host

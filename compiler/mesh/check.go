@@ -132,24 +132,18 @@ func (c *checker) matchGateways(v *VirtualService, o *schema.Object, names []str
 	}
 }
 
+// destination asks whether anybody has what a destination names. Whether the proxies that carry out the route see it is
+// asked when these are known.
 func (c *checker) destination(o *schema.Object, v *VirtualService, d *networking.Destination, path ...any) {
-	var svc *Service
-	hidden := false
-	for _, s := range c.m.index.services[d.GetHost()] {
-		if s.Visibility.In(v.Object.Namespace) {
-			svc = s
-			break
-		}
-		hidden = true
-	}
 	at := func(last string) []any { return append(slices.Clone(path), last) }
-	if svc == nil {
-		why := "no Service or ServiceEntry has the host " + d.GetHost()
-		if hidden {
-			why = "the service " + d.GetHost() + " is not exported to namespace " + v.Object.Namespace
-		}
-		c.findings.Add(o.Finding(diag.Error, "IST0101", why+": requests would get 503", cmp.Or(c.m.hostHint(o.Namespace, d.GetHost()), "create it, or correct the host (a short name means a service of namespace "+o.Namespace+")"), at("host")...))
+	list := c.m.index.services[d.GetHost()]
+	if len(list) == 0 {
+		c.findings.Add(o.Finding(diag.Error, "IST0101", "no Service or ServiceEntry has the host "+d.GetHost()+": requests would get 503", cmp.Or(c.m.hostHint(o.Namespace, d.GetHost()), "create it, or correct the host (a short name means a service of namespace "+o.Namespace+")"), at("host")...))
 		return
+	}
+	svc := list[0]
+	if i := slices.IndexFunc(list, func(s *Service) bool { return s.Visibility.In(v.Object.Namespace) }); i >= 0 {
+		svc = list[i]
 	}
 	if n := d.GetPort().GetNumber(); n != 0 && svc.HasPort(n) == nil {
 		c.findings.Add(o.Finding(diag.Error, "MESHC1210", fmt.Sprintf("service %s has no port %d: requests would get 503", d.Host, n), portHint(svc), append(at("port"), "number")...))
