@@ -3,6 +3,7 @@ package compiler
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/meshc/meshc/compiler/coverage"
 	"github.com/meshc/meshc/compiler/lint"
@@ -165,12 +166,16 @@ func (in *input) lint() diag.List {
 // coverage asks what became of each linked mesh. known are the findings so far.
 func (in *input) coverage(low *loweredSets, known diag.List) diag.List {
 	var findings diag.List
+	elsewhere := false
+	for _, l := range in.foreign {
+		elsewhere = elsewhere || strings.HasPrefix(l.What, "gateway.networking.k8s.io/")
+	}
 	for _, c := range in.clusters {
 		all := make([]coverage.Proxies, 0, len(c.classes))
 		for _, k := range c.classes {
 			all = append(all, coverage.Proxies{Class: k, Shared: low.scopes[k.Scope], Own: low.classes[k]})
 		}
-		findings.Add(coverage.Check(c.mesh, all, known)...)
+		findings.Add(coverage.Check(coverage.Input{Mesh: c.mesh, Proxies: all, Known: known, Elsewhere: elsewhere})...)
 	}
 	return findings
 }

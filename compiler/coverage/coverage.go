@@ -26,10 +26,21 @@ type Proxies struct {
 	Own    []*envoy.Resource // of this class alone
 }
 
-// Check looks at all proxies of a mesh. known are the findings so far: what they explain is not said twice.
-func Check(m *mesh.Mesh, all []Proxies, known diag.List) diag.List {
-	c := &checker{mesh: m, all: all, known: map[diag.Ref][]said{}, read: map[*mesh.VirtualService][]*block{}, reads: newReader(), marks: map[mark]*trace{}, used: map[string]use{}, services: map[string]*mesh.Service{}}
-	for _, d := range known {
+// Input is a mesh and what became of it.
+type Input struct {
+	Mesh    *mesh.Mesh
+	Proxies []Proxies
+	Known   diag.List // the findings so far: what they explain is not said twice
+
+	// Elsewhere tells that documents which are left alone route requests, too: what they send where is not known.
+	Elsewhere bool
+}
+
+// Check looks at all proxies of a mesh.
+func Check(in Input) diag.List {
+	m, all := in.Mesh, in.Proxies
+	c := &checker{mesh: m, all: all, elsewhere: in.Elsewhere, known: map[diag.Ref][]said{}, read: map[*mesh.VirtualService][]*block{}, reads: newReader(), marks: map[mark]*trace{}, used: map[string]use{}, services: map[string]*mesh.Service{}}
+	for _, d := range in.Known {
 		c.known[d.Object] = append(c.known[d.Object], said{d.Code, d.Field})
 	}
 	for _, p := range all {
@@ -47,6 +58,9 @@ func Check(m *mesh.Mesh, all []Proxies, known diag.List) diag.List {
 	c.rules()
 	c.subsets()
 	c.imports()
+	c.shares()
+	c.calls()
+	c.probes()
 	return c.findings
 }
 
@@ -61,6 +75,8 @@ type checker struct {
 	marks    map[mark]*trace
 	used     map[string]use // clusters that any proxy names
 	findings diag.List
+
+	elsewhere bool // requests are routed by what is not read
 }
 
 // said is a finding about an object.

@@ -20,23 +20,24 @@ func (l *linter) access() {
 			for j, f := range r.GetFrom() {
 				s := f.GetSource()
 				at := []any{"spec", "rules", i, "from", j, "source"}
-				l.idle(p.Object, l.idlePrincipal, at, "principals", s.GetPrincipals(), "notPrincipals", s.GetNotPrincipals())
-				l.idle(p.Object, l.idleTrustDomain, at, "trustDomains", s.GetTrustDomains(), "notTrustDomains", s.GetNotTrustDomains())
-				l.idle(p.Object, idleNamespace, at, "namespaces", s.GetNamespaces(), "notNamespaces", s.GetNotNamespaces())
+				l.idle(p, l.idlePrincipal, at, "principals", s.GetPrincipals(), "notPrincipals", s.GetNotPrincipals())
+				l.idle(p, l.idleTrustDomain, at, "trustDomains", s.GetTrustDomains(), "notTrustDomains", s.GetNotTrustDomains())
+				l.idle(p, idleNamespace, at, "namespaces", s.GetNamespaces(), "notNamespaces", s.GetNotNamespaces())
+				l.idle(p, l.idleRequestPrincipal(p), at, "requestPrincipals", s.GetRequestPrincipals(), "notRequestPrincipals", s.GetNotRequestPrincipals())
 				l.idleToken(p, &token, len(s.GetRequestPrincipals()) > 0, append(at, "requestPrincipals")...)
 				l.idleToken(p, &token, len(s.GetNotRequestPrincipals()) > 0, append(at, "notRequestPrincipals")...)
 			}
 			for j, t := range r.GetTo() {
 				o := t.GetOperation()
 				at := []any{"spec", "rules", i, "to", j, "operation"}
-				l.idle(p.Object, idleMethod, at, "methods", o.GetMethods(), "notMethods", o.GetNotMethods())
-				l.idle(p.Object, idlePath, at, "paths", o.GetPaths(), "notPaths", o.GetNotPaths())
-				l.idle(p.Object, idleHost, at, "hosts", o.GetHosts(), "notHosts", o.GetNotHosts())
+				l.idle(p, idleMethod, at, "methods", o.GetMethods(), "notMethods", o.GetNotMethods())
+				l.idle(p, idlePath, at, "paths", o.GetPaths(), "notPaths", o.GetNotPaths())
+				l.idle(p, idleHost, at, "hosts", o.GetHosts(), "notHosts", o.GetNotHosts())
 			}
 			for j, w := range r.GetWhen() {
 				at := []any{"spec", "rules", i, "when", j}
-				if check := l.idleCondition(w.GetKey()); check != nil {
-					l.idle(p.Object, check, at, "values", w.GetValues(), "notValues", w.GetNotValues())
+				if check := l.idleCondition(p, w.GetKey()); check != nil {
+					l.idle(p, check, at, "values", w.GetValues(), "notValues", w.GetNotValues())
 				}
 				l.idleToken(p, &token, strings.HasPrefix(w.GetKey(), "request.auth."), append(at, "key")...)
 			}
@@ -44,7 +45,7 @@ func (l *linter) access() {
 	}
 }
 
-func (l *linter) idleCondition(key string) func(string) string {
+func (l *linter) idleCondition(p *mesh.AuthorizationPolicy, key string) func(string) string {
 	switch key {
 	case "source.principal":
 		return l.idlePrincipal
@@ -52,40 +53,133 @@ func (l *linter) idleCondition(key string) func(string) string {
 		return l.idleTrustDomain
 	case "source.namespace":
 		return idleNamespace
+	case "request.auth.principal":
+		return l.idleRequestPrincipal(p)
+	case "request.auth.claims[iss]":
+		return l.idleIssuer(p)
 	}
 	return nil
 }
 
-// idle reports the values of a list and of its negation for which check has a reason.
-func (l *linter) idle(o *schema.Object, check func(string) string, at []any, name string, values []string, notName string, notValues []string) {
+// idle reports the values of a list and of its negation for which check has a reason. A rule of DENY that looks for nothing
+// else never holds: that is an error.
+func (l *linter) idle(p *mesh.AuthorizationPolicy, check func(string) string, at []any, name string, values []string, notName string, notValues []string) {
 	for field, list := range map[string][]string{name: values, notName: notValues} {
+		severity := diag.Warning
+		if p.Spec.GetAction() == security.AuthorizationPolicy_DENY && field == name && !slices.ContainsFunc(list, func(v string) bool { return check(v) == "" }) {
+			severity = diag.Error
+		}
 		for i, v := range list {
 			if why := check(v); why != "" {
-				l.add(o, diag.Warning, "MESHC1544", fmt.Sprintf("%q matches no request: %s", v, why), "Correct the value: as it stands, the rule does not see what it was written for.", append(slices.Clone(at), field, i)...)
+				l.add(p.Object, severity, "MESHC1544", fmt.Sprintf("%q matches no request: %s", v, why), "Correct the value: as it stands, the rule does not see what it was written for.", append(slices.Clone(at), field, i)...)
 			}
 		}
 	}
 }
 
 func (l *linter) idlePrincipal(v string) string {
-	td, _, path := strings.Cut(v, "/")
+	td, path, cut := strings.Cut(v, "/")
 	switch {
 	case strings.Contains(v, "://"):
 		return "identities are written without spiffe://, as cluster.local/ns/NAMESPACE/sa/ACCOUNT"
 	case strings.Contains(td, "*"):
 		return ""
-	case !path:
+	case !cut:
 		return "an identity is written as cluster.local/ns/NAMESPACE/sa/ACCOUNT"
 	}
-	return l.idleTrustDomain(td)
+	if why := l.idleTrustDomain(td); why != "" {
+		return why
+	}
+	if td == "cluster.local" && strings.Count(v, "/") != 4 && !slices.Contains(l.trustDomains(), td) {
+		return fmt.Sprintf("cluster.local stands for the trust domain of the mesh, %s, in whole identities only, and this is a part of one", l.m.TrustDomain)
+	}
+	if (td == l.m.TrustDomain || td == "cluster.local") && !identityPath(path) { // partners may have identities of other forms
+		return "the identities of the mesh go on /ns/NAMESPACE/sa/ACCOUNT"
+	}
+	return ""
+}
+
+// identityPath tells whether what follows the trust domain can be that of a workload, up to a star at the end.
+func identityPath(path string) bool {
+	path, open := strings.CutSuffix(path, "*")
+	got, want := strings.Split(path, "/"), []string{"ns", "", "sa", ""}
+	if len(got) > len(want) || !open && len(got) < len(want) {
+		return false
+	}
+	for i, part := range got {
+		last := i == len(got)-1
+		switch {
+		case open && last:
+			if want[i] != "" && !strings.HasPrefix(want[i], part) {
+				return false
+			}
+		case want[i] == "" && part == "", want[i] != "" && part != want[i]:
+			return false
+		}
+	}
+	return true
+}
+
+// idleRequestPrincipal: the last slash parts issuer and subject, and tokens are verified of the issuers that the
+// RequestAuthentications of the workloads name. Where there are none, that is another finding.
+func (l *linter) idleRequestPrincipal(p *mesh.AuthorizationPolicy) func(string) string {
+	issuers := l.issuers(p)
+	return func(v string) string {
+		cut := strings.LastIndexByte(v, '/')
+		if len(issuers) == 0 || strings.HasPrefix(v, "*") || cut < 0 && strings.HasSuffix(v, "*") && slices.ContainsFunc(issuers, func(i string) bool { return strings.HasPrefix(i, v[:len(v)-1]) }) {
+			return ""
+		}
+		if cut >= 0 && slices.Contains(issuers, v[:cut]) {
+			return ""
+		}
+		return fmt.Sprintf("the last slash parts issuer and subject, and no RequestAuthentication there verifies tokens of the issuer %s (%s); a subject with a slash is looked for by when, request.auth.claims[sub]",
+			v[:max(cut, 0)], strings.Join(issuers, ", "))
+	}
+}
+
+// idleIssuer: a claim iss is that of a token that is verified.
+func (l *linter) idleIssuer(p *mesh.AuthorizationPolicy) func(string) string {
+	issuers := l.issuers(p)
+	return func(v string) string {
+		if len(issuers) == 0 || strings.Contains(v, "*") || slices.Contains(issuers, v) {
+			return ""
+		}
+		return "no RequestAuthentication there verifies tokens of this issuer (" + strings.Join(issuers, ", ") + ")"
+	}
+}
+
+// issuers are those whose tokens are verified on the workloads of a policy; none where they cannot be listed.
+func (l *linter) issuers(p *mesh.AuthorizationPolicy) (out []string) {
+	for _, w := range l.reached(p.Object, p.Spec.GetSelector().GetMatchLabels()) {
+		for _, r := range l.m.RequestAuthentications {
+			if !l.reaches(r.Object, r.Spec.GetSelector().GetMatchLabels(), w) {
+				continue
+			}
+			for _, j := range r.Spec.GetJwtRules() {
+				switch {
+				case j.GetIssuer() == "":
+					return nil
+				case !slices.Contains(out, j.GetIssuer()):
+					out = append(out, j.GetIssuer())
+				}
+			}
+		}
+	}
+	return out
+}
+
+// trustDomains are those of the mesh, its aliases and those of its roots.
+func (l *linter) trustDomains() []string {
+	known := append([]string{l.m.TrustDomain}, l.m.Config.GetTrustDomainAliases()...)
+	for _, c := range l.m.Config.GetCaCertificates() {
+		known = append(known, c.GetTrustDomains()...)
+	}
+	return known
 }
 
 // idleTrustDomain: mutual TLS refuses peers of other trust domains than the mesh's own, its aliases and those of its roots.
 func (l *linter) idleTrustDomain(td string) string {
-	known := append([]string{"cluster.local", l.m.TrustDomain}, l.m.Config.GetTrustDomainAliases()...)
-	for _, c := range l.m.Config.GetCaCertificates() {
-		known = append(known, c.GetTrustDomains()...)
-	}
+	known := append(l.trustDomains(), "cluster.local")
 	switch {
 	case strings.ContainsAny(td, "/:"):
 		return "a trust domain is a name without scheme and path"
@@ -115,6 +209,8 @@ func idlePath(v string) string {
 		return "paths are compared without their query"
 	case v != "" && v[0] != '/' && v[0] != '*':
 		return "paths begin with a slash"
+	case strings.ContainsAny(v, " \t"):
+		return "a space of a path is escaped before rules are asked, as %20"
 	}
 	return ""
 }

@@ -51,13 +51,13 @@ func TestValuesThatMatchNothing(t *testing.T) {
 	}
 	tokens := object("RequestAuthentication", "r", ", namespace: shop", "spec: {jwtRules: [{issuer: x}]}")
 	for _, c := range []struct{ field, good, bad string }{
-		{"from[0].source.principals", "*, cluster.local/ns/a/sa/b, td2/ns/a/sa/b, */ns/a/sa/b, partner/ns/a/*, cluster*", "spiffe://cluster.local/ns/a/sa/b, web, other/ns/a/sa/b, a/b"},
+		{"from[0].source.principals", "*, cluster.local/ns/a/sa/b, td2/ns/a/sa/b, */ns/a/sa/b, partner/ns/a/*, cluster*, cluster.local/*, cluster.local/ns/a/s*", "cluster.local/sa/b, cluster.local/ns/a, cluster.local/ns/a/b/c, cluster.local/x*, spiffe://cluster.local/ns/a/sa/b, web, other/ns/a/sa/b, a/b"},
 		{"from[0].source.notPrincipals", "td2/x", "web"},
 		{"from[0].source.trustDomains", "cluster.local, td2, partner, td*", "spiffe://td2, other, td2/"},
 		{"from[0].source.namespaces", "shop, shop*", "shop/sa"},
-		{"from[0].source.notRequestPrincipals", "a/b", ""},
+		{"from[0].source.notRequestPrincipals", "x/b, */b, *, x/*, x*", "a/b, x/a/b, x/a/*, a*"},
 		{"to[0].operation.methods", "GET, P*, *", "get, Get*"},
-		{"to[0].operation.paths", "/, *, */x, /x/{*}", "admin, /a?b, /a#b, {**}"},
+		{"to[0].operation.paths", "/, *, */x, /x/{*}, /a%20b", "/a b, admin, /a?b, /a#b, {**}"},
 		{"to[0].operation.notHosts", "a.com, *.a.com, a.com:80", "http://a.com, a.com/b"},
 		{"when[0].values", "cluster.local/ns/a/sa/b", "web"},
 	} {
@@ -89,12 +89,35 @@ func TestValuesThatMatchNothing(t *testing.T) {
 	}
 }
 
+// TestDenyOfNobody: a rule of DENY all of whose values match nothing stops nobody, and cluster.local stands for another trust
+// domain in whole identities only.
+func TestDenyOfNobody(t *testing.T) {
+	config := strings.Replace(object("ConfigMap", "istio", ", namespace: istio-system", "data: {mesh: 'trustDomain: corp.example'}"), "networking.istio.io/v1", "v1", 1)
+	for _, c := range []struct{ action, values, want string }{
+		{"DENY", "cluster.local/ns/a/*", "error"},
+		{"DENY", "cluster.local/ns/a/*, corp.example/ns/a/*", "warning"},
+		{"ALLOW", "cluster.local/ns/a/*", "warning"},
+		{"DENY", "cluster.local/ns/a/sa/b", ""},
+	} {
+		policy := object("AuthorizationPolicy", "p", ", namespace: shop", "spec: {action: "+c.action+", rules: [{from: [{source: {principals: ["+c.values+"]}}]}]}")
+		got := ""
+		for _, d := range findings(t, config, pod("web", "app: web"), policy) {
+			if d.Code == "MESHC1544" {
+				got = d.Severity.String()
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s [%s]: %q, want %q", c.action, c.values, got, c.want)
+		}
+	}
+}
+
 func TestUnenforcedPolicies(t *testing.T) {
 	const any, app = "spec: {rules: [{}]}", "selector: {matchLabels: {app: web}}"
 	web, other := plainPod("web", "app: web"), plainPod("other", "app: other")
 	policy, strict := object("AuthorizationPolicy", "p", ", namespace: shop", any), object("PeerAuthentication", "s", ", namespace: shop", "spec: {mtls: {mode: STRICT}}")
 	bare := object("Namespace", "shop", "", "")
-	token := object("AuthorizationPolicy", "p", ", namespace: shop", "spec: {"+app+", rules: [{when: [{key: request.auth.principal, values: [a]}, {key: 'request.auth.claims[b]', values: [c]}]}]}")
+	token := object("AuthorizationPolicy", "p", ", namespace: shop", "spec: {"+app+", rules: [{when: [{key: request.auth.principal, values: [x/a]}, {key: 'request.auth.claims[b]', values: [c]}]}]}")
 	jwt := func(ns, app string) string {
 		return object("RequestAuthentication", "r", ", namespace: "+ns, "spec: {selector: {matchLabels: {app: "+app+"}}, jwtRules: [{issuer: x}]}")
 	}
@@ -108,7 +131,7 @@ func TestUnenforcedPolicies(t *testing.T) {
 		{"no proxy for one", []string{injected("shop"), web, plainPod("bare", "app: bare, sidecar.istio.io/inject: 'false'"), policy}, ""},
 		{"nobody says", []string{web, policy}, "IST0103 metadata.name"},
 		{"a gateway", []string{bare, web, policy, object("Gateway", "g", ", namespace: shop", "spec: {selector: {app: web}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [a.com]}]}")}, ""},
-		{"tokens of somebody else", []string{injected("shop"), web, other, token, jwt("shop", "other"), jwt("far", "web")}, "MESHC1553 spec.rules[0].when[0].key"},
+		{"tokens of somebody else", []string{injected("shop"), web, other, token, jwt("shop", "other"), jwt("far", "web")}, "IST0101 spec.selector, MESHC1553 spec.rules[0].when[0].key"},
 		{"tokens by the mesh", []string{injected("shop"), web, token, jwt("istio-system", "web")}, ""},
 		{"two modes", []string{injected("shop"), web, strict, object("PeerAuthentication", "t", ", namespace: shop", "spec: {mtls: {mode: DISABLE}}")}, "MESHC1226 metadata.name, MESHC1226 metadata.name"},
 		{"two modes for different scopes", []string{injected("shop"), web, strict, object("PeerAuthentication", "t", ", namespace: shop", "spec: {"+app+", mtls: {mode: DISABLE}}")}, ""},

@@ -251,7 +251,7 @@ var Codes = []diag.Code{
 		Remedy:  "the name of the container port",
 	},
 	{
-		ID: "MESHC1544", Severity: diag.Warning,
+		ID: "MESHC1544", Severity: diag.Warning, Also: []diag.Severity{diag.Error},
 		Means:   "a value of an AuthorizationPolicy that no request matches",
 		Example: "`methods: [post]`, `paths: [admin]`, `principals: [spiffe://…]`, a foreign trust domain",
 		Remedy:  "correct it",
@@ -261,5 +261,11 @@ var Codes = []diag.Code{
 		Means:   "a policy looks at tokens, and no RequestAuthentication reaches its workloads",
 		Example: "`requestPrincipals` alone",
 		Remedy:  "add a RequestAuthentication",
+	},
+	{
+		ID: codeSlash, Severity: diag.Info,
+		Means:   "a rewrite of a prefix doubles or loses a slash",
+		Example: "`uri: {prefix: /common}` and `rewrite: {uri: /}`: `/common/api` becomes `//api`",
+		Remedy:  "end both with a slash, or neither",
 	},
 }

@@ -1,7 +1,9 @@
 package lint
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -133,33 +135,49 @@ func (l *linter) offered(g *mesh.Gateway) map[uint32]bool {
 	return out
 }
 
+// certified is a server with the certificate that it shows.
+type certified struct {
+	gateway *mesh.Gateway
+	index   int
+	port    uint32
+	bind    string
+}
+
 // gatewayCertificates: browsers reuse a connection for every host of its certificate, and then ask the wrong server.
 func (l *linter) gatewayCertificates() {
-	byCertificate := map[string][]*mesh.Gateway{}
+	byCertificate := map[string][]certified{}
 	for _, g := range l.m.Gateways {
-		seen := map[string]bool{}
-		for _, s := range g.Spec.Servers {
-			key := s.GetTls().GetCredentialName()
-			if key == "" {
-				key = s.GetTls().GetServerCertificate()
-			}
-			if key != "" && !seen[key] && g.Object.Kind == "Gateway" {
-				seen[key] = true
-				byCertificate[key] = append(byCertificate[key], g)
+		if g.Object.Kind != "Gateway" {
+			continue
+		}
+		for i, s := range g.Spec.Servers {
+			if key := cmp.Or(s.GetTls().GetCredentialName(), s.GetTls().GetServerCertificate()); key != "" {
+				byCertificate[key] = append(byCertificate[key], certified{g, i, s.GetPort().GetNumber(), s.GetBind()})
 			}
 		}
 	}
 	for _, key := range sorted(byCertificate) {
-		for _, g := range byCertificate[key] {
-			others := []*schema.Object{g.Object}
-			for _, h := range byCertificate[key] {
-				if h != g && selects(g.Spec.Selector, h.Spec.Selector) {
-					others = append(others, h.Object)
+		said := map[*mesh.Gateway]bool{}
+		for at, s := range byCertificate[key] {
+			others := []*schema.Object{s.gateway.Object}
+			twice := false
+			for i, o := range byCertificate[key] {
+				switch {
+				case o.gateway == s.gateway:
+					twice = twice || i < at && o.port == s.port && o.bind == s.bind
+				case selects(s.gateway.Spec.Selector, o.gateway.Spec.Selector) && !slices.Contains(others, o.gateway.Object):
+					others = append(others, o.gateway.Object)
 				}
 			}
-			if len(others) > 1 {
-				l.add(g.Object, diag.Warning, "IST0138", fmt.Sprintf("certificate %s is served by several Gateways on one workload (%s): a client that reuses an HTTP/2 connection for another host gets 404", key, names(others)),
-					"Serve the hosts of one certificate by one Gateway.", "spec", "servers")
+			const outcome = ": a client that reuses an HTTP/2 connection for another host gets 404"
+			if len(others) > 1 && !said[s.gateway] {
+				said[s.gateway] = true
+				l.add(s.gateway.Object, diag.Warning, "IST0138", fmt.Sprintf("certificate %s is served by several Gateways on one workload (%s)", key, names(others))+outcome,
+					"Serve the hosts of one certificate by one server of one Gateway.", "spec", "servers")
+			}
+			if twice {
+				l.add(s.gateway.Object, diag.Warning, "IST0138", fmt.Sprintf("certificate %s is served by another server of port %d, too", key, s.port)+outcome,
+					"Serve the hosts of one certificate by one server.", "spec", "servers", s.index, "tls")
 			}
 		}
 	}

@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
-	"google.golang.org/protobuf/proto"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
@@ -30,7 +28,7 @@ func (l *linter) repeatedMatches() {
 		for i, h := range v.Spec.Http {
 			repeated := 0
 			for j, m := range h.Match {
-				by := slices.IndexFunc(before, func(t taken) bool { return covers(t.spec, m) })
+				by := slices.IndexFunc(before, func(t taken) bool { return mesh.Covers(t.spec, m) })
 				if by < 0 {
 					before = append(before, taken{i, j, m})
 					continue
@@ -54,25 +52,6 @@ func (l *linter) repeated(v *mesh.VirtualService, block, match int, by taken) {
 	d := at.Object.Finding(diag.Info, "IST0131", fmt.Sprintf("this match has no effect: match %d of route %d takes all of its requests", by.match+1, by.block+1), "Remove it, or move it up.", "spec", "http", at.Index, "match", match)
 	d.Related = []diag.Related{{Pos: from.Object.Pos("spec", "http", from.Index, "match", by.match), Object: from.Object.Ref(), Message: "the match that comes first"}}
 	l.found.Add(d)
-}
-
-// covers tells whether every request that b matches is matched by a. It may miss some.
-func covers(a, b *networking.HTTPMatchRequest) bool {
-	x, y := proto.Clone(a).(*networking.HTTPMatchRequest), proto.Clone(b).(*networking.HTTPMatchRequest)
-	x.Name, y.Name, x.StatPrefix, y.StatPrefix = "", "", "", ""
-	if proto.Equal(x, y) {
-		return true
-	}
-	prefix := x.GetUri().GetPrefix()
-	if prefix == "" || x.GetIgnoreUriCase() || !strings.HasPrefix(y.GetUri().GetPrefix(), prefix) && !strings.HasPrefix(y.GetUri().GetExact(), prefix) {
-		return false
-	}
-	x.Uri, y.Uri = nil, nil
-	y.IgnoreUriCase = false
-	if len(x.Headers) == 0 && len(x.WithoutHeaders) == 0 && len(x.QueryParams) == 0 && x.Method == nil && x.Scheme == nil && x.Authority == nil {
-		y.Headers, y.WithoutHeaders, y.QueryParams, y.Method, y.Scheme, y.Authority = nil, nil, nil, nil, nil, nil
-	}
-	return proto.Equal(x, y)
 }
 
 // registries: a network that takes the endpoints of a cluster names one that has some.

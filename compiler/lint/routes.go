@@ -166,3 +166,45 @@ func (l *linter) deprecatedFields() {
 		}
 	}
 }
+
+// rewrites: a prefix is replaced letter by letter, so that a slash at the end of one side only is doubled or lost.
+func (l *linter) rewrites() {
+	for _, v := range l.m.VirtualServices {
+		if v.Object.Kind != "VirtualService" {
+			continue
+		}
+		for i, h := range v.Spec.Http {
+			to := h.GetRewrite().GetUri()
+			if to == "" || h.GetRewrite().GetUriRegexRewrite() != nil {
+				continue
+			}
+			for _, from := range prefixes(h) {
+				if strings.HasSuffix(from, "/") != strings.HasSuffix(to, "/") {
+					at := v.HTTP[i]
+					l.add(at.Object, diag.Info, codeSlash, fmt.Sprintf("the prefix %s is replaced by %s letter by letter: %s becomes %s", from, to, strings.TrimSuffix(from, "/")+"/api", to+strings.TrimPrefix(strings.TrimSuffix(from, "/")+"/api", from)),
+						"End both with a slash, or neither; a match of its own serves "+from+" itself.", "spec", "http", at.Index, "rewrite", "uri")
+					break
+				}
+			}
+		}
+	}
+}
+
+// codeSlash is for a rewrite that doubles or loses a slash.
+const codeSlash = "MESHC1275"
+
+// prefixes are those that the matches of a route look for, the root where there is no match.
+func prefixes(h *networking.HTTPRoute) (out []string) {
+	if len(h.Match) == 0 {
+		return []string{"/"}
+	}
+	for _, m := range h.Match {
+		switch u := m.GetUri().GetMatchType().(type) {
+		case nil:
+			out = append(out, "/")
+		case *networking.StringMatch_Prefix:
+			out = append(out, u.Prefix)
+		}
+	}
+	return out
+}

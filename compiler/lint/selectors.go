@@ -9,6 +9,7 @@ import (
 
 	extensions "istio.io/api/extensions/v1alpha1"
 	networking "istio.io/api/networking/v1alpha3"
+	networkingbeta "istio.io/api/networking/v1beta1"
 	security "istio.io/api/security/v1beta1"
 	telemetry "istio.io/api/telemetry/v1alpha1"
 	typev1beta1 "istio.io/api/type/v1beta1"
@@ -59,23 +60,81 @@ func (l *linter) claims(list []selected, kind, several, whole string) {
 	}
 }
 
-// nobody reports selectors that match no workload of the source.
+// nobody reports objects that reach no workload of the source: by their labels, or since nothing runs in their namespace.
 func (l *linter) nobody(list []selected) {
 	for _, s := range list {
-		if len(s.selector) > 0 && len(l.m.Workloads) > 0 && !l.matches(s.object.Namespace, s.selector) {
-			l.add(s.object, diag.Warning, "IST0101", "no workload of namespace "+s.object.Namespace+" in the source has the labels of the selector ("+text(s.selector)+")",
+		ns := s.object.Namespace
+		switch {
+		case len(l.m.Workloads) == 0, l.matches(ns, s.selector), l.ofGateway(s.selector), defaultGateway(s.selector):
+		case len(s.selector) > 0:
+			where := "of namespace " + ns + " "
+			if ns == l.m.RootNamespace {
+				where = ""
+			}
+			l.add(s.object, diag.Warning, "IST0101", "no workload "+where+"in the source has the labels of the selector ("+text(s.selector)+")",
 				"Correct the labels, or add the workload.", s.path...)
+		case protects(s.object) && ns != l.m.RootNamespace && l.namespaces[ns] == nil && !l.offers(ns):
+			l.add(s.object, diag.Warning, "IST0101", "nothing of the source is in namespace "+ns+": this object reaches no workload", "Correct the namespace, or add the workloads.", "metadata", "namespace")
 		}
 	}
 }
 
+// protects tells whether an object without effect leaves something open that was meant to be shut.
+func protects(o *schema.Object) bool {
+	return o.Kind == "PeerAuthentication" || o.Kind == "RequestAuthentication"
+}
+
+// ofGateway tells whether a selector picks the proxies of a Gateway, which are often installed by somebody else.
+func (l *linter) ofGateway(selector map[string]string) bool {
+	return len(selector) > 0 && slices.ContainsFunc(l.m.Gateways, func(g *mesh.Gateway) bool { return selects(selector, g.Spec.GetSelector()) })
+}
+
+// offers tells whether a namespace has a Service or a ServiceEntry.
+func (l *linter) offers(namespace string) bool {
+	return slices.ContainsFunc(l.m.Services, func(s *mesh.Service) bool { return s.Namespace == namespace })
+}
+
+// matches tells whether a selector picks a workload of a namespace, or for objects of the root namespace of any.
 func (l *linter) matches(namespace string, selector map[string]string) bool {
-	for _, w := range l.declared(namespace) {
-		if selects(selector, w.Labels) {
-			return true
+	list := l.declared(namespace)
+	if namespace == l.m.RootNamespace {
+		list = l.m.Workloads
+	}
+	return slices.ContainsFunc(list, func(w *mesh.Workload) bool { return selects(selector, w.Labels) })
+}
+
+// attached: whatever else is for workloads reaches some.
+func (l *linter) attached() {
+	var list []selected
+	add := func(o *schema.Object, labels map[string]string, path ...any) {
+		list = append(list, selected{o, labels, path})
+	}
+	for _, o := range l.objects {
+		if t, ok := o.Spec.(targeted); ok && (t.GetTargetRef() != nil || len(t.GetTargetRefs()) > 0) {
+			continue
+		}
+		switch s := o.Spec.(type) {
+		case *security.PeerAuthentication:
+			if o.Namespace != l.m.RootNamespace { // MESHC1224
+				add(o, s.GetSelector().GetMatchLabels(), "spec", "selector")
+			}
+		case *security.RequestAuthentication:
+			add(o, s.GetSelector().GetMatchLabels(), "spec", "selector")
+		case *networking.EnvoyFilter:
+			if len(s.GetTargetRefs()) == 0 {
+				add(o, s.GetWorkloadSelector().GetLabels(), "spec", "workloadSelector")
+			}
+		case *extensions.WasmPlugin:
+			add(o, s.GetSelector().GetMatchLabels(), "spec", "selector")
+		case *networkingbeta.ProxyConfig:
+			add(o, s.GetSelector().GetMatchLabels(), "spec", "selector")
+		case *networking.ServiceEntry:
+			if labels := s.GetWorkloadSelector().GetLabels(); len(labels) > 0 {
+				add(o, labels, "spec", "workloadSelector")
+			}
 		}
 	}
-	return false
+	l.nobody(list)
 }
 
 func (l *linter) sidecars() {
@@ -116,7 +175,7 @@ func (l *linter) authorizationPolicies() {
 			continue
 		}
 		sel := p.Spec.GetSelector().GetMatchLabels()
-		if len(l.m.Workloads) > 0 && !l.protects(p.Object.Namespace, sel) {
+		if len(l.m.Workloads) > 0 && !l.reachesSome(p.Object.Namespace, sel) {
 			l.add(p.Object, diag.Warning, "IST0127", "this policy protects no workload of the source: none is in namespace "+p.Object.Namespace+" with the labels "+text(sel),
 				"Correct selector or namespace, or add the workload.", "spec")
 		}
@@ -132,7 +191,7 @@ func (l *linter) authorizationPolicies() {
 	}
 }
 
-func (l *linter) protects(namespace string, selector map[string]string) bool {
+func (l *linter) reachesSome(namespace string, selector map[string]string) bool {
 	for _, w := range l.m.Workloads {
 		if (w.Namespace == namespace || namespace == l.m.RootNamespace) && selects(selector, w.Labels) {
 			return true

@@ -137,7 +137,7 @@ var Codes = []diag.Code{
 		Remedy:  "route here",
 	},
 	{
-		ID: "MESHC1233", Severity: diag.Error,
+		ID: "MESHC1233", Severity: diag.Error, Also: []diag.Severity{diag.Warning},
 		Means:   "the matches of root and delegate cannot both hold",
 		Example: "root `/a`, delegate `/b`",
 		Remedy:  "a match inside the root's",

@@ -52,12 +52,30 @@ func (m *Mesh) mergeDelegates(root *VirtualService, delegates map[string]*Virtua
 				findings.Add(f)
 				continue
 			}
+			findings.Add(droppedPairs(root, i, h, d, j, leaf)...)
 			http = append(http, merged)
 			origins = append(origins, RouteOrigin{Object: d.Object, Index: j, Match: match})
 		}
 	}
 	root.Spec.Http, root.HTTP = http, origins
 	return findings
+}
+
+// droppedPairs reports the pairs of matches that are left out of a block which others keep, though a request may meet both.
+func droppedPairs(root *VirtualService, i int, h *networking.HTTPRoute, d *VirtualService, j int, leaf *networking.HTTPRoute) (out diag.List) {
+	for l, lm := range leaf.Match {
+		for r, rm := range h.Match {
+			why := conflict(rm, lm)
+			if why == "" || Meet(rm, lm) == Never {
+				continue
+			}
+			f := d.Object.Finding(diag.Warning, "MESHC1233", "requests that meet this match and match "+strconv.Itoa(r)+" of the root's block do not come here, unless another pair takes them: the two are not joined, as both look at the same thing ("+why+")",
+				"look at it in one of the two only", "spec", "http", j, "match", l)
+			f.Related = []diag.Related{{Pos: root.Object.Pos("spec", "http", i, "match", r), Object: root.Object.Ref(), Message: "the root's match"}}
+			out.Add(f)
+		}
+	}
+	return out
 }
 
 // lostMatch is a match of a delegate that goes with none of the root's.
