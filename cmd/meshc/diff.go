@@ -51,7 +51,7 @@ BASE and HEAD are bundles, or anything that compile reads. Lines that only move,
 			default:
 				err = r.Print(a.stdout)
 			}
-			if err == nil && exitCode && len(r.Differences) > 0 {
+			if err == nil && exitCode && (len(r.Differences) > 0 || r.Blind()) {
 				err = errFindings
 			}
 			return err
@@ -59,7 +59,7 @@ BASE and HEAD are bundles, or anything that compile reads. Lines that only move,
 	}
 	in.flags(c)
 	formatFlag(c, &output, "text", "markdown", "json")
-	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit code 1 when there are differences")
+	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit code 1 when there are differences, or what changed could not be followed")
 	return c
 }
 

@@ -65,7 +65,8 @@ func Compare(base, head *bundle.Bundle) (*Report, error) {
 		r.Skipped = len(ws) - limit
 		ws = ws[:limit]
 	}
-	differs := r.follow(ws, trace.New(base), trace.New(head))
+	differs, lost := r.follow(ws, trace.New(base), trace.New(head))
+	r.blind(f.looked, lost)
 	if r.Settings, err = settings(f.looked, differs); err != nil {
 		return nil, err
 	}
@@ -76,14 +77,19 @@ func Compare(base, head *bundle.Bundle) (*Report, error) {
 	return r, nil
 }
 
-// follow follows requests through both bundles, and returns which of them they treat differently.
-func (r *Report) follow(requests []trace.Request, was, is *trace.World) map[int]bool {
-	same, differs := map[[3]string]int{}, map[int]bool{}
+// follow follows requests through both bundles, and returns which of them they treat differently, and which could not be
+// followed, with the reason.
+func (r *Report) follow(requests []trace.Request, was, is *trace.World) (differs map[int]bool, lost map[int]error) {
+	same := map[[3]string]int{}
+	differs, lost = map[int]bool{}, map[int]error{}
 	for i, req := range requests {
 		r.Witnesses++
 		before, errBefore := was.Walk(req)
 		after, errAfter := is.Walk(req)
 		if errBefore != nil || errAfter != nil {
+			if lost[i] = errBefore; errBefore == nil {
+				lost[i] = errAfter
+			}
 			if errBefore == nil || errAfter == nil { // what neither bundle has is no difference
 				r.Untried = append(r.Untried, Untried{What: "request", Value: req.Call(), Why: oneSided(errBefore, errAfter)})
 			}
@@ -103,7 +109,7 @@ func (r *Report) follow(requests []trace.Request, was, is *trace.World) map[int]
 		same[key] = len(r.Differences)
 		r.Differences = append(r.Differences, d)
 	}
-	return differs
+	return differs, lost
 }
 
 // missing lists the workloads that a has and b has not.

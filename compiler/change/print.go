@@ -143,6 +143,9 @@ func (u Untried) String() string {
 
 func (r *Report) sum() string {
 	s := fmt.Sprintf("%d differences in %d requests that were tried", len(r.Differences), r.Witnesses)
+	if len(r.Differences) == 0 && r.Blind() {
+		s = fmt.Sprintf("no differences in %d requests, and not all that changed could be followed", r.Witnesses)
+	}
 	if r.Base == r.Head {
 		s = "0 differences: the configuration is the same"
 	}

@@ -43,3 +43,25 @@ func oneSided(before, after error) string {
 	}
 	return fmt.Sprintf("only the old state says what becomes of it; the new one: %v", after)
 }
+
+// blind notes the resources that differ and through which no request could be followed in either bundle.
+func (r *Report) blind(all []looked, lost map[int]error) {
+	for _, l := range all {
+		if len(l.requests) == 0 || l.held.base == nil || l.held.head == nil {
+			continue
+		}
+		var why error
+		followed := slices.ContainsFunc(l.requests, func(i int) bool { why = lost[i]; return why == nil })
+		u := Untried{What: "request", Type: shortType(l.key.url), Name: l.key.name}
+		if followed || slices.ContainsFunc(r.Untried, func(o Untried) bool { return o.What == u.What && o.Type == u.Type && o.Name == u.Name }) {
+			continue
+		}
+		u.Value, u.Why = l.key.name, fmt.Sprintf("none could be followed through it: %v", why)
+		r.Untried = append(r.Untried, u)
+	}
+}
+
+// Blind tells whether something that changed could not be followed, so that the absence of differences says nothing about it.
+func (r *Report) Blind() bool {
+	return slices.ContainsFunc(r.Untried, func(u Untried) bool { return u.What == "request" })
+}

@@ -2,9 +2,11 @@ package lint
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
+	meshconfig "istio.io/api/mesh/v1alpha1"
 	security "istio.io/api/security/v1beta1"
 
 	"github.com/meshc/meshc/compiler/mesh"
@@ -31,7 +33,7 @@ func (l *linter) access() {
 				o := t.GetOperation()
 				at := []any{"spec", "rules", i, "to", j, "operation"}
 				l.idle(p, idleMethod, at, "methods", o.GetMethods(), "notMethods", o.GetNotMethods())
-				l.idle(p, idlePath, at, "paths", o.GetPaths(), "notPaths", o.GetNotPaths())
+				l.idle(p, l.idlePath, at, "paths", o.GetPaths(), "notPaths", o.GetNotPaths())
 				l.idle(p, idleHost, at, "hosts", o.GetHosts(), "notHosts", o.GetNotHosts())
 			}
 			for j, w := range r.GetWhen() {
@@ -209,11 +211,31 @@ func idlePath(v string) string {
 		return "paths are compared without their query"
 	case v != "" && v[0] != '/' && v[0] != '*':
 		return "paths begin with a slash"
-	case strings.ContainsAny(v, " \t"):
-		return "a space of a path is escaped before rules are asked, as %20"
 	}
 	return ""
 }
+
+// idlePath adds paths that no request has once its path is normalised.
+func (l *linter) idlePath(v string) string {
+	if why := idlePath(v); why != "" || l.m.Config.GetPathNormalization().GetNormalization() == meshconfig.MeshConfig_ProxyPathNormalization_NONE {
+		return why
+	}
+	p := strings.NewReplacer("{**}", "", "{*}", "").Replace(v)
+	switch {
+	case strings.ContainsAny(p, " \t\"<>^`{|}"):
+		return "proxies escape a space and the characters \"<>^`{|} of a path before they ask rules, as %20"
+	case strings.Contains(p, `\`):
+		return `proxies make a slash of \ in a path before they ask rules`
+	case strings.Contains(p, "/./") || strings.Contains(p, "/../"):
+		return "proxies resolve . and .. in a path before they ask rules"
+	case plainEscape.MatchString(p):
+		return "proxies decode letters, digits and -._~ in a path before they ask rules"
+	}
+	return ""
+}
+
+// plainEscape is an encoding of a character that needs none.
+var plainEscape = regexp.MustCompile(`(?i)%(2d|2e|3[0-9]|4[1-9a-f]|5[0-9a]|5f|6[1-9a-f]|7[0-9a]|7e)`)
 
 func idleHost(v string) string {
 	if strings.Contains(v, "/") {

@@ -57,7 +57,7 @@ func TestValuesThatMatchNothing(t *testing.T) {
 		{"from[0].source.namespaces", "shop, shop*", "shop/sa"},
 		{"from[0].source.notRequestPrincipals", "x/b, */b, *, x/*, x*", "a/b, x/a/b, x/a/*, a*"},
 		{"to[0].operation.methods", "GET, P*, *", "get, Get*"},
-		{"to[0].operation.paths", "/, *, */x, /x/{*}, /a%20b", "/a b, admin, /a?b, /a#b, {**}"},
+		{"to[0].operation.paths", "/, *, */x, /x/{*}, /a%20b", "/a b, /a\"b, /a/../b, /%41, admin, /a?b, /a#b, {**}"},
 		{"to[0].operation.notHosts", "a.com, *.a.com, a.com:80", "http://a.com, a.com/b"},
 		{"when[0].values", "cluster.local/ns/a/sa/b", "web"},
 	} {

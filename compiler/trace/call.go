@@ -46,7 +46,32 @@ func (c *Call) Header(name string) (string, bool) {
 		return c.Path, true
 	}
 	v, ok := c.Headers[name]
+	if joinedHeaders[name] && len(v) > 1 {
+		v = slices.DeleteFunc(slices.Clone(v), func(s string) bool { return s == "" })
+	}
 	return strings.Join(v, ","), ok
+}
+
+// values are what conditions on a header are held against: Envoy asks each of several headers of one name by itself, but
+// keeps those that it knows by name as one, with commas.
+func (c *Call) values(name string) []string {
+	v, ok := c.Header(name)
+	if !ok {
+		return nil
+	}
+	if list := c.Headers[strings.ToLower(name)]; len(list) > 1 && !joinedHeaders[strings.ToLower(name)] {
+		return list
+	}
+	return []string{v}
+}
+
+// joinedHeaders are those of which Envoy 1.40 keeps one, that holds all values.
+var joinedHeaders = map[string]bool{
+	"accept": true, "accept-encoding": true, "access-control-request-headers": true, "access-control-request-method": true, "authorization": true,
+	"cache-control": true, "content-encoding": true, "content-type": true, "expect": true, "grpc-accept-encoding": true, "grpc-timeout": true,
+	"if-match": true, "if-modified-since": true, "if-none-match": true, "if-unmodified-since": true, "origin": true, "pragma": true, "referer": true, "te": true, "user-agent": true, "via": true, "x-client-trace-id": true,
+	"x-envoy-decorator-operation": true, "x-envoy-external-address": true, "x-envoy-original-path": true, "x-forwarded-client-cert": true, "x-forwarded-for": true,
+	"x-forwarded-host": true, "x-forwarded-port": true, "x-forwarded-proto": true, "x-request-id": true,
 }
 
 // setHeader and setMetadata change private copies: a Call is shared by many evaluations.

@@ -50,6 +50,9 @@ func (k *walk) http(s state, res *bundle.Resource, m *hcmv3.HttpConnectionManage
 	}
 	before := s.call.Path
 	s.call.HTTP, s.parsed = true, true
+	if malformed(before, m) {
+		return s.end(Failed, 400, "the connection manager refuses the path: it encodes a zero byte"), nil
+	}
 	s.call.Path = normalize(s.call.Path, m)
 	if s.call.Path != before {
 		s.add(Step{Kind: "filter", Name: "path", Text: "the path is normalised to " + s.call.Path, Effects: []Effect{{EffectPath, "", s.call.Path}}})
@@ -91,26 +94,27 @@ func settleAuthority(s *state, m *hcmv3.HttpConnectionManager) {
 // settleClient finds the address of the original client: the peer, or what trusted proxies say in X-Forwarded-For. A
 // proxy at the edge adds its peer to that header.
 func settleClient(s *state, m *hcmv3.HttpConnectionManager) {
-	var hops []string
-	for _, v := range strings.Split(strings.Join(s.call.Headers["x-forwarded-for"], ","), ",") {
-		if v = strings.TrimSpace(v); v != "" {
-			hops = append(hops, v)
-		}
-	}
+	all, _ := s.call.Header("x-forwarded-for")
+	hops := strings.Split(all, ",")
 	i := len(hops) - int(m.GetXffNumTrustedHops())
 	if !m.GetUseRemoteAddress().GetValue() {
 		i--
 	}
 	s.call.Remote = s.conn.source
 	if i >= 0 && i < len(hops) {
-		s.call.Remote, _ = netip.ParseAddr(hops[i])
+		if a, err := netip.ParseAddr(strings.TrimSpace(hops[i])); err == nil { // else it says nothing
+			s.call.Remote = a
+		}
 	}
 	if m.GetUseRemoteAddress().GetValue() && !m.GetSkipXffAppend() {
 		peer := "unknown"
 		if s.conn.source.IsValid() {
 			peer = s.conn.source.String()
 		}
-		s.call.setHeader("x-forwarded-for", strings.Join(append(hops, peer), ","))
+		if all != "" {
+			peer = all + "," + peer
+		}
+		s.call.setHeader("x-forwarded-for", peer)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
@@ -215,6 +216,7 @@ func (k *walk) fromGateway(s state, t target, name string) (*Path, error) {
 	if err != nil {
 		return nil, err
 	}
+	address := k.boundAddress(v, port, name)
 	s.v, s.proxy, s.id, s.arrived = v, v.name(), k.w.identityOf(class), true
 	for _, x := range k.w.workloadsOf(class) {
 		if x.Namespace+"/"+x.Name == name {
@@ -222,7 +224,10 @@ func (k *walk) fromGateway(s state, t target, name string) (*Path, error) {
 		}
 	}
 	s.address = k.onlyAddress(class)
-	s.conn.source, s.conn.dest = k.req.Source, netip.AddrPortFrom(s.address, port)
+	if !address.IsValid() {
+		address = s.address
+	}
+	s.conn.source, s.conn.dest = k.req.Source, netip.AddrPortFrom(address, port)
 	if how != "" {
 		s.add(Step{Kind: "host", Name: fmt.Sprintf("port %d", t.port), Text: how})
 	}
@@ -270,14 +275,13 @@ func (k *walk) gatewayClass(name string) (string, error) {
 
 // gatewayPort is the port on the gateway's pod behind a port of its service.
 func (k *walk) gatewayPort(v *view, port uint16) (uint16, string, error) {
-	at := netip.AddrPortFrom(netip.Addr{}, port)
 	for _, r := range k.w.b.Resources {
 		sel := r.Selector
 		if r.Type != bundle.ClusterType || sel == nil || sel.Namespace != v.class.Namespace || sel.Port != uint32(port) || sel.TargetPort == 0 || len(sel.Workloads) == 0 {
 			continue
 		}
 		for _, x := range k.w.workloadsOf(v.class.ID) {
-			if target := uint16(sel.TargetPort); carries(x.Labels, sel.Workloads) && v.listenerFor(netip.AddrPortFrom(netip.Addr{}, target), true) != nil {
+			if target := uint16(sel.TargetPort); carries(x.Labels, sel.Workloads) && v.listens(target) {
 				if target == port {
 					return port, "", nil
 				}
@@ -285,7 +289,7 @@ func (k *walk) gatewayPort(v *view, port uint16) (uint16, string, error) {
 			}
 		}
 	}
-	if v.listenerFor(at, true) != nil {
+	if v.listens(port) {
 		return port, "", nil
 	}
 	var ports []string
@@ -296,4 +300,31 @@ func (k *walk) gatewayPort(v *view, port uint16) (uint16, string, error) {
 		return 0, "", fmt.Errorf("gateway %s has no listener: no server of its Gateways has a route", v.name())
 	}
 	return 0, "", fmt.Errorf("gateway %s does not listen for port %d: it has listeners on %s", v.name(), port, strings.Join(ports, ", "))
+}
+
+// listens tells whether a gateway has a listener on a port, on whatever address.
+func (v *view) listens(port uint16) bool {
+	return slices.ContainsFunc(v.listeners, func(l located[*listenerv3.Listener]) bool {
+		return l.msg.GetAddress().GetSocketAddress().GetPortValue() == uint32(port)
+	})
+}
+
+// boundAddress is the address at which a client calls a gateway: the one it says, else that of a listener for the Gateway that
+// is named, where none is for all addresses; invalid: any.
+func (k *walk) boundAddress(v *view, port uint16, gateway string) netip.Addr {
+	if k.req.Address.IsValid() || v.listenerFor(netip.AddrPortFrom(netip.Addr{}, port), true) != nil {
+		return k.req.Address
+	}
+	var found netip.Addr
+	for _, l := range v.listeners {
+		a := l.msg.GetAddress().GetSocketAddress()
+		ip, err := netip.ParseAddr(a.GetAddress())
+		if err != nil || a.GetPortValue() != uint32(port) {
+			continue
+		}
+		if !found.IsValid() || slices.ContainsFunc(l.res.Origins, func(o bundle.Origin) bool { return o.Kind == "Gateway" && o.Namespace+"/"+o.Name == gateway }) {
+			found = ip
+		}
+	}
+	return found
 }

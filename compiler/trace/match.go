@@ -63,25 +63,35 @@ func MatchString(m *matcherv3.StringMatcher, s string) (bool, error) {
 	return false, unsupported(m.GetMatchPattern())
 }
 
-// MatchHeader tells whether a call meets a condition on a header. The error says what cannot be judged.
+// MatchHeader tells whether a call meets a condition on a header: with several of one name, whether one of them does. The
+// error says what cannot be judged.
 func MatchHeader(m *routev3.HeaderMatcher, c *Call) (bool, error) {
-	v, present := c.Header(m.GetName())
+	values := c.values(m.GetName())
+	present := len(values) > 0
 	if p, ok := m.GetHeaderMatchSpecifier().(*routev3.HeaderMatcher_PresentMatch); ok {
 		return (present || m.GetTreatMissingHeaderAsEmpty()) == p.PresentMatch != m.GetInvertMatch(), nil
 	}
 	if m.GetHeaderMatchSpecifier() == nil {
 		return present != m.GetInvertMatch(), nil
 	}
-	if !present && !m.GetTreatMissingHeaderAsEmpty() {
-		return false, nil // Envoy: a value match on a missing header is false even when inverted
+	if !present {
+		if !m.GetTreatMissingHeaderAsEmpty() {
+			return false, nil // Envoy: a value match on a missing header is false even when inverted
+		}
+		values = []string{""}
 	}
+	ok, err := anyOf(values, func(v string) (bool, error) { return matchValueOf(m, v) })
+	return ok != m.GetInvertMatch(), err
+}
+
+// matchValueOf holds one value against a condition, without its inversion.
+func matchValueOf(m *routev3.HeaderMatcher, v string) (bool, error) {
 	switch p := m.GetHeaderMatchSpecifier().(type) {
 	case *routev3.HeaderMatcher_StringMatch:
-		ok, err := MatchString(p.StringMatch, v)
-		return ok != m.GetInvertMatch(), err
+		return MatchString(p.StringMatch, v)
 	case *routev3.HeaderMatcher_RangeMatch:
 		n, err := strconv.ParseInt(v, 10, 64)
-		return (err == nil && n >= p.RangeMatch.GetStart() && n < p.RangeMatch.GetEnd()) != m.GetInvertMatch(), nil
+		return err == nil && n >= p.RangeMatch.GetStart() && n < p.RangeMatch.GetEnd(), nil
 	}
 	return false, unsupported(m.GetHeaderMatchSpecifier())
 }
@@ -96,7 +106,7 @@ func matchCIDR(r *corev3.CidrRange, a netip.Addr, whose string) (bool, error) {
 		return false, &Unsupported{What: "the address of the " + whose + " is not known"}
 	}
 	p, err := base.Prefix(int(r.GetPrefixLen().GetValue()))
-	return err == nil && p.Contains(a.Unmap()), nil
+	return err == nil && p.Contains(a), nil // an IPv4 address in IPv6 form is one of IPv6, as for Envoy
 }
 
 // matchMetadata walks the path; what is not there has no value, which only present_match: false accepts.

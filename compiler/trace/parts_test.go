@@ -20,7 +20,8 @@ func TestNormalize(t *testing.T) {
 	}{
 		{&hcmv3.HttpConnectionManager{}, "/a/../b//c", "/a/../b//c"},
 		{base, "/a/../b//c?x=/../", "/b//c?x=/../"},
-		{base, "/%61/%2f/%7e", "/a/%2F/~"},
+		{base, "/%61/%2f/%7e", "/a/%2f/~"},
+		{base, "/a\"<>^`{|} b", "/a%22%3C%3E%5E%60%7B%7C%7D%20b"},
 		{base, "/a/./b/.", "/a/b/"},
 		{base, "/../..", "/"},
 		{base, `/a\..\b`, "/b"},

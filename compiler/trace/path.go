@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"fmt"
 	"net/netip"
 	"regexp"
 	"strconv"
@@ -32,14 +33,15 @@ func cutQuery(path string) (bare, query string) {
 }
 
 // normalize does to a path what a connection manager does before anything looks at it: percent encoded letters are
-// decoded, slashes that are encoded too if so set, . and .. resolved, and repeated slashes merged.
+// decoded and characters that no URL holds encoded, slashes that are encoded too if so set, . and .. resolved, and repeated
+// slashes merged.
 func normalize(path string, m *hcmv3.HttpConnectionManager) string {
 	bare, query := cutQuery(path)
 	if i := strings.IndexByte(bare, '#'); i >= 0 {
 		bare = bare[:i]
 	}
 	if m.GetNormalizePath().GetValue() {
-		bare = decodeUnreserved(bare)
+		bare = canonical(bare)
 	}
 	switch m.GetPathWithEscapedSlashesAction() {
 	case hcmv3.HttpConnectionManager_UNESCAPE_AND_FORWARD, hcmv3.HttpConnectionManager_UNESCAPE_AND_REDIRECT:
@@ -56,27 +58,46 @@ func normalize(path string, m *hcmv3.HttpConnectionManager) string {
 	return bare + query
 }
 
-// decodeUnreserved decodes what needs no encoding, and writes other encodings in upper case.
-func decodeUnreserved(p string) string {
+// canonical decodes what needs no encoding, leaves other encodings as they are written, and encodes what needs it.
+func canonical(p string) string {
 	var b strings.Builder
 	for i := 0; i < len(p); i++ {
-		if p[i] != '%' || i+2 >= len(p) {
-			b.WriteByte(p[i])
+		if p[i] != '%' {
+			if p[i] <= ' ' || p[i] >= 0x7f || strings.IndexByte("\"<>^`{|}", p[i]) >= 0 {
+				fmt.Fprintf(&b, "%%%02X", p[i])
+			} else {
+				b.WriteByte(p[i])
+			}
 			continue
 		}
-		n, err := strconv.ParseUint(p[i+1:i+3], 16, 8)
-		switch c := byte(n); {
-		case err != nil:
+		c, ok := escaped(p[i:])
+		switch {
+		case !ok:
 			b.WriteByte('%')
-			continue
 		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0:
 			b.WriteByte(c)
+			i += 2
 		default:
-			b.WriteString(strings.ToUpper(p[i : i+3]))
+			b.WriteString(p[i : i+3])
+			i += 2
 		}
-		i += 2
 	}
 	return b.String()
+}
+
+// escaped reads the encoding that a text begins with.
+func escaped(s string) (byte, bool) {
+	if len(s) < 3 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s[1:3], 16, 8)
+	return byte(n), err == nil
+}
+
+// malformed tells whether a connection manager that normalises paths refuses one.
+func malformed(path string, m *hcmv3.HttpConnectionManager) bool {
+	bare, _ := cutQuery(path)
+	return m.GetNormalizePath().GetValue() && strings.Contains(bare, "%00")
 }
 
 func resolveDots(p string) string {

@@ -42,16 +42,7 @@ func parseTarget(s string) (target, error) {
 	if err != nil {
 		return target{}, fmt.Errorf("%q is no URL: %w", s, err)
 	}
-	t := target{scheme: u.Scheme, host: strings.ToLower(u.Hostname()), path: u.EscapedPath()}
-	if u.RawPath != "" {
-		t.path = u.RawPath
-	}
-	if t.path == "" {
-		t.path = "/"
-	}
-	if u.RawQuery != "" || u.ForceQuery {
-		t.path += "?" + u.RawQuery
-	}
+	t := target{scheme: u.Scheme, host: strings.ToLower(u.Hostname()), path: writtenPath(s)}
 	if t.host == "" {
 		return t, fmt.Errorf("%q names no host: write SCHEME://HOST[:PORT]/PATH", s)
 	}
@@ -81,6 +72,22 @@ func parseTarget(s string) (target, error) {
 		t.port = uint16(n)
 	}
 	return t, nil
+}
+
+// writtenPath is the path of a URL with its query, as it is written, since proxies see it so; a space, which no request line
+// can hold, is encoded.
+func writtenPath(s string) string {
+	_, rest, _ := strings.Cut(s, "://")
+	rest, _, _ = strings.Cut(rest, "#")
+	i := strings.IndexAny(rest, "/?")
+	if i < 0 {
+		return "/"
+	}
+	path := strings.ReplaceAll(rest[i:], " ", "%20")
+	if path[0] == '?' {
+		path = "/" + path
+	}
+	return path
 }
 
 // authority is the Host header that a client sends for the URL.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/names"
@@ -88,10 +89,67 @@ func (k *walk) connect(s state, c located[*clusterv3.Cluster], g *group, late bo
 		return s.leave(m.address, "the socket "+m.address+" gets it"), nil
 	}
 	if m.class == "" {
+		if p, ok, err := k.crossing(s, c.msg, m, open); ok || err != nil {
+			return p, err
+		}
 		s.conn.dest = netip.AddrPortFrom(netip.Addr{}, m.port)
 		return s.leave(m.address, s.outside(fmt.Sprintf("%s:%d", m.address, m.port), open)), nil
 	}
 	return k.deliver(s, c.msg, m, g.name(), open)
+}
+
+// crossing goes on behind the gateway of another network, which forwards mutual TLS by its server name: an endpoint at an
+// address of no workload stands for it. Of several gateways that have the name, each may be the one.
+func (k *walk) crossing(s state, c *clusterv3.Cluster, m member, open *layer) (*Path, bool, error) {
+	if open == nil || open.sni == "" || !open.cert {
+		return nil, false, nil
+	}
+	var found []member
+	for _, class := range k.w.b.Classes {
+		if !class.Gateway || class == s.v.class {
+			continue
+		}
+		v, err := k.w.view(class.ID)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, l := range v.listeners {
+			at := l.msg.GetAddress().GetSocketAddress().GetPortValue()
+			if !slices.ContainsFunc(l.msg.GetFilterChains(), func(fc *listenerv3.FilterChain) bool {
+				return fc.GetTransportSocket() == nil && slices.Contains(fc.GetFilterChainMatch().GetServerNames(), open.sni)
+			}) || !k.otherNetwork(s.v.class.ID, class.ID) {
+				continue
+			}
+			one := member{port: uint16(at), weight: 1, class: class.ID}
+			if of := k.w.workloadsOf(class.ID); len(of) > 0 {
+				one.workload = of[0]
+			}
+			found = append(found, one)
+		}
+	}
+	if len(found) == 0 {
+		return nil, false, nil
+	}
+	s.add(Step{Kind: "host", Name: m.address, Text: "is the address of a gateway of another network"})
+	if len(found) == 1 {
+		p, err := k.deliver(s, c, found[0], "", open)
+		return p, true, err
+	}
+	var branches []Branch
+	for _, g := range found {
+		p, err := k.deliver(s.fork(), c, g, "", open)
+		if err != nil {
+			return nil, true, err
+		}
+		branches = append(branches, Branch{When: g.class, Path: p})
+	}
+	return s.choose("which gateway has the address "+m.address, branches...), true, nil
+}
+
+// otherNetwork tells whether the workloads of two classes are in different networks, or clusters.
+func (k *walk) otherNetwork(a, b string) bool {
+	one, other := k.w.workloadsOf(a), k.w.workloadsOf(b)
+	return len(one) == 0 || len(other) == 0 || one[0].Network != other[0].Network || one[0].Cluster != other[0].Cluster
 }
 
 func (s *state) outside(to string, open *layer) string {
