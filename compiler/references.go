@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/envoy"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
@@ -49,9 +50,15 @@ func (out *loweredSets) unresolved(said diag.List) diag.List {
 	return out.lostFindings(lost, said)
 }
 
-// lives tells whether there are proxies of a class. Where a namespace has no workload in the source, nobody knows.
+// lives tells whether there are proxies of a class. Where a namespace has no workload in the source, nobody knows. A gateway
+// that is implied by a selector stands for one that the source lacks, and for none if a declared workload has its labels.
 func lives(c *mesh.Class) bool {
-	return c.Gateway || slices.ContainsFunc(c.Workloads, func(w *mesh.Workload) bool { return !w.Implied })
+	if slices.ContainsFunc(c.Workloads, func(w *mesh.Workload) bool { return !w.Implied }) {
+		return true
+	}
+	return c.Gateway && !slices.ContainsFunc(c.Scope.Mesh.Workloads, func(w *mesh.Workload) bool {
+		return !w.Implied && endpoint.Subset(c.Workload().Labels, w.Labels)
+	})
 }
 
 // called tells whether anybody means to call what a use is for: a virtual host of a service is called on the ports that the
