@@ -37,10 +37,12 @@ func (b *Bundle) WriteDir(path string) (err error) {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.MkdirTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp-")
+	sweep(path)
+	tmp, lock, err := makeTemporary(path)
 	if err != nil {
 		return err
 	}
+	defer func() { _ = lock.Close() }()
 	defer func() { _ = os.RemoveAll(tmp) }() // after an exchange: the old bundle
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return err
@@ -66,10 +68,12 @@ func (b *Bundle) WriteTarGz(path string) (err error) {
 	if path, err = target(path); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp-")
+	sweep(path)
+	f, lock, err := createTemporary(path)
 	if err != nil {
 		return err
 	}
+	defer func() { _ = lock.Close() }()
 	defer func() {
 		if err != nil {
 			_ = f.Close()
@@ -92,6 +96,42 @@ func (b *Bundle) WriteTarGz(path string) (err error) {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// temporaryPrefix is how the names begin of what is not yet the bundle at a path.
+func temporaryPrefix(path string) string { return "." + filepath.Base(path) + ".tmp-" }
+
+const claims = 100 // how often a writer tries to make something that nobody removes at once
+
+// createTemporary makes a file beside a path, which is claimed until lock is closed.
+func createTemporary(path string) (f, lock *os.File, err error) {
+	for range claims {
+		if f, err = os.CreateTemp(filepath.Dir(path), temporaryPrefix(path)); err != nil {
+			return nil, nil, err
+		}
+		if lock, ok := claim(f.Name()); ok {
+			return f, lock, nil
+		}
+		_ = f.Close()
+	}
+	return nil, nil, removed(path)
+}
+
+// makeTemporary makes a directory beside a path, which is claimed until lock is closed.
+func makeTemporary(path string) (tmp string, lock *os.File, err error) {
+	for range claims {
+		if tmp, err = os.MkdirTemp(filepath.Dir(path), temporaryPrefix(path)); err != nil {
+			return "", nil, err
+		}
+		if lock, ok := claim(tmp); ok {
+			return tmp, lock, nil
+		}
+	}
+	return "", nil, removed(path)
+}
+
+func removed(path string) error {
+	return fmt.Errorf("%s: what is written beside it is removed by others", path)
 }
 
 // Archive writes the bytes of the tar.gz form.
