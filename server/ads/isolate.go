@@ -119,8 +119,13 @@ func (s *Stream) suspect(k Kind) *plan {
 		}
 		p := &plan{kind: k, full: s.whole(k)}
 		for _, id := range part.ids {
-			if sub.held.Has(id) && s.target(k).Has(id) {
+			switch {
+			case !sub.held.Has(id):
+			case s.target(k).Has(id):
 				p.adds = append(p.adds, id)
+			default: // it was refused with others, so the proxy has not got it; it may have an earlier one
+				sub.held.Clear(id)
+				sub.outdate(s.reg.List(k)[id].Name)
 			}
 		}
 		if len(part.removed) > 0 {
