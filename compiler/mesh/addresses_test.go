@@ -56,7 +56,7 @@ func TestUnaddressed(t *testing.T) {
 		{"no workload in the source", "ports: [{name: tcp, port: 5432}]", "", found + "spec.ports[0]"},
 		{"an address", "clusterIP: 10.0.0.1, ports: [{name: tcp, port: 5432}]", app, ""},
 		{"http, tls, udp and sniffed", "ports: [{name: http, port: 80}, {name: tls, port: 443}, {name: https, port: 444}, {name: dns, port: 53, protocol: UDP}, {name: any, port: 81}]", app, ""},
-		{"headless", "clusterIP: None, selector: {app: db}, ports: [{name: tcp, port: 5432}]", app, ""},
+		{"headless", "clusterIP: None, selector: {app: db}, ports: [{name: tcp, port: 5432}]", app, "MESHC1244 Service/db spec.ports[0]"},
 		{"an alias", "type: ExternalName, externalName: a.com, ports: [{name: tcp, port: 5432}]", app, ""},
 		{"nobody has a sidecar", "selector: {app: db}, ports: [{name: tcp, port: 5432}]", bare, ""},
 		{"a gateway", "selector: {app: gw}, ports: [{name: tcp, port: 5432}]", app + "\n---\n" + gateway, ""},

@@ -60,7 +60,10 @@ func (p *planner) of(d protoreflect.MessageDescriptor) *plan {
 		if x != nil && x.descriptor == nil {
 			p.fill(x, d, wanted)
 		}
-		p.ready.Store(name, x)
+	}
+	// Others take a plan without the lock, and follow it to those of the messages below: all are filled before one is ready.
+	for name := range reached {
+		p.ready.Store(name, p.plans[name])
 	}
 	return p.plans[d.FullName()]
 }
