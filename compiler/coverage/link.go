@@ -134,13 +134,13 @@ func (c *checker) lost(l *lost) {
 	if !ok || at == nil || c.said(at.object.Ref(), schema.FieldPath(at.path...), codeNothing, "MESHC1210") {
 		return
 	}
-	severity, who := diag.Error, "every proxy that has this route"
+	severity, who := diag.Error, "every proxy that has this route answers"
 	if l.with {
 		severity = diag.Warning
-		who = "proxies of " + namespacesOf(l.without)
+		who = "proxies of " + namespacesOf(l.without) + " answer"
 	}
 	field, why, help, related := c.whyLost(name, l.without[0])
-	d := at.object.Finding(severity, codeNothing, fmt.Sprintf("%s answers requests that come here with 503: %s", who, why), help, slices.Concat(at.path, field)...)
+	d := at.object.Finding(severity, codeNothing, fmt.Sprintf("%s requests that come here with 503: %s", who, why), help, slices.Concat(at.path, field)...)
 	d.Related = related
 	c.findings.Add(d)
 }
