@@ -3,7 +3,6 @@ package compiler
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/meshc/meshc/compiler/coverage"
 	"github.com/meshc/meshc/compiler/lint"
@@ -166,10 +165,7 @@ func (in *input) lint() diag.List {
 // coverage asks what became of each linked mesh. known are the findings so far.
 func (in *input) coverage(low *loweredSets, known diag.List) diag.List {
 	var findings diag.List
-	elsewhere := false
-	for _, l := range in.foreign {
-		elsewhere = elsewhere || strings.HasPrefix(l.What, "gateway.networking.k8s.io/")
-	}
+	elsewhere := slices.ContainsFunc(known, func(d diag.Diagnostic) bool { return d.Code == "MESHC1150" }) // routes of the Gateway API
 	for _, c := range in.clusters {
 		all := make([]coverage.Proxies, 0, len(c.classes))
 		for _, k := range c.classes {
