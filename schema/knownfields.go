@@ -48,6 +48,9 @@ func (c *checker) knownFields(o *Object, value any, typ reflect.Type, path []any
 					out.Add(c.knownFields(o, v[k], t, at)...)
 					continue
 				}
+				if !whole(typ) {
+					continue
+				}
 				out.Add(unknownField(o, fields, k, at))
 				delete(v, k)
 			}
@@ -60,6 +63,10 @@ var (
 	unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 	metadata    = reflect.TypeFor[metav1.ObjectMeta]()
 )
+
+// whole tells whether a type has all the fields of what it stands for. Those of kinds that are not Kubernetes' own, such as
+// Rollout, have what is read of them.
+func whole(typ reflect.Type) bool { return strings.HasPrefix(typ.PkgPath(), "k8s.io/") }
 
 func unknownField(o *Object, fields map[string]reflect.Type, key string, path []any) diag.Diagnostic {
 	names := make([]string, 0, len(fields))

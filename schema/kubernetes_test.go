@@ -33,6 +33,14 @@ spec:
       containers: [{name: a, resources: {limits: {cpu: 1}}, env: [{name: A, valueFrom: {fieldRef: {fieldPth: x}}}], livenessProbe: {httpGet: {port: http}}}]
       tolerations: [{key: a, tolerationSeconds: 5}]
 ---
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: a, namespace: b}
+spec:
+  replicas: 1
+  strategy: {canary: {steps: [{setWeight: 10}], maxSurge: 1}}
+  template: {metadata: {labels: {app: a}}, spec: {contaners: []}}
+---
 apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: {name: a, anotations: {a: b}, managedFields: [{fieldsV1: {"f:x": {}}}]}
@@ -45,8 +53,8 @@ spec: {mtls: {mode: STRICT}}
 		}
 	}
 	want := "metadata.lables Did you mean labels?|spec.selectr Did you mean selector?|spec.ports[0].targetport Did you mean targetPort?|" +
-		"spec.template.spec.containers[0].env[0].valueFrom.fieldRef.fieldPth Did you mean fieldPath?|metadata.anotations Did you mean annotations?"
-	if s := strings.Join(got, "|"); s != want || diags.HasErrors() || len(objects) != 3 {
+		"spec.template.spec.containers[0].env[0].valueFrom.fieldRef.fieldPth Did you mean fieldPath?|spec.template.spec.contaners Did you mean containers?|metadata.anotations Did you mean annotations?"
+	if s := strings.Join(got, "|"); s != want || diags.HasErrors() || len(objects) != 4 {
 		t.Errorf("got  %s\nwant %s\n%v", s, want, diags)
 	}
 }
