@@ -3,6 +3,8 @@ package load
 import (
 	"strings"
 	"testing"
+
+	"github.com/meshc/meshc/internal/diag"
 )
 
 // TestBrokenObjects: what was meant to be an object is an error at its line, however it is broken.
@@ -31,6 +33,30 @@ func TestBrokenObjects(t *testing.T) {
 		_, diags := load(t, write(t, "f.yaml", text, "ns.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"))
 		if len(diags) != 1 || diags[0].Code != "MESHC1009" || diags[0].Pos.File != "f.yaml" || diags[0].Pos.Line > 3 {
 			t.Errorf("%s: %+v", name, diags)
+		}
+	}
+}
+
+// TestLenientOnObjects: an object of Kubernetes that a cluster refuses by itself stops no lenient run, and is counted. What can
+// be a policy of the mesh does stop it.
+func TestLenientOnObjects(t *testing.T) {
+	for text, severity := range map[string]diag.Severity{
+		"apiVersion: apps/v1\nkind: Job\nmetadata: {name: a}\n":                                       diag.Warning,
+		"apiVersion: v1\nkind: Deployment\nmetadata: {name: a}\n":                                     diag.Warning,
+		"apiVersion: batch/v9\nkind: CronJob\nmetadata: {name: a}\n":                                  diag.Warning,
+		"apiVersion: apps/v1\nkind: Deploymnet\nmetadata: {name: a}\n":                                diag.Error,
+		"apiVersion: v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\nspec: {action: DENY}\n":      diag.Error,
+		"apiVersion: security.istio.oi/v1\nkind: PeerAuthentication\nmetadata: {name: a}\nspec: {}\n": diag.Error,
+		"apiVersion: v1\nmetadata: {name: a}\nspec: {}\n":                                             diag.Error,
+	} {
+		dir := write(t, "f.yaml", text, "ns.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n")
+		res, diags, err := Load(t.Context(), []string{dir}, Options{Lenient: true})
+		if err != nil || len(diags) != 1 || diags[0].Code != "MESHC1009" || diags[0].Severity != severity {
+			t.Errorf("%s: %v %+v", text, err, diags)
+			continue
+		}
+		if left := len(res.Foreign); severity == diag.Warning && left != 1 {
+			t.Errorf("%s: %d are counted as left alone", text, left)
 		}
 	}
 }

@@ -332,7 +332,7 @@ func (k *kustomization) failed(top string, err error) {
 		if isKustomization(path.Base(f.name)) {
 			continue
 		}
-		for _, d := range parseFile(f).diags {
+		for _, d := range parseFile(f, k.b.lenient).diags {
 			if strings.Contains(err.Error(), path.Base(f.name)) && (d.Code == "MESHC1003" || d.Code == "MESHC1004" || d.Code == "MESHC1007") {
 				k.b.diags.Add(d)
 			}

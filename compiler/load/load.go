@@ -116,7 +116,7 @@ func (s *Sources) Load(ctx context.Context, sources []string, opts Options) (*Re
 			}
 			seen[key] = true
 		}
-		parsed, err := parseAll(ctx, files)
+		parsed, err := parseAll(ctx, files, opts.Lenient)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -191,7 +191,7 @@ func (s *Sources) read(ctx context.Context, l *location, opts Options) *batch {
 }
 
 // parseAll parses files in parallel.
-func parseAll(ctx context.Context, files []file) (*batch, error) {
+func parseAll(ctx context.Context, files []file, lenient bool) (*batch, error) {
 	parts := make([]*batch, len(files))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
@@ -200,7 +200,7 @@ func parseAll(ctx context.Context, files []file) (*batch, error) {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			parts[i] = parseFile(files[i])
+			parts[i] = parseFile(files[i], lenient)
 			return nil
 		}))
 	}

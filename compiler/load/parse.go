@@ -18,8 +18,8 @@ import (
 )
 
 // parseFile reads all documents of a file. After a syntax error the rest of the file is not read.
-func parseFile(f file) (out *batch) {
-	out = &batch{}
+func parseFile(f file, lenient bool) (out *batch) {
+	out = &batch{lenient: lenient}
 	if len(f.data) > limit.FileBytes && !f.stream {
 		out.fail(f.name, 1, "MESHC1005", fmt.Sprintf("the file has %d bytes; the limit is %d", len(f.data), limit.FileBytes), "Split the file.")
 		return out
@@ -144,12 +144,23 @@ func (p *parser) document(n *yaml.Node, apiVersion, kind string) {
 		if f := readFragment(n); f.keys["apiVersion"] != nil {
 			at = f.keys["apiVersion"]
 		}
-		p.fail(at, "MESHC1009", why, help)
+		p.misnamed(n, at, apiVersion, kind, why, help)
 	case apiVersion == "v1" && kind == "List":
 		p.fail(n, "MESHC1009", "this List has no items", "Write the objects below the key items.")
 	default:
 		p.leave(n, apiVersion+"/"+kind)
 	}
+}
+
+// misnamed reports a kind that no API server has under its apiVersion, at the node that says so. A cluster refuses such an
+// object alone. If it is one of Kubernetes, no policy of the mesh is lost with it, so that a lenient run goes on without it.
+func (p *parser) misnamed(n, at *yaml.Node, apiVersion, kind, why, help string) {
+	if p.out.lenient && source.IsKubernetes(kind) {
+		p.out.diags.Add(warning(p.pos(at), "MESHC1009", why, help))
+		p.leave(n, apiVersion+"/"+kind)
+		return
+	}
+	p.fail(at, "MESHC1009", why, help)
 }
 
 // leave counts a document that is not the compiler's business.

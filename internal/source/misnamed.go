@@ -115,6 +115,11 @@ func IsRead(kind string) (read, alone bool) {
 	return servedVersion(kind) != "", istioGroup(kind) != "" && !generic
 }
 
+// IsKubernetes tells whether a kind of some group has the name of one of Kubernetes that is read.
+func IsKubernetes(kind string) bool {
+	return slices.ContainsFunc(readKinds, func(r readKind) bool { return r.kind == kind })
+}
+
 func isBuiltIn(kind string) bool {
 	for _, own := range builtInKinds {
 		if slices.Contains(strings.Fields(own), kind) {
