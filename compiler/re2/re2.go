@@ -30,11 +30,11 @@ const (
 // ProgramSize returns the number of instructions that RE2 compiles an expression to, at most Limit, or the error that makes
 // it no expression.
 func ProgramSize(expr string) (int, error) {
-	tree, err := parse(expr)
+	tree, err := Parse(expr)
 	if err != nil {
 		return 0, err
 	}
-	n, anchoredStart := trimStart(simplify(coalesce(withoutPrefix(tree))), 0)
+	n, anchoredStart := trimStart(simplify(coalesce(withoutPrefix(read(tree)))), 0)
 	n, _ = trimEnd(n, 0)
 	c := &compiler{insts: make([]inst, 1, 64)}
 	all := c.compile(n)
@@ -54,8 +54,8 @@ func ProgramSize(expr string) (int, error) {
 	return min(newFlattener(c.insts, start, unanchored).size(), Limit), nil
 }
 
-// parse reads an expression byte by byte, as Latin-1.
-func parse(expr string) (*node, error) {
+// Parse reads an expression byte by byte, as Latin-1. Characters beyond it that are left in classes match nothing.
+func Parse(expr string) (*syntax.Regexp, error) {
 	if err := beyondLatin1(expr); err != nil {
 		return nil, err
 	}
@@ -63,11 +63,7 @@ func parse(expr string) (*node, error) {
 	for i := range len(expr) {
 		latin1[i] = rune(expr[i])
 	}
-	tree, err := syntax.Parse(string(latin1), syntax.Perl)
-	if err != nil {
-		return nil, err
-	}
-	return read(tree), nil
+	return syntax.Parse(string(latin1), syntax.Perl)
 }
 
 // beyondLatin1 finds an escape \x{…} of a character that Latin-1 lacks: RE2 takes it for an error.
