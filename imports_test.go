@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"internal/archive":      {"internal/limit"},
 	"internal/memo":         {"internal/diag"},
 	"internal/near":         {},
-	"schema":                {"internal/diag", "internal/source", "internal/fault", "internal/near", "compiler/re2", "compiler/substitution"},
+	"schema":                {"internal/diag", "internal/source", "internal/fault", "internal/near", "compiler/cel", "compiler/re2", "compiler/substitution"},
 	"policies":              {"internal/diag", "internal/source", "internal/fault", "internal/regular", "schema"},
 	"compiler/load":         {"internal/archive", "internal/diag", "internal/limit", "internal/near", "internal/source", "internal/fault", "internal/regular"},
 	"compiler/endpoint":     {},

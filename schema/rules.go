@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -38,7 +37,8 @@ func (r *rules) bad(p at, help, format string, args ...any) {
 }
 
 var (
-	label    = regexp.MustCompile(`^[A-Za-z0-9]([-_A-Za-z0-9]{0,61}[A-Za-z0-9])?$`)
+	label    = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?$`)
+	number   = regexp.MustCompile(`^[-+]?[0-9]+$`)
 	dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 	header   = regexp.MustCompile(`^:?[-_A-Za-z0-9!#$&'*+.^|~]+$`)
 )
@@ -51,10 +51,19 @@ func fqdn(s string) string {
 	if len(s) > 255 {
 		return "is longer than 255 characters"
 	}
-	for _, l := range strings.Split(strings.TrimSuffix(s, "."), ".") {
+	return dnsLabels(s)
+}
+
+// dnsLabels tells which part of a name is no label; "" if all are. A name that ends in a number is an address, not a host.
+func dnsLabels(s string) string {
+	parts := strings.Split(strings.TrimSuffix(s, "."), ".")
+	for _, l := range parts {
 		if !label.MatchString(l) {
 			return fmt.Sprintf("has the part %q, which is no DNS label", l)
 		}
+	}
+	if last := parts[len(parts)-1]; number.MatchString(last) && !strings.HasSuffix(s, ".") {
+		return fmt.Sprintf("ends in the number %s, which no host name does", last)
 	}
 	return ""
 }
@@ -70,6 +79,9 @@ func wildcard(s string, partial bool) string {
 		}
 		return fqdn(strings.TrimLeft(s[1:], "-"))
 	}
+	if len(s) <= 255 && label.MatchString(s) {
+		return "" // a single label may be a number, as the name of a Service may
+	}
 	return fqdn(strings.TrimPrefix(s, "*."))
 }
 
@@ -81,16 +93,30 @@ func (r *rules) host(p at, s string) {
 	}
 }
 
-func (r *rules) wildcardHost(p at, s string) { r.pattern(p, s, true) }
+// wildcardHost is about the name of a service: a host, or all hosts below one.
+func (r *rules) wildcardHost(p at, s string) {
+	if why := wildcard(s, true); why != "" {
+		r.bad(p, hostHelp, "the host %q %s", s, why)
+	}
+}
 
-// listenedHost is wildcardHost for what becomes a server name or a scope, where * stands for whole labels.
-func (r *rules) listenedHost(p at, s string) { r.pattern(p, s, false) }
+// calledHost is wildcardHost for what clients may call by its address, too.
+func (r *rules) calledHost(p at, s string) {
+	if _, err := netip.ParseAddr(s); err != nil {
+		r.wildcardHost(p, s)
+	}
+}
 
-func (r *rules) pattern(p at, s string, partial bool) {
-	if why := wildcard(s, partial); why != "" {
-		if _, err := netip.ParseAddr(s); err == nil {
-			return
-		}
+// listenedHost is about what becomes a server name or a scope, where * stands for whole labels and a name is written out.
+func (r *rules) listenedHost(p at, s string, addresses bool) {
+	if _, err := netip.ParseAddr(s); err == nil && addresses {
+		return
+	}
+	why := wildcard(s, false)
+	if why == "" && s != "*" && !strings.Contains(s, ".") {
+		why = "is a short name, which is not looked up here"
+	}
+	if why != "" {
 		r.bad(p, hostHelp, "the host %q %s", s, why)
 	}
 }
@@ -101,23 +127,12 @@ func (r *rules) port(p at, n uint32) {
 	}
 }
 
-// duration holds a length of time to at least 1ms, in whole milliseconds.
-func (r *rules) duration(p at, d *durationpb.Duration) {
-	if d == nil {
-		return
-	}
-	switch v := d.AsDuration(); {
-	case v < time.Millisecond:
-		r.bad(p, "Use at least 1ms.", "the duration %s is less than 1ms", v)
-	case v%time.Millisecond != 0:
-		r.bad(p, "Round it to milliseconds.", "the duration %s is finer than a millisecond", v)
-	}
-}
-
-// durationOrZero is duration where 0 switches something off.
+// durationOrZero holds a length of time to whole milliseconds; 0 switches something off.
 func (r *rules) durationOrZero(p at, d *durationpb.Duration) {
-	if d.AsDuration() != 0 {
-		r.duration(p, d)
+	if v := d.AsDuration(); v != 0 {
+		if why, help := wholeMillis(v); why != "" {
+			r.bad(p, help, "%s", why)
+		}
 	}
 }
 
@@ -140,7 +155,19 @@ func (r *rules) oneLine(p at, s string) {
 	}
 }
 
+// maxRegex is the longest regular expression that Istio's webhook takes.
+const maxRegex = 1024
+
 func (r *rules) regex(p at, s string) {
+	if len(s) > maxRegex {
+		r.bad(p, "Write a shorter expression, or several matches.", "the regular expression has %d characters; at most %d are taken", len(s), maxRegex)
+		return
+	}
+	r.program(p, s)
+}
+
+// program is regex for expressions whose length nobody limits.
+func (r *rules) program(p at, s string) {
 	switch n, err := re2.ProgramSize(s); {
 	case err != nil:
 		r.bad(p, "Write it in RE2 syntax.", "the regular expression %q is invalid: %v", s, err)
@@ -153,7 +180,13 @@ func (r *rules) exportTo(p at, list []string, service bool) {
 	seen := map[string]bool{}
 	for i, e := range list {
 		q := p.to(i)
+		own := e
+		if e == "." {
+			own = r.o.Namespace
+		}
 		switch {
+		case seen[own] && own != e, e == r.o.Namespace && seen["."]:
+			r.bad(q, "Name each namespace once.", "exportTo names the namespace %s twice: \".\" is the object's own", r.o.Namespace)
 		case seen[e]:
 			r.bad(q, "Name each namespace once.", "%q stands in exportTo twice", e)
 		case e == "~" && !service:

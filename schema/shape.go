@@ -124,6 +124,9 @@ func readField(d *ast.Field) *field {
 			f.inline.key = body
 		}
 	}
+	if f.ref == "#PositiveDuration" && f.value == "" {
+		f.value = "milliseconds"
+	}
 	if f.inline != nil && f.inline.rest != nil {
 		f.inline.rest.value, f.value = f.value, ""
 	}

@@ -31,7 +31,7 @@ func relate(o *Object) diag.List {
 	case *networking.WorkloadEntry:
 		r.workloadEntry(nil, m, false)
 	case *networking.WorkloadGroup:
-		r.labels(at{"metadata", "labels"}, m.GetMetadata().GetLabels())
+		r.workloadGroup(m)
 	case *networking.Sidecar:
 		r.sidecar(m)
 	case *networking.EnvoyFilter:
@@ -63,8 +63,8 @@ func relate(o *Object) diag.List {
 }
 
 func (r *rules) wasm(p at, location, name string, vm *extensions.VmConfig) {
-	u, err := url.Parse(location)
-	if err == nil && u.Scheme == "" {
+	u, err := url.ParseRequestURI(location)
+	if err != nil || u.Scheme != "" && u.Opaque != "" { // an image without a scheme, whose registry may have a port
 		u, err = url.ParseRequestURI("oci://" + location)
 	}
 	switch {
@@ -73,8 +73,8 @@ func (r *rules) wasm(p at, location, name string, vm *extensions.VmConfig) {
 	case u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "oci" && u.Scheme != "file":
 		r.bad(p.to("url"), "Use oci, http, https or file.", "modules cannot be fetched by the scheme %q", u.Scheme)
 	}
-	if len(name) > 255 {
-		r.bad(p.to("pluginName"), "Shorten it to 255 characters.", "the name of the plugin is too long")
+	if len(name) > 256 {
+		r.bad(p.to("pluginName"), "Shorten it to 256 characters.", "the name of the plugin is too long")
 	}
 	seen := map[string]bool{}
 	for i, e := range vm.GetEnv() {
@@ -83,6 +83,12 @@ func (r *rules) wasm(p at, location, name string, vm *extensions.VmConfig) {
 			r.bad(q.to("name"), "Keep one of the two.", "the variable %s is set twice", e.Name)
 		}
 		seen[e.Name] = true
+		if len(e.Name) > 256 {
+			r.bad(q.to("name"), "Shorten it to 256 characters.", "the name of the variable is too long")
+		}
+		if len(e.Value) > 2048 {
+			r.bad(q.to("value"), "Shorten it to 2048 characters.", "the value of the variable is too long")
+		}
 		if e.ValueFrom == extensions.EnvValueSource_HOST && e.Value != "" {
 			r.bad(q.to("value"), "Remove value, or valueFrom.", "a variable taken from the host has no value of its own")
 		}
@@ -134,7 +140,7 @@ func (r *rules) configPatch(p at, c *networking.EnvoyFilter_EnvoyConfigObjectPat
 		}
 	}
 	if v := m.GetProxy().GetProxyVersion(); v != "" {
-		r.regex(p.to("match", "proxy", "proxyVersion"), v)
+		r.program(p.to("match", "proxy", "proxyVersion"), v)
 	}
 }
 

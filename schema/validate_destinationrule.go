@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"strings"
+
 	networking "istio.io/api/networking/v1alpha3"
 )
 
@@ -35,6 +37,13 @@ func (r *rules) trafficPolicy(p at, t *networking.TrafficPolicy) {
 	if t == nil {
 		return
 	}
+	if t.OutlierDetection == nil && t.ConnectionPool == nil && t.LoadBalancer == nil && t.Tls == nil && t.PortLevelSettings == nil &&
+		t.Tunnel == nil && t.ProxyProtocol == nil && t.RetryBudget == nil {
+		r.bad(p, "Add a setting, as connectionPool, or remove it.", "the traffic policy sets nothing")
+	}
+	if t.Tunnel != nil && t.ProxyProtocol != nil {
+		r.bad(p.to("proxyProtocol"), "Keep one of the two.", "tunnel and proxyProtocol exclude each other")
+	}
 	r.connectionPool(p.to("connectionPool"), t.ConnectionPool)
 	r.outlier(p.to("outlierDetection"), t.OutlierDetection)
 	r.loadBalancer(p.to("loadBalancer"), t.LoadBalancer)
@@ -44,6 +53,9 @@ func (r *rules) trafficPolicy(p at, t *networking.TrafficPolicy) {
 		q := p.to("portLevelSettings", i)
 		if s.Port == nil || s.Port.Number == 0 {
 			r.bad(q.to("port"), "Add port with its number.", "a port level setting must say which port it is for")
+		}
+		if s.OutlierDetection == nil && s.ConnectionPool == nil && s.LoadBalancer == nil && s.Tls == nil {
+			r.bad(q, "Add a setting, as connectionPool, or remove it.", "the port level setting sets nothing")
 		}
 		r.connectionPool(q.to("connectionPool"), s.ConnectionPool)
 		r.outlier(q.to("outlierDetection"), s.OutlierDetection)
@@ -86,10 +98,7 @@ func (r *rules) connectionPool(p at, c *networking.ConnectionPoolSettings) {
 		r.notNegative(q.to("http2MaxRequests"), h.Http2MaxRequests)
 		r.notNegative(q.to("maxRequestsPerConnection"), h.MaxRequestsPerConnection)
 		r.notNegative(q.to("maxConcurrentStreams"), h.MaxConcurrentStreams)
-		if h.MaxRetries < -1 {
-			r.bad(q.to("maxRetries"), "Use 0 or more.", "the number %d is negative", h.MaxRetries)
-		}
-		r.durationOrZero(q.to("idleTimeout"), h.IdleTimeout)
+		r.notNegative(q.to("maxRetries"), h.MaxRetries)
 		if h.H2UpgradePolicy == networking.ConnectionPoolSettings_HTTPSettings_UPGRADE && h.UseClientProtocol {
 			r.bad(q.to("useClientProtocol"), "Keep one of the two.", "h2UpgradePolicy UPGRADE and useClientProtocol contradict each other")
 		}
@@ -98,15 +107,11 @@ func (r *rules) connectionPool(p at, c *networking.ConnectionPoolSettings) {
 			if k.Interval == nil || k.Timeout == nil {
 				r.bad(q, "Add both.", "http2KeepAlive needs interval and timeout")
 			}
-			r.duration(q.to("interval"), k.Interval)
-			r.duration(q.to("timeout"), k.Timeout)
 		}
 	}
 	if t := c.Tcp; t != nil {
 		q := p.to("tcp")
 		r.notNegative(q.to("maxConnections"), t.MaxConnections)
-		r.duration(q.to("connectTimeout"), t.ConnectTimeout)
-		r.duration(q.to("maxConnectionDuration"), t.MaxConnectionDuration)
 		r.durationOrZero(q.to("idleTimeout"), t.IdleTimeout)
 	}
 }
@@ -115,8 +120,6 @@ func (r *rules) outlier(p at, o *networking.OutlierDetection) {
 	if o == nil {
 		return
 	}
-	r.duration(p.to("interval"), o.Interval)
-	r.duration(p.to("baseEjectionTime"), o.BaseEjectionTime)
 	for _, f := range []struct {
 		name string
 		v    int32
@@ -138,39 +141,35 @@ func (r *rules) loadBalancer(p at, l *networking.LoadBalancerSettings) {
 		r.bad(p.to("zoneAwareLbSetting"), "Keep one of the two.", "localityLbSetting and zoneAwareLbSetting exclude each other")
 	}
 	if h := l.GetConsistentHash(); h != nil {
-		if c := h.GetHttpCookie(); c != nil && c.Name == "" {
-			r.bad(p.to("consistentHash", "httpCookie"), "Name the cookie.", "the cookie has no name")
+		r.cookie(p.to("consistentHash", "httpCookie"), h.GetHttpCookie())
+		if m := h.GetMaglev(); m != nil && m.TableSize == 0 {
+			r.bad(p.to("consistentHash", "maglev"), "Add tableSize, a prime number as 65537.", "maglev has no tableSize")
+		}
+		if h.MinimumRingSize != 0 && h.GetHashAlgorithm() != nil { //nolint:staticcheck // still read
+			r.bad(p.to("consistentHash", "minimumRingSize"), "Keep ringHash or maglev.", "minimumRingSize excludes ringHash and maglev, which have sizes of their own")
 		}
 		if h.GetHashKey() == nil {
 			r.bad(p.to("consistentHash"), "Add httpHeaderName, httpCookie, useSourceIp or httpQueryParameterName.", "consistentHash does not say what to hash")
 		}
 	}
 	r.locality(p.to("localityLbSetting"), l.LocalityLbSetting)
+	r.zoneAware(p.to("zoneAwareLbSetting"), l.ZoneAwareLbSetting)
 }
 
-func (r *rules) locality(p at, l *networking.LocalityLoadBalancerSetting) {
-	if l == nil {
+// cookie: Envoy wants each attribute of a cookie once, and by its name.
+func (r *rules) cookie(p at, c *networking.LoadBalancerSettings_ConsistentHashLB_HTTPCookie) {
+	if c == nil {
 		return
 	}
-	if len(l.Distribute) > 0 && len(l.Failover) > 0 {
-		r.bad(p.to("failover"), "Keep one of the two.", "distribute and failover exclude each other")
+	if c.Name == "" {
+		r.bad(p, "Name the cookie.", "the cookie has no name")
 	}
-	for i, d := range l.Distribute {
-		total := uint32(0)
-		for _, k := range keys(d.To) {
-			if d.To[k] < 1 || d.To[k] > 100 {
-				r.bad(p.to("distribute", i, "to", k), "Use 1 to 100.", "the weight %d is not in the range 1 to 100", d.To[k])
-			}
-			total += d.To[k]
+	seen := map[string]bool{}
+	for i, a := range c.Attributes {
+		if seen[a.Name] {
+			r.bad(p.to("attributes", i, "name"), "Keep one of the two.", "the cookie has the attribute %q twice", a.Name)
 		}
-		if total != 100 {
-			r.bad(p.to("distribute", i, "to"), "Make them add up to 100.", "the weights of the localities add up to %d", total)
-		}
-	}
-	for i, f := range l.Failover {
-		if f.From == f.To {
-			r.bad(p.to("failover", i, "to"), "Name another region.", "the region %q fails over to itself", f.From)
-		}
+		seen[a.Name] = true
 	}
 }
 
@@ -178,11 +177,17 @@ func (r *rules) clientTLS(p at, t *networking.ClientTLSSettings) {
 	if t == nil {
 		return
 	}
-	if t.InsecureSkipVerify.GetValue() && (t.CaCertificates != "" || len(t.SubjectAltNames) > 0 || (t.CredentialName != "" && t.Mode == networking.ClientTLSSettings_SIMPLE)) {
+	verified := t.Mode == networking.ClientTLSSettings_SIMPLE || t.Mode == networking.ClientTLSSettings_MUTUAL
+	if ns, ok := strings.CutPrefix(t.CredentialName, "configmap://"); ok && strings.Contains(ns, "/") && r.o != nil {
+		if ns, _, _ = strings.Cut(ns, "/"); ns != r.o.Namespace {
+			r.bad(p.to("credentialName"), "Copy the ConfigMap there, or name one of this namespace.", "the ConfigMap is in the namespace %s, and only those of the object's own are read", ns)
+		}
+	}
+	if verified && t.InsecureSkipVerify.GetValue() && (t.CaCertificates != "" || len(t.SubjectAltNames) > 0 || (t.CredentialName != "" && t.Mode == networking.ClientTLSSettings_SIMPLE)) {
 		r.bad(p.to("insecureSkipVerify"), "Remove it to have the server verified.", "insecureSkipVerify contradicts caCertificates, subjectAltNames and credentialName, which verify the server")
 	}
 	files := t.ClientCertificate != "" || t.PrivateKey != "" || t.CaCertificates != "" || t.CaCrl != ""
-	if (t.Mode == networking.ClientTLSSettings_SIMPLE || t.Mode == networking.ClientTLSSettings_MUTUAL) && t.CredentialName != "" && files {
+	if verified && t.CredentialName != "" && files {
 		r.bad(p.to("credentialName"), "Keep the Secret or the files.", "credentialName and certificate files exclude each other")
 	}
 	if t.Mode == networking.ClientTLSSettings_MUTUAL && t.CredentialName == "" {

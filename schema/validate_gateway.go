@@ -3,6 +3,7 @@ package schema
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -13,6 +14,9 @@ import (
 
 // gateway checks what relates the fields of a Gateway.
 func (r *rules) gateway(g *networking.Gateway) {
+	if !label.MatchString(r.o.Name) {
+		r.bad(nil, "Use letters, digits and dashes, at most 63.", "%q is not a name for a Gateway, as dots would part it from its namespace", r.o.Name)
+	}
 	if len(g.Servers) == 0 {
 		r.bad(at{"servers"}, "Add a server with port and hosts.", "the Gateway has no server")
 	}
@@ -60,7 +64,7 @@ func (r *rules) server(p at, s *networking.Server) {
 		}
 	} else {
 		r.port(p.to("port", "number"), s.Port.Number)
-		if s.Bind != "" && !ipOrCIDR(s.Bind) {
+		if _, err := netip.ParseAddr(s.Bind); s.Bind != "" && err != nil {
 			r.bad(p.to("bind"), "Use an IP address or a path.", "%q is no address to listen on", s.Bind)
 		}
 	}
@@ -76,9 +80,13 @@ func (r *rules) server(p at, s *networking.Server) {
 	case slices.Contains(encrypted(), protocol) && s.Tls == nil:
 		r.bad(p, "Add tls.", "a server of protocol %s needs tls settings", protocol)
 	case protocol == "HTTP" || protocol == "HTTP2" || protocol == "GRPC" || protocol == "GRPC-WEB":
-		if s.Tls != nil && s.Tls.Mode != networking.ServerTLSSettings_PASSTHROUGH {
+		t := s.Tls
+		if t != nil && (t.Mode != networking.ServerTLSSettings_PASSTHROUGH && t.Mode != networking.ServerTLSSettings_AUTO_PASSTHROUGH ||
+			t.CaCertificates != "" || t.PrivateKey != "" || t.ServerCertificate != "") {
 			r.bad(p.to("tls"), "Use protocol HTTPS, or remove tls.", "a server of protocol %s speaks plain text and takes no certificates", protocol)
 		}
+	case s.Tls != nil && !slices.Contains(encrypted(), protocol):
+		r.bad(p.to("tls"), "Use protocol TLS, or remove tls.", "a server of protocol %s speaks plain text, so tls cannot be set", protocol)
 	}
 }
 
@@ -90,7 +98,7 @@ func (r *rules) serverHost(p at, h string) {
 			r.bad(p, "Write NAMESPACE/HOST, ./HOST or */HOST.", "%q is not a namespace", ns)
 		}
 	}
-	r.listenedHost(p, name)
+	r.listenedHost(p, name, true)
 }
 
 func (r *rules) serverTLS(p at, t *networking.ServerTLSSettings) {
@@ -105,7 +113,7 @@ func (r *rules) serverTLS(p at, t *networking.ServerTLSSettings) {
 	case networking.ServerTLSSettings_ISTIO_MUTUAL:
 		r.ownCertificate(p, t)
 	case networking.ServerTLSSettings_PASSTHROUGH, networking.ServerTLSSettings_AUTO_PASSTHROUGH:
-		if t.ServerCertificate != "" || t.PrivateKey != "" || t.CaCertificates != "" || t.CredentialName != "" || len(t.CredentialNames) > 0 {
+		if t.ServerCertificate != "" || t.PrivateKey != "" || t.CaCertificates != "" || t.CaCrl != "" || t.CredentialName != "" || len(t.CredentialNames)+len(t.TlsCertificates) > 0 {
 			r.out.Add(r.o.Finding(diag.Warning, "IST0133", "mode "+t.Mode.String()+" does not end TLS here, so certificates have no effect", "Remove them, or use mode SIMPLE.", append([]any{"spec"}, p...)...))
 		}
 	default:
@@ -142,6 +150,9 @@ func (r *rules) ownCertificate(p at, t *networking.ServerTLSSettings) {
 	if len(t.CredentialNames) > 0 {
 		r.bad(p.to("credentialNames"), "Remove it.", "mode ISTIO_MUTUAL uses the workload's own certificate, not credentialNames")
 	}
+	if len(t.TlsCertificates) > 0 {
+		r.bad(p.to("tlsCertificates"), "Remove it.", "mode ISTIO_MUTUAL uses the workload's own certificate, not tlsCertificates")
+	}
 }
 
 // serverCertificates checks where a server that ends TLS has its certificates from, and whom it takes as clients.
@@ -162,6 +173,9 @@ func (r *rules) serverCertificates(p at, t *networking.ServerTLSSettings) {
 		return
 	}
 	mode := t.Mode.String()
+	if t.CaCrl != "" && t.Mode == networking.ServerTLSSettings_SIMPLE {
+		r.bad(p.to("caCrl"), "Remove it, or use mode MUTUAL.", "mode SIMPLE takes no certificates of clients, so there are none to revoke")
+	}
 	if mutual && t.CaCertificates == "" {
 		r.bad(p, "Add caCertificates or credentialName.", "mode %s needs the certificate authority of the clients", mode)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -153,9 +154,13 @@ func (r *rules) source(p at, s *security.Source, custom bool) {
 		r.bad(p.to("serviceAccounts"), "Use serviceAccounts alone.", "serviceAccounts excludes principals and namespaces")
 	}
 	for _, l := range []values{{"serviceAccounts", s.ServiceAccounts}, {"notServiceAccounts", s.NotServiceAccounts}} {
+		r.serviceAccounts(p.to(l.name), l.list)
+	}
+	for _, l := range []values{{"trustDomains", s.TrustDomains}, {"notTrustDomains", s.NotTrustDomains}} {
+		r.wildcards(p.to(l.name), l.list, "trust domain")
 		for i, v := range l.list {
-			if strings.Contains(v, "*") || strings.Count(v, "/") > 1 {
-				r.bad(p.to(l.name, i), "Write NAMESPACE/NAME or NAME.", "%q is not the name of a service account", v)
+			if strings.Contains(v, "/") {
+				r.bad(p.to(l.name, i), "Write the trust domain alone, as cluster.local.", "%q is no trust domain: it has a slash", v)
 			}
 		}
 	}
@@ -168,9 +173,37 @@ func (r *rules) source(p at, s *security.Source, custom bool) {
 		return
 	}
 	for _, l := range []values{{"namespaces", s.Namespaces}, {"notNamespaces", s.NotNamespaces}, {"principals", s.Principals}, {"notPrincipals", s.NotPrincipals},
-		{"requestPrincipals", s.RequestPrincipals}, {"notRequestPrincipals", s.NotRequestPrincipals}, {"serviceAccounts", s.ServiceAccounts}, {"notServiceAccounts", s.NotServiceAccounts}} {
+		{"requestPrincipals", s.RequestPrincipals}, {"notRequestPrincipals", s.NotRequestPrincipals}, {"serviceAccounts", s.ServiceAccounts}, {"notServiceAccounts", s.NotServiceAccounts},
+		{"trustDomains", s.TrustDomains}, {"notTrustDomains", s.NotTrustDomains}} {
 		if len(l.list) > 0 {
 			r.bad(p.to(l.name), "Ask for it in an ALLOW or DENY policy beside this one.", "%s cannot be used with action CUSTOM, which runs before identities are checked", l.name)
+		}
+	}
+}
+
+// maxServiceAccounts and maxServiceAccount are how many service accounts a source names, and how long a name is.
+const (
+	maxServiceAccounts = 16
+	maxServiceAccount  = 320
+)
+
+func (r *rules) serviceAccounts(p at, list []string) {
+	if len(list) > maxServiceAccounts {
+		r.bad(p, "Write several sources.", "%d service accounts are named; at most %d are taken", len(list), maxServiceAccounts)
+	}
+	for i, v := range list {
+		ns, name, both := strings.Cut(v, "/")
+		if strings.Contains(v, "*") || len(v) > maxServiceAccount || both && (ns == "" || name == "" || strings.Contains(name, "/")) {
+			r.bad(p.to(i), "Write NAMESPACE/NAME or NAME.", "%q is not the name of a service account", v)
+		}
+	}
+}
+
+// wildcards holds values to one *, at the beginning or the end.
+func (r *rules) wildcards(p at, list []string, what string) {
+	for i, v := range list {
+		if n := strings.Count(v, "*"); n > 1 || n == 1 && !strings.HasPrefix(v, "*") && !strings.HasSuffix(v, "*") {
+			r.bad(p.to(i), "Write one * at the beginning or the end.", "the %s %q has a * elsewhere than at one end", what, v)
 		}
 	}
 }
@@ -209,14 +242,18 @@ func (r *rules) portText(p at, v string) {
 	}
 }
 
-// pathTemplate checks a path with {*} and {**}.
+// segment is what a segment of a path can hold beside {*} and {**}.
+var segment = regexp.MustCompile(`^[-a-zA-Z0-9._~%!$&'()+,;:@=]+$`)
+
+// pathTemplate checks a path with {*} and {**}; braces mean nothing else.
 func (r *rules) pathTemplate(p at, v string) {
-	if !strings.Contains(v, "{*}") && !strings.Contains(v, "{**}") {
+	template := strings.Contains(v, "{*}") || strings.Contains(v, "{**}")
+	if !template && !strings.ContainsAny(v, "{}") {
 		return
 	}
 	const help = "Each {*} or {**} stands for whole segments; {**} may be there once, at the end or followed by literals only."
 	double := false
-	for _, s := range strings.Split(strings.TrimPrefix(v, "/"), "/") {
+	for _, s := range strings.Split(strings.Trim(v, "/"), "/") {
 		switch {
 		case s == "{**}" && double, s == "{*}" && double:
 			r.bad(p, help, "the path template %q has a wildcard after {**}", v)
@@ -224,8 +261,11 @@ func (r *rules) pathTemplate(p at, v string) {
 		case s == "{**}":
 			double = true
 		case s == "{*}":
-		case strings.ContainsAny(s, "{}*"):
+		case strings.ContainsAny(s, "{}"), template && strings.Contains(s, "*"):
 			r.bad(p, help, "the path template %q mixes a wildcard with other text in one segment", v)
+			return
+		case template && !segment.MatchString(s):
+			r.bad(p, help, "the path template %q has the segment %q, which no template can hold", v, s)
 			return
 		}
 	}
@@ -245,10 +285,16 @@ func (r *rules) condition(p at, c *security.Condition, custom bool) {
 			"%q is not a condition key", c.Key)
 		return
 	}
-	if custom && (strings.HasPrefix(c.Key, "request.auth.") || c.Key == "source.principal" || c.Key == "source.namespace" || c.Key == "source.serviceAccount") {
+	if custom && (strings.HasPrefix(c.Key, "request.auth.") || c.Key == "source.principal" || c.Key == "source.namespace" || c.Key == "source.serviceAccount" || c.Key == "source.trustDomain") {
 		r.bad(p.to("key"), "Ask for it in an ALLOW or DENY policy beside this one.", "%s cannot be used with action CUSTOM, which runs before identities are checked", c.Key)
 	}
 	for _, l := range []values{{"values", c.Values}, {"notValues", c.NotValues}} {
+		switch c.Key {
+		case "source.serviceAccount":
+			r.serviceAccounts(p.to(l.name), l.list)
+		case "source.trustDomain":
+			r.wildcards(p.to(l.name), l.list, "trust domain")
+		}
 		for i, v := range l.list {
 			switch {
 			case v == "":
@@ -269,15 +315,16 @@ func conditionKey(k string) (known bool, shape string) {
 		return true, "ip"
 	case "destination.port":
 		return true, "port"
-	case "source.namespace", "source.user", "source.principal", "source.serviceAccount", "source.trustDomain", "request.auth.principal", "request.auth.audiences", "request.auth.presenter", "connection.sni", "destination.user":
+	case "source.namespace", "source.principal", "source.serviceAccount", "source.trustDomain", "request.auth.principal", "request.auth.audiences", "request.auth.presenter", "connection.sni":
 		return true, ""
 	}
-	for _, prefix := range [...]string{"request.headers", "request.auth.claims"} {
-		if rest, ok := strings.CutPrefix(k, prefix); ok {
-			return len(rest) > 2 && rest[0] == '[' && rest[len(rest)-1] == ']', ""
+	for _, prefix := range [...]string{"request.headers", "request.auth.claims", "experimental.envoy.filters."} {
+		if strings.HasPrefix(k, prefix) {
+			open := strings.Index(k, "[")
+			return strings.HasSuffix(k, "]") && open > 0 && open < len(k)-2, ""
 		}
 	}
-	return strings.HasPrefix(k, "experimental.envoy.filters."), ""
+	return false, ""
 }
 
 // requestAuthentication checks what relates the fields of a RequestAuthentication.

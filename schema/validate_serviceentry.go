@@ -32,6 +32,7 @@ func (r *rules) serviceEntry(s *networking.ServiceEntry) {
 	ports := r.servicePorts(s)
 	r.exportTo(at{"exportTo"}, s.ExportTo, true)
 	r.resolution(s, cidr)
+	r.indistinct(s)
 	for i, e := range s.Endpoints {
 		p := at{"endpoints", i}
 		for _, k := range keys(e.Ports) {
@@ -90,10 +91,35 @@ func (r *rules) resolution(s *networking.ServiceEntry, cidr bool) {
 				r.bad(at{"endpoints", i, "address"}, "Use an IP address, or resolution DNS.", "%q is not an IP address, which resolution STATIC needs", e.Address)
 			}
 		}
+		r.socketPorts(s)
 	case networking.ServiceEntry_DYNAMIC_DNS:
 		r.dynamicDNS(s)
 	default:
 		r.resolvedByDNS(s, cidr)
+	}
+}
+
+// socketPorts: a unix socket has no port, so only one of the service's can lead to it.
+func (r *rules) socketPorts(s *networking.ServiceEntry) {
+	for i, e := range s.Endpoints {
+		if strings.HasPrefix(e.Address, "unix://") && len(s.Ports) != 1 {
+			r.bad(at{"endpoints", i, "address"}, "Give the ServiceEntry one port.", "a unix socket serves exactly one port, and the ServiceEntry has %d", len(s.Ports))
+		}
+	}
+}
+
+// indistinct refuses several hosts at a port of which nothing tells them apart.
+func (r *rules) indistinct(s *networking.ServiceEntry) {
+	if s.Resolution == networking.ServiceEntry_NONE || len(s.Hosts) < 2 {
+		return
+	}
+	for i, p := range s.Ports {
+		switch strings.ToUpper(p.Protocol) {
+		case "HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY", "HTTPS", "TLS":
+		default:
+			r.bad(at{"ports", i}, "Write a ServiceEntry for each host, or use protocol HTTP or TLS.", "the ServiceEntry has %d hosts, and nothing in a connection to port %d tells which is meant", len(s.Hosts), p.Number)
+			return
+		}
 	}
 }
 
@@ -104,6 +130,11 @@ func (r *rules) dynamicDNS(s *networking.ServiceEntry) {
 	}
 	if len(s.Endpoints) > 0 || s.WorkloadSelector != nil {
 		r.bad(at{"resolution"}, "Remove endpoints.", "with resolution DYNAMIC_DNS the host of each request is looked up, so endpoints have no meaning")
+	}
+	for i, h := range s.Hosts {
+		if !strings.HasPrefix(h, "*") {
+			r.bad(at{"hosts", i}, "Use a wildcard as *.example.com, or resolution DNS.", "resolution DYNAMIC_DNS is for wildcards, and %s names one host", h)
+		}
 	}
 	for i, pt := range s.Ports {
 		switch strings.ToUpper(pt.Protocol) {
@@ -144,9 +175,7 @@ func (r *rules) workloadEntry(p at, e *networking.WorkloadEntry, inline bool) {
 	}
 	r.labels(p.to("labels"), e.Labels)
 	if path, ok := strings.CutPrefix(e.Address, "unix://"); ok {
-		if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "@") || strings.HasSuffix(path, "/") {
-			r.bad(p.to("address"), "Write unix:///path or unix://@name.", "%q is not the absolute path of a socket", e.Address)
-		}
+		r.socketPath(p.to("address"), path, e.Address)
 		if len(e.Ports) > 0 {
 			r.bad(p.to("ports"), "Remove ports.", "a unix socket has no ports")
 		}
@@ -155,10 +184,5 @@ func (r *rules) workloadEntry(p at, e *networking.WorkloadEntry, inline bool) {
 			r.host(p.to("address"), e.Address)
 		}
 	}
-	for _, k := range keys(e.Ports) {
-		if !portName.MatchString(k) {
-			r.bad(p.to("ports", k), "Use letters, digits and dashes.", "%q is not a name for a port", k)
-		}
-		r.port(p.to("ports", k), e.Ports[k])
-	}
+	r.portNames(p.to("ports"), e.Ports)
 }

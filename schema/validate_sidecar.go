@@ -2,6 +2,7 @@ package schema
 
 import (
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,9 @@ func (r *rules) ingress(p at, l *networking.IstioIngressListener, seen map[strin
 		return
 	}
 	r.listenerPort(p, l.Port, l.Bind, seen)
+	if strings.HasPrefix(l.Bind, "unix://") {
+		r.bad(p.to("bind"), "Use an IP address, or remove bind.", "an ingress listener takes connections at a port, not on a unix socket")
+	}
 	r.connectionPool(p.to("connectionPool"), l.ConnectionPool)
 	r.defaultEndpoint(p.to("defaultEndpoint"), l.DefaultEndpoint)
 	r.ingressTLS(p.to("tls"), l)
@@ -73,9 +77,12 @@ func (r *rules) listenerPort(p at, port *networking.SidecarPort, bind string, se
 		r.bad(p.to("port", "number"), "Give the port a number, or bind to unix:///path.", "port 0 needs a unix socket to bind to")
 	default:
 		r.port(p.to("port", "number"), port.Number)
-		if bind != "" && !ipOrCIDR(bind) {
+		if _, err := netip.ParseAddr(bind); bind != "" && err != nil {
 			r.bad(p.to("bind"), "Use an IP address or unix:///path.", "%q is no address to listen on", bind)
 		}
+	}
+	if port.Name != "" && !portName.MatchString(port.Name) {
+		r.bad(p.to("port", "name"), "Use letters, digits and dashes, or remove the name.", "%q is not a name for a port", port.Name)
 	}
 	if seen[key] {
 		r.bad(p.to("port"), "Keep one of the two.", "another listener of this Sidecar already uses %s", key)
@@ -98,7 +105,7 @@ func (r *rules) defaultEndpoint(p at, e string) {
 		return
 	}
 	host, port, err := net.SplitHostPort(e)
-	if err != nil || !slices.Contains([]string{"127.0.0.1", "0.0.0.0", "::1", "::"}, host) {
+	if err != nil || !slices.Contains([]string{"", "127.0.0.1", "0.0.0.0", "::1", "::"}, host) {
 		r.bad(p, help, "%q is no endpoint of the workload itself", e)
 		return
 	}
@@ -120,6 +127,9 @@ func (r *rules) egress(s *networking.Sidecar) {
 			}
 		} else {
 			r.listenerPort(p, l.Port, l.Bind, seen)
+			if strings.HasPrefix(l.Bind, "unix://") && l.CaptureMode == networking.CaptureMode_IPTABLES {
+				r.bad(p.to("captureMode"), "Use DEFAULT or NONE.", "a listener on a unix socket cannot capture connections with captureMode IPTABLES")
+			}
 		}
 		if len(l.Hosts) == 0 {
 			r.bad(p.to("hosts"), "Add */* for all.", "the egress listener has no hosts")
@@ -142,7 +152,7 @@ func (r *rules) egressHost(p at, h string) {
 	if ns != "*" && ns != "." && ns != "~" && !dnsLabel.MatchString(ns) {
 		r.bad(p, "Use a namespace, \".\", \"*\" or \"~\".", "%q is not a namespace", ns)
 	}
-	r.listenedHost(p, name)
+	r.listenedHost(p, name, false)
 }
 
 func (r *rules) egressProxy(o *networking.OutboundTrafficPolicy) {
@@ -156,6 +166,9 @@ func (r *rules) egressProxy(o *networking.OutboundTrafficPolicy) {
 	}
 	if e.Port == nil {
 		r.bad(p, "Add port with its number.", "the egress proxy has no port")
+	}
+	if strings.HasPrefix(e.Host, "*") {
+		r.bad(p.to("host"), "Name the host.", "the egress proxy is one host, and %s are many", e.Host)
 	}
 	r.destination(p, e)
 }

@@ -31,7 +31,9 @@ func (r *rules) virtualService(vs *networking.VirtualService) {
 			r.bad(at{"hosts", i}, "Name the hosts, or bind it to a gateway only.", "the host * cannot be used by sidecars (gateway mesh)")
 			continue
 		}
-		r.wildcardHost(at{"hosts", i}, h)
+		if !strings.HasPrefix(h, "outbound_") || mesh || len(vs.Tls) == 0 { // a server name of AUTO_PASSTHROUGH
+			r.calledHost(at{"hosts", i}, h)
+		}
 		for j := range i {
 			if covers(vs.Hosts[j], h) || covers(h, vs.Hosts[j]) {
 				r.bad(at{"hosts", i}, "Keep one of the two.", "the hosts %s and %s overlap", vs.Hosts[j], h)
@@ -44,30 +46,84 @@ func (r *rules) virtualService(vs *networking.VirtualService) {
 	r.exportTo(at{"exportTo"}, vs.ExportTo, false)
 	for i, h := range vs.Http {
 		r.httpRoute(at{"http", i}, h, delegate)
+		if mesh {
+			r.noClaims(at{"http", i}, h)
+		}
 	}
 	for i, t := range vs.Tcp {
 		p := at{"tcp", i}
+		for j, m := range t.Match {
+			r.connectionMatch(p.to("match", j), m)
+		}
 		if len(t.Route) == 0 {
 			r.bad(p, "Add route with a destination.", "the TCP route leads nowhere")
 		}
 		r.weighted(p.to("route"), t.Route)
 	}
 	for i, t := range vs.Tls {
-		r.tlsRoute(at{"tls", i}, t, vs.Hosts)
+		r.tlsRoute(at{"tls", i}, t, vs.Hosts, mesh)
 	}
 }
 
-func (r *rules) tlsRoute(p at, t *networking.TLSRoute, hosts []string) {
+// noClaims refuses matches by claims of a token in routes of sidecars, which check no tokens.
+func (r *rules) noClaims(p at, h *networking.HTTPRoute) {
+	for i, m := range h.Match {
+		for _, f := range [...]struct {
+			name string
+			m    map[string]*networking.StringMatch
+		}{{"headers", m.Headers}, {"withoutHeaders", m.WithoutHeaders}} {
+			for _, k := range keys(f.m) {
+				if isClaim(k) {
+					r.bad(p.to("match", i, f.name, k), "Bind the VirtualService to gateways only.", "%s matches a claim of a token, which only gateways can do", k)
+				}
+			}
+		}
+	}
+}
+
+// isClaim tells whether the name of a header stands for a claim: @request.auth.claims.NAME or @request.auth.claims[NAME].
+func isClaim(name string) bool {
+	rest, ok := strings.CutPrefix(strings.ToLower(name), "@request.auth.claims")
+	return ok && len(rest) > 1 && (rest[0] == '.' || rest[0] == '[' && strings.HasSuffix(rest, "]"))
+}
+
+// layer4 is what matches of TCP and TLS routes have in common.
+type layer4 interface {
+	GetDestinationSubnets() []string
+	GetPort() uint32
+	GetSourceLabels() map[string]string
+	GetGateways() []string
+}
+
+func (r *rules) connectionMatch(p at, m layer4) {
+	for i, s := range m.GetDestinationSubnets() {
+		if !ipOrCIDR(s) {
+			r.bad(p.to("destinationSubnets", i), "Write 10.0.0.1 or 10.0.0.0/8.", "%q is not an IP address or CIDR block", s)
+		}
+	}
+	if m.GetPort() != 0 {
+		r.port(p.to("port"), m.GetPort())
+	}
+	for i, g := range m.GetGateways() {
+		r.gatewayName(p.to("gateways", i), g)
+	}
+	r.labels(p.to("sourceLabels"), m.GetSourceLabels())
+}
+
+func (r *rules) tlsRoute(p at, t *networking.TLSRoute, hosts []string, mesh bool) {
 	if len(t.Match) == 0 {
 		r.bad(p, "Add match with sniHosts.", "a TLS route must say which server names it takes")
 	}
 	for i, m := range t.Match {
 		q := p.to("match", i)
+		r.connectionMatch(q, m)
 		if len(m.SniHosts) == 0 {
 			r.bad(q, "Add sniHosts.", "a match of a TLS route needs sniHosts")
 		}
 		for j, s := range m.SniHosts {
-			r.wildcardHost(q.to("sniHosts", j), s)
+			if !strings.HasPrefix(s, "outbound_") || mesh {
+				r.calledHost(q.to("sniHosts", j), s)
+			}
 			if !slices.ContainsFunc(hosts, func(h string) bool { return covers(h, s) }) {
 				r.bad(q.to("sniHosts", j), "Add it to hosts, or correct it.", "the server name %s is not among the hosts of the VirtualService", s)
 			}
@@ -169,12 +225,10 @@ func (r *rules) httpRoute(p at, h *networking.HTTPRoute, delegate bool) {
 	r.fault(p.to("fault"), h.Fault)
 	r.redirect(p, h)
 	r.rewrite(p.to("rewrite"), h)
+	r.authority(p, h)
 	r.retries(p.to("retries"), h.Retries)
 	r.mirrors(p, h)
 	r.cors(p.to("corsPolicy"), h.CorsPolicy)
-	if h.Timeout != nil && h.Timeout.AsDuration() != 0 {
-		r.duration(p.to("timeout"), h.Timeout)
-	}
 	if s := h.GetDirectResponse(); s != nil {
 		r.status(p.to("directResponse", "status"), int64(s.Status))
 		if n := max(len(s.GetBody().GetString_()), len(s.GetBody().GetBytes())); n > 1<<20 {
@@ -199,6 +253,16 @@ func (r *rules) actions(p at, h *networking.HTTPRoute, delegate bool) {
 		r.bad(p, "Add route, redirect or directResponse.", "the HTTP route does nothing with a request")
 	case len(set) > 1:
 		r.bad(p.to(set[1]), "Keep one of them.", "an HTTP route cannot have both %s", strings.Join(set, " and "))
+	}
+	if h.Redirect != nil || h.DirectResponse != nil {
+		for _, f := range []struct {
+			name string
+			set  bool
+		}{{"fault", h.Fault != nil}, {"rewrite", h.Rewrite != nil}} {
+			if f.set && h.Delegate == nil {
+				r.bad(p.to(f.name), "Keep one of them.", "an HTTP route cannot have both %s and %s", set[0], f.name)
+			}
+		}
 	}
 	if delegate && h.Delegate != nil {
 		r.bad(p.to("delegate"), "Write the routes here.", "a delegate cannot delegate further")
@@ -231,7 +295,9 @@ func (r *rules) httpMatch(p at, m *networking.HTTPMatchRequest) {
 		name string
 		m    *networking.StringMatch
 	}{{"uri", m.Uri}, {"scheme", m.Scheme}, {"method", m.Method}, {"authority", m.Authority}} {
-		r.stringMatch(p.to(f.name), f.m)
+		if _, prefix := f.m.GetMatchType().(*networking.StringMatch_Prefix); f.name != "uri" || !prefix { // any path has the empty prefix
+			r.stringMatch(p.to(f.name), f.m)
+		}
 	}
 	for _, f := range []struct {
 		name string
@@ -241,8 +307,8 @@ func (r *rules) httpMatch(p at, m *networking.HTTPMatchRequest) {
 			switch {
 			case f.name == "queryParams" && k == "":
 				r.bad(p.to(f.name, k), "Name the parameter.", "the query parameter has no name")
-			case f.name != "queryParams" && !strings.HasPrefix(k, "@request.auth.claims"):
-				r.headerName(p.to(f.name, k), k)
+			case f.name != "queryParams" && !isClaim(k):
+				r.matchedHeader(p.to(f.name, k), k)
 			}
 			if f.m[k].GetRegex() != "*" { // any value: the header is there, or not
 				r.stringMatch(p.to(f.name, k), f.m[k])
@@ -256,6 +322,19 @@ func (r *rules) httpMatch(p at, m *networking.HTTPMatchRequest) {
 		r.gatewayName(p.to("gateways", i), g)
 	}
 	r.labels(p.to("sourceLabels"), m.SourceLabels)
+	if ns := m.SourceNamespace; ns != "" && !label.MatchString(ns) {
+		r.bad(p.to("sourceNamespace"), "Write the name of a namespace.", "%q is not a namespace", ns)
+	}
+}
+
+// matchedHeader is about a header that a route looks at: one by its name, or what HTTP/2 has in its place.
+func (r *rules) matchedHeader(p at, k string) {
+	pseudo := []string{":method", ":scheme", ":authority", ":path", ":status"}
+	if strings.HasPrefix(k, ":") && !slices.Contains(pseudo, k) {
+		r.bad(p, "Use "+strings.Join(pseudo, ", ")+", or the name of a header.", "HTTP has no pseudo-header %q", k)
+		return
+	}
+	r.headerName(p, k)
 }
 
 func keys[V any](m map[string]V) []string {
@@ -278,13 +357,25 @@ func (r *rules) headers(p at, h *networking.Headers) {
 		}{{"set", d.ops.GetSet()}, {"add", d.ops.GetAdd()}} {
 			for _, k := range keys(f.m) {
 				q := p.to(d.name, f.name, k)
-				r.headerName(q, k)
+				r.changedHeader(q, k, d.name == "request")
 				r.headerValue(q, f.m[k])
 			}
 		}
 		for i, k := range d.ops.GetRemove() {
-			r.headerName(p.to(d.name, "remove", i), k)
+			r.changedHeader(p.to(d.name, "remove", i), k, false)
 		}
+	}
+}
+
+// changedHeader refuses what Envoy cannot change: pseudo-headers and the host, but for the host of a request, which may be set.
+func (r *rules) changedHeader(p at, k string, authority bool) {
+	host := strings.EqualFold(k, "host") || strings.EqualFold(k, ":authority")
+	switch why, help := headerNameText(k); {
+	case why != "":
+		r.bad(p, help, "%s", why)
+	case host && authority:
+	case host || strings.HasPrefix(k, ":"):
+		r.bad(p, "Use the name of another header; rewrite changes path and host.", "%q cannot be changed here: Envoy has it from the request line", k)
 	}
 }
 
@@ -333,8 +424,6 @@ func (r *rules) fault(p at, f *networking.HTTPFaultInjection) {
 			if !slices.Contains(grpcStatuses(), e.GrpcStatus) {
 				r.bad(p.to("abort", "grpcStatus"), "Use one of "+strings.Join(grpcStatuses(), ", ")+".", "%q is not a gRPC status", e.GrpcStatus)
 			}
-		case nil:
-			r.bad(p.to("abort"), "Add httpStatus or grpcStatus.", "the abort has no status")
 		}
 	}
 	if d := f.Delay; d != nil {
@@ -344,7 +433,6 @@ func (r *rules) fault(p at, f *networking.HTTPFaultInjection) {
 		if d.Percent < 0 || d.Percent > 100 { //nolint:staticcheck // still read
 			r.bad(p.to("delay", "percent"), "Use 0 to 100.", "the percentage %d is out of range", d.Percent) //nolint:staticcheck // still read
 		}
-		r.duration(p.to("delay", "fixedDelay"), d.GetFixedDelay())
 	}
 }
 
@@ -359,6 +447,9 @@ func (r *rules) redirect(p at, h *networking.HTTPRoute) {
 		return
 	}
 	q := p.to("redirect")
+	if n := d.GetPort(); n != 0 {
+		r.port(q.to("port"), n)
+	}
 	if c := d.RedirectCode; c != 0 && (c < 300 || c > 399) {
 		r.bad(q.to("redirectCode"), "Use 301, 302, 303, 307 or 308.", "%d is not a redirect status", c)
 	}
@@ -402,9 +493,23 @@ func (r *rules) rewrite(p at, h *networking.HTTPRoute) {
 	}
 	r.oneLine(p.to("uri"), w.Uri)
 	r.oneLine(p.to("authority"), w.Authority)
-	for _, k := range keys(h.Headers.GetRequest().GetSet()) {
-		if w.Authority != "" && (strings.EqualFold(k, "host") || k == ":authority") {
-			r.bad(p.to("authority"), "Keep one of the two.", "the authority is set here and by headers.request.set")
+}
+
+// authority is set by a rewrite or by one header, not by several.
+func (r *rules) authority(p at, h *networking.HTTPRoute) {
+	set := h.GetRewrite().GetAuthority() != ""
+	for _, f := range []struct {
+		name string
+		m    map[string]string
+	}{{"set", h.GetHeaders().GetRequest().GetSet()}, {"add", h.GetHeaders().GetRequest().GetAdd()}} {
+		for _, k := range keys(f.m) {
+			if !strings.EqualFold(k, "host") && !strings.EqualFold(k, ":authority") {
+				continue
+			}
+			if set {
+				r.bad(p.to("headers", "request", f.name, k), "Keep one of them.", "the authority is set more than once: by rewrite or another header, and by %s", k)
+			}
+			set = true
 		}
 	}
 }
@@ -424,15 +529,14 @@ func (r *rules) retries(p at, t *networking.HTTPRetry) {
 	if t.Attempts == 0 && (t.PerTryTimeout != nil || t.RetryOn != "" || t.RetryRemoteLocalities != nil) {
 		r.bad(p, "Give attempts, or remove the other settings.", "retries are configured, but attempts is 0, which switches them off")
 	}
-	if t.PerTryTimeout != nil && t.PerTryTimeout.AsDuration() != 0 {
-		r.duration(p.to("perTryTimeout"), t.PerTryTimeout)
-	}
-	r.duration(p.to("backoff"), t.Backoff)
 	if t.RetryOn == "" {
 		return
 	}
 	for _, on := range strings.Split(t.RetryOn, ",") {
-		on = strings.TrimSpace(on)
+		if bare := strings.TrimSpace(on); bare != on && bare != "" {
+			r.bad(p.to("retryOn"), "Remove the spaces.", "the condition %q has spaces around it, and is not taken with them", bare)
+			continue
+		}
 		if code, err := strconv.Atoi(on); err == nil {
 			if http.StatusText(code) == "" {
 				r.bad(p.to("retryOn"), "Use a status that HTTP defines, as 503, or a condition, as 5xx.", "%q is not an HTTP status", on)
@@ -495,8 +599,5 @@ func (r *rules) cors(p at, c *networking.CorsPolicy) {
 				r.headerName(p.to(f.name, i), h)
 			}
 		}
-	}
-	if c.MaxAge != nil && c.MaxAge.AsDuration() != 0 {
-		r.duration(p.to("maxAge"), c.MaxAge)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meshc/meshc/compiler/cel"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -31,6 +32,10 @@ func valueRules() map[string]valueRule {
 		"socket":        textRule(socketPath),
 		"serverName":    textRule(serverName),
 		"percent":       percentage,
+		"aboveZero":     aboveZero,
+		"milliseconds":  durationRule(wholeMillis),
+		"seconds":       durationRule(wholeSeconds),
+		"expression":    textRule(expression),
 		"port":          wholeRule(portNumber),
 		"ringSize":      wholeRule(ringSize),
 		"tableSize":     wholeRule(tableSize),
@@ -197,9 +202,9 @@ func ringSize(n int64) (why, help string) {
 
 func tableSize(n int64) (why, help string) {
 	switch {
-	case n > 5000011:
-		return fmt.Sprintf("the table size %d is above 5000011, the largest that Envoy takes", n), "Use a prime number of at most 5000011; 65537 is the default."
-	case n > 0 && !prime(n):
+	case n >= 5000011:
+		return fmt.Sprintf("the table size %d is not below 5000011", n), "Use a prime number below 5000011; 65537 is the default."
+	case !prime(n):
 		return fmt.Sprintf("the table size %d is not a prime number, which Envoy wants", n), "Use a prime number, as 65537."
 	}
 	return "", ""
@@ -217,6 +222,42 @@ func prime(n int64) bool {
 func below(d, least time.Duration, written string) (why, help string) {
 	if d < least {
 		return fmt.Sprintf("the duration %s is less than Envoy takes here", d), "Use at least " + written + "."
+	}
+	return "", ""
+}
+
+// wholeMillis is about lengths of time that have to be one: the API server and Istio's webhook take whole milliseconds.
+func wholeMillis(d time.Duration) (why, help string) {
+	switch {
+	case d < time.Millisecond:
+		return fmt.Sprintf("the duration %s is less than 1ms", d), "Use at least 1ms, or remove the field."
+	case d%time.Millisecond != 0:
+		return fmt.Sprintf("the duration %s is finer than a millisecond", d), "Round it to milliseconds."
+	}
+	return "", ""
+}
+
+func wholeSeconds(d time.Duration) (why, help string) {
+	if d >= time.Millisecond && d%time.Second != 0 {
+		return fmt.Sprintf("the duration %s is no whole number of seconds", d), "Round it to seconds."
+	}
+	return wholeMillis(d)
+}
+
+func aboveZero(v any) (why, help string) {
+	if n, ok := v.(int64); ok && n <= 0 {
+		return fmt.Sprintf("the number %d is not above 0", n), "Use a number above 0."
+	}
+	if f, ok := v.(float64); ok && f <= 0 {
+		return fmt.Sprintf("the number %v is not above 0", f), "Use a number above 0."
+	}
+	return "", ""
+}
+
+// expression is about the form of an expression in CEL; what stock Envoy cannot build of it is said where it is lowered.
+func expression(s string) (why, help string) {
+	if err := cel.Parse(s); err != nil {
+		return fmt.Sprintf("%q is no expression in CEL: %v", s, err), "Correct the expression, as in response.code >= 400."
 	}
 	return "", ""
 }

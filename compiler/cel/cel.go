@@ -9,8 +9,15 @@ import "errors"
 // maxDepth is how deep an expression may be, as it is written and as a tree of operations.
 const maxDepth = 32
 
-// Check returns why a text is no expression, with the column; nil if it is one.
-func Check(expression string) (err error) {
+// Check returns why Envoy cannot build an expression, with the column; nil if it can.
+func Check(expression string) error { return read(&parser{lexer: lexer{source: expression}}) }
+
+// Parse returns why a text is no expression of the language, with the column; nil if it is one, whoever is able to build it.
+func Parse(expression string) error {
+	return read(&parser{lexer: lexer{source: expression}, form: true})
+}
+
+func read(p *parser) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			e, ok := r.(error)
@@ -20,7 +27,6 @@ func Check(expression string) (err error) {
 			err = e
 		}
 	}()
-	p := &parser{lexer: lexer{source: expression}}
 	p.advance()
 	p.expression()
 	p.want(end)

@@ -6,6 +6,20 @@ import (
 	"github.com/meshc/meshc/compiler/cel"
 )
 
+// TestParse: what Envoy lacks is an expression of the language all the same.
+func TestParse(t *testing.T) {
+	for _, expression := range []string{`x.exists(y, y > 1)`, `string(a)`, `has(a)`, `a.matches("(")`, `foo.Bar{x: 1}`, `response.code >= 400`} {
+		if err := cel.Parse(expression); err != nil {
+			t.Errorf("%s: %v", expression, err)
+		}
+	}
+	for _, expression := range []string{"", ")++++", "a =", "a ? b", "x.exists(y,"} {
+		if cel.Parse(expression) == nil {
+			t.Errorf("%q passes", expression)
+		}
+	}
+}
+
 // TestCheck tries what people write; internal/envoytest compares many more with a stock Envoy.
 func TestCheck(t *testing.T) {
 	for expression, want := range map[string]string{

@@ -12,6 +12,9 @@ import (
 
 // function checks a call of a function.
 func (p *parser) function(t token, args []node) {
+	if p.form {
+		return
+	}
 	switch t.text {
 	case "has":
 		if len(args) == 1 && !args[0].field {
@@ -30,6 +33,9 @@ func (p *parser) function(t token, args []node) {
 
 // method checks a call of a function of something.
 func (p *parser) method(t token, args []node) {
+	if p.form {
+		return
+	}
 	switch t.text {
 	case "all", "exists", "exists_one", "filter", "map":
 		fail(t.at, "Envoy has %s switched off, as all that loops", t.text)
@@ -73,14 +79,14 @@ func (p *parser) pattern(t token, args []node) {
 func (p *parser) message(path string) node {
 	at := p.token.at
 	m, err := protoregistry.GlobalTypes.FindMessageByName(protoreflect.FullName(strings.TrimPrefix(path, ".")))
-	if err != nil {
+	if err != nil && !p.form {
 		fail(at, "Envoy has no message %s", path)
 	}
 	p.advance()
 	n := p.list("}", func() node {
 		t := p.token
 		p.want(name)
-		if m.Descriptor().Fields().ByName(protoreflect.Name(t.text)) == nil {
+		if !p.form && m.Descriptor().Fields().ByName(protoreflect.Name(t.text)) == nil {
 			fail(t.at, "%s has no field %s", path, t.text)
 		}
 		p.want(":")

@@ -9,6 +9,7 @@ type parser struct {
 	lexer
 	token   token
 	nesting int
+	form    bool // only the form is looked at, and not what Envoy has
 }
 
 // node is what is known of an expression that has been read.
@@ -41,7 +42,7 @@ func (p *parser) over(nodes ...node) node {
 	for _, n := range nodes {
 		out.depth = max(out.depth, n.depth)
 	}
-	if out.depth++; out.depth > maxDepth {
+	if out.depth++; out.depth > maxDepth && !p.form {
 		fail(p.token.at, "the expression is deeper than %d operations", maxDepth)
 	}
 	return out
