@@ -18,6 +18,7 @@ import (
 	"github.com/meshc/meshc/compiler/codes"
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/envoy"
+	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/validate"
@@ -166,16 +167,16 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 
 // lowered is what lower made of the scopes and the classes.
 type loweredSets struct {
-	scopes  map[*mesh.Scope][]*envoy.Group
-	classes map[*mesh.Class][]*envoy.Resource
+	scopes  map[*mesh.Scope][]*xds.Group
+	classes map[*mesh.Class][]*xds.Resource
 	site    *endpoint.Site // of the last mesh
 
-	checked map[*envoy.Resource]*validate.Result
-	removed map[string][]envoy.Origin // by name: the patches that remove a cluster
+	checked map[*xds.Resource]*validate.Result
+	removed map[string][]xds.Origin // by name: the patches that remove a cluster
 }
 
 func newLoweredSets() *loweredSets {
-	return &loweredSets{scopes: map[*mesh.Scope][]*envoy.Group{}, classes: map[*mesh.Class][]*envoy.Resource{}, removed: map[string][]envoy.Origin{}}
+	return &loweredSets{scopes: map[*mesh.Scope][]*xds.Group{}, classes: map[*mesh.Class][]*xds.Resource{}, removed: map[string][]xds.Origin{}}
 }
 
 // lower lowers each scope and each class of a mesh once, side by side.
@@ -188,7 +189,7 @@ func (out *loweredSets) lower(ctx context.Context, m *mesh.Mesh, classes []*mesh
 			scopes = append(scopes, c.Scope)
 		}
 	}
-	groups, own, found := make([][]*envoy.Group, len(scopes)), make([][]*envoy.Resource, len(classes)), make([]diag.List, len(classes))
+	groups, own, found := make([][]*xds.Group, len(scopes)), make([][]*xds.Resource, len(classes)), make([]diag.List, len(classes))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers(opts))
 	for i, s := range scopes {

@@ -5,14 +5,14 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
-	"github.com/meshc/meshc/compiler/envoy"
+	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/validate"
 )
 
 // use is a reference with the resource that holds it.
 type use struct {
-	resource  *envoy.Resource
+	resource  *xds.Resource
 	reference validate.Reference
 }
 
@@ -23,17 +23,17 @@ type inventory struct {
 }
 
 // inventory takes stock of resources, whose references are known.
-func (out *loweredSets) inventory(rs []*envoy.Resource) *inventory {
+func (out *loweredSets) inventory(rs []*xds.Resource) *inventory {
 	inv := &inventory{has: make(map[validate.Reference]bool, len(rs))}
 	for _, r := range rs {
 		switch r.Type {
-		case envoy.Cluster:
+		case xds.Cluster:
 			inv.has[validate.Reference{Kind: validate.ToCluster, Name: r.Name}] = true
-		case envoy.Endpoints:
+		case xds.Endpoints:
 			inv.has[validate.Reference{Kind: validate.ToEndpoints, Name: r.Name}] = true
-		case envoy.Listener:
+		case xds.Listener:
 			inv.has[validate.Reference{Kind: validate.ToListener, Name: r.Name}] = true
-		case envoy.RouteConfiguration:
+		case xds.RouteConfiguration:
 			inv.has[validate.Reference{Kind: validate.ToRoutes, Name: r.Name}] = true
 			for _, p := range r.Message.(*routev3.RouteConfiguration).GetClusterSpecifierPlugins() {
 				inv.has[validate.Reference{Kind: validate.ToPlugin, Name: p.GetExtension().GetName()}] = true

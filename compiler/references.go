@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/endpoint"
-	"github.com/meshc/meshc/compiler/envoy"
+	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/validate"
@@ -24,7 +24,7 @@ const codeUnresolved = "MESHC1492"
 // unresolved finds the references that lead nowhere: names in what a class of proxies gets, of what it does not get. What
 // scopes share is looked at once. What was said before of broken links in the source is not said again.
 func (out *loweredSets) unresolved(said diag.List) diag.List {
-	groups := map[*envoy.Group]*inventory{}
+	groups := map[*xds.Group]*inventory{}
 	shared := map[*mesh.Scope][]*inventory{}
 	open := map[*mesh.Scope][]use{}
 	for s, gs := range out.scopes {
@@ -64,7 +64,7 @@ func lives(c *mesh.Class) bool {
 // called tells whether anybody means to call what a use is for: a virtual host of a service is called on the ports that the
 // service has.
 func (u use) called(c *mesh.Class) bool {
-	if u.resource.Type != envoy.VirtualHost || c.Gateway {
+	if u.resource.Type != xds.VirtualHost || c.Gateway {
 		return true
 	}
 	_, name := names.ParseVirtualHost(u.resource.Name)

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/meshc/meshc/compiler/envoy"
+	"github.com/meshc/meshc/compiler/envoy/patch"
+	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/validate"
 	"github.com/meshc/meshc/internal/diag"
@@ -38,7 +40,7 @@ func (out *loweredSets) refusals(ctx context.Context, opts Options) (diag.List, 
 		return nil, err
 	}
 	var findings diag.List
-	out.checked = make(map[*envoy.Resource]*validate.Result, len(resources))
+	out.checked = make(map[*xds.Resource]*validate.Result, len(resources))
 	for i, r := range resources {
 		out.checked[r] = &results[i]
 		if len(results[i].Problems) == 0 {
@@ -58,10 +60,10 @@ func (out *loweredSets) refusals(ctx context.Context, opts Options) (diag.List, 
 }
 
 // resources are the distinct resources of all scopes and classes.
-func (out *loweredSets) resources() []*envoy.Resource {
-	seen := map[*envoy.Resource]bool{}
-	var list []*envoy.Resource
-	add := func(rs []*envoy.Resource) {
+func (out *loweredSets) resources() []*xds.Resource {
+	seen := map[*xds.Resource]bool{}
+	var list []*xds.Resource
+	add := func(rs []*xds.Resource) {
 		for _, r := range rs {
 			if !seen[r] {
 				seen[r] = true
@@ -69,7 +71,7 @@ func (out *loweredSets) resources() []*envoy.Resource {
 			}
 		}
 	}
-	groups := map[*envoy.Group]bool{}
+	groups := map[*xds.Group]bool{}
 	for _, gs := range out.scopes {
 		for _, g := range gs {
 			if !groups[g] {
@@ -85,13 +87,13 @@ func (out *loweredSets) resources() []*envoy.Resource {
 }
 
 // refusal makes a finding at the object behind the part of the resource that Envoy would refuse.
-func refusal(r *envoy.Resource, p validate.Problem, before bool) diag.Diagnostic {
+func refusal(r *xds.Resource, p validate.Problem, before bool) diag.Diagnostic {
 	d := diag.Diagnostic{Code: envoy.CodeRefused, Severity: diag.Error, Help: p.Help, Message: "Envoy would refuse the " + r.Type.String() + " " + r.Name + ": " + p.String()}
 	if d.Help == "" {
 		d.Help = "Correct what the object says, so that Envoy takes the value."
 	}
 	if blame(&d, r, p.Path, before) {
-		d.Code = envoy.CodePatchInvalid
+		d.Code = patch.CodePatchInvalid
 		d.Message = "with the patches of EnvoyFilters " + d.Message
 	}
 	return d
@@ -99,7 +101,7 @@ func refusal(r *envoy.Resource, p validate.Problem, before bool) diag.Diagnostic
 
 // blame puts a finding at the object behind the part of a resource that a path leads into: at the patches of EnvoyFilters,
 // unless there are none or it was so before them. It tells whether it was the patches.
-func blame(d *diag.Diagnostic, r *envoy.Resource, path string, before bool) (patched bool) {
+func blame(d *diag.Diagnostic, r *xds.Resource, path string, before bool) (patched bool) {
 	origins := patches(r)
 	patched = len(origins) > 0 && !before
 	if !patched {
@@ -116,8 +118,8 @@ func blame(d *diag.Diagnostic, r *envoy.Resource, path string, before bool) (pat
 }
 
 // patches are the patches that changed a resource, the last first.
-func patches(r *envoy.Resource) []envoy.Origin {
-	var out []envoy.Origin
+func patches(r *xds.Resource) []xds.Origin {
+	var out []xds.Origin
 	for _, o := range slices.Backward(r.Origins) {
 		if o.Object.Kind == "EnvoyFilter" {
 			out = append(out, o)
@@ -127,9 +129,9 @@ func patches(r *envoy.Resource) []envoy.Origin {
 }
 
 // behind returns the origins of a part of a resource: of the route or filter chain that a path leads into, or of all of it.
-func behind(r *envoy.Resource, path string) []envoy.Origin {
+func behind(r *xds.Resource, path string) []xds.Origin {
 	for _, part := range []names.Part{partAt(r, path), {}} {
-		var out []envoy.Origin
+		var out []xds.Origin
 		for _, o := range r.Origins {
 			if o.At == part {
 				out = append(out, o)
@@ -143,7 +145,7 @@ func behind(r *envoy.Resource, path string) []envoy.Origin {
 }
 
 // partAt is the part of a resource that a path leads into, as routes[3].match or filter_chains[0].filters.
-func partAt(r *envoy.Resource, path string) names.Part {
+func partAt(r *xds.Resource, path string) names.Part {
 	field, rest, _ := strings.Cut(path, "[")
 	index, _, _ := strings.Cut(rest, "]")
 	i, err := strconv.Atoi(index)

@@ -2,13 +2,13 @@ package compiler
 
 import (
 	"github.com/meshc/meshc/compiler/bundle"
-	"github.com/meshc/meshc/compiler/envoy"
+	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/re2"
 )
 
 // requirements are what resources need of a proxy: room for the largest of their regular expressions, where Envoy does not
 // have it by itself, and their extensions.
-func (out *loweredSets) requirements(rs []*envoy.Resource) []bundle.Requirement {
+func (out *loweredSets) requirements(rs []*xds.Resource) []bundle.Requirement {
 	size := 0
 	extensions := map[string]bool{}
 	for _, r := range rs {

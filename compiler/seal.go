@@ -11,13 +11,13 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/endpoint"
-	"github.com/meshc/meshc/compiler/envoy"
+	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/mesh"
 )
 
 // seal marshals each resource once and hands classes, with the sets they share, to the bundle.
 func seal(in *input, low *loweredSets, opts Options) (*bundle.Bundle, error) {
-	conv := &converter{resources: map[*envoy.Resource]*bundle.Resource{}, sets: map[*envoy.Group]*bundle.Set{}, low: low}
+	conv := &converter{resources: map[*xds.Resource]*bundle.Resource{}, sets: map[*xds.Group]*bundle.Set{}, low: low}
 	read := in.clusters[0].read
 	out := bundle.Input{Compiler: opts.Version, EnvoyMin: EnvoyMin, Source: bundle.SourceInfo{Revision: read.Revision.Commit, Time: read.Revision.Time, Dirty: read.Dirty}}
 	for _, c := range in.clusters {
@@ -160,8 +160,8 @@ func services(in *clusterInput) []bundle.Service {
 }
 
 type converter struct {
-	resources map[*envoy.Resource]*bundle.Resource
-	sets      map[*envoy.Group]*bundle.Set
+	resources map[*xds.Resource]*bundle.Resource
+	sets      map[*xds.Group]*bundle.Set
 	low       *loweredSets
 	recipes   []sealedRecipe
 }
@@ -191,12 +191,12 @@ func (c *converter) class(k *mesh.Class) (bundle.Class, error) {
 		}
 		out.Sets = append(out.Sets, c.sets[g])
 	}
-	own, err := c.set(envoy.NewGroup(c.low.classes[k]).Resources)
+	own, err := c.set(xds.NewGroup(c.low.classes[k]).Resources)
 	out.Sets = append(out.Sets, own)
 	return out, err
 }
 
-func (c *converter) set(rs []*envoy.Resource) (*bundle.Set, error) {
+func (c *converter) set(rs []*xds.Resource) (*bundle.Set, error) {
 	s := &bundle.Set{Resources: make([]*bundle.Resource, 0, len(rs))}
 	for _, r := range rs {
 		b, err := c.resource(r)
@@ -209,7 +209,7 @@ func (c *converter) set(rs []*envoy.Resource) (*bundle.Set, error) {
 	return s, nil
 }
 
-func (c *converter) resource(r *envoy.Resource) (*bundle.Resource, error) {
+func (c *converter) resource(r *xds.Resource) (*bundle.Resource, error) {
 	if b := c.resources[r]; b != nil {
 		return b, nil
 	}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/meshc/meshc/compiler/envoy"
+	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 )
@@ -120,8 +121,8 @@ func TestSharingChangesNothing(t *testing.T) {
 }
 
 // lowerClasses lowers classes and their scopes, together or each apart.
-func lowerClasses(m *mesh.Mesh, classes []*mesh.Class, apart bool) (map[*mesh.Class][]*envoy.Resource, diag.List) {
-	out := map[*mesh.Class][]*envoy.Resource{}
+func lowerClasses(m *mesh.Mesh, classes []*mesh.Class, apart bool) (map[*mesh.Class][]*xds.Resource, diag.List) {
+	out := map[*mesh.Class][]*xds.Resource{}
 	var found diag.List
 	low := envoy.NewLowering(m)
 	for _, c := range classes {
@@ -147,7 +148,7 @@ func lowerClasses(m *mesh.Mesh, classes []*mesh.Class, apart bool) (map[*mesh.Cl
 }
 
 // differing tells in which resource two lists differ, "" if in none.
-func differing(want, got []*envoy.Resource) string {
+func differing(want, got []*xds.Resource) string {
 	if len(want) != len(got) {
 		return "another number of resources"
 	}

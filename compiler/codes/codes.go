@@ -10,6 +10,12 @@ import (
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/coverage"
 	"github.com/meshc/meshc/compiler/envoy"
+	"github.com/meshc/meshc/compiler/envoy/cluster"
+	"github.com/meshc/meshc/compiler/envoy/listener"
+	"github.com/meshc/meshc/compiler/envoy/patch"
+	"github.com/meshc/meshc/compiler/envoy/route"
+	"github.com/meshc/meshc/compiler/envoy/security"
+	"github.com/meshc/meshc/compiler/envoy/telemetry"
 	"github.com/meshc/meshc/compiler/lint"
 	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/mesh"
@@ -22,7 +28,7 @@ import (
 // inGo are the codes of checks that are written in Go, by id.
 var inGo = sync.OnceValue(func() map[string]diag.Code {
 	out := map[string]diag.Code{}
-	for _, list := range [][]diag.Code{load.Codes, schema.Codes, mesh.Codes, lint.Codes, envoy.Codes, coverage.Codes, bundle.Codes, policies.Codes, config.Codes} {
+	for _, list := range [][]diag.Code{load.Codes, schema.Codes, mesh.Codes, lint.Codes, envoy.Codes, security.Codes, telemetry.Codes, patch.Codes, route.Codes, cluster.Codes, listener.Codes, coverage.Codes, bundle.Codes, policies.Codes, config.Codes} {
 		for _, c := range list {
 			out[c.ID] = c
 		}

@@ -14,7 +14,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/meshc/meshc/compiler/envoy"
+	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 )
@@ -22,8 +22,8 @@ import (
 // Proxies is one class of proxies with what it gets.
 type Proxies struct {
 	Class  *mesh.Class
-	Shared []*envoy.Group    // with other classes
-	Own    []*envoy.Resource // of this class alone
+	Shared []*xds.Group    // with other classes
+	Own    []*xds.Resource // of this class alone
 }
 
 // Input is a mesh and what became of it.
@@ -135,7 +135,7 @@ func declared(k *mesh.Class) bool {
 
 // gather notes the places behind all resources of the proxies that count, and the clusters that any proxy names.
 func (c *checker) gather() {
-	done := map[*envoy.Group]bool{}
+	done := map[*xds.Group]bool{}
 	for _, p := range c.proxies {
 		for _, g := range p.Shared {
 			if !done[g] {
@@ -154,7 +154,7 @@ func (c *checker) gather() {
 }
 
 // note marks the places behind resources: of sidecars, unless gateways are given.
-func (c *checker) note(rs []*envoy.Resource, gateways []*mesh.Gateway) {
+func (c *checker) note(rs []*xds.Resource, gateways []*mesh.Gateway) {
 	for _, r := range rs {
 		for _, o := range r.Origins {
 			c.mark(o.Object, o.Field, gateways)

@@ -7,7 +7,7 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 
-	"github.com/meshc/meshc/compiler/envoy"
+	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
@@ -34,7 +34,7 @@ type lost struct {
 func (c *checker) links() {
 	found := map[link]*lost{}
 	var order []*lost
-	gaps := map[[2]*envoy.Group][]reference{}
+	gaps := map[[2]*xds.Group][]reference{}
 	for _, p := range c.proxies {
 		own := clusterNames(p.Own)
 		for _, r := range c.missing(p, own, gaps) {
@@ -60,14 +60,14 @@ func (c *checker) links() {
 }
 
 // missing are the references of proxies to clusters that they do not have. Pairs of groups are looked at once.
-func (c *checker) missing(p Proxies, own map[string]bool, gaps map[[2]*envoy.Group][]reference) (out []reference) {
+func (c *checker) missing(p Proxies, own map[string]bool, gaps map[[2]*xds.Group][]reference) (out []reference) {
 	has := func(cluster string) bool {
-		return own[cluster] || slices.ContainsFunc(p.Shared, func(g *envoy.Group) bool { return c.reads.clustersOf(g)[cluster] })
+		return own[cluster] || slices.ContainsFunc(p.Shared, func(g *xds.Group) bool { return c.reads.clustersOf(g)[cluster] })
 	}
 	if len(p.Shared) > 0 {
 		clusters := p.Shared[0] // where the clusters of a scope are
 		for _, g := range p.Shared[1:] {
-			pair := [2]*envoy.Group{clusters, g}
+			pair := [2]*xds.Group{clusters, g}
 			gap, ok := gaps[pair]
 			if !ok {
 				for _, r := range c.reads.group(g) {

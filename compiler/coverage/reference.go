@@ -5,7 +5,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 
-	"github.com/meshc/meshc/compiler/envoy"
+	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/names"
 )
 
@@ -14,7 +14,7 @@ type reference struct {
 	cluster string
 	part    names.Part
 	http    bool // requests are sent to it, else connections
-	in      *envoy.Resource
+	in      *xds.Resource
 }
 
 // use says what a cluster gets.
@@ -22,16 +22,16 @@ type use struct{ http, tcp bool }
 
 // reader finds references, in each resource and group once.
 type reader struct {
-	resources map[*envoy.Resource][]reference
-	groups    map[*envoy.Group][]reference
-	clusters  map[*envoy.Group]map[string]bool
+	resources map[*xds.Resource][]reference
+	groups    map[*xds.Group][]reference
+	clusters  map[*xds.Group]map[string]bool
 }
 
 func newReader() *reader {
-	return &reader{resources: map[*envoy.Resource][]reference{}, groups: map[*envoy.Group][]reference{}, clusters: map[*envoy.Group]map[string]bool{}}
+	return &reader{resources: map[*xds.Resource][]reference{}, groups: map[*xds.Group][]reference{}, clusters: map[*xds.Group]map[string]bool{}}
 }
 
-func (x *reader) group(g *envoy.Group) []reference {
+func (x *reader) group(g *xds.Group) []reference {
 	out, ok := x.groups[g]
 	if !ok {
 		out = x.list(g.Resources)
@@ -40,14 +40,14 @@ func (x *reader) group(g *envoy.Group) []reference {
 	return out
 }
 
-func (x *reader) list(rs []*envoy.Resource) (out []reference) {
+func (x *reader) list(rs []*xds.Resource) (out []reference) {
 	for _, r := range rs {
 		out = append(out, x.resource(r)...)
 	}
 	return out
 }
 
-func (x *reader) resource(r *envoy.Resource) []reference {
+func (x *reader) resource(r *xds.Resource) []reference {
 	out, ok := x.resources[r]
 	if !ok {
 		switch m := r.Message.(type) {
@@ -65,7 +65,7 @@ func (x *reader) resource(r *envoy.Resource) []reference {
 }
 
 // clustersOf are the clusters of a group, by name.
-func (x *reader) clustersOf(g *envoy.Group) map[string]bool {
+func (x *reader) clustersOf(g *xds.Group) map[string]bool {
 	out, ok := x.clusters[g]
 	if !ok {
 		out = clusterNames(g.Resources)
@@ -74,10 +74,10 @@ func (x *reader) clustersOf(g *envoy.Group) map[string]bool {
 	return out
 }
 
-func clusterNames(rs []*envoy.Resource) map[string]bool {
+func clusterNames(rs []*xds.Resource) map[string]bool {
 	out := map[string]bool{}
 	for _, r := range rs {
-		if r.Type == envoy.Cluster {
+		if r.Type == xds.Cluster {
 			out[r.Name] = true
 		}
 	}

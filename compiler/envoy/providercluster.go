@@ -7,6 +7,8 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	meshconfig "istio.io/api/mesh/v1alpha1"
 
+	"github.com/meshc/meshc/compiler/envoy/security"
+	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
 )
@@ -36,7 +38,7 @@ func providers(m *mesh.Mesh) []provider {
 }
 
 func addProvider(out []provider, m *mesh.Mesh, service string, port uint32) []provider {
-	host, cluster, err := providerCluster(m, service, port)
+	host, cluster, err := xds.ProviderCluster(m, service, port)
 	if err != nil || slices.ContainsFunc(out, func(p provider) bool { return p.cluster == cluster }) {
 		return out
 	}
@@ -80,23 +82,23 @@ func providerAddress(p *meshconfig.MeshConfig_ExtensionProvider) addressed {
 // providerClusters are the clusters that the filters of a class call and that its Sidecar leaves out: what the mesh
 // demands of a proxy does not depend on what its application may call. Without them Envoy would refuse the listener, or
 // every request.
-func (l *Lowering) providerClusters(in providerInputs, own []*Resource) []*Resource {
+func (l *Lowering) providerClusters(in providerInputs, own []*xds.Resource) []*xds.Resource {
 	missing := in.missing(l.providers)
 	if len(missing) == 0 {
 		return nil
 	}
 	calls := map[string]bool{}
 	for _, r := range own {
-		if r.Type == Listener || r.Type == RouteConfiguration {
+		if r.Type == xds.Listener || r.Type == xds.RouteConfiguration {
 			clustersIn(r.Message.ProtoReflect(), calls)
 		}
 	}
-	var out []*Resource
+	var out []*xds.Resource
 	for _, p := range missing {
 		if !(p.logs && in.calls) && !calls[p.cluster] {
 			continue
 		}
-		for _, r := range l.clusters.Get(in.client.of(p.service, in.view.Rule(p.service))) {
+		for _, r := range l.clusters.Get(in.client.Of(p.service, in.view.Rule(p.service))) {
 			if r.Name == p.cluster {
 				out = append(out, r)
 			}
@@ -149,12 +151,12 @@ func (in *providerInputs) missing(list []provider) (out []provider) {
 	for _, p := range list {
 		add(p)
 	}
-	for _, r := range jwtRules(in.inbound) {
-		if r.spec.GetJwks() != "" || r.spec.GetJwksUri() == "" {
+	for _, r := range security.JWTRules(in.inbound) {
+		if r.Spec.GetJwks() != "" || r.Spec.GetJwksUri() == "" {
 			continue
 		}
-		if k, err := jwksSource(in.inbound, r.spec.GetJwksUri()); err == nil && !k.extra {
-			for _, p := range addProvider(nil, in.inbound.Mesh, k.host, k.port) {
+		if k, err := security.JWKSSource(in.inbound, r.Spec.GetJwksUri()); err == nil && !k.Extra {
+			for _, p := range addProvider(nil, in.inbound.Mesh, k.Host, k.Port) {
 				add(p)
 			}
 		}

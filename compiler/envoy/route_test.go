@@ -6,14 +6,17 @@ import (
 	"testing"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/envoy/listener"
+	"github.com/meshc/meshc/compiler/envoy/route"
+	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/lowertest"
 )
 
-const routeMesh = client + `
+const routeMesh = lowertest.Client + `
 apiVersion: v1
 kind: Service
 metadata: {name: api, namespace: default}
@@ -47,7 +50,7 @@ spec: {hosts: [` + hosts + `], gateways: [` + gateways + `], http: [` + http + `
 }
 
 // hostsOf returns the virtual hosts by name, and fails on a domain that two have.
-func hostsOf(t *testing.T, rs []*Resource) map[string]*routev3.VirtualHost {
+func hostsOf(t *testing.T, rs []*xds.Resource) map[string]*routev3.VirtualHost {
 	t.Helper()
 	out, domains := map[string]*routev3.VirtualHost{}, map[string]string{}
 	for _, r := range rs {
@@ -76,28 +79,28 @@ func hostsOf(t *testing.T, rs []*Resource) map[string]*routev3.VirtualHost {
 func catchAllListener(s *mesh.Scope) *mesh.EgressListener { return s.Listeners[len(s.Listeners)-1] }
 
 // outboundListeners lowers the outbound listeners of a scope alone.
-func outboundListeners(s *mesh.Scope) ([]*Resource, []RouteKey, diag.List) {
-	return OutboundListeners(NewLowering(s.Mesh).listenerInputs(s))
+func outboundListeners(s *mesh.Scope) ([]*xds.Resource, []route.Key, diag.List) {
+	return listener.Outbound(NewLowering(s.Mesh).listenerInputs(s))
 }
 
 // outboundRoutes lowers the routes of a scope alone.
-func outboundRoutes(s *mesh.Scope, keys []RouteKey) ([]*Resource, diag.List) {
+func outboundRoutes(s *mesh.Scope, keys []route.Key) ([]*xds.Resource, diag.List) {
 	l := NewLowering(s.Mesh)
 	in := l.listenerInputs(s)
-	rs, _ := l.routes.outboundRoutes(&in.OutboundInputs, keys, s.Namespace)
-	return rs, l.routes.findings()
+	rs, _ := l.routes.Outbound(&in.OutboundInputs, keys, s.Namespace)
+	return rs, l.routes.Findings()
 }
 
-func routesOn(t *testing.T, text string, key RouteKey) (map[string]*routev3.VirtualHost, *mesh.Scope) {
+func routesOn(t *testing.T, text string, key route.Key) (map[string]*routev3.VirtualHost, *mesh.Scope) {
 	t.Helper()
-	s := linked(t, "default/client", text).Scope
+	s := lowertest.Linked(t, "default/client", text).Scope
 	key.Listener = catchAllListener(s)
-	rs, _ := outboundRoutes(s, []RouteKey{key})
+	rs, _ := outboundRoutes(s, []route.Key{key})
 	return hostsOf(t, rs), s
 }
 
 func TestDefaultVirtualHosts(t *testing.T) {
-	hosts, _ := routesOn(t, routeMesh, RouteKey{Name: "80", Port: 80})
+	hosts, _ := routesOn(t, routeMesh, route.Key{Name: "80", Port: 80})
 	want := map[string]string{
 		"api.default.svc.cluster.local:80": "api.default.svc.cluster.local api.default.svc.cluster.local. api api.default.svc api.default 10.96.0.1",
 		"web.default.svc.cluster.local:80": "web.default.svc.cluster.local web.default.svc.cluster.local. web web.default.svc web.default " +
@@ -121,11 +124,11 @@ func TestDefaultVirtualHosts(t *testing.T) {
 }
 
 func TestOtherKeys(t *testing.T) {
-	hosts, _ := routesOn(t, routeMesh, RouteKey{Name: "api.default.svc.cluster.local:81", Port: 81, Host: "api.default.svc.cluster.local"})
+	hosts, _ := routesOn(t, routeMesh, route.Key{Name: "api.default.svc.cluster.local:81", Port: 81, Host: "api.default.svc.cluster.local"})
 	if len(hosts) != 1 || !slices.Equal(hosts["api.default.svc.cluster.local:81"].GetDomains(), []string{"*"}) {
 		t.Errorf("sniffed: %v", hosts)
 	}
-	hosts, _ = routesOn(t, routeMesh, RouteKey{Name: "http_proxy"})
+	hosts, _ = routesOn(t, routeMesh, route.Key{Name: "http_proxy"})
 	if d := hosts["api.default.svc.cluster.local:81"].GetDomains(); !slices.Contains(d, "api:81") || slices.Contains(d, "api") {
 		t.Errorf("port 81 of a proxy: %v", d)
 	}
@@ -142,7 +145,7 @@ func TestVirtualServiceHosts(t *testing.T) {
 		virtualServiceYAML("c-wild", `"*.default.svc.cluster.local"`, "mesh", "{match: [{uri: {prefix: /w}}], route: [{destination: {host: api, port: {number: 81}}}]}") +
 		virtualServiceYAML("d-none", "nodes.far.svc.cluster.local", "mesh", "{match: [{sourceLabels: {app: other}}], route: [{destination: {host: web}}]}")
 	cluster := func(vh *routev3.VirtualHost) string { return vh.GetRoutes()[0].GetRoute().GetCluster() }
-	hosts, _ := routesOn(t, text, RouteKey{Name: "80", Port: 80})
+	hosts, _ := routesOn(t, text, route.Key{Name: "80", Port: 80})
 	for host, want := range map[string]string{
 		"api.default.svc.cluster.local:80": "outbound|80||web.default.svc.cluster.local",
 		"extra.example.com:80":             "outbound|80||web.default.svc.cluster.local",
@@ -153,27 +156,27 @@ func TestVirtualServiceHosts(t *testing.T) {
 			t.Errorf("%s: %v", host, hosts[host])
 		}
 	}
-	hosts, s := routesOn(t, text, RouteKey{Name: "81", Port: 81})
+	hosts, s := routesOn(t, text, route.Key{Name: "81", Port: 81})
 	if got := cluster(hosts["api.default.svc.cluster.local:81"]); got != "outbound|81||web.default.svc.cluster.local" {
 		t.Errorf("a destination without a port means the port of the listener: %s", got)
 	}
-	_, ds := outboundRoutes(s, []RouteKey{{Name: "81", Listener: catchAllListener(s), Port: 81}})
-	if len(ds) != 1 || ds[0].Code != codeNoPort {
+	_, ds := outboundRoutes(s, []route.Key{{Name: "81", Listener: catchAllListener(s), Port: 81}})
+	if len(ds) != 1 || ds[0].Code != "MESHC1426" {
 		t.Errorf("findings: %v", ds)
 	}
 	if hosts["extra.example.com:81"] == nil || hosts["web.default.svc.cluster.local:81"] != nil {
 		t.Errorf("port 81: %v", hosts)
 	}
-	hosts, _ = routesOn(t, routeMesh+virtualServiceYAML("only", "only.example.com", "mesh", to("web")), RouteKey{Name: "81", Port: 81})
+	hosts, _ = routesOn(t, routeMesh+virtualServiceYAML("only", "only.example.com", "mesh", to("web")), route.Key{Name: "81", Port: 81})
 	if hosts["only.example.com:81"] != nil {
 		t.Error("a host without a service is on port 80 only")
 	}
 }
 
 func TestUnreachable(t *testing.T) {
-	s := linked(t, "default/client", routeMesh+virtualServiceYAML("v", "api", "mesh",
+	s := lowertest.Linked(t, "default/client", routeMesh+virtualServiceYAML("v", "api", "mesh",
 		"{route: [{destination: {host: web}}]}, {match: [{uri: {prefix: /a}}], route: [{destination: {host: api}}]}")).Scope
-	rs, ds := outboundRoutes(s, []RouteKey{{Name: "80", Listener: catchAllListener(s), Port: 80}})
+	rs, ds := outboundRoutes(s, []route.Key{{Name: "80", Listener: catchAllListener(s), Port: 80}})
 	if len(hostsOf(t, rs)["api.default.svc.cluster.local:80"].Routes) != 1 {
 		t.Error("routes after a catch-all stay")
 	}
@@ -190,7 +193,7 @@ func TestUnreachable(t *testing.T) {
 // TestRoutesAreShared wants scopes to share what is equal, and sharing to change nothing. The keys of both see different
 // services and rules, and one match holds for one of them only.
 func TestRoutesAreShared(t *testing.T) {
-	text := routeMesh + strings.ReplaceAll(client, "namespace: default", "namespace: far") +
+	text := routeMesh + strings.ReplaceAll(lowertest.Client, "namespace: default", "namespace: far") +
 		virtualServiceYAML("v", "api", "mesh", "{match: [{sourceNamespace: far}], route: [{destination: {host: web}}]}, {route: [{destination: {host: api}}]}") + `
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -198,18 +201,18 @@ metadata: {name: web, namespace: far}
 spec: {host: web.default.svc.cluster.local, trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true}}}}
 ---
 `
-	classes := linkedClasses(t, text)
-	near, far := classOf(t, classes, "default/client").Scope, classOf(t, classes, "far/client").Scope
+	classes := lowertest.LinkedClasses(t, text)
+	near, far := lowertest.ClassOf(t, classes, "default/client").Scope, lowertest.ClassOf(t, classes, "far/client").Scope
 	l := NewLowering(near.Mesh)
 	for _, s := range []*mesh.Scope{near, far, near} {
-		keys := []RouteKey{{Name: "80", Listener: catchAllListener(s), Port: 80}, {Name: "81", Listener: catchAllListener(s), Port: 81}}
+		keys := []route.Key{{Name: "80", Listener: catchAllListener(s), Port: 80}, {Name: "81", Listener: catchAllListener(s), Port: 81}}
 		in := l.listenerInputs(s)
-		shared, _ := l.routes.outboundRoutes(&in.OutboundInputs, keys, s.Namespace)
+		shared, _ := l.routes.Outbound(&in.OutboundInputs, keys, s.Namespace)
 		own, _ := outboundRoutes(s, keys)
-		if render(t, shared, nil) != render(t, own, nil) {
+		if lowertest.Render(t, shared, nil) != lowertest.Render(t, own, nil) {
 			t.Error("sharing changes the result")
 		}
-		again, _ := l.routes.outboundRoutes(&in.OutboundInputs, keys, s.Namespace)
+		again, _ := l.routes.Outbound(&in.OutboundInputs, keys, s.Namespace)
 		if !slices.Equal(shared, again) {
 			t.Error("equal virtual hosts are built twice")
 		}
@@ -244,18 +247,18 @@ func TestGatewayVirtualHosts(t *testing.T) {
 		virtualServiceYAML("a", "shop.example.com, shop.example.net", "gw", "{match: [{uri: {prefix: /a}}], route: [{destination: {host: api}}]}, {route: [{destination: {host: web}}]}") +
 		virtualServiceYAML("b", `"*.example.com"`, "gw", "{match: [{uri: {prefix: /b}, gateways: [gw]}], redirect: {uri: /c, derivePort: FROM_REQUEST_PORT}}, {match: [{uri: {prefix: /m}, gateways: [mesh]}], route: [{destination: {host: web}}]}")
 	text += virtualServiceYAML("c", "shop.example.com", "gw", "{match: [{uri: {prefix: /c}}], route: [{destination: {host: web}}]}")
-	edge := linked(t, "default/edge", text)
+	edge := lowertest.Linked(t, "default/edge", text)
 	l := NewLowering(edge.Scope.Mesh)
-	rs := l.routes.gatewayRoutes(gatewayInputsOf(edge))
+	rs := l.routes.Gateway(gatewayInputsOf(edge))
 	if ds := l.Findings(); ds.HasErrors() {
 		t.Error(ds)
 	}
-	byConfig := map[string][]*Resource{}
+	byConfig := map[string][]*xds.Resource{}
 	var shells []string
 	for _, r := range rs {
 		config, _, _ := strings.Cut(r.Name, "/")
 		byConfig[config] = append(byConfig[config], r)
-		if r.Type == RouteConfiguration {
+		if r.Type == xds.RouteConfiguration {
 			shells = append(shells, r.Name)
 		}
 	}
@@ -284,60 +287,5 @@ func TestGatewayVirtualHosts(t *testing.T) {
 	secure := hostsOf(t, byConfig["https.443.https.gw.default"])["shop.example.com:443"]
 	if paths(secure) != "/a /b /c /" || secure.Routes[1].GetRedirect().GetPortRedirect() != 0 {
 		t.Errorf("https: %v", secure)
-	}
-}
-
-// TestCallers: a match on the caller holds for those alone that have the labels, in requests and connections alike. A label
-// that a proxy lacks is not an empty one.
-func TestCallers(t *testing.T) {
-	labels := func(l map[string]string) []sourceMatch {
-		return []sourceMatch{&networking.HTTPMatchRequest{SourceLabels: l}, &networking.L4MatchAttributes{SourceLabels: l}, &networking.TLSMatchAttributes{SourceLabels: l}}
-	}
-	c := caller{namespace: "shop", labels: map[string]string{"app": "web", "empty": ""}, gateway: meshGateway}
-	for _, x := range []struct {
-		labels map[string]string
-		want   bool
-	}{
-		{map[string]string{"app": "web"}, true}, {map[string]string{"app": "db"}, false}, {map[string]string{"empty": ""}, true}, {map[string]string{"none": ""}, false},
-	} {
-		for _, m := range labels(x.labels) {
-			if got := c.fits(m); got != x.want {
-				t.Errorf("%T %v: %t", m, x.labels, got)
-			}
-		}
-	}
-	elsewhere := []string{"shop/edge"}
-	if c.fits(&networking.TLSMatchAttributes{Gateways: elsewhere}) || c.fits(&networking.HTTPMatchRequest{Gateways: elsewhere}) {
-		t.Error("a match for a gateway holds on a sidecar")
-	}
-	both := []string{"shop/edge", meshGateway}
-	if !c.fits(&networking.HTTPMatchRequest{Gateways: both, SourceNamespace: "other"}) || c.fits(&networking.L4MatchAttributes{Gateways: both, SourceNamespace: "other"}) {
-		t.Error("in HTTP alone gateways replace the tests on the source")
-	}
-}
-
-// TestStrayDestination: that a destination without a port leads nowhere is said whoever asks first. It is so for callers that
-// do not see the service of the host, and not for those who do, since they have no call for it on the port.
-func TestStrayDestination(t *testing.T) {
-	text := routeMesh + strings.ReplaceAll(client, "namespace: default", "namespace: far") + virtualServiceYAML("v", "private", "mesh", "{route: [{destination: {host: api}}]}") + `
-apiVersion: v1
-kind: Service
-metadata: {name: private, namespace: default, annotations: {networking.istio.io/exportTo: .}}
-spec: {clusterIP: 10.96.0.3, ports: [{name: http, port: 80}]}
----
-`
-	classes := linkedClasses(t, text)
-	for _, order := range [][]string{{"default/client", "far/client"}, {"far/client", "default/client"}} {
-		l := NewLowering(classes[0].Scope.Mesh)
-		for _, name := range order {
-			s := classOf(t, classes, name).Scope
-			in := l.listenerInputs(s)
-			rs := &routeScope{mesh: in.Mesh, view: in.View, proxy: in.Proxy, port: 9999, holds: in.Holds.has}
-			vs := catchAllListener(s).VirtualServices[0]
-			l.routes.virtualServiceRoutes(rs, vs)
-		}
-		if found := codes(l.routes.findings()); !slices.Equal(found, []string{codeNoPort}) {
-			t.Errorf("%v: %v", order, found)
-		}
 	}
 }

@@ -2,7 +2,6 @@ package envoy
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -10,8 +9,11 @@ import (
 	"google.golang.org/protobuf/proto"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/envoy/route"
+	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/lowertest"
 )
 
 // httpContexts are http blocks that together hold every field of HTTPRoute.
@@ -44,14 +46,14 @@ var httpContexts = []string{
 // TestNoHTTPFieldIsSilent deletes each field of each context and wants routes or findings to change, in one context at
 // least: in others the block does not apply to the caller, or the field above it is reported as having no effect.
 func TestNoHTTPFieldIsSilent(t *testing.T) {
-	c := linked(t, "default/client", routeMesh)
-	object := testObject("VirtualService", "api")
+	c := lowertest.Linked(t, "default/client", routeMesh)
+	object := lowertest.Object("VirtualService", "api")
 	covered := map[string]bool{} // and whether it changes something
-	lower := func(spec *networking.VirtualService) ([]*Resource, diag.List) {
+	lower := func(spec *networking.VirtualService) ([]*xds.Resource, diag.List) {
 		s := *c.Scope
 		l := *s.Listeners[len(s.Listeners)-1]
 		l.VirtualServices = []*mesh.VirtualService{{Object: object, Spec: spec}}
-		return outboundRoutes(&s, []RouteKey{{Name: "80", Listener: &l, Port: 80}})
+		return outboundRoutes(&s, []route.Key{{Name: "80", Listener: &l, Port: 80}})
 	}
 	for _, context := range httpContexts {
 		spec := &networking.VirtualService{}
@@ -60,46 +62,29 @@ func TestNoHTTPFieldIsSilent(t *testing.T) {
 			t.Fatal(err)
 		}
 		rs, ds := lower(spec)
-		render(t, rs, ds) // valid for Envoy
+		lowertest.Render(t, rs, ds) // valid for Envoy
 		whole := fmt.Sprint(messages(rs), ds)
-		for _, leaf := range leaves(spec.ProtoReflect(), nil) {
+		for _, leaf := range lowertest.Leaves(spec.ProtoReflect(), nil) {
 			path, ok := strings.CutPrefix(leaf.String(), "http.")
 			if !ok || leaf[1] != 0 {
 				continue
 			}
 			less := proto.Clone(spec).(*networking.VirtualService)
-			leaf.clear(less.ProtoReflect())
+			leaf.Clear(less.ProtoReflect())
 			rs, ds := lower(less)
 			covered[path] = covered[path] || fmt.Sprint(messages(rs), ds) != whole
 		}
 	}
-	for _, f := range fieldsOf((&networking.HTTPRoute{}).ProtoReflect().Descriptor(), "") {
+	for _, f := range lowertest.FieldsOf((&networking.HTTPRoute{}).ProtoReflect().Descriptor(), "") {
 		if !covered[f] && !strings.HasPrefix(f, "delegate.") { // merged by link
 			t.Errorf("%s changes nothing in any context", f)
 		}
 	}
 }
 
-func messages(rs []*Resource) (out []string) {
+func messages(rs []*xds.Resource) (out []string) {
 	for _, r := range rs {
-		out = append(out, string(Any(r.Message).Value))
+		out = append(out, string(xds.Any(r.Message).Value))
 	}
 	return out
-}
-
-// TestRetryOnCodes: numbers are status codes, and then Envoy is told to look at codes.
-func TestRetryOnCodes(t *testing.T) {
-	for _, c := range []struct {
-		in, on string
-		codes  []uint32
-	}{
-		{"503", "retriable-status-codes", []uint32{503}},
-		{"reset, 502 ,503", "reset,retriable-status-codes", []uint32{502, 503}},
-		{"retriable-status-codes,504", "retriable-status-codes", []uint32{504}},
-		{"5xx", "5xx", nil},
-	} {
-		if on, codes := retryOn(c.in); on != c.on || !slices.Equal(codes, c.codes) {
-			t.Errorf("%s: got %s %v", c.in, on, codes)
-		}
-	}
 }

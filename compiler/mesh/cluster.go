@@ -9,8 +9,8 @@ import (
 	"github.com/meshc/meshc/schema"
 )
 
-// defaultCluster is the name of the cluster where the input does not tell clusters apart, as Istio's registries call it.
-const defaultCluster = "Kubernetes"
+// DefaultCluster is the name of the cluster where the input does not tell clusters apart, as Istio's registries call it.
+const DefaultCluster = "Kubernetes"
 
 // Cluster is what one Kubernetes cluster of a mesh holds.
 type Cluster struct {
@@ -49,7 +49,7 @@ func LinkClusters(clusters []Cluster) ([]*Mesh, diag.List) {
 }
 
 // ClusterName is the name that proxies and endpoints of the mesh's own cluster have.
-func (m *Mesh) ClusterName() string { return cmp.Or(m.Cluster, defaultCluster) }
+func (m *Mesh) ClusterName() string { return cmp.Or(m.Cluster, DefaultCluster) }
 
 // Own tells whether an endpoint is one of the mesh's own cluster.
 func (m *Mesh) Own(e *Endpoint) bool { return m.Cluster == "" || e.Cluster == m.Cluster }

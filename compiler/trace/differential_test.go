@@ -20,7 +20,7 @@ import (
 	httprbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
-	"github.com/meshc/meshc/compiler/envoy"
+	"github.com/meshc/meshc/compiler/envoy/security"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/trace"
 )
@@ -36,7 +36,7 @@ func TestDecisionsAreThoseOfEnvoy(t *testing.T) {
 	var cases []*listenerCase
 	for i := range listeners {
 		in := world.inbound(random, ports[i])
-		filters, findings := envoy.HTTPAuthFilters(in)
+		filters, findings := security.HTTPAuthFilters(in)
 		if findings.HasErrors() {
 			t.Fatalf("policies %d do not compile: %v", i, findings)
 		}

@@ -37,7 +37,7 @@ import (
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	security "istio.io/api/security/v1beta1"
 
-	"github.com/meshc/meshc/compiler/envoy"
+	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/trace"
 	"github.com/meshc/meshc/internal/source"
@@ -333,15 +333,15 @@ func (w *world) bootstrap(t *testing.T, cases []*listenerCase, admin uint16) []b
 					Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
 					Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: 200}}}}}}}},
 			HttpFilters: append(c.filters[:len(c.filters):len(c.filters)], &hcmv3.HttpFilter{Name: "envoy.filters.http.router",
-				ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: envoy.Any(&routerv3.Router{})}}),
+				ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: xds.Any(&routerv3.Router{})}}),
 		}
 		chain := &listenerv3.FilterChain{Filters: []*listenerv3.Filter{{Name: "envoy.filters.network.http_connection_manager",
-			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: envoy.Any(hcm)}}}}
+			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: xds.Any(hcm)}}}}
 		l := &listenerv3.Listener{Name: fmt.Sprint(c.port), Address: address(c.port), FilterChains: []*listenerv3.FilterChain{chain}}
 		if c.tls {
 			l.ListenerFilters = []*listenerv3.ListenerFilter{{Name: "envoy.filters.listener.tls_inspector",
-				ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: envoy.Any(&tlsinspectorv3.TlsInspector{})}}}
-			chain.TransportSocket = &corev3.TransportSocket{Name: "envoy.transport_sockets.tls", ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: envoy.Any(w.tls(t))}}
+				ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: xds.Any(&tlsinspectorv3.TlsInspector{})}}}
+			chain.TransportSocket = &corev3.TransportSocket{Name: "envoy.transport_sockets.tls", ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: xds.Any(w.tls(t))}}
 		}
 		b.StaticResources.Listeners = append(b.StaticResources.Listeners, l)
 	}

@@ -17,9 +17,8 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 
-	_ "github.com/meshc/meshc/compiler/envoy" // registers the messages that the lowering uses
-
 	"github.com/meshc/meshc/compiler/bundle"
+	_ "github.com/meshc/meshc/compiler/envoy"
 )
 
 // Resources are what one proxy gets over ADS, virtual hosts inside their route configurations.

@@ -1,0 +1,77 @@
+package cluster
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+
+	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/compiler/mesh"
+)
+
+// members says which endpoints of the input the cluster may have, and how its clients see them.
+func (b *clusterBuild) members() *endpoint.Cluster {
+	return &endpoint.Cluster{
+		Labels: b.subset.GetLabels(), NotReady: b.in.Service.PublishNotReady, Client: b.client(), Gateways: b.in.Env.Gateways, Endpoints: b.endpoints(),
+	}
+}
+
+// client reduces what is known about the client to what matters to the endpoints of this cluster.
+func (b *clusterBuild) client() *endpoint.Client {
+	c := &endpoint.Client{
+		Network: b.in.Network, View: b.in.View, Cluster: b.in.Cluster, MTLSOnly: b.in.SNI,
+		PanicOff: b.policy.GetOutlierDetection().GetMinHealthPercent() <= 0, Policy: b.locality().Normal(),
+	}
+	if c.Policy.ByLocality() {
+		c.Locality = b.in.Locality
+	}
+	if c.Policy.ByLabels() {
+		c.Labels = c.Policy.Narrow(unpackLabels(b.in.Labels))
+	}
+	return c
+}
+
+// recipe says how a server makes the endpoints of the cluster anew; nil where they cannot change: no service of the host
+// has Pods.
+func (b *clusterBuild) recipe(c *endpoint.Client) *endpoint.Recipe {
+	svc := b.in.Service
+	if svc.Source == nil {
+		return nil
+	}
+	r := &endpoint.Recipe{Client: c, Services: []*endpoint.Service{svc.Source}, Labels: b.subset.GetLabels()}
+	r.Port = slices.IndexFunc(svc.Source.Ports, func(p endpoint.Port) bool { return p.Number == b.port.Number && p.Name == b.port.Name })
+	for _, other := range b.in.Env.twins[declaredHost{svc.Hostname, svc.Namespace}] {
+		if other.Resolution == mesh.Static && other.Source != nil && other.Source != svc.Source && other.Source.PortNamed(b.port.Name) >= 0 {
+			r.Services = append(r.Services, other.Source)
+		}
+	}
+	if r.Port < 0 || !r.Live() {
+		return nil
+	}
+	return r
+}
+
+// endpoints are those of the port; a service found by DNS that lists none is its own host name, unless that is a
+// wildcard. Another service of the same namespace that declares the same host adds its endpoints to ports of the same
+// name: discovery goes by host.
+func (b *clusterBuild) endpoints() []*mesh.Endpoint {
+	svc := b.in.Service
+	if twins := b.in.Env.twins[declaredHost{svc.Hostname, svc.Namespace}]; b.c.GetType() == clusterv3.Cluster_EDS && len(twins) > 0 {
+		out := slices.Clone(b.port.Endpoints)
+		for _, other := range twins {
+			for _, p := range other.Ports {
+				if p != b.port && other.Resolution == mesh.Static && p.Name == b.port.Name && !slices.Equal(p.Endpoints, b.port.Endpoints) {
+					out = append(out, p.Endpoints...)
+				}
+			}
+		}
+		return out
+	}
+	byName := svc.Resolution == mesh.DNS || svc.Resolution == mesh.DNSRoundRobin
+	if len(b.port.Endpoints) > 0 || !byName || strings.HasPrefix(svc.Hostname, "*") {
+		return b.port.Endpoints
+	}
+	return []*mesh.Endpoint{{Address: svc.Hostname, Port: cmp.Or(b.port.TargetPort, b.port.Number), Ready: true}}
+}

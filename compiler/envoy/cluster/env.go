@@ -1,0 +1,219 @@
+package cluster
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	meshconfig "istio.io/api/mesh/v1alpha1"
+	security "istio.io/api/security/v1beta1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/compiler/envoy/xds"
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
+)
+
+// Env holds the facts of a mesh that clusters share, worked out once per compile. It is immutable.
+type Env struct {
+	Mesh      *mesh.Mesh
+	autoMTLS  bool
+	plaintext map[string]bool               // namespaces whose PeerAuthentication, or the mesh's, is DISABLE
+	Gateways  map[string][]endpoint.Gateway // by network
+	family    clusterv3.Cluster_DnsLookupFamily
+	hosts     map[string]bool
+	twins     map[declaredHost][]*mesh.Service // services that share host and namespace, where there are several
+	registry  map[string]string                // network of a cluster, by MeshNetworks fromRegistry
+}
+
+type declaredHost struct{ host, namespace string }
+
+// defaultGatewayPort is where a network gateway takes mutual TLS by SNI unless it says otherwise.
+const defaultGatewayPort = 15443
+
+// NewEnv works out the shared facts. Findings are about network gateways that cannot be used.
+func NewEnv(m *mesh.Mesh) (*Env, diag.List) {
+	e := &Env{
+		Mesh:      m,
+		autoMTLS:  m.Config.GetEnableAutoMtls() == nil || m.Config.GetEnableAutoMtls().Value,
+		plaintext: plaintextNamespaces(m),
+		Gateways:  map[string][]endpoint.Gateway{},
+		twins:     map[declaredHost][]*mesh.Service{},
+		registry:  map[string]string{},
+		hosts:     make(map[string]bool, len(m.Services)),
+		family:    dnsFamily(m),
+	}
+	for _, svc := range m.Services {
+		e.hosts[svc.Hostname] = true
+		k := declaredHost{svc.Hostname, svc.Namespace}
+		e.twins[k] = append(e.twins[k], svc)
+	}
+	maps.DeleteFunc(e.twins, func(_ declaredHost, l []*mesh.Service) bool { return len(l) < 2 })
+	return e, e.readNetworks()
+}
+
+// plaintextNamespaces finds the namespaces whose servers are declared not to speak mutual TLS, by their own
+// selector-less PeerAuthentication or else the root namespace's; "" stands for all others.
+func plaintextNamespaces(m *mesh.Mesh) map[string]bool {
+	mode := map[string]security.PeerAuthentication_MutualTLS_Mode{}
+	for _, p := range m.PeerAuthentications {
+		ns := p.Object.Namespace
+		if len(p.Spec.GetSelector().GetMatchLabels()) > 0 {
+			continue
+		}
+		if _, ok := mode[ns]; !ok { // oldest first
+			mode[ns] = p.Spec.GetMtls().GetMode()
+		}
+	}
+	root := mode[m.RootNamespace] == security.PeerAuthentication_MutualTLS_DISABLE
+	out := map[string]bool{}
+	add := func(ns string) {
+		switch mode[ns] {
+		case security.PeerAuthentication_MutualTLS_DISABLE:
+			out[ns] = true
+		case security.PeerAuthentication_MutualTLS_UNSET:
+			out[ns] = root
+		}
+	}
+	for ns := range mode {
+		add(ns)
+	}
+	for _, svc := range m.Services {
+		add(svc.Namespace)
+	}
+	return out
+}
+
+// readNetworks collects the gateways of every network: MeshNetworks, and Services labelled with a network.
+func (e *Env) readNetworks() diag.List {
+	var ds diag.List
+	networks := e.Mesh.Networks.GetNetworks()
+	for _, name := range slices.Sorted(maps.Keys(networks)) {
+		for _, ep := range networks[name].GetEndpoints() {
+			if r := ep.GetFromRegistry(); r != "" && e.registry[r] == "" {
+				e.registry[r] = name
+			}
+		}
+		for _, gw := range networks[name].GetGateways() {
+			switch a := gw.GetAddress(); {
+			case xds.IsIP(a):
+				e.addGateway(name, endpoint.Gateway{Address: a, Port: gw.GetPort()})
+			case a != "":
+				ds.Add(diag.Diagnostic{Code: codeGatewayAddress, Severity: diag.Warning,
+					Message: "gateway " + a + " of network " + name + " is a host name, which cannot be resolved when compiling; endpoints of that network stay unreachable through it",
+					Help:    "Write the IP address of the gateway in MeshNetworks."})
+			default:
+				e.addServiceGateway(name, gw)
+			}
+		}
+	}
+	for _, svc := range slices.Concat(e.Mesh.Services, e.Mesh.Remote) {
+		if n := svc.Labels[endpoint.LabelNetwork]; n != "" {
+			e.addLabelledGateway(n, svc)
+		}
+	}
+	for _, gws := range e.Gateways {
+		slices.SortFunc(gws, endpoint.Gateway.Compare)
+	}
+	return ds
+}
+
+func (e *Env) addGateway(network string, g endpoint.Gateway) {
+	if !slices.Contains(e.Gateways[network], g) {
+		e.Gateways[network] = append(e.Gateways[network], g)
+	}
+}
+
+func (e *Env) addServiceGateway(network string, gw *meshconfig.Network_IstioNetworkGateway) {
+	for _, svc := range slices.Concat(e.Mesh.Services, e.Mesh.Remote) {
+		if svc.Hostname == gw.GetRegistryServiceName() {
+			for _, a := range externalAddresses(svc) {
+				e.addGateway(network, endpoint.Gateway{Address: a, Port: gw.GetPort()})
+			}
+		}
+	}
+}
+
+func (e *Env) addLabelledGateway(network string, svc *mesh.Service) {
+	port := uint32(defaultGatewayPort)
+	if s := svc.Labels["networking.istio.io/gatewayPort"]; s != "" {
+		if n, ok := parsePort(s); ok {
+			port = n
+		}
+	}
+	for _, a := range externalAddresses(svc) {
+		e.addGateway(network, endpoint.Gateway{Address: a, Port: port})
+	}
+}
+
+func parsePort(s string) (uint32, bool) {
+	var n uint32
+	for _, c := range s {
+		if c < '0' || c > '9' || n > 65535 {
+			return 0, false
+		}
+		n = n*10 + uint32(c-'0')
+	}
+	return n, s != "" && n > 0 && n <= 65535
+}
+
+// externalAddresses are the IPs under which a Kubernetes Service is reached from outside its cluster.
+func externalAddresses(svc *mesh.Service) []string {
+	if svc.Object == nil {
+		return nil
+	}
+	k, ok := svc.Object.Spec.(*corev1.Service)
+	if !ok || k == nil {
+		return nil
+	}
+	out := slices.DeleteFunc(slices.Clone(k.Spec.ExternalIPs), func(a string) bool { return !xds.IsIP(a) })
+	for _, in := range k.Status.LoadBalancer.Ingress {
+		if xds.IsIP(in.IP) {
+			out = append(out, in.IP)
+		}
+	}
+	return out
+}
+
+// networkOfClient is the network of proxies: their own word, else that of the cluster they run in.
+func (e *Env) networkOfClient(network, cluster string) string {
+	return cmp.Or(network, e.registry[cmp.Or(cluster, mesh.DefaultCluster)])
+}
+
+// clusterLocal tells whether MeshConfig.serviceSettings, or Istio's defaults, keep calls to a host inside the caller's
+// cluster. The longest matching host decides.
+func (e *Env) clusterLocal(host string) bool {
+	best, local := -1, false
+	for _, s := range e.Mesh.Config.GetServiceSettings() {
+		for _, h := range s.GetHosts() {
+			if hostMatches(h, host) && len(h) > best {
+				best, local = len(h), s.GetSettings().GetClusterLocal()
+			}
+		}
+	}
+	if best >= 0 {
+		return local
+	}
+	d := e.Mesh.Domain
+	return host == "kubernetes.default.svc."+d || strings.HasSuffix(host, ".kube-system.svc."+d)
+}
+
+func hostMatches(pattern, host string) bool {
+	if suffix, ok := strings.CutPrefix(pattern, "*"); ok {
+		return strings.HasSuffix(host, suffix)
+	}
+	return pattern == host
+}
+
+// outboundStatName is MeshConfig.outboundClusterStatName for a cluster, else its name. The ";" marks where the name ends
+// for whoever takes statistics apart.
+func (e *Env) outboundStatName(name string, b *clusterBuild) string {
+	pattern := e.Mesh.Config.GetOutboundClusterStatName()
+	if pattern == "" || b.in.SNI {
+		return name + ";"
+	}
+	return expandStatName(pattern, b.in.Service, b.port, b.name) + ";"
+}
