@@ -32,16 +32,16 @@ const EnvoyMin = "1.36"
 
 // Options says how to compile.
 type Options struct {
-	Namespace  string            // given to objects without one; "default" if empty
-	Lenient    bool              // what Istio tolerates is a warning and compiles to Istio's outcome
-	Severity   map[string]string // error, warning, info or off, by code
-	Stdin      io.Reader         // what the source "-" reads
-	Workers    int               // goroutines; 0: as many as there are processors
-	PolicyDirs []string          // folders of Rego besides the built-in pack
-	CheckOnly  bool              // findings only, no bundle
-	Version    string            // of meshc, recorded in the bundle
-	Addresses  []string          // files with Services as a cluster prints them, for the addresses that sources lack; with Clusters, each has its own
-	Clusters   []Cluster         // the Kubernetes clusters of the mesh, where there are several; none: one, without a name
+	Namespace string            // given to objects without one; "default" if empty
+	Lenient   bool              // what Istio tolerates is a warning and compiles to Istio's outcome
+	Severity  map[string]string // error, warning, info or off, by code
+	Stdin     io.Reader         // what the source "-" reads
+	Workers   int               // goroutines; 0: as many as there are processors
+	Policies  []policies.Folder // folders of Rego besides the built-in pack
+	CheckOnly bool              // findings only, no bundle
+	Version   string            // of meshc, recorded in the bundle
+	Addresses []string          // files with Services as a cluster prints them, for the addresses that sources lack; with Clusters, each has its own
+	Clusters  []Cluster         // the Kubernetes clusters of the mesh, where there are several; none: one, without a name
 
 	// Begin is told when a phase begins: load, schema, policies, link, lower, seal. It is for those who measure.
 	Begin func(phase string)
@@ -106,7 +106,7 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 	findings.Add(found...)
 	res.Counts.Objects = len(in.objects())
 	opts.begin("policies")
-	judged, report, err := policies.Eval(ctx, in.objects(), policies.Options{Dirs: opts.PolicyDirs, Workers: workers(opts), Holds: in.sources.Holds})
+	judged, report, err := policies.Eval(ctx, in.objects(), policies.Options{Folders: opts.Policies, Workers: workers(opts), Holds: in.sources.Holds})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -95,7 +95,7 @@ func TestOneBudgetForTheRun(t *testing.T) {
 	objs := objects(t, strings.Join(docs, "---\n"))
 	var want any
 	for _, workers := range []int{1, 2, 16} {
-		l, _, err := Eval(context.Background(), objs, Options{Dirs: []string{dir}, Workers: workers, Budget: Budget{Object: 50_000, Run: 200_000}})
+		l, _, err := Eval(context.Background(), objs, Options{Folders: folders(dir), Workers: workers, Budget: Budget{Object: 50_000, Run: 200_000}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +200,7 @@ func TestEvaluationEndsWithItsContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := Eval(ctx, objects(t, mesh), Options{Dirs: []string{dir}, Budget: Budget{Object: endless, Run: endless}}); err == nil {
+	if _, _, err := Eval(ctx, objects(t, mesh), Options{Folders: folders(dir), Budget: Budget{Object: endless, Run: endless}}); err == nil {
 		t.Error("it did not end with the context")
 	}
 }

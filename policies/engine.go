@@ -78,14 +78,13 @@ func newEngine(l *loader, objs []*schema.Object) (*engine, diag.List, error) {
 		return e, nil, fmt.Errorf("policies: generated query: %w", err)
 	}
 	modules[packName("engine.rego")] = generated
-	e.compiler = ast.NewCompiler().WithCapabilities(capabilities()).WithDefaultRegoVersion(ast.RegoV1).
-		WithStageAfterID(ast.StageCheckRecursion, ast.CompilerStageDefinition{Name: "CheckExpansions", MetricName: "compile_stage_check_expansions", Stage: expansions})
+	e.compiler = newCompiler()
 	if e.compiler.Compile(modules); e.compiler.Failed() {
 		found.Add(regoErrors(e.compiler.Errors, "policies")...)
 		return e, found, nil
 	}
 	bind(e.compiler.Modules)
-	e.store = inmem.NewFromObjectWithOpts(facts(objs, usesSet(l)), inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))
+	e.store = inmem.NewFromObjectWithOpts(l.with(facts(objs, usesSet(l))), inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))
 	for k := range kinds {
 		q, err := e.query("data." + enginePackage + "." + resultsOf(k))
 		if err != nil {
@@ -143,14 +142,14 @@ func (e *engine) collect(l *loader) diag.List {
 }
 
 // replacements reports builtins that a policy puts something else in the place of, or puts in the place of something: which
-// builtin is called is known before anything is evaluated. It is of use in tests, which are left out.
+// builtin is called, and so what it costs, is known before anything is evaluated.
 func replacements(m *ast.Module, file string) diag.List {
 	var l diag.List
 	ast.WalkExprs(m, func(x *ast.Expr) bool {
 		for _, w := range x.With {
 			for _, t := range []*ast.Term{w.Target, w.Value} {
 				if _, ok := ast.BuiltinMap[t.Value.String()]; ok {
-					l.Add(regoFinding(CodeRego, file, w.Location.Row, w.Location.Col, "with replaces a function by another, and one of them is the builtin "+t.Value.String(), "Call the function that is meant; tests, in files *_test.rego, may replace any."))
+					l.Add(regoFinding(CodeRego, file, w.Location.Row, w.Location.Col, "with replaces a function by another, and one of them is the builtin "+t.Value.String(), "Call it in a function of your own, which tests may replace."))
 				}
 			}
 		}

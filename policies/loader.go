@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -30,11 +28,13 @@ type loader struct {
 	texts   map[string]string // of the folders
 	bytes   int
 	entries int
+	tests   bool // those of the folders are read, too
+	values  map[string]any
 	list    diag.List
 }
 
 func newLoader() *loader {
-	return &loader{modules: map[string]*ast.Module{}, builtin: map[string]bool{}, texts: map[string]string{}}
+	return &loader{modules: map[string]*ast.Module{}, builtin: map[string]bool{}, texts: map[string]string{}, values: map[string]any{}}
 }
 
 // packName is how modules of the pack are called. No file of a folder has such a name.
@@ -62,29 +62,43 @@ func (l *loader) pack() error {
 	return nil
 }
 
-// dir reads a folder. Nothing outside of it is read, whatever the links in it say.
-func (l *loader) dir(dir string) error {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return fmt.Errorf("policies: %w", err)
-	}
-	defer root.Close()
-	before := len(l.modules)
-	err = fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
-		if l.entries++; l.entries > maxEntries {
-			l.tooMuch(filepath.ToSlash(dir), fmt.Sprintf("more than %d files and folders", maxEntries))
-			return fs.SkipAll
-		}
-		if err != nil || d.IsDir() || path.Ext(p) != ".rego" || strings.HasSuffix(p, "_test.rego") {
+// folders reads those of the user.
+func (l *loader) folders(all []Folder) error {
+	for _, f := range all {
+		if err := l.folder(f); err != nil {
 			return err
 		}
-		return l.file(root, p, filepath.ToSlash(filepath.Join(dir, p)))
+	}
+	l.absent()
+	return nil
+}
+
+// folder reads a folder of policies.
+func (l *loader) folder(f Folder) error {
+	before := len(l.modules)
+	err := fs.WalkDir(f.Files, ".", func(p string, d fs.DirEntry, err error) error {
+		if l.entries++; l.entries > maxEntries {
+			l.tooMuch(path.Clean(f.Name), fmt.Sprintf("more than %d files and folders", maxEntries))
+			return fs.SkipAll
+		}
+		name := path.Join(f.Name, p)
+		switch {
+		case err != nil || d.IsDir():
+			return err
+		case strings.HasSuffix(p, "_test.rego") && !l.tests:
+			return nil
+		case path.Ext(p) == ".rego":
+			return l.file(f.Files, p, name)
+		case isData(p):
+			return l.data(f.Files, p, name)
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("policies: %w", err)
 	}
 	if len(l.modules) == before && !l.list.HasErrors() {
-		l.list.Add(regoFinding(CodeNoRule, filepath.ToSlash(dir), 1, 0, "the policy folder holds no policy", "Add a .rego file with a deny or warn rule, or do not name the folder."))
+		l.list.Add(regoFinding(CodeNoRule, path.Clean(f.Name), 1, 0, "the policy folder holds no policy", "Add a .rego file with a deny or warn rule, or do not name the folder."))
 	}
 	return nil
 }
@@ -93,27 +107,34 @@ func (l *loader) tooMuch(name, what string) {
 	l.list.Add(regoFinding(CodeBudget, name, 1, 0, "the policies are "+what, "Name the folder that holds the policies, or split what is large."))
 }
 
-// file reads and parses one file of a folder.
-func (l *loader) file(root *os.Root, p, name string) error {
-	refuse := func(message, help string) error {
-		l.list.Add(regoFinding(CodeRego, name, 1, 0, message, help))
-		return nil
-	}
-	text, err := regular.ReadIn(root, p, MaxFileSize)
+// text reads one file of a folder, within the limits. What is wrong with it is a finding.
+func (l *loader) text(files fs.FS, p, name, what string) (text []byte, ok bool, err error) {
+	text, err = regular.ReadFS(files, p, MaxFileSize)
 	switch {
 	case errors.Is(err, regular.ErrNotRegular):
-		return refuse("the policy is not a regular file", "Remove it from the folder, or give it another name.")
+		l.list.Add(regoFinding(CodeRego, name, 1, 0, "the "+what+" is not a regular file", "Remove it from the folder, or give it another name."))
+		return nil, false, nil
 	case errors.Is(err, regular.ErrTooLarge):
 		l.tooMuch(name, fmt.Sprintf("more than %d bytes in this file", MaxFileSize))
-		return nil
+		return nil, false, nil
 	case err != nil:
-		return refuse("the policy is a symbolic link that leads out of its folder or to nothing, or cannot be read", "Replace the link by the file, or check the permissions.")
+		l.list.Add(regoFinding(CodeRego, name, 1, 0, "the "+what+" is a symbolic link that leads out of the tree of its folder or to nothing, or cannot be read", "Replace the link by the file, or check the permissions."))
+		return nil, false, nil
 	}
 	if l.bytes += len(text); l.bytes > MaxSize || len(l.texts) >= MaxFiles {
 		l.tooMuch(name, fmt.Sprintf("more than %d files or %d bytes", MaxFiles, MaxSize))
-		return fs.SkipAll
+		return nil, false, fs.SkipAll
 	}
 	l.texts[name] = string(text)
+	return text, true, nil
+}
+
+// file reads and parses one policy of a folder.
+func (l *loader) file(files fs.FS, p, name string) error {
+	text, ok, err := l.text(files, p, name, "policy")
+	if !ok {
+		return err
+	}
 	m, err := parse(name, string(text))
 	if err != nil {
 		l.list.Add(regoErrors(err, name)...)

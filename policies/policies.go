@@ -13,6 +13,7 @@ package policies
 import (
 	"context"
 	"embed"
+	"io/fs"
 	"strconv"
 	"strings"
 
@@ -30,14 +31,21 @@ const (
 	CodeBadResult = "MESHC1705"
 	CodeReserved  = "MESHC1706"
 	CodeBadPlace  = "MESHC1707"
+	CodeNothing   = "MESHC1708"
 )
 
 //go:embed *.rego
 var pack embed.FS
 
+// Folder is a folder of policies. Findings name its files below Name.
+type Folder struct {
+	Name  string
+	Files fs.FS
+}
+
 // Options says what to evaluate beside the built-in pack.
 type Options struct {
-	Dirs    []string // folders of Rego, searched through; *_test.rego is left out
+	Folders []Folder // of Rego, searched through; *_test.rego is left out
 	Workers int      // goroutines; 0 means one
 	Budget  Budget   // of steps; zero: DefaultBudget
 
@@ -81,10 +89,8 @@ func Eval(ctx context.Context, objs []*schema.Object, o Options) (diag.List, Rep
 	if err := l.pack(); err != nil {
 		return nil, Report{}, err
 	}
-	for _, d := range o.Dirs {
-		if err := l.dir(d); err != nil {
-			return nil, Report{}, err
-		}
+	if err := l.folders(o.Folders); err != nil {
+		return nil, Report{}, err
 	}
 	report := Report{Texts: l.texts}
 	if l.list.HasErrors() {

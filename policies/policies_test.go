@@ -5,8 +5,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage"
@@ -99,6 +101,15 @@ func TestPackMetadata(t *testing.T) {
 	}
 }
 
+// folders are folders on the disk.
+func folders(dirs ...string) []Folder {
+	var out []Folder
+	for _, d := range dirs {
+		out = append(out, Folder{filepath.ToSlash(d), os.DirFS(d)})
+	}
+	return out
+}
+
 func objects(t testing.TB, text string) []*schema.Object {
 	t.Helper()
 	var out []*schema.Object
@@ -145,7 +156,7 @@ func evaluate(t *testing.T, rego string, budget Budget) diag.List {
 		}
 		dirs = []string{dir}
 	}
-	l, _, err := Eval(context.Background(), objects(t, mesh), Options{Dirs: dirs, Budget: budget, Workers: 2})
+	l, _, err := Eval(context.Background(), objects(t, mesh), Options{Folders: folders(dirs...), Budget: budget, Workers: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +192,16 @@ func TestUserPolicies(t *testing.T) {
 		"clock":                 {"package main\ndeny contains \"no\" if time.now_ns() > 1", CodeRego, 2, diag.Error},
 		"schema":                {"package main\ndeny contains \"no\" if json.match_schema({}, {})", CodeRego, 2, diag.Error},
 		"no rule":               {"package main\nallow if true", CodeNoRule, 1, diag.Error},
-		"never met":             {"package main\ndeny contains \"no\" if input.kind == \"VirtualServce\"", CodeNeverMet, 2, diag.Error},
+		"never met":             {"package main\ndeny contains \"no\" if input.kind == \"VirtualMachine\"", CodeNeverMet, 2, diag.Error},
+		"a plural":              {"package main\ndeny contains \"no\" if some o in data.meshc.objects.VirtualServices", CodeNothing, 2, diag.Error},
+		"a slip in a kind":      {"package main\ndeny contains \"no\" if input.kind == \"VirtualServce\"", CodeNothing, 2, diag.Error},
+		"a slip in a key":       {"package main\ndeny contains \"no\" if input.metadat.name == \"a\"", CodeNothing, 2, diag.Error},
+		"Gatekeeper":            {"package main\nviolation contains {\"msg\": \"no\"} if input.review.object.kind == \"VirtualService\"", CodeNothing, 2, diag.Error},
+		"admission":             {"package main\nimport input.request as r\ndeny contains \"no\" if r.object", CodeNothing, 2, diag.Error},
+		"combined":              {"package main\ndeny contains \"no\" if { some i; input[i].contents.kind == \"VirtualService\" }", CodeNothing, 2, diag.Error},
+		"combined, in":          {"package main\ndeny contains \"no\" if { some f in input; f.contents.kind == \"VirtualService\" }", CodeNothing, 2, diag.Error},
+		"no data":               {"package main\ndeny contains \"no\" if not input.metadata.name in data.allowed", CodeNothing, 2, diag.Error},
+		"no rule of a package":  {"package main\ndeny contains \"no\" if data.main.helpr", CodeNothing, 2, diag.Error},
 		"conflict":              {"package main\ndeny contains f(1) if input.kind\nf(x) := 1\nf(x) := 2", CodeFailed, 4, diag.Error},
 		"number":                {"package main\ndeny contains 7 if input.kind == \"VirtualService\"", CodeBadResult, 2, diag.Error},
 		"reserved":              {"package meshc.policies.routing\ndeny contains 7 if input", CodeReserved, 1, diag.Error},
@@ -223,4 +243,59 @@ func BenchmarkEval(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*len(objs)), "µs/object")
+}
+
+// TestData: data beside the policies is theirs, where OPA and conftest look for it; what two files give is nobody's.
+func TestData(t *testing.T) {
+	rego := `package main
+deny contains "by name" if input.metadata.name in data.refused
+deny contains "by team" if input.metadata.name in data.teams.a.refused`
+	files := fstest.MapFS{
+		"p.rego":            {Data: []byte(rego)},
+		"data/names.yaml":   {Data: []byte("refused: [a]\n")},
+		"teams/a/data.json": {Data: []byte(`{"refused": ["a"]}`)},
+		"data/object.yaml":  {Data: []byte("apiVersion: v1\nkind: Service\nmetadata: {name: x}\n")},
+	}
+	run := func() diag.List {
+		l, _, err := Eval(context.Background(), objects(t, mesh), Options{Folders: []Folder{{"rules", files}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.DeleteFunc(l, func(d diag.Diagnostic) bool { return strings.HasPrefix(d.Code, "MESHC-P") })
+	}
+	if l := run(); len(l) != 2 || l[0].Message != "by name" || l[1].Message != "by team" {
+		t.Errorf("%+v", l)
+	}
+	for name, text := range map[string]string{"data/more.json": `{"refused": ["b"]}`, "data/list.json": `["a"]`, "data/own.yaml": "meshc: {}", "data/bad.yaml": "a: ["} {
+		files[name] = &fstest.MapFile{Data: []byte(text)}
+		if l := run(); len(l) != 1 || l[0].Code != CodeNothing || l[0].Pos.File != "rules/"+name && name != "data/more.json" {
+			t.Errorf("%s: %+v", name, l)
+		}
+		delete(files, name)
+	}
+}
+
+// TestTests: tests of policies run, within a budget, and say where they stand.
+func TestTests(t *testing.T) {
+	files := fstest.MapFS{
+		"p.rego": {Data: []byte("package main\ndeny contains \"no\" if input.kind == \"Gateway\"\nslow if { some x in numbers.range(1, 100000); some y in numbers.range(1, 100000); x * y == -1 }")},
+		"p_test.rego": {Data: []byte(`package main
+test_gateway if count(deny) == 1 with input as {"kind": "Gateway"}
+test_other if count(deny) == 1 with input as {"kind": "Service"}
+test_data if data.allowed == [1] with data.allowed as [1]
+test_slow if slow`)},
+	}
+	results, l, err := Test(context.Background(), Options{Folders: []Folder{{"rules", files}}, Budget: Budget{Object: 50_000}})
+	if err != nil || len(l) > 0 || len(results) != 4 {
+		t.Fatalf("%+v %v %v", results, l, err)
+	}
+	for i, want := range []bool{true, false, true, false} {
+		if r := results[i]; r.OK != want || r.File != "rules/p_test.rego" || r.Line != i+2 || (r.Why == "") != want {
+			t.Errorf("%+v", r)
+		}
+	}
+	files["p_test.rego"] = &fstest.MapFile{Data: []byte("package main\ntest_a if startswith(\"a\", \"b\") with startswith as f\nf(a, b) := true")}
+	if _, l, _ := Test(context.Background(), Options{Folders: []Folder{{"rules", files}}}); !l.HasErrors() {
+		t.Error("a builtin was replaced")
+	}
 }

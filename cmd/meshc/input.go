@@ -3,19 +3,23 @@ package main
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/internal/config"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/policies"
 )
 
 // input holds the flags of all verbs that read sources.
@@ -28,6 +32,8 @@ type input struct {
 	workers   int
 	clusters  []string
 	addresses []string
+
+	trees []*config.Tree // of the sources that are being compiled
 }
 
 func (in *input) flags(c *cobra.Command) {
@@ -35,7 +41,13 @@ func (in *input) flags(c *cobra.Command) {
 	f.StringVarP(&in.namespace, "namespace", "n", "", "namespace of objects that name none (default \"default\")")
 	f.BoolVar(&in.lenient, "lenient", false, "what Istio tolerates is a warning and compiles to Istio's outcome")
 	f.StringToStringVar(&in.severity, "severity", nil, "severity of a code, as IST0101=warning (error, warning, info or off); may be repeated")
-	f.StringArrayVarP(&in.policies, "policy", "p", nil, "folder with Rego policies, beside a policies folder in the source; may be repeated")
+	f.StringArrayVarP(&in.policies, "policy", "p", nil, "folder with Rego policies outside of the source, besides its own; may be repeated")
+	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "policies" {
+			name = "policy"
+		}
+		return pflag.NormalizedName(name)
+	})
 	f.StringVar(&in.config, "config", "", "settings file (default: meshc.yaml of the source's repository)")
 	f.StringArrayVar(&in.clusters, "cluster", nil, "NAME=SOURCE: objects of one Kubernetes cluster of the mesh, beside those of SOURCE..., which are in all; may be repeated")
 	f.StringArrayVar(&in.addresses, "addresses", nil, "file with Services as kubectl get services -A -o yaml prints them: their clusterIPs count where SOURCE has none; with clusters, NAME=FILE; may be repeated")
@@ -80,7 +92,8 @@ func (in *input) readClusters() ([]compiler.Cluster, error) {
 // when the settings are already wrong.
 func (in *input) compile(ctx context.Context, a *app, args []string, checkOnly bool) (*compiler.Result, diag.List, error) {
 	batch()
-	args, o, settings, l, err := in.settle(a, args)
+	defer in.close()
+	args, o, settings, l, err := in.settle(ctx, a, args)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -92,6 +105,7 @@ func (in *input) compile(ctx context.Context, a *app, args []string, checkOnly b
 			return nil, nil, err
 		}
 		a.leftAlone(res)
+		a.by = counted(settings, o.Policies)
 		l.Add(found.Renamed(res.Display)...)
 		unknown, err := in.unknownCodes(settings, res)
 		if err != nil {
@@ -100,6 +114,13 @@ func (in *input) compile(ctx context.Context, a *app, args []string, checkOnly b
 		l.Add(unknown...)
 	}
 	l.Sort()
+	repository, trees := res.Repository, slices.Clone(in.trees)
+	res.Repository = func(shown string) string {
+		if name, ok := fromTree(trees, shown); ok {
+			return name
+		}
+		return repository(shown)
+	}
 	read := res.Text
 	res.Text = func(shown string) (string, bool) {
 		if settings.File != "" && shown == settings.File {
@@ -131,7 +152,7 @@ func (in *input) unknownCodes(settings config.Config, res *compiler.Result) (dia
 
 // settle joins flags and settings into options, and the sources that are left when the settings tell clusters apart: a
 // SOURCE that is the folder of such settings stands for their clusters. Findings are about the settings file.
-func (in *input) settle(a *app, args []string) ([]string, compiler.Options, config.Config, diag.List, error) {
+func (in *input) settle(ctx context.Context, a *app, args []string) ([]string, compiler.Options, config.Config, diag.List, error) {
 	clusters, err := in.readClusters()
 	if err != nil {
 		return nil, compiler.Options{}, config.Config{}, nil, err
@@ -140,7 +161,7 @@ func (in *input) settle(a *app, args []string) ([]string, compiler.Options, conf
 	for _, c := range clusters {
 		named = append(named, c.Sources...)
 	}
-	o, settings, l, err := in.options(a, named)
+	o, settings, l, err := in.options(ctx, a, named)
 	if err != nil {
 		return nil, o, settings, nil, err
 	}
@@ -178,59 +199,102 @@ func (in *input) giveAddresses(o *compiler.Options) error {
 	return nil
 }
 
-// options joins flags and settings but for the clusters.
-func (in *input) options(a *app, sources []string) (compiler.Options, config.Config, diag.List, error) {
+// options joins flags and settings but for the clusters. Settings and policies are those of the trees that the sources are in.
+func (in *input) options(ctx context.Context, a *app, sources []string) (compiler.Options, config.Config, diag.List, error) {
 	var settings config.Config
 	o := compiler.Options{
 		Namespace: in.namespace, Lenient: in.lenient, Stdin: a.stdin, Severity: map[string]string{},
-		Workers: in.workers, PolicyDirs: in.policies, Version: version(),
-	}
-	file := in.config
-	if file == "" {
-		file = findConfig(sources)
-	}
-	var l diag.List
-	if file != "" {
-		c, found, err := config.Load(file)
-		if err != nil {
-			return o, settings, nil, err
-		}
-		l, settings = found, c
-		o.Lenient = o.Lenient || c.Lenient
-		maps.Copy(o.Severity, c.Severity)
-		o.PolicyDirs = append(c.Policies, o.PolicyDirs...)
+		Workers: in.workers, Version: version(),
 	}
 	for code, s := range in.severity {
 		if !config.KnownSeverity(s) {
 			return o, settings, nil, fmt.Errorf("--severity %s=%s: a severity is error, warning, info or off", code, s)
 		}
 	}
-	maps.Copy(o.Severity, in.severity)
+	var dirs []config.Folder
+	for _, s := range sources {
+		if t := load.OpenTree(ctx, s); t != nil {
+			in.trees = append(in.trees, t)
+			if t.Folder {
+				dirs = append(dirs, config.Folder{Tree: t, Path: t.Dir})
+			}
+		}
+	}
+	named := make([]config.Folder, 0, len(in.policies))
 	for _, d := range in.policies {
 		if st, err := os.Stat(d); err != nil || !st.IsDir() {
 			return o, settings, nil, fmt.Errorf("--policy %s is not a folder", d)
 		}
+		t := load.OpenFolder(d)
+		if t == nil {
+			return o, settings, nil, fmt.Errorf("--policy %s cannot be read", d)
+		}
+		in.trees = append(in.trees, t)
+		named = append(named, config.Folder{Tree: t, Path: t.Dir})
 	}
-	roots := []string{}
-	if file != "" {
-		roots = append(roots, filepath.Dir(file))
+	at, name := in.settingsTree(ctx)
+	if in.config != "" && at == nil {
+		return o, settings, nil, fmt.Errorf("settings: there is no file %s", in.config)
 	}
-	for _, s := range sources {
-		roots = append(roots, localPath(s))
+	var l diag.List
+	if name != "" {
+		c, found, err := config.Load(at, name)
+		if err != nil {
+			return o, settings, nil, err
+		}
+		l, settings = found, c
+		o.Lenient = o.Lenient || c.Lenient
+		maps.Copy(o.Severity, c.Severity)
+		dirs = append([]config.Folder{c.Folder()}, dirs...)
 	}
-	own, found := config.OwnPolicies(roots, o.PolicyDirs)
-	o.PolicyDirs = append(o.PolicyDirs, own...)
+	maps.Copy(o.Severity, in.severity)
+	folders := slices.Concat(settings.Policies, named)
+	own, found := config.OwnPolicies(dirs, folders)
 	l.Add(found...)
+	for _, f := range append(folders, own...) {
+		files, err := fs.Sub(f.Tree.Files, f.Path)
+		if err != nil {
+			return o, settings, nil, err
+		}
+		o.Policies = append(o.Policies, policies.Folder{Name: f.Tree.Show(f.Path), Files: files})
+	}
 	return o, settings, l, nil
 }
 
-func findConfig(sources []string) string {
-	for _, s := range sources {
-		if f := config.Find(localPath(s)); f != "" {
-			return f
+// settingsTree is where the settings are: those that a flag names, else those of the first source that has some.
+func (in *input) settingsTree(ctx context.Context) (*config.Tree, string) {
+	if in.config != "" {
+		if t := load.OpenTree(ctx, in.config); t != nil {
+			in.trees = append(in.trees, t)
+			return t, path.Join(t.Dir, filepath.Base(in.config))
+		}
+		return nil, ""
+	}
+	for _, t := range in.trees {
+		if name := config.Find(t); name != "" {
+			return t, name
 		}
 	}
-	return ""
+	return nil, ""
+}
+
+// close closes the trees of the sources.
+func (in *input) close() {
+	for _, t := range in.trees {
+		t.Close()
+	}
+	in.trees = nil
+}
+
+// fromTree names a file of a tree that is not on the disk from the root of that tree, for CI systems.
+func fromTree(trees []*config.Tree, shown string) (string, bool) {
+	for _, t := range trees {
+		root := t.Show(".")
+		if name, ok := strings.CutPrefix(shown, root+"/"); t.Disk == "" && (ok || root == ".") {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 // localPath is the folder or file of a source on this disk: that of a Git revision is where its subdir lies in the work

@@ -8,6 +8,8 @@ import (
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/load"
+	"github.com/meshc/meshc/internal/config"
+	"github.com/meshc/meshc/policies"
 )
 
 // maxNamed is how many files of a sort are named.
@@ -37,4 +39,23 @@ func (a *app) leftAlone(res *compiler.Result) {
 		parts = append(parts, part)
 	}
 	a.note("left alone: %s", strings.Join(parts, ", "))
+}
+
+// counted says which settings and policies a run went by: they are those of the source, unless a flag names others.
+func counted(settings config.Config, folders []policies.Folder) string {
+	var parts []string
+	if settings.File != "" {
+		parts = append(parts, "settings "+settings.File)
+	}
+	var names []string
+	for _, f := range folders {
+		names = append(names, f.Name)
+	}
+	if len(names) > 0 {
+		parts = append(parts, "policies "+strings.Join(names, ", "))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "by " + strings.Join(parts, " and ")
 }

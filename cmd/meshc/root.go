@@ -46,6 +46,7 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr *show.Writer
 	quiet          bool
+	by             string // settings and policies of the last run
 	end            ending
 }
 

@@ -200,6 +200,13 @@ func isBundle(path string) bool {
 	return err == nil
 }
 
+// isSourceArchive tells an archive of sources from one that is a bundle.
+func isSourceArchive(path string) bool {
+	_, err := bundle.Read(path)
+	refused := (*bundle.Error)(nil)
+	return errors.As(err, &refused) && refused.Code == bundle.CodeForeign
+}
+
 // bundleOf reads a bundle, or compiles sources to one in memory.
 func (a *app) bundleOf(ctx context.Context, in *input, args []string) (*bundle.Bundle, error) {
 	if len(args) == 1 && isBundle(args[0]) {
@@ -217,6 +224,7 @@ func (a *app) bundleOf(ctx context.Context, in *input, args []string) (*bundle.B
 		if err := a.print(a.stderr, "text", l, res); err != nil {
 			return nil, err
 		}
+		a.sayBy()
 	}
 	if l.HasErrors() || res.Bundle == nil {
 		return nil, ended(l)

@@ -20,6 +20,14 @@ func (a *app) summary(res *compiler.Result) {
 		text += fmt.Sprintf("; ran %s in %s", count(p.Rules, "policy rule"), count(p.Packages, "package"))
 	}
 	a.note("%s", text)
+	a.sayBy()
+}
+
+// sayBy says which settings and policies counted.
+func (a *app) sayBy() {
+	if a.by != "" {
+		a.note("%s", a.by)
+	}
 }
 
 // count puts a noun behind a number.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,9 +13,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/trace"
 	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/regular"
+	"github.com/meshc/meshc/policies"
 )
 
 func newTest(a *app) *cobra.Command {
@@ -24,8 +27,8 @@ func newTest(a *app) *cobra.Command {
 	var update bool
 	c := &cobra.Command{
 		Use:   "test SOURCE...|BUNDLE",
-		Short: "Follow the requests in *.calls files and compare where they end",
-		Long: `test compiles the sources in memory, follows each request of the *.calls files in them, and compares its ends with those
+		Short: "Follow the requests in *.calls files and compare where they end; run the tests of policies",
+		Long: `test runs the tests of policies, rules test_NAME in *_test.rego of the folders that a check would read. It then compiles the sources in memory, follows each request of the *.calls files in them, and compares its ends with those
 that the file wants. It asks no proxy: see meshc route.
 
 A file of calls:
@@ -52,14 +55,20 @@ Calls take -H, --claims, --identity, --alpn, --source-ip and --address as meshc 
 			if err != nil {
 				return err
 			}
-			if files = append(files, found...); len(files) == 0 {
-				return fmt.Errorf("no *.calls file in %s: write one, or name one with --calls", strings.Join(args, ", "))
-			}
-			b, err := a.bundleOf(c.Context(), &in, args)
-			if err != nil {
+			t := &tester{Results: []testResult{}}
+			if err := t.policies(c.Context(), a, &in, args); err != nil {
 				return err
 			}
-			t := &tester{world: trace.New(b), Results: []testResult{}}
+			if files = append(files, found...); len(files) == 0 && len(t.Results) == 0 {
+				return fmt.Errorf("no *.calls file and no *_test.rego in %s: write one, or name a file of calls with --calls", strings.Join(args, ", "))
+			}
+			if len(files) > 0 {
+				b, err := a.bundleOf(c.Context(), &in, args)
+				if err != nil {
+					return err
+				}
+				t.world = trace.New(b)
+			}
 			if update {
 				t.put = func(write func() error) error { return a.end.write(c.Context(), write) }
 			}
@@ -113,10 +122,41 @@ func callFiles(sources []string) ([]string, error) {
 type tester struct {
 	world   *trace.World
 	put     func(write func() error) error // calls what writes a file of calls; nil: none is written
+	rego    int                            // how many of the results are of policies
 	Results []testResult                   `json:"results"`
 }
 
-// testResult is the outcome of one call.
+// policies runs the tests of the policies that judge the sources.
+func (t *tester) policies(ctx context.Context, a *app, in *input, args []string) error {
+	if len(args) == 1 && isBundle(args[0]) && !isSourceArchive(args[0]) {
+		return nil // which has none
+	}
+	defer in.close()
+	_, o, settings, l, err := in.settle(ctx, a, args)
+	if err != nil {
+		return err
+	}
+	var results []policies.TestResult
+	if !l.HasErrors() {
+		if results, l, err = policies.Test(ctx, policies.Options{Folders: o.Policies}); err != nil {
+			return err
+		}
+	}
+	if l.HasErrors() {
+		res := &compiler.Result{Text: func(shown string) (string, bool) { return settings.Text, shown == settings.File }}
+		if err := a.print(a.stderr, "text", l, res); err != nil {
+			return err
+		}
+		return ended(l)
+	}
+	for _, r := range results {
+		t.Results = append(t.Results, testResult{File: r.File, Line: r.Line, Call: r.Name, OK: r.OK, Ends: []string{}, Want: []string{}, Why: r.Why})
+		t.rego++
+	}
+	return nil
+}
+
+// testResult is the outcome of one call, or of one test of a policy.
 type testResult struct {
 	File string   `json:"file"`
 	Line int      `json:"line"`
@@ -187,7 +227,15 @@ func (t *tester) report(a *app, output string) error {
 				fmt.Fprintf(a.stdout, "%s:%d: %s\n  %s\n", r.File, r.Line, r.Call, strings.ReplaceAll(r.Why, "\n", "\n  "))
 			}
 		}
-		fmt.Fprintf(a.stdout, "%d calls as expected, %d not\n", len(t.Results)-failed, failed)
+		what := "calls"
+		switch t.rego {
+		case 0:
+		case len(t.Results):
+			what = "tests of policies"
+		default:
+			what = "calls and tests of policies"
+		}
+		fmt.Fprintf(a.stdout, "%d %s as expected, %d not\n", len(t.Results)-failed, what, failed)
 	}
 	if failed > 0 {
 		return errFindings

@@ -57,7 +57,7 @@ func readEntries(ctx context.Context, b *batch, r io.Reader, gzip bool) (map[str
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		}
-		named := isManifest(e.Name) || isKustomization(path.Base(e.Name))
+		named := isManifest(e.Name) || isKustomization(path.Base(e.Name)) || path.Ext(e.Name) == ".rego"
 		switch {
 		case e.Kind == archive.Link && named:
 			b.fail(join(b.at.inside, e.Name), 1, "MESHC1006", "links in an archive are not followed", "Pack the file itself.")

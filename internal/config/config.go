@@ -14,9 +14,9 @@ package config
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 
@@ -35,67 +35,87 @@ const maxSize = 1 << 20
 type Config struct {
 	File     string            // path of the file, "" when there is none
 	Severity map[string]string // code to error, warning, info or off; whether the codes exist is for UnknownCodes
-	Policies []string          // folders, joined to the folder of the file
+	Policies []Folder          // those that the file names
 	Lenient  bool
 	Clusters []Cluster // sorted by name
 	Text     string    // of the file, as it was read
 
+	named  []string              // folders of policies, as the file names them
+	tree   *Tree                 // that the file is in
+	dir    string                // of the file, in the tree
 	places map[string]*yaml.Node // of the paths that the settings name
 	codes  []*yaml.Node          // the keys of severity
 }
 
-// Cluster is what one Kubernetes cluster holds: folders or files, joined to the folder of the settings.
+// Cluster is what one Kubernetes cluster holds: sources, as the command line would name them.
 type Cluster struct {
 	Name    string
 	Sources []string
 }
 
-// Load reads the file at path. A file that cannot be read is an error; what is wrong in it are findings.
-func Load(path string) (Config, diag.List, error) {
-	root := repository(filepath.Dir(path))
-	if !inside(root, path) {
-		return Config{File: path}, diag.List{finding(path, nil, "MESHC1800", "the settings are a symbolic link that leads out of the repository", "Replace the link by the file.")}, nil
+// Load reads the settings at a path of a tree. What is wrong in them are findings; a file that cannot be read is an error.
+func Load(t *Tree, name string) (Config, diag.List, error) {
+	file := t.Show(name)
+	if t.leads(name) {
+		return Config{File: file, tree: t, dir: path.Dir(name)}, diag.List{finding(file, nil, "MESHC1800", "the settings are a symbolic link that leads out of the repository, or to nothing", "Replace the link by the file.")}, nil
 	}
-	b, err := regular.ReadFile(path, maxSize)
+	b, err := regular.ReadFS(t.Files, name, maxSize)
 	if err != nil {
 		return Config{}, nil, fmt.Errorf("settings: %w", err)
 	}
-	c, l := Parse(path, b)
-	c.Text = string(b)
-	for i, p := range c.Policies {
-		c.Policies[i] = c.joined(p)
-		if outside := c.reach(root, "policies", "--policy DIR", p); len(outside) > 0 {
-			l.Add(outside...) // and whether anything is there is not for the repository to learn
-		} else if st, err := os.Stat(c.Policies[i]); err != nil || !st.IsDir() {
-			l.Add(finding(path, c.places[p], "MESHC1801", fmt.Sprintf("policies names %q, and there is no such folder", p), "Create it, or take the entry out."))
-		}
+	c, l := Parse(file, b)
+	c.Text, c.tree, c.dir = string(b), t, path.Dir(name)
+	for _, p := range c.named {
+		l.Add(c.folder(p)...)
 	}
 	for _, cl := range c.Clusters {
 		for i, p := range cl.Sources {
-			cl.Sources[i] = c.joined(p)
-			l.Add(c.reach(root, "clusters", "--cluster NAME=SOURCE", p)...)
+			var found diag.List
+			cl.Sources[i], found = c.source(p)
+			l.Add(found...)
 		}
 	}
 	return c, l, nil
 }
 
-// joined is a path of the settings, which are relative to their file.
-func (c *Config) joined(p string) string {
-	if filepath.IsAbs(p) {
-		return p
+// Folder is where the settings lie.
+func (c *Config) Folder() Folder { return Folder{c.tree, c.dir} }
+
+// folder takes a folder of policies that the settings name.
+func (c *Config) folder(p string) diag.List {
+	name, err := c.tree.inTree(c.dir, p)
+	if err != nil || c.tree.leads(name) {
+		return diag.List{c.outside("policies", "--policy DIR", p)} // and whether anything is there is not for the repository to learn
 	}
-	return filepath.Join(filepath.Dir(c.File), p)
+	if info, err := fs.Stat(c.tree.Files, name); err != nil || !info.IsDir() {
+		return diag.List{finding(c.File, c.places[p], "MESHC1801", fmt.Sprintf("policies names %q, and there is no such folder", p), "Create it, or take the entry out.")}
+	}
+	c.Policies = append(c.Policies, Folder{c.tree, name})
+	return nil
 }
 
-// reach reports a path that leads out of the repository: what is in a repository does not decide what else of a machine is
-// read.
-func (c *Config) reach(root, setting, flag, p string) diag.List {
-	file, _, _ := strings.Cut(c.joined(p), "#") // a Git revision is PATH#ref=REV
-	if inside(root, file) {
-		return nil
+// source is a source of a cluster that the settings name, as the command line would name it.
+func (c *Config) source(p string) (string, diag.List) {
+	file, revision := cut(p)
+	name, err := c.tree.inTree(c.dir, file)
+	if err != nil || c.tree.leads(name) {
+		return p, diag.List{c.outside("clusters", "--cluster NAME=SOURCE", p)}
 	}
-	return diag.List{finding(c.File, c.places[p], "MESHC1801", fmt.Sprintf("%s names %q, which lies outside of the repository of these settings", setting, p),
-		"Move it into the repository; or name it on the command line, with "+flag+", where whoever runs meshc decides what is read.")}
+	source, ok := c.tree.Source(name)
+	if !ok || revision && c.tree.Disk == "" {
+		return p, diag.List{finding(c.File, c.places[p], "MESHC1801", fmt.Sprintf("clusters names %q, and no source can name that inside of this one", p),
+			"Unpack or check out what these settings are in, and name the directory.")}
+	}
+	if revision {
+		source += strings.TrimPrefix(p, file)
+	}
+	return source, nil
+}
+
+// outside reports a path that leads out of the tree: what is in a repository does not decide what else of a machine is read.
+func (c *Config) outside(setting, flag, p string) diag.Diagnostic {
+	return finding(c.File, c.places[p], "MESHC1801", fmt.Sprintf("%s names %q, which lies outside of the repository of these settings", setting, p),
+		"Move it into the repository; or name it on the command line, with "+flag+", where whoever runs meshc decides what is read.")
 }
 
 // Parse reads the text of a settings file.
@@ -122,7 +142,7 @@ func Parse(file string, text []byte) (Config, diag.List) {
 		case "severity":
 			l.Add(c.severity(file, val)...)
 		case "policies":
-			if err := val.Decode(&c.Policies); err != nil || val.Kind != yaml.SequenceNode {
+			if err := val.Decode(&c.named); err != nil || val.Kind != yaml.SequenceNode {
 				l.Add(finding(file, val, "MESHC1801", "policies is not a list of folders", "Write policies: [folder]."))
 			}
 			c.place(val)

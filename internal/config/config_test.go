@@ -1,15 +1,14 @@
 package config
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 func TestParse(t *testing.T) {
 	c, l := Parse("meshc.yaml", []byte("severity:\n  IST0101: warning\n  MESHC-P001: off\nlenient: true\npolicies: [rules]\n"))
-	if len(l) != 0 || c.Severity["IST0101"] != "warning" || c.Severity["MESHC-P001"] != "off" || !c.Lenient || len(c.Policies) != 1 {
+	if len(l) != 0 || c.Severity["IST0101"] != "warning" || c.Severity["MESHC-P001"] != "off" || !c.Lenient || len(c.named) != 1 {
 		t.Errorf("%+v %v", c, l)
 	}
 	for text, line := range map[string]int{
@@ -32,50 +31,40 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func tree(files fstest.MapFS, dir string) *Tree {
+	return &Tree{Files: files, ID: "test", Dir: dir, Folder: true, Show: func(name string) string { return "in/" + name },
+		Source: func(name string) (string, bool) { return "in/" + name, true }}
+}
+
 func TestFind(t *testing.T) {
-	root := t.TempDir()
-	sub := filepath.Join(root, "mesh", "prod")
-	if err := os.MkdirAll(sub, 0o755); err != nil {
-		t.Fatal(err)
+	files := fstest.MapFS{
+		"meshc.yaml":           {Data: []byte("lenient: true\npolicies: [rules]\n")},
+		"mesh/prod/a.yaml":     {},
+		"mesh/dev/meshc.yaml":  {},
+		"rules/a.rego":         {},
+		"mesh/prod/policies/b": {},
 	}
-	file := filepath.Join(root, FileName)
-	if err := os.WriteFile(file, []byte("lenient: true\n"), 0o644); err != nil {
-		t.Fatal(err)
+	for dir, want := range map[string]string{"mesh/prod": "meshc.yaml", "mesh/dev": "mesh/dev/meshc.yaml", ".": "meshc.yaml"} {
+		if got := Find(tree(files, dir)); got != want {
+			t.Errorf("%s: %q", dir, got)
+		}
 	}
-	if got := Find(sub); got != "" {
-		t.Errorf("outside a Git repository a folder above must not count: %s", got)
+	at := tree(files, "mesh/prod")
+	c, l, err := Load(at, "meshc.yaml")
+	if err != nil || len(l) > 0 || c.File != "in/meshc.yaml" || len(c.Policies) != 1 || c.Policies[0].Path != "rules" {
+		t.Errorf("%+v %v %v", c, l, err)
 	}
-	if err := os.Mkdir(filepath.Join(root, ".git"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if got := Find(sub); got != file {
-		t.Errorf("Find(%s) = %q", sub, got)
+	if own, l := OwnPolicies([]Folder{c.Folder(), {at, "mesh/prod"}}, c.Policies); len(own) > 0 || len(l) > 0 {
+		t.Errorf("%v %v", own, l)
 	}
 }
 
-// A folder outside of the repository is one finding, which does not tell whether anything is there.
+// A folder outside of the tree is one finding, which does not tell whether anything is there.
 func TestPoliciesOutside(t *testing.T) {
-	root := t.TempDir()
-	there := filepath.Join(root, "there")
-	repository := filepath.Join(root, "repository")
-	for _, d := range []string{there, filepath.Join(repository, ".git")} {
-		if err := os.MkdirAll(d, 0o755); err != nil {
-			t.Fatal(err)
+	for _, p := range []string{"../there", "../gone", "/etc"} {
+		_, l, err := Load(tree(fstest.MapFS{"meshc.yaml": {Data: []byte("policies: [" + p + "]\n")}}, "."), "meshc.yaml")
+		if err != nil || len(l) != 1 || !strings.Contains(l[0].Message, "lies outside") {
+			t.Errorf("%s: %v, %v", p, l, err)
 		}
-	}
-	file := filepath.Join(repository, FileName)
-	var said []string
-	for _, p := range []string{"../there", "../gone"} {
-		if err := os.WriteFile(file, []byte("policies: ["+p+"]\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		_, l, err := Load(file)
-		if err != nil || len(l) != 1 {
-			t.Fatalf("%s: %v, %v", p, l, err)
-		}
-		said = append(said, strings.ReplaceAll(l[0].Message, p, ""))
-	}
-	if said[0] != said[1] {
-		t.Errorf("%q and %q", said[0], said[1])
 	}
 }

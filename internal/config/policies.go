@@ -3,32 +3,46 @@ package config
 import (
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
+	"path"
 	"strings"
 
 	"github.com/meshc/meshc/internal/diag"
 )
 
-// OwnPolicies returns the folders named policies in the roots that hold Rego and are not known yet. One that a symbolic link
-// moves out of its repository is a finding.
-func OwnPolicies(roots, known []string) ([]string, diag.List) {
-	var out []string
+// Folder is a folder of policies in a tree.
+type Folder struct {
+	Tree *Tree
+	Path string
+}
+
+// key tells folders apart: one may be reached by several sources.
+func (f Folder) key() string { return f.Tree.ID + "\x00" + f.Path }
+
+// OwnPolicies returns the folders named policies in directories that hold Rego and are not known yet. One that a symbolic link
+// moves out of the tree, or that is a submodule which is not there, is a finding.
+func OwnPolicies(dirs, known []Folder) ([]Folder, diag.List) {
+	var out []Folder
 	var l diag.List
-	has := func(dirs []string, d string) bool {
-		return slices.ContainsFunc(dirs, func(k string) bool { return real(k) == real(d) })
+	taken := map[string]bool{}
+	for _, f := range known {
+		taken[f.key()] = true
 	}
-	for _, r := range roots {
-		d := filepath.Join(r, "policies")
-		if has(known, d) || has(out, d) || !holdsRego(d) {
+	for _, d := range dirs {
+		f := Folder{d.Tree, path.Join(d.Path, "policies")}
+		if taken[f.key()] {
 			continue
 		}
-		if !inside(repository(r), d) {
-			l.Add(finding(d, nil, "MESHC1801", "the folder policies is a symbolic link that leads out of the repository", "Replace the link by the folder; or name the folder on the command line, with --policy DIR."))
-			continue
+		taken[f.key()] = true
+		info, err := fs.Lstat(f.Tree.Files, f.Path)
+		switch {
+		case err != nil:
+		case f.Tree.leads(f.Path):
+			l.Add(finding(f.Tree.Show(f.Path), nil, "MESHC1801", "the folder policies is a symbolic link that leads out of the repository, or to nothing", "Replace the link by the folder; or name the folder on the command line, with --policy DIR."))
+		case info.Mode()&fs.ModeIrregular != 0:
+			l.Add(finding(f.Tree.Show(f.Path), nil, "MESHC1801", "the folder policies is a submodule, whose content is not in this repository, so that its policies would not be run", "Check it out (git submodule update --init) and name the directory as the source instead of a revision."))
+		case holdsRego(f):
+			out = append(out, f)
 		}
-		out = append(out, d)
 	}
 	return out, l
 }
@@ -38,18 +52,17 @@ var errFound = errors.New("found")
 const maxEntries = 100_000 // files and folders looked at in a folder named policies
 
 // holdsRego tells whether there is Rego anywhere in a folder: one named policies may as well hold objects only.
-func holdsRego(dir string) bool {
-	root, err := os.OpenRoot(dir)
+func holdsRego(f Folder) bool {
+	sub, err := fs.Sub(f.Tree.Files, f.Path)
 	if err != nil {
 		return false
 	}
-	defer root.Close()
 	n := 0
-	err = fs.WalkDir(root.FS(), ".", func(p string, e fs.DirEntry, err error) error {
+	err = fs.WalkDir(sub, ".", func(p string, e fs.DirEntry, err error) error {
 		if n++; n > maxEntries {
 			return errFound // too large to tell: who reads the policies will say so
 		}
-		if err == nil && e.Type().IsRegular() && strings.HasSuffix(p, ".rego") {
+		if err == nil && !e.IsDir() && strings.HasSuffix(p, ".rego") {
 			return errFound
 		}
 		return nil

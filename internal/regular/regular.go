@@ -77,7 +77,7 @@ func ReadIn(root *os.Root, name string, most int64) ([]byte, error) {
 }
 
 // readAll reads and closes a file.
-func readAll(f *os.File, path string, most int64) ([]byte, error) {
+func readAll(f fs.File, path string, most int64) ([]byte, error) {
 	defer func() { _ = f.Close() }()
 	data, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err == nil && int64(len(data)) > most {
