@@ -18,7 +18,7 @@ var mayImport = map[string][]string{
 	"internal/show":            {"internal/secret"},
 	"internal/diag":            {"internal/secret", "internal/show"},
 	"internal/source":          {"internal/diag", "internal/limit", "internal/near"},
-	"internal/config":          {"internal/diag", "internal/near", "internal/regular", "internal/source"},
+	"internal/config":          {"internal/limit", "internal/diag", "internal/near", "internal/regular", "internal/source"},
 	"internal/fault":           {},
 	"internal/limit":           {},
 	"internal/regular":         {},
@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"internal/memo":            {"internal/diag"},
 	"internal/near":            {},
 	"schema":                   {"internal/diag", "internal/source", "internal/fault", "internal/near", "compiler/cel", "compiler/re2", "compiler/substitution"},
-	"policies":                 {"internal/diag", "internal/source", "internal/fault", "internal/near", "internal/regular", "schema"},
+	"policies":                 {"internal/limit", "internal/diag", "internal/source", "internal/fault", "internal/near", "internal/regular", "schema"},
 	"compiler/load":            {"internal/archive", "internal/config", "internal/diag", "internal/limit", "internal/near", "internal/source", "internal/fault", "internal/regular"},
 	"compiler/endpoint":        {},
 	"compiler/names":           {},
@@ -34,9 +34,9 @@ var mayImport = map[string][]string{
 	"compiler/lint":            {"internal/diag", "internal/near", "schema", "compiler/mesh"},
 	"compiler/re2":             {},
 	"compiler/sets":            {"compiler/re2"},
-	"compiler/lua":             {},
+	"compiler/lua":             {"internal/limit"},
 	"compiler/substitution":    {"compiler/cel"},
-	"compiler/cel":             {"compiler/re2"},
+	"compiler/cel":             {"internal/limit", "compiler/re2"},
 	"compiler/validate":        {"internal/secret", "compiler/lua", "compiler/re2", "compiler/cel", "compiler/substitution"},
 	"compiler/envoy/xds":       {"internal/diag", "internal/near", "schema", "compiler/endpoint", "compiler/names", "compiler/mesh"},
 	"compiler/envoy/security":  {"internal/diag", "schema", "compiler/names", "compiler/mesh", "compiler/validate", "compiler/envoy/xds"},
@@ -52,15 +52,15 @@ var mayImport = map[string][]string{
 	"compiler/change":          {"compiler/names", "internal/show", "compiler/bundle", "compiler/sets", "compiler/trace"},
 	"compiler/codes":           {"internal/config", "internal/diag", "policies", "schema", "compiler/"},
 	"compiler":                 {"internal/diag", "internal/secret", "internal/source", "internal/fault", "schema", "policies", "compiler/"},
-	"server":                   {"internal/regular", "internal/show", "compiler/bundle", "compiler/endpoint", "compiler/names", "server/"},
+	"server":                   {"internal/limit", "internal/regular", "internal/show", "compiler/bundle", "compiler/endpoint", "compiler/names", "server/"},
 	"server/kube":              {"internal/regular"},
-	"server/watch":             {},
-	"server/ads":               {"compiler/bundle", "compiler/names"},
+	"server/watch":             {"internal/limit"},
+	"server/ads":               {"internal/limit", "compiler/bundle", "compiler/names"},
 	"cmd/meshc":                {"internal/bootstrap", "internal/config", "internal/diag", "internal/fault", "internal/limit", "internal/near", "internal/regular", "internal/show", "internal/source", "schema", "policies", "compiler", "compiler/", "server"},
 }
 
 // tests and tools of the project itself may use everything.
-var free = []string{"golden", "internal/lab", "internal/bench", "internal/soak", "internal/lowertest", "internal/meshgen", "internal/envoytest", "internal/spiffetest", "internal/bootstrap", "internal/reference", "internal/anytypes", "internal/kubetest", "internal/secrettest", "examples"}
+var free = []string{"golden", "internal/lab", "internal/bench", "internal/soak", "internal/lowertest", "internal/meshgen", "internal/envoytest", "internal/spiffetest", "internal/bootstrap", "internal/reference", "internal/anytypes", "internal/kubetest", "internal/secrettest", "internal/watchdog", "examples"}
 
 // onlyHere lists, by the beginning of their paths, packages that the compiler does not link, or in one place alone, and who
 // may import them.

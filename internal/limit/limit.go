@@ -1,5 +1,6 @@
 // Package limit declares what a reader or an evaluator takes before it gives up, so that no input can take a machine's
-// memory or time. Every number stands here once: code refers to the constant, and docs/limits.md to Table.
+// memory or time. Every number stands here once: code refers to the constant, and
+// docs/limits.md is made of Tables, which name each of them.
 //
 // Limits are counted in what does not depend on the machine: bytes, nodes, files, steps. They are far above what a real
 // repository or a real server needs.
@@ -45,6 +46,7 @@ const (
 
 	BundleSetResources = 1 << 25 // in all sets; they overlap little, and one that lists everything is a few bytes
 	BundleClassSets    = 1000
+	BundleRequirements = 1 << 20 // of all sets; some thirty of each are many
 )
 
 // Of one kustomization, besides those of a source and of YAML.
@@ -62,3 +64,44 @@ const (
 	GitStores  = 20      // of objects: its own and the alternates
 	GitMemory  = 2 << 30 // bytes by which memory grows
 )
+
+// Of the configuration of a Git work tree, and of what is kept of all sources to show the lines of findings.
+const (
+	GitConfigBytes = 1 << 20
+	ShownBytes     = 64 << 20
+)
+
+// Of meshc.yaml, and of the folders that are looked through for Rego.
+const (
+	SettingsBytes   = 1 << 20
+	RepositoryDepth = 64 // folders from a source up to the root of its repository
+	PolicyEntries   = 100_000
+)
+
+// Of the policies of a run. Compiling Rego takes far more memory than its text.
+const (
+	PolicyFileBytes = 1 << 20
+	PolicyFiles     = 1000
+	PolicyBytes     = 16 << 20
+	PolicyExpansion = 100_000 // parts of a value that is written with variables
+
+	// Of evaluating them, in steps: an expression that is looked at, an element that a builtin goes through, or
+	// PolicyStepBytes of text that it reads or makes.
+	PolicyObjectSteps    = 5_000_000 // of all rules on one object
+	PolicyRunSteps       = 20_000_000
+	PolicyRunObjectSteps = 5000 // of a run, for each object more
+	PolicyStepBytes      = 16
+	PolicyTextBytes      = 4 << 20 // of one text that a builtin makes
+)
+
+// Of the evaluators of what stands in fields, besides those that Envoy has.
+const (
+	ExpressionDepth = 32  // of CEL
+	ChunkDepth      = 200 // of Lua, as LuaJIT has it
+)
+
+// Of the other files that verbs read: nodes, calls, tokens and claims.
+const TextBytes = 4 << 20
+
+// CompileMemory is where the collector begins to run more often. A larger mesh takes longer, and does not fail.
+const CompileMemory = 3 << 30

@@ -1,18 +1,14 @@
 package ads
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
-)
 
-// Bounds of what is kept of a refusal.
-const (
-	maxNACKs = 8
-	maxNames = 20
-	maxError = 2000
+	"github.com/meshc/meshc/internal/limit"
 )
 
 // NACK is a refusal by a proxy.
@@ -46,19 +42,20 @@ func (s *Stream) acknowledge(now time.Time, k Kind, nonce string, refusal *rpcst
 	if refusal == nil {
 		s.note(Acknowledged{k})
 		s.clearNACKs(k, answered)
-		sub.taken(answered, s.reg.List(k))
+		sub.taken(answered)
 		return
 	}
 	if s.whole(k) && !sub.blind {
 		sub.leaveOut(ids)
+		sub.declined = answered.all
 	}
 	if s.isolate(k, answered) {
 		s.note(Refused{k, nil})
 		return
 	}
 	msg := refusal.GetMessage()
-	if len(msg) > maxError {
-		msg = msg[:maxError] + "…"
+	if len(msg) > limit.RefusalErrorBytes {
+		msg = msg[:limit.RefusalErrorBytes] + "…"
 	}
 	answered.ids = s.blamed(k, answered.ids, msg)
 	ids = answered.ids
@@ -66,12 +63,12 @@ func (s *Stream) acknowledge(now time.Time, k Kind, nonce string, refusal *rpcst
 	list := s.reg.List(k)
 	for _, id := range ids {
 		e := list[id]
-		if len(n.Resources) < maxNames {
+		if len(n.Resources) < limit.RefusalNames {
 			n.Resources = append(n.Resources, e.Name)
 			n.Origins = append(n.Origins, s.view.Origins(e.from, maxOrigins)...)
 		}
 	}
-	if len(s.nacks) == maxNACKs {
+	if len(s.nacks) == limit.StreamRefusals {
 		s.nacks = s.nacks[1:]
 	}
 	s.nacks = append(s.nacks, n)
@@ -97,24 +94,20 @@ func (s *Stream) blamed(k Kind, ids []int32, msg string) []int32 {
 
 // taken takes note of an acknowledgement: what was refused before and is taken now, as when the proxy has asked for it
 // again, is refused no more.
-func (s *subscription) taken(answered sent, list []*Entry) {
+func (s *subscription) taken(answered sent) {
 	s.blind = false
-	for _, id := range answered.ids {
-		if _, kept := s.before[list[id].Name]; !kept {
-			continue
-		}
-		if s.held.Has(id) {
-			delete(s.before, list[id].Name)
-		} else {
-			s.before[list[id].Name] = list[id] // a newer version is on its way
-		}
+	if answered.full {
+		s.acked, s.declined = answered.all, nil
+		answered.all.Each(s.out.Clear)
+		maps.DeleteFunc(s.kept, func(id int32, _ *Entry) bool {
+			return !s.acked.Has(id) && !slices.ContainsFunc(s.sent, func(r sent) bool { return r.all.Has(id) })
+		})
 	}
 	if len(s.refused) == 0 {
 		return
 	}
-	s.refused = slices.DeleteFunc(s.refused, func(r sent) bool {
-		return len(r.ids) > 0 && !slices.ContainsFunc(r.ids, func(id int32) bool { return !slices.Contains(answered.ids, id) })
-	})
+	refused := func(id int32) bool { return !slices.Contains(answered.ids, id) && !answered.all.Has(id) }
+	s.refused = slices.DeleteFunc(s.refused, func(r sent) bool { return len(r.ids) > 0 && !slices.ContainsFunc(r.ids, refused) })
 }
 
 // clearNACKs forgets refusals of resources that came again and were taken.
@@ -127,6 +120,7 @@ func (s *Stream) clearNACKs(k Kind, acked sent) {
 	for _, id := range acked.ids {
 		taken[list[id].Name] = true
 	}
+	acked.all.And(s.subs[k].held).Each(func(id int32) { taken[list[id].Name] = true })
 	for _, n := range acked.removed {
 		taken[n] = true
 	}

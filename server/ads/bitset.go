@@ -58,5 +58,18 @@ func (b Bitset) Without(o Bitset, f func(int32)) {
 	}
 }
 
+// Equal tells whether two sets are the same.
+func (b Bitset) Equal(o Bitset) bool {
+	if len(b) > len(o) {
+		b, o = o, b
+	}
+	for i, w := range o {
+		if i < len(b) && w != b[i] || i >= len(b) && w != 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // Each calls f for all of b.
 func (b Bitset) Each(f func(int32)) { b.Without(nil, f) }

@@ -168,8 +168,9 @@ func (s *Stream) unsubscribe(k Kind, names []string) {
 	}
 }
 
-// forgetHosts notes that the proxy drops the virtual hosts of route configurations together with them.
-func (s *Stream) forgetHosts(names []string) {
+// forgetHosts notes that the proxy drops the virtual hosts of route configurations together with them, and returns their
+// names.
+func (s *Stream) forgetHosts(names []string) (hosts []string) {
 	sub, list := &s.subs[VirtualHosts], s.reg.List(VirtualHosts)
 	gone := map[string]bool{}
 	for _, n := range names {
@@ -183,7 +184,9 @@ func (s *Stream) forgetHosts(names []string) {
 	})
 	for _, id := range drop {
 		sub.held.Clear(id)
+		hosts = append(hosts, list[id].Name)
 	}
+	return hosts
 }
 
 // renderDelta encodes a DeltaDiscoveryResponse around the shared bytes of its resources.

@@ -14,6 +14,7 @@ import (
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/internal/limit"
 )
 
 // Bounds of one input of the fuzz target.
@@ -393,11 +394,11 @@ func (w *walk) secrets(names []string) map[string]Secret {
 func (w *walk) bounded() {
 	for k := range w.s.subs {
 		sub := &w.s.subs[k]
-		if len(sub.sent) > maxUnanswered || len(sub.others)+len(sub.stale)+len(sub.missing) > 100 || len(sub.refused) > 200 || len(sub.suspects) > 200 {
+		if len(sub.sent) > limit.StreamUnanswered || len(sub.others)+len(sub.stale)+len(sub.missing) > 100 || len(sub.refused) > 200 || len(sub.suspects) > 200 {
 			w.t.Errorf("%v: %d sent, %d others, %d stale, %d missing, %d refused, %d suspects", Kind(k), len(sub.sent), len(sub.others), len(sub.stale), len(sub.missing), len(sub.refused), len(sub.suspects))
 		}
 	}
-	if len(w.s.nacks) > maxNACKs || len(w.s.unserved) > maxUnserved {
+	if len(w.s.nacks) > limit.StreamRefusals || len(w.s.unserved) > limit.StreamUnserved {
 		w.t.Errorf("%d refusals, %d types", len(w.s.nacks), len(w.s.unserved))
 	}
 }

@@ -1,10 +1,10 @@
 package ads
 
-import "slices"
+import (
+	"slices"
 
-// maxIsolating bounds the responses that look for what a proxy refuses, of one kind and one bundle on one stream. Twice
-// the number of resources is the most that can be needed, when a proxy refuses each of them.
-const maxIsolating = 4096
+	"github.com/meshc/meshc/internal/limit"
+)
 
 // whole tells whether a response of the kind says all that there is: what it leaves out is gone.
 func (s *Stream) whole(k Kind) bool { return !s.o.Delta && (k == Clusters || k == Listeners) }
@@ -17,8 +17,13 @@ func (s *Stream) whole(k Kind) bool { return !s.o.Delta && (k == Clusters || k =
 func (s *Stream) isolate(k Kind, refused sent) bool {
 	sub := &s.subs[k]
 	n := len(refused.ids)
-	if n == 0 || n+len(refused.removed) < 2 && !refused.mixed || sub.blind || sub.isolating >= maxIsolating {
-		return false // of removals alone, the proxy refuses what they leave
+	switch {
+	case sub.blind || sub.isolating >= limit.StreamIsolating:
+		return false
+	case n == 0:
+		return refused.mixed // then rest says it again; else, of removals alone, the proxy refuses what they leave
+	case n+len(refused.removed) < 2 && !refused.mixed:
+		return false
 	}
 	if refused.mixed && n+len(refused.removed) < 2 {
 		sub.suspects = append(sub.suspects, sent{ids: refused.ids}) // once more, without what is to blame for the one before
@@ -32,31 +37,6 @@ func (s *Stream) isolate(k Kind, refused sent) bool {
 	return true
 }
 
-// keepBefore remembers what the proxy has of the names that a response changes, until it is acknowledged.
-func (s *subscription) keepBefore(p *plan, list []*Entry) {
-	for _, id := range p.replace {
-		e := list[id]
-		if s.out.Has(id) {
-			s.out.Clear(id) // an earlier version is kept already, if there is one
-			continue
-		}
-		if _, kept := s.before[e.Name]; kept {
-			continue // the proxy has not answered yet whether it takes e
-		}
-		if s.before == nil {
-			s.before = map[string]*Entry{}
-		}
-		s.before[e.Name] = e
-	}
-	for _, id := range p.adds {
-		s.out.Clear(id)
-	}
-	for _, id := range p.removes {
-		s.out.Clear(id)
-		delete(s.before, list[id].Name)
-	}
-}
-
 // leaveOut has responses go without what was refused, and with what the proxy has instead.
 func (s *subscription) leaveOut(ids []int32) {
 	for _, id := range ids {
@@ -64,12 +44,59 @@ func (s *subscription) leaveOut(ids []int32) {
 	}
 }
 
-// asTaken is the version of what is held that goes into a response that says all; nil: none.
-func (s *subscription) asTaken(id int32, list []*Entry) *Entry {
-	if !s.out.Has(id) {
-		return list[id]
+// content is what a response says that says all: what is held, and where that is left out, what the proxy has of the name.
+func (s *subscription) content(list []*Entry) Bitset {
+	all := slices.Clone(s.held)
+	var instead map[int32]int32 // by the number of the name
+	s.held.And(s.out).Each(func(id int32) {
+		if instead == nil {
+			instead = map[int32]int32{}
+			s.acked.Each(func(id int32) { instead[list[id].nameID] = id })
+		}
+		all.Clear(id)
+		if was, ok := instead[list[id].nameID]; ok && len(s.entry(was, list).value) > 0 {
+			all.Set(was)
+		}
+	})
+	return all
+}
+
+// entry is a version with its message.
+func (s *subscription) entry(id int32, list []*Entry) *Entry {
+	if e := s.kept[id]; e != nil {
+		return e
 	}
-	return s.before[list[id].Name]
+	return list[id]
+}
+
+// keep holds on to the messages of what the proxy has, or may get to have by what it has not answered yet, and is no longer
+// to have: should it refuse what stands in for them, they go out again, and nobody else may need them.
+func (s *subscription) keep(target Bitset, list []*Entry) {
+	hold := func(id int32) {
+		if s.kept == nil {
+			s.kept = map[int32]*Entry{}
+		}
+		if s.kept[id] == nil {
+			s.kept[id] = list[id]
+		}
+	}
+	s.acked.Without(target, hold)
+	for _, r := range s.sent {
+		r.all.Without(target, hold)
+	}
+}
+
+// rest says all that there is once more, if the proxy has something else though nothing is left to be tried: what was gone may
+// have been so in responses alone that were refused for something else. What was refused last is not said again.
+func (s *Stream) rest(k Kind) *plan {
+	sub := &s.subs[k]
+	if !s.whole(k) || !sub.asked || sub.blind || len(sub.sent)+len(sub.suspects) > 0 {
+		return nil
+	}
+	if all := sub.content(s.reg.List(k)); all.Equal(sub.acked) || all.Equal(sub.declined) {
+		return nil
+	}
+	return &plan{kind: k, full: true}
 }
 
 // follow has what Envoy drops with a response that it refuses be sent again behind a part of it: the endpoints that a
@@ -91,13 +118,16 @@ func (s *Stream) follow(p *plan) {
 		})
 		for _, id := range drop {
 			sub.held.Clear(id)
+			sub.outdate(list[id].Name)
 		}
 	case Routes:
 		var names []string
 		for _, id := range p.adds {
 			names = append(names, list[id].Name)
 		}
-		s.forgetHosts(names)
+		for _, host := range s.forgetHosts(names) {
+			s.subs[VirtualHosts].outdate(host) // in case that the view changes before it is sent again
+		}
 	}
 }
 

@@ -4,10 +4,9 @@ import (
 	"slices"
 	"strconv"
 	"time"
-)
 
-// maxUnanswered bounds the responses of a kind that a proxy may leave unanswered and still be heard about.
-const maxUnanswered = 1024
+	"github.com/meshc/meshc/internal/limit"
+)
 
 // plan is one response to be.
 type plan struct {
@@ -44,6 +43,9 @@ func (s *Stream) next(now time.Time) *plan {
 			p = s.diff(k)
 		} else {
 			s.follow(p)
+		}
+		if p == nil {
+			p = s.rest(k)
 		}
 		if p == nil {
 			continue
@@ -132,6 +134,7 @@ func (s *Stream) diff(k Kind) *plan {
 	}
 	var adding map[int32]bool
 	waiting := map[string]bool{} // route configurations, and "" for all other Kinds, of which something waits for a cluster
+	awaited := map[string]bool{} // what waits
 	var groups map[string]bool
 	if k == VirtualHosts {
 		groups = s.heldNames(Routes)
@@ -142,7 +145,7 @@ func (s *Stream) diff(k Kind) *plan {
 			return
 		}
 		if s.dependsOnRefused(k, e) {
-			waiting[e.group], s.waiting = true, true
+			waiting[e.group], awaited[e.Name], s.waiting = true, true, true
 			return
 		}
 		p.adds = append(p.adds, id)
@@ -165,7 +168,7 @@ func (s *Stream) diff(k Kind) *plan {
 	if len(sub.stale) > 0 && (sub.wildcard || k == VirtualHosts) {
 		held := s.heldNames(k)
 		for name := range sub.stale {
-			if !held[name] {
+			if !held[name] && !awaited[name] {
 				p.names = append(p.names, name)
 			}
 		}
@@ -218,17 +221,13 @@ func (s *Stream) commit(p *plan) *Response {
 	s.nonce++
 	nonce := strconv.FormatUint(s.nonce, 10)
 	list := s.reg.List(p.kind)
-	if p.full {
-		sub.keepBefore(p, list)
-	}
 	for _, id := range p.adds {
 		sub.held.Set(id)
+		sub.out.Clear(id)
 	}
-	for _, id := range p.replace {
+	for _, id := range slices.Concat(p.replace, p.removes) {
 		sub.held.Clear(id)
-	}
-	for _, id := range p.removes {
-		sub.held.Clear(id)
+		sub.out.Clear(id)
 	}
 	for _, n := range p.names {
 		delete(sub.stale, n)
@@ -245,16 +244,19 @@ func (s *Stream) commit(p *plan) *Response {
 		s.fresh = nil
 	}
 	sub.answer, sub.missing, sub.last = false, nil, nonce
-	out := sent{nonce: nonce, ids: p.adds, removed: p.names, mixed: p.full && len(sub.sent) > 0}
+	out := sent{nonce: nonce, ids: p.adds, removed: p.names, full: p.full, mixed: p.full && len(sub.sent) > 0}
+	if p.full {
+		out.all = sub.content(list)
+	}
 	for _, id := range p.removes {
 		out.removed = append(out.removed, list[id].Name)
 	}
-	if len(sub.sent) == maxUnanswered {
+	if len(sub.sent) == limit.StreamUnanswered {
 		sub.sent = slices.Delete(sub.sent, 0, 1)
 	}
 	sub.sent = append(sub.sent, out)
 	if s.o.Delta {
 		return s.renderDelta(p, list, nonce)
 	}
-	return s.renderWorld(p, list, nonce)
+	return s.renderWorld(p, list, out)
 }

@@ -4,10 +4,9 @@ import (
 	"crypto/sha256"
 	"maps"
 	"slices"
-)
 
-// maxSecretNames bounds what one stream may ask for.
-const maxSecretNames = 10000
+	"github.com/meshc/meshc/internal/limit"
+)
 
 // Secret is one as the proxy may have it now.
 type Secret struct {
@@ -29,7 +28,7 @@ func (s *Stream) NeedsSecrets(e Event) []string {
 		if k, ok := kindOf(e.GetTypeUrl(), false); !ok || k != Secrets {
 			return nil
 		}
-		names := slices.Clone(e.GetResourceNames()[:min(len(e.GetResourceNames()), maxSecretNames)])
+		names := slices.Clone(e.GetResourceNames()[:min(len(e.GetResourceNames()), limit.StreamSecrets)])
 		slices.Sort(names)
 		return slices.Compact(names)
 	case ViewChange:
@@ -43,7 +42,7 @@ func (s *Stream) NeedsSecrets(e Event) []string {
 	for name := range s.secretNames {
 		names = append(names, name)
 	}
-	names = append(names, asked[:min(len(asked), maxSecretNames)]...)
+	names = append(names, asked[:min(len(asked), limit.StreamSecrets)]...)
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -54,7 +53,7 @@ func (s *Stream) askSecrets(names []string) {
 		if s.secretNames == nil {
 			s.secretNames = map[string]string{}
 		}
-		if _, ok := s.secretNames[n]; !ok && len(s.secretNames) < maxSecretNames {
+		if _, ok := s.secretNames[n]; !ok && len(s.secretNames) < limit.StreamSecrets {
 			s.secretNames[n] = ""
 		}
 	}

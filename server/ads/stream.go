@@ -146,7 +146,7 @@ func (s *Stream) Synced() bool {
 	synced := s.subs[Listeners].asked && s.quiet() && len(s.nacks) == 0
 	for _, k := range s.order() {
 		sub := &s.subs[k]
-		synced = synced && len(sub.refused)+len(sub.suspects) == 0 && (!sub.asked || s.diff(k) == nil)
+		synced = synced && len(sub.refused)+len(sub.suspects) == 0 && (!sub.asked || s.diff(k) == nil && s.rest(k) == nil)
 	}
 	return synced
 }

@@ -3,10 +3,9 @@ package ads
 import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-)
 
-// maxNamesKept bounds the names that no bundle has, of one kind on one stream.
-const maxNamesKept = 200_000
+	"github.com/meshc/meshc/internal/limit"
+)
 
 // subscription is what a proxy wants and has of one kind.
 type subscription struct {
@@ -25,11 +24,12 @@ type subscription struct {
 	suspects  []sent // parts of refused responses that are to be sent again, each by itself
 	isolating int    // such parts that were sent since the bundle changed
 
-	// Of state of the world, for clusters and listeners: what is held and is left out of responses, since the proxy has
-	// refused it or is to be asked again, and what the proxy has instead, by name.
-	out    Bitset
-	before map[string]*Entry
-	blind  bool // the proxy has something of an earlier stream, and it is not known what
+	// Of state of the world, for clusters and listeners.
+	out      Bitset           // held, and left out of responses: the proxy has refused it, or is to be asked again
+	acked    Bitset           // all of the response that was acknowledged last: what the proxy has
+	declined Bitset           // all of the response that was refused last
+	kept     map[int32]*Entry // what the proxy has or was sent and is no longer to have: its message may be needed again
+	blind    bool             // the proxy has something of an earlier stream, and it is not known what
 }
 
 // sent is a response that the proxy has not answered yet, or has refused.
@@ -37,7 +37,9 @@ type sent struct {
 	nonce   string
 	ids     []int32
 	removed []string
-	mixed   bool // it said all there is while the one before was not answered, so it may have been refused for that one
+	full    bool   // state of the world, clusters or listeners: it said all that there is, which is
+	all     Bitset // these versions
+	mixed   bool   // it said all there is while the one before was not answered, so it may have been refused for that one
 }
 
 func (s *subscription) wants(e *Entry) bool {
@@ -60,8 +62,8 @@ func (s *subscription) other(name string) {
 
 // bounded refuses to remember more names.
 func (s *subscription) bounded() error {
-	if len(s.others)+len(s.stale)+len(s.missing) > maxNamesKept {
-		return status.Errorf(codes.ResourceExhausted, "more than %d names that the bundle has not", maxNamesKept)
+	if len(s.others)+len(s.stale)+len(s.missing) > limit.StreamNames {
+		return status.Errorf(codes.ResourceExhausted, "more than %d names that the bundle has not", limit.StreamNames)
 	}
 	return nil
 }

@@ -1,9 +1,10 @@
 package ads
 
-import "slices"
+import (
+	"slices"
 
-// maxUnserved bounds the types that a stream is remembered to have asked for in vain.
-const maxUnserved = 16
+	"github.com/meshc/meshc/internal/limit"
+)
 
 // unservedNames are the types that proxies and agents are known to ask for and that no bundle holds, as metrics call them.
 var unservedNames = map[string]string{
@@ -21,7 +22,7 @@ var unservedNames = map[string]string{
 // ignore takes note of a subscription to a type that is not served. It gets no answer, which is what xDS has for a
 // resource that does not exist: Envoy goes on without after its initial_fetch_timeout. The stream serves all else.
 func (s *Stream) ignore(url string) {
-	if slices.Contains(s.unserved, url) || len(s.unserved) >= maxUnserved {
+	if slices.Contains(s.unserved, url) || len(s.unserved) >= limit.StreamUnserved {
 		return
 	}
 	s.unserved = append(s.unserved, url)

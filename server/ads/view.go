@@ -29,6 +29,11 @@ func (s *Stream) show(v *View, now map[string]Secret) {
 	if v.Registry != s.reg {
 		s.translate(v.Registry)
 	}
+	for k := range s.subs {
+		if s.whole(Kind(k)) {
+			s.subs[k].keep(v.Target[k], s.reg.List(Kind(k)))
+		}
+	}
 	if before == nil || before.Bundle != v.Bundle {
 		s.removeAt = time.Time{}
 		for k := range s.subs {
@@ -112,15 +117,15 @@ func (s *Stream) translate(reg *Registry) {
 	}
 	for k := range s.subs {
 		sub, list := &s.subs[k], old.List(Kind(k))
-		var held, names, out Bitset
-		sub.held.Each(func(id int32) {
-			e := list[id]
-			now := reg.Add(Kind(k), e.Name, e.Version, e.value, e.from)
-			held.Set(now)
-			if sub.out.Has(id) {
-				out.Set(now)
-			}
-		})
+		var names Bitset
+		number := func(id int32) int32 {
+			e := sub.entry(id, list)
+			return reg.Add(Kind(k), e.Name, e.Version, e.value, e.from)
+		}
+		renumbered := func(b Bitset) (now Bitset) {
+			b.Each(func(id int32) { now.Set(number(id)) })
+			return now
+		}
 		old.mu.RLock()
 		for name, id := range old.spaces[k].names {
 			if !sub.names.Has(id) {
@@ -133,17 +138,18 @@ func (s *Stream) translate(reg *Registry) {
 			}
 		}
 		old.mu.RUnlock()
-		sub.held, sub.names, sub.out = held, names, out
+		sub.out = renumbered(sub.held.And(sub.out))
+		sub.names, sub.held, sub.acked, sub.declined = names, renumbered(sub.held), renumbered(sub.acked), renumbered(sub.declined)
 		for _, of := range [][]sent{sub.sent, sub.refused, sub.suspects} {
 			for i := range of {
 				ids := make([]int32, len(of[i].ids))
 				for j, id := range of[i].ids {
-					e := list[id]
-					ids[j] = reg.Add(Kind(k), e.Name, e.Version, e.value, e.from)
+					ids[j] = number(id)
 				}
-				of[i].ids = ids
+				of[i].ids, of[i].all = ids, renumbered(of[i].all)
 			}
 		}
+		sub.kept = nil // what is still needed of it is in the registry now, with its message
 	}
 }
 

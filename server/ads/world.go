@@ -75,10 +75,10 @@ func (s *Stream) setNames(k Kind, names []string) {
 
 // renderWorld encodes a DiscoveryResponse: for clusters and listeners all that the proxy is to hold, for the others what
 // changed. The version is a digest of what the proxy holds.
-func (s *Stream) renderWorld(p *plan, list []*Entry, nonce string) *Response {
+func (s *Stream) renderWorld(p *plan, list []*Entry, as sent) *Response {
 	sub := &s.subs[p.kind]
 	h := sha256.New()
-	out := &Response{Kind: p.kind, Nonce: nonce}
+	out := &Response{Kind: p.kind, Nonce: as.nonce}
 	out.add(nil)
 	put := func(e *Entry) {
 		out.add(sotwHead(p.kind.url(), len(e.value)))
@@ -87,24 +87,21 @@ func (s *Stream) renderWorld(p *plan, list []*Entry, nonce string) *Response {
 		}
 		out.Resources++
 	}
-	sub.held.Each(func(id int32) {
-		e := sub.asTaken(id, list)
-		if e == nil || p.full && len(e.value) == 0 && len(list[id].value) > 0 {
-			return // refused, and there is no earlier version, or its bytes are gone
-		}
-		h.Write([]byte(e.Version))
-		if p.full {
+	if p.full {
+		as.all.Each(func(id int32) {
+			e := sub.entry(id, list)
+			h.Write([]byte(e.Version))
 			put(e)
-		}
-	})
-	if !p.full {
+		})
+	} else {
+		sub.held.Each(func(id int32) { h.Write([]byte(list[id].Version)) })
 		for _, id := range p.adds {
 			put(list[id])
 		}
 	}
 	b := appendText(nil, sotwVersion, hex.EncodeToString(h.Sum(nil)[:16]))
 	b = appendText(b, sotwTypeURL, p.kind.url())
-	b = appendText(b, sotwNonce, nonce)
+	b = appendText(b, sotwNonce, as.nonce)
 	out.Parts = out.Parts[1:]
 	out.add(b) // order of fields does not matter in protobuf
 	return out
