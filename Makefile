@@ -54,7 +54,7 @@ golden: ## rewrite expected outputs; read the diff before committing
 types: ## compiler/bundle/anytypes.go, from the modules with Envoy's messages
 	go run ./internal/anytypes compiler/bundle/anytypes.go
 
-docs: ## docs/fields.md and docs/diagnostics.md, from the schema files and the declarations of codes
+docs: ## docs/fields.md, diagnostics.md and limits.md, from schema files, declarations of codes and internal/limit
 	go run ./internal/reference docs
 
 clean: ## what build, test and demo made

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/meshc/meshc/internal/limit"
 )
 
 // costFunc bounds the steps of a call of a builtin by its operands. It need not look further than most.
@@ -28,7 +30,7 @@ func times(a, b int64) int64 {
 func length(t *ast.Term) int64 {
 	switch v := t.Value.(type) {
 	case ast.String:
-		return int64(len(v)) / stepBytes
+		return int64(len(v)) / limit.PolicyStepBytes
 	case *ast.Array:
 		return int64(v.Len())
 	case ast.Object:
@@ -36,7 +38,7 @@ func length(t *ast.Term) int64 {
 	case ast.Set:
 		return int64(v.Len())
 	case ast.Number:
-		return digits(v) / stepBytes
+		return digits(v) / limit.PolicyStepBytes
 	}
 	return 0
 }
@@ -85,7 +87,9 @@ func narrow(operands []*ast.Term, _ int64) int64 {
 }
 
 // letters is for what goes through a text, and knows the length of a collection.
-func letters(operands []*ast.Term, _ int64) int64 { return int64(len(text(operands[0]))) / stepBytes }
+func letters(operands []*ast.Term, _ int64) int64 {
+	return int64(len(text(operands[0]))) / limit.PolicyStepBytes
+}
 
 // member is for a search: sets and keys are found at once, elements of an array are not.
 func member(operands []*ast.Term, most int64) int64 {
@@ -97,7 +101,9 @@ func member(operands []*ast.Term, most int64) int64 {
 }
 
 // elements is for what makes a value of each few bytes of a text.
-func elements(operands []*ast.Term, _ int64) int64 { return times(wide(operands, 0), stepBytes) }
+func elements(operands []*ast.Term, _ int64) int64 {
+	return times(wide(operands, 0), limit.PolicyStepBytes)
+}
 
 // deep is for what looks into its operands all the way, a few times over.
 func deep(operands []*ast.Term, most int64) int64 {
@@ -153,7 +159,7 @@ func numbers(operands []*ast.Term, _ int64) int64 {
 	n := int64(1)
 	for _, t := range operands {
 		if v, ok := t.Value.(ast.Number); ok {
-			n = times(n, 1+digits(v)/stepBytes)
+			n = times(n, 1+digits(v)/limit.PolicyStepBytes)
 		} else {
 			n += length(t) // minus of sets, to_number of a text
 		}
@@ -167,7 +173,7 @@ func shift(operands []*ast.Term, most int64) int64 {
 	if !ok {
 		return endless
 	}
-	return numbers(operands, most) + max(n, 0)/(8*stepBytes)
+	return numbers(operands, most) + max(n, 0)/(8*limit.PolicyStepBytes)
 }
 
 // interval is for a list of the numbers between two.
@@ -192,7 +198,7 @@ func joined(operands []*ast.Term, most int64) int64 {
 	each := func(t *ast.Term) bool {
 		n++
 		bytes += int64(len(text(t))) + between
-		return n > most || bytes > maxText
+		return n > most || bytes > limit.PolicyTextBytes
 	}
 	switch v := operands[1].Value.(type) {
 	case *ast.Array:
@@ -213,10 +219,10 @@ func made(t *ast.Term) int64 {
 
 // written is what a text of so many bytes costs.
 func written(bytes int64) int64 {
-	if bytes > maxText {
+	if bytes > limit.PolicyTextBytes {
 		return endless
 	}
-	return bytes / stepBytes
+	return bytes / limit.PolicyStepBytes
 }
 
 // parts is for the pieces of a text between separators.
@@ -239,7 +245,7 @@ func replacedAll(operands []*ast.Term, most int64) int64 {
 	longest := 0
 	pairs.Foreach(func(_, with *ast.Term) { longest = max(longest, len(text(with))) })
 	n := int64(len(text(operands[1]))) + 1
-	return deep(operands, most) + times(n, int64(pairs.Len()))/stepBytes + written(times(n, int64(longest)+1))
+	return deep(operands, most) + times(n, int64(pairs.Len()))/limit.PolicyStepBytes + written(times(n, int64(longest)+1))
 }
 
 var width = regexp.MustCompile(`\d+`)
@@ -287,7 +293,7 @@ func pieces(operands []*ast.Term, most int64) int64 {
 func substitution(operands []*ast.Term, most int64) int64 {
 	s, pattern, with := text(operands[0]), text(operands[1]), text(operands[2])
 	n := int64(len(s)) + 1
-	return times(program(pattern), n)/(4*stepBytes) + written(times(n, int64(len(with)))+times(n, int64(strings.Count(with, "$"))))
+	return times(program(pattern), n)/(4*limit.PolicyStepBytes) + written(times(n, int64(len(with)))+times(n, int64(strings.Count(with, "$"))))
 }
 
 // program bounds the states of a regular expression: repeats of repeats are short to write.

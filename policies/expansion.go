@@ -5,10 +5,9 @@ import (
 	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-)
 
-// maxExpansion is how many parts a value may have that is written with variables.
-const maxExpansion = 100_000
+	"github.com/meshc/meshc/internal/limit"
+)
 
 // expansion weighs the variables of a rule by how many parts they stand for. The evaluator writes out what a variable stands
 // for wherever it is named, the type checker does with rules as well, and neither counts: x1 := [x0, x0]; x2 := [x1, x1]; and
@@ -30,8 +29,8 @@ func expansions(c *ast.Compiler) *ast.Error {
 	w := &ruleWeights{compiler: c, known: map[*ast.Rule]int64{}}
 	for _, name := range slices.Sorted(maps.Keys(c.Modules)) {
 		for _, r := range c.Modules[name].Rules {
-			if w.of(r) > maxExpansion {
-				return ast.NewError(expansionErr, r.Location, "a value in the rule %s has more than %d parts once its variables are written out", ruleName(r), maxExpansion)
+			if w.of(r) > limit.PolicyExpansion {
+				return ast.NewError(expansionErr, r.Location, "a value in the rule %s has more than %d parts once its variables are written out", ruleName(r), limit.PolicyExpansion)
 			}
 		}
 	}
@@ -55,7 +54,7 @@ func (w *ruleWeights) of(r *ast.Rule) int64 {
 			}
 		}
 	}
-	if most > maxExpansion {
+	if most > limit.PolicyExpansion {
 		out = most
 	}
 	w.known[r] = max(out, 1)
@@ -82,7 +81,7 @@ func (x *expansion) body(b ast.Body) int64 {
 		for _, e := range b {
 			most = max(most, x.expr(e))
 		}
-		if !x.grown || most > maxExpansion {
+		if !x.grown || most > limit.PolicyExpansion {
 			return most
 		}
 	}
@@ -174,7 +173,7 @@ func (x *expansion) nested(b ast.Body, terms ...*ast.Term) int64 {
 	for _, t := range terms {
 		most = max(most, inner.weight(t))
 	}
-	if most > maxExpansion {
+	if most > limit.PolicyExpansion {
 		return most
 	}
 	return 1

@@ -10,15 +10,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/regular"
-)
-
-// Limits of what is read. Compiling Rego takes far more memory than its text.
-const (
-	MaxFileSize = 1 << 20  // bytes in one file
-	MaxFiles    = 1000     // files of a run
-	MaxSize     = 16 << 20 // bytes of a run
-	maxEntries  = 100_000  // files and folders looked at
 )
 
 // loader collects parsed modules by file name.
@@ -77,8 +70,8 @@ func (l *loader) folders(all []Folder) error {
 func (l *loader) folder(f Folder) error {
 	before := len(l.modules)
 	err := fs.WalkDir(f.Files, ".", func(p string, d fs.DirEntry, err error) error {
-		if l.entries++; l.entries > maxEntries {
-			l.tooMuch(path.Clean(f.Name), fmt.Sprintf("more than %d files and folders", maxEntries))
+		if l.entries++; l.entries > limit.PolicyEntries {
+			l.tooMuch(path.Clean(f.Name), fmt.Sprintf("more than %d files and folders", limit.PolicyEntries))
 			return fs.SkipAll
 		}
 		name := path.Join(f.Name, p)
@@ -109,20 +102,20 @@ func (l *loader) tooMuch(name, what string) {
 
 // text reads one file of a folder, within the limits. What is wrong with it is a finding.
 func (l *loader) text(files fs.FS, p, name, what string) (text []byte, ok bool, err error) {
-	text, err = regular.ReadFS(files, p, MaxFileSize)
+	text, err = regular.ReadFS(files, p, limit.PolicyFileBytes)
 	switch {
 	case errors.Is(err, regular.ErrNotRegular):
 		l.list.Add(regoFinding(CodeRego, name, 1, 0, "the "+what+" is not a regular file", "Remove it from the folder, or give it another name."))
 		return nil, false, nil
 	case errors.Is(err, regular.ErrTooLarge):
-		l.tooMuch(name, fmt.Sprintf("more than %d bytes in this file", MaxFileSize))
+		l.tooMuch(name, fmt.Sprintf("more than %d bytes in this file", limit.PolicyFileBytes))
 		return nil, false, nil
 	case err != nil:
 		l.list.Add(regoFinding(CodeRego, name, 1, 0, "the "+what+" is a symbolic link that leads out of the tree of its folder or to nothing, or cannot be read", "Replace the link by the file, or check the permissions."))
 		return nil, false, nil
 	}
-	if l.bytes += len(text); l.bytes > MaxSize || len(l.texts) >= MaxFiles {
-		l.tooMuch(name, fmt.Sprintf("more than %d files or %d bytes", MaxFiles, MaxSize))
+	if l.bytes += len(text); l.bytes > limit.PolicyBytes || len(l.texts) >= limit.PolicyFiles {
+		l.tooMuch(name, fmt.Sprintf("more than %d files or %d bytes", limit.PolicyFiles, limit.PolicyBytes))
 		return nil, false, fs.SkipAll
 	}
 	l.texts[name] = string(text)

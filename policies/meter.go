@@ -5,9 +5,11 @@ import (
 	"errors"
 
 	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/meshc/meshc/internal/limit"
 )
 
-// Budget bounds evaluation, in steps. A step is one expression that is looked at, one element that a builtin goes through, or stepBytes of text that
+// Budget bounds evaluation, in steps. A step is one expression that is looked at, one element that a builtin goes through, or limit.PolicyStepBytes of text that
 // it reads or makes. Steps do not depend on the machine or on what else runs on it, so a check answers the same everywhere.
 type Budget struct {
 	Object    int64 // for all rules on one object
@@ -16,14 +18,11 @@ type Budget struct {
 }
 
 // DefaultBudget is what a large pack of policies does not come near to.
-func DefaultBudget() Budget { return Budget{Object: 5_000_000, Run: 20_000_000, RunObject: 5_000} }
+func DefaultBudget() Budget {
+	return Budget{Object: limit.PolicyObjectSteps, Run: limit.PolicyRunSteps, RunObject: limit.PolicyRunObjectSteps}
+}
 
 func (b Budget) run(objects int) int64 { return b.Run + b.RunObject*int64(objects) }
-
-const (
-	stepBytes = 16
-	maxText   = 4 << 20 // bytes of one text that a builtin makes
-)
 
 // meter counts the steps of one evaluation, and ends it when they are used up. The evaluator asks whether it is cancelled
 // before each expression: that is a step. It belongs to one goroutine.

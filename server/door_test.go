@@ -30,6 +30,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/server/ads"
 )
 
@@ -340,11 +341,11 @@ func TestLimits(t *testing.T) {
 		return err
 	}
 	big := node(map[string]any{"app": "a"})
-	big.Id = strings.Repeat("x", maxNodeID+1)
-	wide := node(map[string]any{"app": "a", "x": strings.Repeat("x", maxNodeMetadata)})
+	big.Id = strings.Repeat("x", limit.NodeIDBytes+1)
+	wide := node(map[string]any{"app": "a", "x": strings.Repeat("x", limit.NodeMetadataBytes)})
 	for name, req := range map[string]*discoveryv3.DeltaDiscoveryRequest{
 		"node id": {Node: big, TypeUrl: bundle.ClusterType}, "metadata": {Node: wide, TypeUrl: bundle.ClusterType},
-		"message": {Node: node(map[string]any{"app": "a"}), TypeUrl: strings.Repeat("x", maxMessage)},
+		"message": {Node: node(map[string]any{"app": "a"}), TypeUrl: strings.Repeat("x", limit.MessageBytes)},
 	} {
 		if err := try(req); status.Code(err) != codes.InvalidArgument && status.Code(err) != codes.ResourceExhausted {
 			t.Errorf("%s: %v", name, err)

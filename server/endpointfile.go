@@ -17,15 +17,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/regular"
 	"github.com/meshc/meshc/server/watch"
-)
-
-// Bounds of what is read as endpoints.
-const (
-	maxEndpointBytes = 256 << 20 // of all files
-	maxEndpointFiles = 1000
-	maxEndpointDepth = 4 // lists in lists
 )
 
 // readEndpoints reads a file, or the files of a folder, of EndpointSlices, Pods and Nodes as kubectl writes them: YAML or
@@ -37,7 +31,7 @@ func readEndpoints(path string) (told, error) {
 		return told{}, err
 	}
 	g := newGather()
-	left := int64(maxEndpointBytes)
+	left := int64(limit.EndpointBytes)
 	for _, f := range files {
 		data, err := readAtMost(f, left)
 		if err != nil {
@@ -78,8 +72,8 @@ func endpointFiles(path string) ([]string, error) {
 	for _, e := range entries {
 		switch ext := filepath.Ext(e.Name()); {
 		case strings.HasPrefix(e.Name(), ".") || ext != ".yaml" && ext != ".yml" && ext != ".json":
-		case len(out) == maxEndpointFiles:
-			return nil, fmt.Errorf("%s holds more than %d files", path, maxEndpointFiles)
+		case len(out) == limit.EndpointFiles:
+			return nil, fmt.Errorf("%s holds more than %d files", path, limit.EndpointFiles)
 		default:
 			out = append(out, filepath.Join(path, e.Name()))
 		}
@@ -90,7 +84,7 @@ func endpointFiles(path string) ([]string, error) {
 func readAtMost(path string, left int64) ([]byte, error) {
 	data, err := regular.ReadFile(path, left)
 	if errors.Is(err, regular.ErrTooLarge) {
-		err = fmt.Errorf("%s: more than %d MiB of endpoints", path, maxEndpointBytes>>20)
+		err = fmt.Errorf("%s: more than %d MiB of endpoints", path, limit.EndpointBytes>>20)
 	}
 	return data, err
 }
@@ -160,8 +154,8 @@ func (g *gather) object(doc []byte, implied string, depth int) error {
 	case kind == "":
 		return errors.New("an object has no kind: the file is not whole, or not one of Kubernetes objects")
 	case strings.HasSuffix(head.Kind, "List"):
-		if depth == maxEndpointDepth {
-			return fmt.Errorf("lists in lists, more than %d deep", maxEndpointDepth)
+		if depth == limit.EndpointDepth {
+			return fmt.Errorf("lists in lists, more than %d deep", limit.EndpointDepth)
 		}
 		of := strings.TrimSuffix(kind, "List")
 		if head.Kind == "List" {

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/server/watch"
 )
 
@@ -204,11 +205,11 @@ func (f *identityFiles) refresh() error {
 }
 
 func (f *identityFiles) load() (*ownIdentity, error) {
-	crt, err := f.open(f.cert, maxSecret)
+	crt, err := f.open(f.cert, limit.SecretBytes)
 	if err != nil {
 		return nil, fmt.Errorf("server certificate: %w", err)
 	}
-	key, err := f.open(f.key, maxSecret)
+	key, err := f.open(f.key, limit.SecretBytes)
 	if err != nil {
 		return nil, fmt.Errorf("server key: %w", err)
 	}
@@ -216,7 +217,7 @@ func (f *identityFiles) load() (*ownIdentity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server certificate: %w", err)
 	}
-	roots, err := f.open(f.ca, maxSecret)
+	roots, err := f.open(f.ca, limit.SecretBytes)
 	if err != nil {
 		return nil, fmt.Errorf("client CA: %w", err)
 	}

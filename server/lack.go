@@ -10,12 +10,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
-)
-
-// Bounds of what is kept of extensions: proxies run a few builds of Envoy, each with some forty kilobytes of them.
-const (
-	maxExtensionLists = 64
-	maxExtensionBytes = 1 << 18
+	"github.com/meshc/meshc/internal/limit"
 )
 
 // extensionLists keeps what extensions Envoys say they have, one list for all of a build.
@@ -37,7 +32,7 @@ func (l *extensionLists) of(m *corev3.Node) map[string]bool {
 	for _, u := range urls {
 		size += len(u)
 	}
-	if len(urls) == 0 || size > maxExtensionBytes {
+	if len(urls) == 0 || size > limit.ExtensionBytes {
 		return nil
 	}
 	slices.Sort(urls)
@@ -48,7 +43,7 @@ func (l *extensionLists) of(m *corev3.Node) map[string]bool {
 	if have, ok := l.known[key]; ok {
 		return have
 	}
-	if len(l.known) >= maxExtensionLists {
+	if len(l.known) >= limit.ExtensionLists {
 		return nil
 	}
 	if l.known == nil {

@@ -16,28 +16,20 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/meshc/meshc/compiler/bundle"
-)
-
-// Bounds of what one caller can cost the server.
-const (
-	maxMessage      = 16 << 20 // bytes; a reconnect of the largest proxies lists some ten thousand names and versions
-	maxNodeID       = 1 << 10  // bytes
-	maxNodeMetadata = 1 << 20  // bytes
-	maxConnStreams  = 64       // streams of one connection; a proxy needs one
-	firstRequest    = 30 * time.Second
+	"github.com/meshc/meshc/internal/limit"
 )
 
 // begin reads the first request of a stream, which proxies send at once.
 func begin(g grpc.ServerStream, req any) error {
 	got := make(chan error, 1)
 	go func() { got <- g.RecvMsg(req) }()
-	t := time.NewTimer(firstRequest)
+	t := time.NewTimer(limit.FirstRequest)
 	defer t.Stop()
 	select {
 	case err := <-got:
 		return err
 	case <-t.C:
-		return status.Errorf(codes.DeadlineExceeded, "no request for %v after the stream was opened", firstRequest)
+		return status.Errorf(codes.DeadlineExceeded, "no request for %v after the stream was opened", limit.FirstRequest)
 	}
 }
 
@@ -79,10 +71,10 @@ var errTooManyStreams = errors.New("the server has as many streams as it takes: 
 // sizeOf holds a node against the bounds, before anything of it is kept or logged.
 func sizeOf(m *corev3.Node) error {
 	switch {
-	case len(m.GetId()) > maxNodeID:
-		return fmt.Errorf("the node id has %d bytes, more than %d", len(m.GetId()), maxNodeID)
-	case proto.Size(m.GetMetadata()) > maxNodeMetadata:
-		return fmt.Errorf("the node metadata has more than %d bytes", maxNodeMetadata)
+	case len(m.GetId()) > limit.NodeIDBytes:
+		return fmt.Errorf("the node id has %d bytes, more than %d", len(m.GetId()), limit.NodeIDBytes)
+	case proto.Size(m.GetMetadata()) > limit.NodeMetadataBytes:
+		return fmt.Errorf("the node metadata has more than %d bytes", limit.NodeMetadataBytes)
 	}
 	return nil
 }

@@ -6,24 +6,15 @@ import (
 	"log/slog"
 	"sync"
 	"time"
-)
 
-// Bounds of what callers can have logged: of one thing, and of all things together.
-const (
-	logAgain = time.Minute      // the same is logged once in so long
-	logBurst = 20               // different things at once
-	logEvery = 10 * time.Second // and then one in so long
-	logKeys  = 64               // things that are told apart
-
-	manyEvery = 100 * time.Millisecond // of what many callers do
-	manyBurst = 200
+	"github.com/meshc/meshc/internal/limit"
 )
 
 // logGate lets through what is to be logged of the doings of a caller, and counts what it holds back, so that nobody fills
 // a disk. The zero value is ready; every may be set before.
 type logGate struct {
-	every time.Duration // 0: logEvery
-	burst int           // 0: logBurst
+	every time.Duration // 0: limit.LogEvery
+	burst int           // 0: limit.LogBurst
 	count func()        // of what is held back; nil: not counted
 
 	mu     sync.Mutex
@@ -38,24 +29,24 @@ type logGate struct {
 func (g *logGate) pass(key string, now time.Time) (ok bool, about []any) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	every, burst := cmp.Or(g.every, logEvery), cmp.Or(g.burst, logBurst)
+	every, burst := cmp.Or(g.every, limit.LogEvery), cmp.Or(g.burst, limit.LogBurst)
 	if g.last.IsZero() {
 		g.tokens, g.seen = float64(burst), map[string]time.Time{}
 	} else {
 		g.tokens = min(float64(burst), g.tokens+float64(now.Sub(g.last))/float64(every))
 	}
 	g.last = now
-	if len(key) > 300 {
-		key = key[:300]
+	if len(key) > limit.LogKeyBytes {
+		key = key[:limit.LogKeyBytes]
 	}
-	if at, again := g.seen[key]; again && now.Sub(at) < logAgain || g.tokens < 1 {
+	if at, again := g.seen[key]; again && now.Sub(at) < limit.LogAgain || g.tokens < 1 {
 		g.held++
 		if g.count != nil {
 			g.count()
 		}
 		return false, nil
 	}
-	if len(g.seen) >= max(logKeys, burst) {
+	if len(g.seen) >= max(limit.LogKeys, burst) {
 		clear(g.seen)
 	}
 	g.seen[key] = now

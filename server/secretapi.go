@@ -13,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/server/kube"
 	"github.com/meshc/meshc/server/watch"
 )
@@ -225,8 +226,8 @@ func credentialOf[V []byte | string](all map[string]V, pairs ...keyPair) credent
 	for _, p := range pairs {
 		for _, k := range []string{p.first, p.second} {
 			v, ok := all[k]
-			if len(v) > maxSecret {
-				c.refused = fmt.Errorf("holds more than %d bytes in %s", maxSecret, k)
+			if len(v) > limit.SecretBytes {
+				c.refused = fmt.Errorf("holds more than %d bytes in %s", limit.SecretBytes, k)
 			} else if ok {
 				c.data[k] = []byte(v)
 			}

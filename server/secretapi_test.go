@@ -24,6 +24,7 @@ import (
 
 	"github.com/meshc/meshc/internal/kubetest"
 
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/server/ads"
 )
 
@@ -321,7 +322,7 @@ func TestCredentialsOfObjects(t *testing.T) {
 		"docker":                   {corev1.SecretTypeDockerConfigJson, pair, false, "is of type kubernetes.io/dockerconfigjson, which is not for TLS"},
 		"token of service account": {corev1.SecretTypeServiceAccountToken, with("ca.crt", ca.pem), true, "is of type kubernetes.io/service-account-token"},
 		"helm":                     {"helm.sh/release.v1", pair, false, "is of type helm.sh/release.v1"},
-		"too long":                 {"", with("tls.crt", make([]byte, maxSecret+1)), false, "holds more than"},
+		"too long":                 {"", with("tls.crt", make([]byte, limit.SecretBytes+1)), false, "holds more than"},
 	} {
 		o := readSecret(secretObj("default", "web", c.kind, c.data))
 		w := &secretWatch{credential: o}

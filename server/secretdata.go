@@ -20,9 +20,6 @@ type secretSource interface {
 	load(ref secretRef, name string) ([]byte, error)
 }
 
-// maxSecret bounds a file, or the value of a key.
-const maxSecret = 1 << 20
-
 // secretData is a secret by its keys, which are those of kubernetes.io/tls Secrets, or those that Istio's have besides.
 type secretData map[string][]byte
 

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/regular"
 	"github.com/meshc/meshc/server/watch"
 )
@@ -41,13 +42,6 @@ type secretDir struct {
 	files   map[secretKey]*secretFiles
 	probing bool
 }
-
-// Bounds of reads under way: how many there may be, since each that hangs keeps a thread, and how long a proxy waits for its
-// own before it is answered without.
-const (
-	maxSecretReads = 256
-	secretPatience = time.Second
-)
 
 // folder is a directory that links do not leave.
 type folder interface {
@@ -94,7 +88,7 @@ func secretFileNames() []string { return []string{"tls.crt", "tls.key", "ca.crt"
 
 func newSecretDir(o *Options, changed func()) *secretDir {
 	return &secretDir{root: o.SecretsDir, open: o.open.secrets, changed: changed, idle: max(time.Minute, 3*o.Poll), stall: o.open.stall,
-		places: make(chan struct{}, maxSecretReads), probe: watch.Monitor{Path: o.SecretsDir, StallAfter: o.open.stall}, files: map[secretKey]*secretFiles{}}
+		places: make(chan struct{}, limit.SecretReads), probe: watch.Monitor{Path: o.SecretsDir, StallAfter: o.open.stall}, files: map[secretKey]*secretFiles{}}
 }
 
 // load implements secretSource. It tells what is known, without reading.
@@ -139,7 +133,7 @@ func (d *secretDir) await(end <-chan struct{}, wanted map[string]secretRef) {
 func (d *secretDir) wait(end <-chan struct{}, list []*secretFiles) {
 	for _, f := range list {
 		d.mu.Lock()
-		done, left := f.done, time.Until(f.began.Add(secretPatience))
+		done, left := f.done, time.Until(f.began.Add(limit.SecretWait))
 		d.mu.Unlock()
 		if done == nil || left <= 0 {
 			continue
@@ -207,7 +201,7 @@ func (d *secretDir) begin(f *secretFiles) {
 		})
 		d.mu.Lock()
 		another := !f.known || now.stamp == "" || now.stamp != before.stamp
-		tell := another && (f.missed || time.Since(began) >= secretPatience) // else whoever began it waits
+		tell := another && (f.missed || time.Since(began) >= limit.SecretWait) // else whoever began it waits
 		f.loaded, f.known, f.done, f.missed = now, true, nil, false
 		d.mu.Unlock()
 		close(done)
@@ -275,7 +269,7 @@ func readSecretFiles(root folder, ref secretRef, name string) ([]byte, error) {
 func readFolder(root folder, dir string) (secretData, error) {
 	data := secretData{}
 	for _, name := range secretFileNames() {
-		b, err := root.ReadFile(filepath.Join(dir, name), maxSecret)
+		b, err := root.ReadFile(filepath.Join(dir, name), limit.SecretBytes)
 		switch {
 		case err == nil:
 			data[name] = b

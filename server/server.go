@@ -26,6 +26,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/server/ads"
 	"github.com/meshc/meshc/server/kube"
 	"github.com/meshc/meshc/server/watch"
@@ -92,16 +93,16 @@ func (o *Options) defaults() {
 	set(&o.Poll, 2*time.Second)
 	set(&o.Drain, DefaultDrain)
 	if o.MaxStreams == 0 {
-		o.MaxStreams = 20_000
+		o.MaxStreams = limit.Streams
 	}
 	if o.MaxStreamsPerIdentity == 0 && o.MaxStreams > 0 {
 		o.MaxStreamsPerIdentity = max(1, o.MaxStreams/2)
 	}
 	if o.RequestRate == 0 {
-		o.RequestRate = 200
+		o.RequestRate = limit.RequestRate
 	}
 	if o.MaxSecretWatches == 0 {
-		o.MaxSecretWatches = 1000
+		o.MaxSecretWatches = limit.SecretWatches
 	}
 	if o.XDSAddress == "" {
 		o.XDSAddress = "127.0.0.1:18000"
@@ -243,7 +244,7 @@ func Run(ctx context.Context, o Options) error {
 
 // openAdmin serves health, metrics and status; the address is nil where nobody wants them.
 func (srv *Server) openAdmin() (*http.Server, net.Addr, error) {
-	web := &http.Server{Handler: srv.misdirected(srv.Admin()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 1 << 16}
+	web := &http.Server{Handler: srv.misdirected(srv.Admin()), ReadHeaderTimeout: limit.AdminHeaderTime, ReadTimeout: limit.AdminTime, MaxHeaderBytes: limit.AdminHeaderBytes}
 	if srv.opts.AdminAddress == "-" {
 		return web, nil, nil
 	}
@@ -287,7 +288,7 @@ func New(b *bundle.Bundle, o Options) *Server {
 	srv.gen.Store(newGeneration(b, nil, srv.sight))
 	srv.metrics = newMetrics(srv)
 	for _, g := range []*logGate{&srv.refusals.gate, &srv.doings} {
-		g.every, g.burst, g.count = manyEvery, manyBurst, srv.metrics.unlogged.Inc
+		g.every, g.burst, g.count = limit.CallersEvery, limit.CallersBurst, srv.metrics.unlogged.Inc
 	}
 	srv.own = newIdentitySource(&o)
 	if o.SecretsDir != "" {
@@ -302,9 +303,9 @@ func (srv *Server) GRPC() *grpc.Server {
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
-		grpc.MaxConcurrentStreams(maxConnStreams), grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxConcurrentStreams(limit.ConnStreams), grpc.MaxRecvMsgSize(limit.MessageBytes),
 		grpc.ReadBufferSize(4 << 10), grpc.WriteBufferSize(32 << 10), grpc.SharedWriteBuffer(true),
-		grpc.MaxHeaderListSize(16 << 10), grpc.ConnectionTimeout(10 * time.Second),
+		grpc.MaxHeaderListSize(limit.HeaderBytes), grpc.ConnectionTimeout(limit.Handshake),
 	}
 	if srv.own != nil {
 		opts = append(opts, grpc.Creds(expiring{credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"},

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/server/watch"
 )
 
@@ -78,7 +79,7 @@ func (srv *Server) startEndpoints(ctx context.Context) error {
 	case <-looked:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(cmp.Or(srv.opts.open.stall, watch.StallAfter)):
+	case <-time.After(cmp.Or(srv.opts.open.stall, limit.StallAfter)):
 		srv.log.Error("the files of endpoints cannot be read; those of the bundle are served", "path", srv.opts.Endpoints, "error", "reading hangs")
 	}
 	return nil

@@ -17,7 +17,7 @@ type openers struct {
 	endpoints func(path string) (told, error)
 	secrets   func(root string) (folder, error)
 	identity  func(path string, most int64) ([]byte, error)
-	stall     time.Duration // how long a look may take; 0: watch.StallAfter
+	stall     time.Duration // how long a look may take; 0: limit.StallAfter
 }
 
 func (o *openers) defaults() {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/regular"
 )
 
@@ -107,17 +108,14 @@ func oneBundle(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// maxText bounds the small files that verbs read besides sources and bundles: nodes, calls, tokens and claims.
-const maxText = 4 << 20
-
-// readFile reads such a file, or standard input.
+// readFile reads a small file that is neither a source nor a bundle, or standard input.
 func (a *app) readFile(name string) ([]byte, error) {
 	if name != "-" {
-		return regular.ReadFile(name, maxText)
+		return regular.ReadFile(name, limit.TextBytes)
 	}
-	b, err := io.ReadAll(io.LimitReader(a.stdin, maxText+1))
-	if err == nil && len(b) > maxText {
-		err = fmt.Errorf("standard input is larger than %d bytes", maxText)
+	b, err := io.ReadAll(io.LimitReader(a.stdin, limit.TextBytes+1))
+	if err == nil && len(b) > limit.TextBytes {
+		err = fmt.Errorf("standard input is larger than %d bytes", limit.TextBytes)
 	}
 	return b, err
 }

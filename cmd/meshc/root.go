@@ -15,6 +15,7 @@ import (
 	"github.com/meshc/meshc/compiler/codes"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/fault"
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/show"
 )
@@ -188,6 +189,6 @@ func batch() {
 		debug.SetGCPercent(200)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(3 << 30) // soft: a larger mesh collects more often, it does not fail
+		debug.SetMemoryLimit(limit.CompileMemory) // soft: a larger mesh collects more often, it does not fail
 	}
 }

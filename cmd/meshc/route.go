@@ -13,6 +13,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/regular"
 )
 
@@ -187,7 +188,7 @@ func fileOrText(s string) (string, error) {
 	if !ok {
 		return s, nil
 	}
-	b, err := regular.ReadFile(name, maxText)
+	b, err := regular.ReadFile(name, limit.TextBytes)
 	return strings.TrimSpace(string(b)), err
 }
 

@@ -168,7 +168,7 @@ type testResult struct {
 }
 
 func (t *tester) file(name string) error {
-	text, err := regular.ReadFile(name, maxText)
+	text, err := regular.ReadFile(name, limit.TextBytes)
 	if err != nil {
 		return err
 	}

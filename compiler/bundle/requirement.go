@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/meshc/meshc/internal/limit"
 )
 
 // The names of requirements.
@@ -20,9 +22,6 @@ const (
 
 // requirementVersion is what the names of requirements mean in this version of meshc.
 const requirementVersion = 1
-
-// maxRequirements bounds those of all sets of a bundle: some thirty each is much.
-const maxRequirements = 1 << 20
 
 // BootstrapMetadata is the entry in a node's metadata in which its bootstrap says what it provides for: by the mark of
 // each requirement, how much.
@@ -168,7 +167,7 @@ func (b *Bundle) readRequirements(entries []requirementEntry) error {
 			return refuse(CodeMalformed, indexFile, "", "has a requirement without name or version")
 		}
 		err := eachRange(e.Sets, len(b.Sets), func(lo, hi int) {
-			if total += hi + 1 - lo; total > maxRequirements {
+			if total += hi + 1 - lo; total > limit.BundleRequirements {
 				return
 			}
 			for _, s := range b.Sets[lo : hi+1] {
@@ -178,7 +177,7 @@ func (b *Bundle) readRequirements(entries []requirementEntry) error {
 		if err != nil {
 			return refuse(CodeMalformed, indexFile, "", "requirement %s: %v", e.Requirement, err)
 		}
-		if total > maxRequirements {
+		if total > limit.BundleRequirements {
 			return refuse(CodeTooLarge, indexFile, "", "lists too many requirements")
 		}
 	}

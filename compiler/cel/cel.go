@@ -6,9 +6,6 @@ package cel
 
 import "errors"
 
-// maxDepth is how deep an expression may be, as it is written and as a tree of operations.
-const maxDepth = 32
-
 // Check returns why Envoy cannot build an expression, with the column; nil if it can.
 func Check(expression string) error { return read(&parser{lexer: lexer{source: expression}}) }
 

@@ -2,6 +2,8 @@ package cel
 
 import (
 	"slices"
+
+	"github.com/meshc/meshc/internal/limit"
 )
 
 // parser descends the grammar.
@@ -42,15 +44,15 @@ func (p *parser) over(nodes ...node) node {
 	for _, n := range nodes {
 		out.depth = max(out.depth, n.depth)
 	}
-	if out.depth++; out.depth > maxDepth && !p.form {
-		fail(p.token.at, "the expression is deeper than %d operations", maxDepth)
+	if out.depth++; out.depth > limit.ExpressionDepth && !p.form {
+		fail(p.token.at, "the expression is deeper than %d operations", limit.ExpressionDepth)
 	}
 	return out
 }
 
 func (p *parser) expression() node {
-	if p.nesting++; p.nesting > maxDepth+1 {
-		fail(p.token.at, "the expression is nested deeper than %d levels", maxDepth)
+	if p.nesting++; p.nesting > limit.ExpressionDepth+1 {
+		fail(p.token.at, "the expression is nested deeper than %d levels", limit.ExpressionDepth)
 	}
 	defer func() { p.nesting-- }()
 	n := p.logical("||")

@@ -105,7 +105,7 @@ func (s *Sources) submodulesOnDisk(b *batch) {
 
 // readConfig reads a configuration of Git.
 func readConfig(file string) (*format.Config, error) {
-	data, err := regular.ReadFile(file, 1<<20)
+	data, err := regular.ReadFile(file, limit.GitConfigBytes)
 	if err != nil {
 		return nil, err
 	}

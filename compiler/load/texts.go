@@ -1,10 +1,10 @@
 package load
 
-import "slices"
+import (
+	"slices"
 
-// maxKept bounds the text that is kept to show the lines of findings, in bytes of all sources of a run. What is beyond it is
-// judged all the same; only its lines are not shown.
-const maxKept = 64 << 20
+	"github.com/meshc/meshc/internal/limit"
+)
 
 // texts holds the files that were read, by the path that the user would type, so that a finding can show its line without
 // anything being opened again: what is printed is what was judged, and nothing else.
@@ -18,14 +18,15 @@ type text struct {
 	data []byte
 }
 
-// keep keeps a file. Where two files would be typed alike, neither is shown: the line could be that of the other.
+// keep keeps a file, within limit.ShownBytes of all sources of a run: what is beyond is judged all the same, and its lines are
+// not shown. Where two files would be typed alike, neither is shown: the line could be that of the other.
 func (t *texts) keep(shown string, f file) {
 	before, taken := t.of[shown]
 	switch {
 	case taken && before.file == f.name:
 	case taken:
 		t.of[shown] = text{}
-	case t.bytes+len(f.data) <= maxKept:
+	case t.bytes+len(f.data) <= limit.ShownBytes:
 		t.bytes += len(f.data)
 		t.of[shown] = text{f.name, f.data}
 	}

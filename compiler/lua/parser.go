@@ -1,5 +1,7 @@
 package lua
 
+import "github.com/meshc/meshc/internal/limit"
+
 // parser reads a chunk.
 type parser struct {
 	*lexer
@@ -55,8 +57,8 @@ func (p *parser) name() string {
 
 // deeper counts how deep the chunk is nested; its result ends a level.
 func (p *parser) deeper() func() {
-	if p.levels++; p.levels > maxLevels {
-		p.fail("the chunk is nested too deep: more than %d levels", maxLevels)
+	if p.levels++; p.levels > limit.ChunkDepth {
+		p.fail("the chunk is nested too deep: more than %d levels", limit.ChunkDepth)
 	}
 	return func() { p.levels-- }
 }

@@ -4,7 +4,6 @@ package lua
 const (
 	maxLocals   = 200
 	maxUpvalues = 60
-	maxLevels   = 200 // of nested expressions, statements and functions
 )
 
 // function is a function that is being read.

@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/regular"
 	"github.com/meshc/meshc/internal/source"
 	"go.yaml.in/yaml/v3"
@@ -28,8 +29,6 @@ import (
 
 // FileName is what the file is called, in the root of a repository.
 const FileName = "meshc.yaml"
-
-const maxSize = 1 << 20
 
 // Config is the content of meshc.yaml.
 type Config struct {
@@ -59,7 +58,7 @@ func Load(t *Tree, name string) (Config, diag.List, error) {
 	if t.leads(name) {
 		return Config{File: file, tree: t, dir: path.Dir(name)}, diag.List{finding(file, nil, "MESHC1800", "the settings are a symbolic link that leads out of the repository, or to nothing", "Replace the link by the file.")}, nil
 	}
-	b, err := regular.ReadFS(t.Files, name, maxSize)
+	b, err := regular.ReadFS(t.Files, name, limit.SettingsBytes)
 	if err != nil {
 		return Config{}, nil, fmt.Errorf("settings: %w", err)
 	}

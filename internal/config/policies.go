@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/limit"
 )
 
 // Folder is a folder of policies in a tree.
@@ -49,8 +50,6 @@ func OwnPolicies(dirs, known []Folder) ([]Folder, diag.List) {
 
 var errFound = errors.New("found")
 
-const maxEntries = 100_000 // files and folders looked at in a folder named policies
-
 // holdsRego tells whether there is Rego anywhere in a folder: one named policies may as well hold objects only.
 func holdsRego(f Folder) bool {
 	sub, err := fs.Sub(f.Tree.Files, f.Path)
@@ -59,7 +58,7 @@ func holdsRego(f Folder) bool {
 	}
 	n := 0
 	err = fs.WalkDir(sub, ".", func(p string, e fs.DirEntry, err error) error {
-		if n++; n > maxEntries {
+		if n++; n > limit.PolicyEntries {
 			return errFound // too large to tell: who reads the policies will say so
 		}
 		if err == nil && !e.IsDir() && strings.HasSuffix(p, ".rego") {

@@ -73,9 +73,8 @@ const (
 
 // Of meshc.yaml, and of the folders that are looked through for Rego.
 const (
-	SettingsBytes   = 1 << 20
-	RepositoryDepth = 64 // folders from a source up to the root of its repository
-	PolicyEntries   = 100_000
+	SettingsBytes = 1 << 20
+	PolicyEntries = 100_000
 )
 
 // Of the policies of a run. Compiling Rego takes far more memory than its text.

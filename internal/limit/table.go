@@ -129,7 +129,6 @@ func evaluators() Table {
 func others() Table {
 	return Table{"Other files of verbs", []Bound{
 		{"SettingsBytes", "`meshc.yaml`", size(SettingsBytes), unusable},
-		{"RepositoryDepth", "folders between a source and the root of its repository", count(RepositoryDepth), "taken for outside of a repository"},
 		{"TextBytes", "calls, nodes, tokens and claims", size(TextBytes), unusable},
 	}}
 }

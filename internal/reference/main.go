@@ -1,5 +1,6 @@
 // Command reference writes the pages of the documentation that say of each field what becomes of it (fields.md, from the
-// schema files) and of each finding what it means (diagnostics.md, from the declarations beside the checks).
+// schema files), of each finding what it means (diagnostics.md, from the declarations beside the checks), and of each reader and
+// evaluator what it takes (limits.md, from internal/limit).
 package main
 
 import (
@@ -45,5 +46,5 @@ func pages() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{"fields.md": fieldsPage(refs), "diagnostics.md": codesPage(all)}, nil
+	return map[string]string{"fields.md": fieldsPage(refs), "diagnostics.md": codesPage(all), "limits.md": limitsPage()}, nil
 }

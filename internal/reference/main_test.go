@@ -2,10 +2,12 @@ package main
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/meshc/meshc/compiler/codes"
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -36,6 +38,27 @@ func TestEveryCodeHasASection(t *testing.T) {
 	for _, c := range all {
 		if n := strings.Count(page, "| "+c.ID+" |"); n != 1 {
 			t.Errorf("the page has %d rows for %s", n, c.ID)
+		}
+	}
+}
+
+// TestLimitsNameCodes: what is said to be beyond a limit is a code that there is.
+func TestLimitsNameCodes(t *testing.T) {
+	all, err := codes.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, c := range all {
+		known[c.ID] = true
+	}
+	for _, table := range limit.Tables() {
+		for _, b := range table.Bounds {
+			for _, code := range regexp.MustCompile(`MESHC\d+`).FindAllString(b.Beyond, -1) {
+				if !known[code] {
+					t.Errorf("%s: there is no code %s", b.Name, code)
+				}
+			}
 		}
 	}
 }

@@ -7,15 +7,14 @@ import (
 	"fmt"
 	"sync"
 	"time"
-)
 
-// StallAfter is how long a look may take before it counts as one that hangs.
-const StallAfter = 10 * time.Second
+	"github.com/meshc/meshc/internal/limit"
+)
 
 // Monitor tells how the looks at one thing go. Its methods may be called at the same time; looks may not overlap.
 type Monitor struct {
 	Name, Path string        // what is looked at, and where it lies
-	StallAfter time.Duration // 0: the constant
+	StallAfter time.Duration // 0: limit.StallAfter
 
 	mu        sync.Mutex
 	began     time.Time // of the look under way; zero: there is none
@@ -56,11 +55,11 @@ func (m *Monitor) Status() Status {
 		at := m.succeeded.UTC()
 		s.LastSuccess = &at
 	}
-	limit := m.StallAfter
-	if limit == 0 {
-		limit = StallAfter
+	most := m.StallAfter
+	if most == 0 {
+		most = limit.StallAfter
 	}
-	if !m.began.IsZero() && time.Since(m.began) >= limit {
+	if !m.began.IsZero() && time.Since(m.began) >= most {
 		at := m.began.UTC()
 		s.StalledSince = &at
 	}

@@ -10,10 +10,9 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
-)
 
-// longestRetry bounds how long a path that could not be read is left alone while it looks the same.
-const longestRetry = time.Minute
+	"github.com/meshc/meshc/internal/limit"
+)
 
 // mostSwaps bounds the reads of a path that is replaced each time.
 const mostSwaps = 5
@@ -81,7 +80,7 @@ func (p *Path) look(w *fsnotify.Watcher) error {
 		p.retry = 0
 		p.Failed(p.err)
 	}
-	p.retry = min(max(2*p.retry, p.Poll), longestRetry)
+	p.retry = min(max(2*p.retry, p.Poll), limit.RetryFailed)
 	p.next = time.Now().Add(p.retry)
 	return p.err
 }
