@@ -224,17 +224,22 @@ func decodeMessage(v any, into proto.Message) error {
 	return (&jsonpb.Unmarshaler{}).Unmarshal(bytes.NewReader(b), protov1.MessageV1(into))
 }
 
-// aliases renames the one field that Istio also accepts under an older spelling.
+// aliases renames the fields that Istio's API takes under a second spelling, each in the list that holds it.
 func aliases(kind string, spec map[string]any) {
-	if kind != "RequestAuthentication" {
+	second := map[string]struct{ list, name, spelling string }{
+		"RequestAuthentication": {"jwtRules", "jwksUri", "jwks_uri"},
+		"VirtualService":        {"http", "mirrorPercent", "mirror_percent"},
+	}
+	field, ok := second[kind]
+	if !ok {
 		return
 	}
-	rules, _ := spec["jwtRules"].([]any)
-	for _, r := range rules {
-		if m, ok := r.(map[string]any); ok {
-			if v, ok := m["jwks_uri"]; ok && m["jwksUri"] == nil {
-				m["jwksUri"] = v
-				delete(m, "jwks_uri")
+	entries, _ := spec[field.list].([]any)
+	for _, e := range entries {
+		if m, ok := e.(map[string]any); ok {
+			if v, ok := m[field.spelling]; ok && m[field.name] == nil {
+				m[field.name] = v
+				delete(m, field.spelling)
 			}
 		}
 	}

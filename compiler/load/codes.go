@@ -25,7 +25,7 @@ var Codes = []diag.Code{
 	{
 		ID: "MESHC1004", Severity: diag.Error,
 		Means:   "a template that nobody rendered",
-		Example: "`name: {{ .Values.name }}`, `${NAME}`",
+		Example: "`name: {{ .Values.name }}`, `hosts: [\"${HOST}\"]`",
 		Remedy:  "run helm template, envsubst or kustomize first",
 	},
 	{

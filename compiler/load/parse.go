@@ -73,8 +73,16 @@ func (p *parser) syntax(err error) {
 		msg = strings.TrimPrefix(msg, m[0]+": ")
 	}
 	line = max(1, min(line, bytes.Count(p.file.data, []byte("\n"))+1))
+	if at, msg, help := conflict(p.file.data); at > 0 {
+		p.out.fail(p.file.name, at, "MESHC1003", msg, help)
+		return
+	}
 	if n := templateLine(p.file.data); n > 0 {
 		p.template(n)
+		return
+	}
+	if at := tabbed(p.file.data, line); at > 0 {
+		p.out.fail(p.file.name, at, "MESHC1003", "this is not YAML: the line is indented by a tab", "Indent by spaces; most editors have a command that converts tabs.")
 		return
 	}
 	p.out.fail(p.file.name, line, "MESHC1003", "this is not YAML: "+msg, "Mend the syntax on this line or the one above it.")
@@ -256,17 +264,49 @@ func (p *parser) list(items *yaml.Node, apiVersion, kind string) {
 	}
 }
 
+// child is the value of a key, as reading the mapping gives it: its own, else that of the mappings it merges (<<).
 func child(n *yaml.Node, key string) *yaml.Node {
+	left := maxMerged
+	return merged(n, key, &left)
+}
+
+// maxMerged bounds how many mappings are looked into for one key: aliases of aliases can stand for billions.
+const maxMerged = 1000
+
+func merged(n *yaml.Node, key string, left *int) *yaml.Node {
+	if *left--; *left < 0 {
+		return nil
+	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == key {
-			v := n.Content[i+1]
-			if v.Kind == yaml.AliasNode && v.Alias != nil {
-				v = v.Alias
+			return follow(n.Content[i+1])
+		}
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if k := n.Content[i]; k.Kind != yaml.ScalarNode || k.Value != "<<" || k.Style != 0 {
+			continue
+		}
+		from := []*yaml.Node{n.Content[i+1]}
+		if list := follow(n.Content[i+1]); list.Kind == yaml.SequenceNode {
+			from = list.Content
+		}
+		for _, m := range from {
+			if m = follow(m); m.Kind == yaml.MappingNode {
+				if v := merged(m, key, left); v != nil {
+					return v
+				}
 			}
-			return v
 		}
 	}
 	return nil
+}
+
+// follow is what an alias stands for.
+func follow(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode && n.Alias != nil {
+		return n.Alias
+	}
+	return n
 }
 
 func (p *parser) object(n *yaml.Node, apiVersion, kind string) {
@@ -278,6 +318,9 @@ func (p *parser) object(n *yaml.Node, apiVersion, kind string) {
 		if v := child(m, "namespace"); v != nil && v.Kind == yaml.ScalarNode && v.ShortTag() != "!!null" {
 			d.Namespace = v.Value
 		}
+	}
+	if p.unseparated(n) {
+		return
 	}
 	v, problems := p.reader.Value(n)
 	for _, pr := range problems {
@@ -291,6 +334,7 @@ func (p *parser) object(n *yaml.Node, apiVersion, kind string) {
 	if source.Classify(apiVersion, kind) != source.Installer && !p.named(d) {
 		return
 	}
+	p.placeholders(d)
 	p.out.docs = append(p.out.docs, d)
 }
 

@@ -15,7 +15,8 @@ import (
 var floatForm = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
 
 // scalar reads one scalar as kubectl does: a plain on, yes or y is a boolean (YAML 1.1), a date stays a string, an
-// integer is exact up to 64 bits, and .inf and .nan have no place in JSON and are refused.
+// integer is exact up to 64 bits, a number too large for a double is a string, and .inf and .nan have no place in JSON and are
+// refused.
 func scalar(n *yaml.Node) (any, error) {
 	if n.Style&yaml.TaggedStyle != 0 {
 		return taggedScalar(n)
@@ -89,7 +90,7 @@ func plainScalar(s string) (any, error) {
 	if floatForm.MatchString(plain) {
 		f, err := strconv.ParseFloat(plain, 64)
 		if err != nil || math.IsInf(f, 0) {
-			return nil, fmt.Errorf("the number %s is out of range", s)
+			return s, nil // no number for kubectl's reader either
 		}
 		return f, nil
 	}

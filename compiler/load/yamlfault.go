@@ -1,0 +1,54 @@
+package load
+
+import (
+	"bytes"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// conflict finds the markers that Git leaves in a file whose merge was not finished, and says so. The line is 0 if there are
+// none.
+func conflict(data []byte) (line int, msg, help string) {
+	open := 0
+	for i, l := range bytes.Split(data, []byte("\n")) {
+		switch l = bytes.TrimRight(l, "\r"); {
+		case bytes.HasPrefix(l, []byte("<<<<<<< ")) && open == 0:
+			open = i + 1
+		case open > 0 && (bytes.Equal(l, []byte("=======")) || bytes.HasPrefix(l, []byte(">>>>>>> "))):
+			return open, "a merge of Git ended in a conflict here that was not resolved: <<<<<<<, ======= and >>>>>>> mark the two sides",
+				"Keep what is meant of the two sides, and take the three marks out."
+		}
+	}
+	return 0, "", ""
+}
+
+// tabbed is the line, at or near one at which a reader of YAML gave up, whose indentation holds a tab, or 0.
+func tabbed(data []byte, line int) int {
+	lines := bytes.Split(data, []byte("\n"))
+	for _, at := range []int{line, line + 1, line - 1} {
+		if at < 1 || at > len(lines) {
+			continue
+		}
+		l := lines[at-1]
+		if rest := bytes.TrimLeft(l, " \t-"); len(rest) > 0 && bytes.ContainsRune(l[:len(l)-len(rest)], '\t') {
+			return at
+		}
+	}
+	return 0
+}
+
+// unseparated reports a second object that begins in the middle of one, because the --- between them was lost.
+func (p *parser) unseparated(n *yaml.Node) bool {
+	var first, found *yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		switch k := n.Content[i]; {
+		case k.Kind != yaml.ScalarNode || k.Value != "apiVersion":
+		case first == nil:
+			first = k
+		default:
+			found = k
+			p.fail(k, "MESHC1007", "a second object begins here, and no line --- stands between it and the one before", "Put a line --- before it.")
+		}
+	}
+	return found != nil
+}
