@@ -52,15 +52,17 @@ var mayImport = map[string][]string{
 	"compiler/change":          {"compiler/names", "internal/show", "compiler/bundle", "compiler/sets", "compiler/trace"},
 	"compiler/codes":           {"internal/config", "internal/diag", "policies", "schema", "compiler/"},
 	"compiler":                 {"internal/diag", "internal/secret", "internal/source", "internal/fault", "schema", "policies", "compiler/"},
+	"delivery/pieces":          {"internal/limit", "compiler/bundle"},
+	"delivery/registry":        {"internal/limit", "compiler/bundle", "delivery/pieces"},
 	"server":                   {"internal/limit", "internal/regular", "internal/show", "compiler/bundle", "compiler/endpoint", "compiler/names", "server/"},
 	"server/kube":              {"internal/regular"},
 	"server/watch":             {"internal/limit"},
 	"server/ads":               {"internal/limit", "compiler/bundle", "compiler/names"},
-	"cmd/meshc":                {"internal/bootstrap", "internal/config", "internal/diag", "internal/fault", "internal/limit", "internal/near", "internal/regular", "internal/show", "internal/source", "schema", "policies", "compiler", "compiler/", "server"},
+	"cmd/meshc":                {"internal/bootstrap", "internal/config", "internal/diag", "internal/fault", "internal/limit", "internal/near", "internal/regular", "internal/show", "internal/source", "schema", "policies", "compiler", "compiler/", "delivery/", "server"},
 }
 
 // tests and tools of the project itself may use everything.
-var free = []string{"golden", "internal/lab", "internal/bench", "internal/soak", "internal/lowertest", "internal/meshgen", "internal/envoytest", "internal/spiffetest", "internal/bootstrap", "internal/reference", "internal/anytypes", "internal/kubetest", "internal/secrettest", "internal/watchdog", "examples"}
+var free = []string{"golden", "internal/lab", "internal/bench", "internal/soak", "internal/lowertest", "internal/registrytest", "internal/meshgen", "internal/envoytest", "internal/spiffetest", "internal/bootstrap", "internal/reference", "internal/anytypes", "internal/kubetest", "internal/secrettest", "internal/watchdog", "examples"}
 
 // onlyHere lists, by the beginning of their paths, packages that the compiler does not link, or in one place alone, and who
 // may import them.
@@ -69,6 +71,7 @@ var onlyHere = map[string][]string{
 	"github.com/prometheus/":        {"server"},
 	"github.com/spiffe/":            {"server"},
 	"github.com/go-git/":            {"compiler/load"},
+	"oras.land/":                    {"delivery/registry"},
 	"github.com/open-policy-agent/": {"policies"},
 }
 

@@ -89,7 +89,7 @@ func (f *bootstrapFlags) run(ctx context.Context, a *app, args []string) error {
 	var b *bundle.Bundle
 	if len(args) == 1 {
 		var err error
-		if b, err = bundle.Read(args[0]); err != nil {
+		if b, err = a.readBundle(ctx, args[0]); err != nil {
 			return err
 		}
 	}

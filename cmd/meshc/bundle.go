@@ -15,11 +15,11 @@ import (
 func newBundle(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bundle",
-		Short: "Look into a bundle",
+		Short: "Look into a bundle, and carry it to and from registries",
 		Args:  noVerb,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newBundleXDS(a), newBundleInspect(a))
+	c.AddCommand(newBundleXDS(a), newBundleInspect(a), newBundlePush(a), newBundlePull(a), newBundleCopy(a), newBundleTag(a))
 	return c
 }
 
@@ -31,11 +31,11 @@ func newBundleXDS(a *app) *cobra.Command {
 		Long: `xds finds the class of a node and prints its resources as the server would send them, virtual hosts inlined:
 {"listeners":[],"routes":[],"clusters":[],"endpoints":[]}. NODE.json is the node of an Envoy bootstrap, - is standard input.`,
 		Args: oneBundle,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			if node == "" {
 				return fmt.Errorf("no node: say --node NODE.json")
 			}
-			b, err := bundle.Read(args[0])
+			b, err := a.readBundle(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -74,8 +74,8 @@ the rules about who may do what, in the order in which they are asked, with the 
 		Example: `  meshc bundle inspect mesh.bundle
   meshc bundle inspect mesh.bundle --access`,
 		Args: oneBundle,
-		RunE: func(_ *cobra.Command, args []string) error {
-			b, err := bundle.Read(args[0])
+		RunE: func(c *cobra.Command, args []string) error {
+			b, err := a.readBundle(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -103,7 +103,7 @@ the rules about who may do what, in the order in which they are asked, with the 
 // oneBundle wants the path of a bundle.
 func oneBundle(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("name one BUNDLE, a directory or a .tar.gz file; there are %d arguments", len(args))
+		return fmt.Errorf("name one BUNDLE, a directory, a .tar.gz file or oci://HOST/REPOSITORY:TAG; there are %d arguments", len(args))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/delivery/registry"
 )
 
 func newCompile(a *app) *cobra.Command {
@@ -27,7 +29,8 @@ Where the mesh spans several Kubernetes clusters, --cluster NAME=SOURCE names wh
 for all); services of one namespace and name are one service, and a proxy is told by its metadata CLUSTER_ID which
 cluster it is in. meshc.yaml can hold the same as clusters: {NAME: [SOURCE]}.
 
-BUNDLE is a directory, or an archive if it ends in .tar.gz or .tgz.`,
+BUNDLE is a directory, an archive if it ends in .tar.gz or .tgz, or oci://HOST/REPOSITORY:TAG, to which it is pushed when it
+is compiled, with the credentials in docker's config.json; helpers for credentials are programs, and no compile starts one.`,
 		Example: `  meshc compile mesh/ -o mesh.bundle
   meshc compile .git#ref=v1.4,subdir=mesh -o mesh.tar.gz
   meshc compile base/ --cluster east=clusters/east --cluster west=clusters/west -o mesh.bundle`,
@@ -48,9 +51,9 @@ BUNDLE is a directory, or an archive if it ends in .tar.gz or .tgz.`,
 				a.note("no bundle was written")
 				return ended(l)
 			}
-			if old, err := bundle.Read(output); ifChanged && err == nil && old.Digest == res.Bundle.Digest {
+			if ifChanged && a.isAt(c.Context(), res.Bundle, output) {
 				a.note("%s has this configuration already", output)
-			} else if err := a.end.write(c.Context(), func() error { return write(res.Bundle, output) }); err != nil {
+			} else if err := a.put(c.Context(), res.Bundle, output); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(a.stdout, "%s  %s\n", res.Bundle.Digest, output)
@@ -66,10 +69,39 @@ BUNDLE is a directory, or an archive if it ends in .tar.gz or .tgz.`,
 func bundlePath(p string) error {
 	switch {
 	case p == "":
-		return errors.New("no bundle to write: say -o DIRECTORY or -o FILE.tar.gz")
+		return errors.New("no bundle to write: say -o DIRECTORY, -o FILE.tar.gz or -o oci://HOST/REPOSITORY:TAG")
+	case registry.IsReference(p):
+		_, err := registry.Parse(p)
+		return err
 	case strings.Contains(p, "://"):
-		return fmt.Errorf("-o %s: a bundle is a directory or a .tar.gz file", p)
+		return fmt.Errorf("-o %s: a bundle is a directory, a .tar.gz file or oci://HOST/REPOSITORY:TAG", p)
 	}
+	return nil
+}
+
+// isAt tells whether a bundle with this configuration is where it would go.
+func (a *app) isAt(ctx context.Context, b *bundle.Bundle, output string) bool {
+	r, err := registry.Parse(output)
+	if err != nil {
+		old, err := bundle.Read(output)
+		return err == nil && old.Digest == b.Digest
+	}
+	digest, err := a.registry(false).Bundle(ctx, r)
+	return err == nil && digest == b.Digest.String()
+}
+
+// put writes a bundle to where it goes.
+func (a *app) put(ctx context.Context, b *bundle.Bundle, output string) error {
+	r, err := registry.Parse(output)
+	if err != nil {
+		return a.end.write(ctx, func() error { return write(b, output) })
+	}
+	p, err := a.registry(false).Push(ctx, r, b, registry.About{})
+	if err != nil {
+		return err
+	}
+	a.notePushed(p)
+	a.note("pushed %s", p.Ref)
 	return nil
 }
 

@@ -20,10 +20,10 @@ func newDiff(a *app) *cobra.Command {
 as meshc route does, and shows those that end differently, the gravest first: opened (was refused, is let through),
 closed, moved, changed. Each is a witness that meshc route and *.calls files take.
 
-BASE and HEAD are bundles, or anything that compile reads. Lines that only move, and comments, are no difference.`,
+BASE and HEAD are bundles (paths or oci://HOST/REPOSITORY:TAG), or anything that compile reads. Lines that only move, and comments, are no difference.`,
 		Example: `  meshc diff '.git#ref=origin/main,subdir=mesh' mesh/
   meshc diff old.bundle new.bundle -o markdown > comment.md
-  meshc diff old.bundle new.bundle --exit-code`,
+  meshc diff oci://registry.example.com/mesh:production mesh/ --exit-code`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return fmt.Errorf("name BASE and HEAD; there are %d arguments", len(args))

@@ -13,6 +13,8 @@ import (
 	git "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/meshc/meshc/internal/registrytest"
 )
 
 func TestMain(m *testing.M) {
@@ -34,8 +36,17 @@ func TestScripts(t *testing.T) {
 			"commit":   commit,
 			"located":  located,
 			"nothing":  nothing,
+			"registry": startRegistry,
 		},
 	})
+}
+
+// startRegistry runs a registry until the script ends and names it in REGISTRY.
+func startRegistry(ts *testscript.TestScript, _ bool, _ []string) {
+	host, stop := registrytest.New(true)
+	ts.Defer(stop)
+	ts.Setenv("REGISTRY", host)
+	ts.Setenv("DOCKER_CONFIG", ts.MkAbs("docker"))
 }
 
 // code N ARGS… runs meshc and wants exit code N; output goes to the files out and err.

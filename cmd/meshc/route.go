@@ -13,6 +13,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/delivery/registry"
 	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/regular"
 )
@@ -39,7 +40,7 @@ server, with its access policies; for each step the file and line that made it. 
 bundle and runs nothing. Where that cannot decide (weights, percentages, external authorizers, load balancing) it shows
 each branch, with its probability where that is known.
 
-SOURCE|BUNDLE is a bundle, or anything that compile reads, which is then compiled in memory.
+SOURCE|BUNDLE is a bundle, a path or oci://HOST/REPOSITORY:TAG, or anything that compile reads, which is then compiled in memory.
 CLIENT is a workload as NAMESPACE/NAME, the id of a class (meshc bundle inspect lists both), "gateway NAMESPACE/NAME" for
 a client outside that calls a gateway, named by its Gateway or its workload, or "outside" for a client without a proxy.
 URL has the scheme http, https, grpc, tcp or tls.
@@ -108,7 +109,7 @@ func (f *routeFlags) add(c *cobra.Command) {
 
 // completeClients offers the workloads, classes and gateways of the bundle that is named.
 func completeClients(_ *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	if len(args) != 1 || !isBundle(args[0]) {
+	if len(args) != 1 || !isBundle(args[0]) || registry.IsReference(args[0]) {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	b, err := bundle.Read(args[0])
@@ -194,7 +195,7 @@ func fileOrText(s string) (string, error) {
 
 // isBundle tells a bundle from a source.
 func isBundle(path string) bool {
-	if strings.HasSuffix(path, ".tar.gz") || strings.HasSuffix(path, ".tgz") {
+	if registry.IsReference(path) || strings.HasSuffix(path, ".tar.gz") || strings.HasSuffix(path, ".tgz") {
 		return true
 	}
 	_, err := os.Stat(filepath.Join(path, "manifest.json"))
@@ -211,7 +212,7 @@ func isSourceArchive(path string) bool {
 // bundleOf reads a bundle, or compiles sources to one in memory.
 func (a *app) bundleOf(ctx context.Context, in *input, args []string) (*bundle.Bundle, error) {
 	if len(args) == 1 && isBundle(args[0]) {
-		b, err := bundle.Read(args[0])
+		b, err := a.readBundle(ctx, args[0])
 		// An archive that holds other files is one of sources.
 		if refused := (*bundle.Error)(nil); !errors.As(err, &refused) || refused.Code != bundle.CodeForeign {
 			return b, err

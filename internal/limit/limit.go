@@ -104,3 +104,11 @@ const TextBytes = 4 << 20
 
 // CompileMemory is where the collector begins to run more often. A larger mesh takes longer, and does not fail.
 const CompileMemory = 3 << 30
+
+// Of one artifact in a registry, besides those of the bundle in it.
+const (
+	ManifestBytes  = 4 << 20
+	ArtifactLayers = 10_000
+	Referrers      = 100 // that are looked at: signatures of one artifact
+	ReferrerBytes  = 1 << 20
+)

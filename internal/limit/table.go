@@ -34,7 +34,7 @@ const (
 // Tables are all bounds, by what they bound. A test holds them to the constants: none is left out.
 func Tables() []Table {
 	return []Table{
-		sources(), texts(), archives(), kustomizations(), repositories(), bundles(), policies(), evaluators(), others(),
+		sources(), texts(), archives(), kustomizations(), repositories(), bundles(), artifacts(), policies(), evaluators(), others(),
 		callers(), streams(), together(), logs(), files(), admin(),
 	}
 }
@@ -101,6 +101,15 @@ func bundles() Table {
 		{"BundleSetResources", "resources in all sets", count(BundleSetResources), overBundle},
 		{"BundleClassSets", "sets of one class", count(BundleClassSets), overBundle},
 		{"BundleRequirements", "requirements in all sets", count(BundleRequirements), overBundle},
+	}}
+}
+
+func artifacts() Table {
+	return Table{"An artifact in a registry, besides its bundle", []Bound{
+		{"ManifestBytes", "its manifest", size(ManifestBytes), unusable},
+		{"ArtifactLayers", "layers", count(ArtifactLayers), unusable},
+		{"Referrers", "signatures and the like that are looked at", count(Referrers), "the others are not looked at"},
+		{"ReferrerBytes", "one of them", size(ReferrerBytes), "it is not looked at"},
 	}}
 }
 
