@@ -107,4 +107,10 @@ var Codes = []diag.Code{
 		Example: "`.gitmodules` names `mesh/policies`, which is empty",
 		Remedy:  "check it out, and name the directory",
 	},
+	{
+		ID: "MESHC1018", Severity: diag.Warning,
+		Means:   "a patch of a kustomization whose target is no object: kustomize says nothing of it, and nothing is patched",
+		Example: "`target: {kind: PeerAuthentication, name: defualt}`",
+		Remedy:  "correct the target",
+	},
 }

@@ -151,6 +151,10 @@ func walk(ctx context.Context, b *batch, fsys fs.FS, dir, prefix string) {
 			}
 			return nil
 		}
+		if p != dir && e.IsDir() && kustomizationIn(fsys, p) != "" {
+			b.nested = append(b.nested, p)
+			return fs.SkipDir
+		}
 		if e.Type() == fs.ModeIrregular {
 			b.lacks(p, diag.Pos{File: name, Line: 1, Column: 1})
 			return nil

@@ -45,6 +45,7 @@ func readTree(ctx context.Context, b *batch, t tree) {
 			lacking(b, t)
 		}
 		walk(ctx, b, t.fsys, t.dir, t.name(t.dir))
+		nested(ctx, b, t)
 		return
 	}
 	k := newKustomization(t, b)
@@ -54,27 +55,29 @@ func readTree(ctx context.Context, b *batch, t tree) {
 	}
 }
 
-// kustomizationTop is the directory that holds a directory and, if that is a kustomization, all the directories that it
-// builds on. A root is opened no wider than they need.
+// kustomizationTop is the directory that holds a directory and all the directories that it, if it is a kustomization, or those
+// below it build on. A root is opened no wider than they need.
 func kustomizationTop(dir string) string {
-	if kustomizationIn(os.DirFS(dir), ".") == "" {
-		return dir
-	}
-	at, top := ".", dir
-	for {
-		root, err := os.OpenRoot(top)
-		if err != nil {
-			return dir
+	widest := dir
+	for _, below := range kustomizationsIn(os.DirFS(dir)) {
+		at, top := below, dir
+		for {
+			root, err := os.OpenRoot(top)
+			if err != nil {
+				return dir
+			}
+			k := newKustomization(tree{fsys: root.FS(), dir: at}, &batch{})
+			k.scan(at, nil)
+			root.Close()
+			if !k.escapes || filepath.Dir(top) == top {
+				break
+			}
+			at = path.Join(filepath.Base(top), at)
+			top = filepath.Dir(top)
 		}
-		k := newKustomization(tree{fsys: root.FS(), dir: at}, &batch{})
-		k.scan(at, nil)
-		root.Close()
-		if !k.escapes || filepath.Dir(top) == top {
-			return top
-		}
-		at = path.Join(filepath.Base(top), at)
-		top = filepath.Dir(top)
+		widest = common(widest, top)
 	}
+	return widest
 }
 
 // kustomization is one build: the kustomization files it reaches, and what is wrong with them.
@@ -119,6 +122,9 @@ func (k *kustomization) build(ctx context.Context) {
 	keep, err := k.switchOrigins(mem, top)
 	if err == nil {
 		err = k.run(ctx, mem, keep)
+	}
+	if err == nil {
+		k.targets(ctx, mem)
 	}
 	switch {
 	case errors.Is(err, errMemory):
@@ -260,13 +266,14 @@ func (k *kustomization) document(r *resource.Resource, keep bool, origins map[st
 	p := &parser{file: inputFile(k.name(at), text), out: &batch{}, reader: source.NewReader(source.DefaultLimits())}
 	p.run()
 	node := k.original(at, r.GetKind(), r.GetName(), origins)
+	overlays := k.overlays(r)
 	for _, d := range p.out.diags {
 		d.Pos = (&source.Document{File: k.name(at), Node: node}).Pos("metadata")
 		d.Related = nil
 		k.b.diags.Add(d)
 	}
 	for _, d := range p.out.docs {
-		d.Node = node
+		d.Node, d.Overlays = node, overlays
 		k.b.docs = append(k.b.docs, d)
 	}
 	for _, l := range p.out.foreign {

@@ -15,6 +15,12 @@ type kustomizationFolder struct {
 	bases      []base
 	directives int   // what it does to each of its objects
 	cost       *cost // nil: not known yet
+
+	kind       string   // of the file: a component is applied to the objects of others
+	resources  []string // as the file names them
+	components []string
+	generates  bool // objects, beside those that it names
+	patches    []patch
 }
 
 // base is another kustomization that one builds on, and where it says so.

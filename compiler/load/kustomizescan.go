@@ -60,6 +60,9 @@ func (k *kustomization) scan(dir string, from *place) {
 		}
 	}
 	at.directives = directives(&f.Kustomization)
+	at.kind, at.resources, at.components = f.Kind, f.Resources, f.Components
+	at.generates = len(f.Generators) > 0 || len(f.ConfigMapGenerator) > 0 || len(f.SecretGenerator) > 0
+	at.patches = k.patches(dir, f)
 }
 
 func (k *kustomization) note(file string, r reference) {

@@ -67,6 +67,7 @@ type batch struct {
 	at       *location
 	lenient  bool
 	lacking  []string // submodules that are not there
+	nested   []string // kustomizations below the directory, not read as it stands
 	files    []file
 	docs     []*source.Document // already parsed (kustomize)
 	foreign  []Left

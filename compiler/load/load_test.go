@@ -128,7 +128,7 @@ func TestListsAndNamespaces(t *testing.T) {
 	if want := "Sidecar default/a@7 Namespace ns@11 Sidecar other/b@1 "; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if len(res.Foreign) != 1 || res.Foreign[0].What != NotKubernetes || res.Files != 3 {
+	if len(res.Foreign) != 1 || res.Foreign[0].What != NotKubernetes || res.Files != 4 {
 		t.Errorf("foreign %v, files %d", res.Foreign, res.Files)
 	}
 }

@@ -38,6 +38,9 @@ func (s *Sources) record(b *batch, files []file) {
 	about := map[string]bool{}
 	for _, d := range b.docs {
 		about[d.File] = true
+		for _, o := range d.Overlays {
+			about[o.File] = true
+		}
 	}
 	for _, d := range b.diags {
 		about[d.Pos.File] = true

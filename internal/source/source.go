@@ -19,7 +19,8 @@ type Document struct {
 	Kind       string
 	Namespace  string // after the default namespace was applied
 	Name       string
-	LineOffset int // added to lines of Node, where the tree came out of a larger file
+	LineOffset int       // added to lines of Node, where the tree came out of a larger file
+	Overlays   []Overlay // what patches have set, the last first
 }
 
 // Ref names the object for a finding.
@@ -30,6 +31,11 @@ func (d *Document) Ref() diag.Ref {
 // Pos returns the place of the part at path, whose elements are string (a key) or int (an index). Where the path leaves
 // the tree, the place of the last part that exists is returned: for a key that exists, the key's own place.
 func (d *Document) Pos(path ...any) diag.Pos {
+	for i := range d.Overlays {
+		if p, ok := d.Overlays[i].pos(d, path); ok {
+			return p
+		}
+	}
 	n := d.Node
 	p := diag.Pos{File: d.File, Line: 1, Column: 1}
 	if n == nil {
