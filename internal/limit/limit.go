@@ -112,3 +112,11 @@ const (
 	Referrers      = 100 // that are looked at: signatures of one artifact
 	ReferrerBytes  = 1 << 20
 )
+
+// Of one log that is replayed.
+const (
+	ReplayLine    = 1 << 20 // bytes
+	ReplayShapes  = 1 << 16 // shapes of requests of which it is known at one time where they go
+	ReplayGroups  = 1000    // differences that are told apart
+	ReplayReasons = 100     // why lines are not used
+)

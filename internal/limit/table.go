@@ -34,7 +34,7 @@ const (
 // Tables are all bounds, by what they bound. A test holds them to the constants: none is left out.
 func Tables() []Table {
 	return []Table{
-		sources(), texts(), archives(), kustomizations(), repositories(), bundles(), artifacts(), policies(), evaluators(), others(),
+		sources(), texts(), archives(), kustomizations(), repositories(), bundles(), artifacts(), policies(), evaluators(), replays(), others(),
 		callers(), streams(), together(), logs(), files(), admin(),
 	}
 }
@@ -164,6 +164,15 @@ func streams() Table {
 		{"RefusalNames", "resources named in one of them", count(RefusalNames), "left out"},
 		{"RefusalErrorBytes", "its message", size(RefusalErrorBytes), "cut"},
 		{"StreamUnserved", "types that no bundle has", count(StreamUnserved), "not told apart"},
+	}}
+}
+
+func replays() Table {
+	return Table{"A log that is replayed", []Bound{
+		{"ReplayLine", "a line", size(ReplayLine), "not used, and counted"},
+		{"ReplayShapes", "shapes of requests of which it is known at one time where they go", count(ReplayShapes), "followed again"},
+		{"ReplayGroups", "differences that are told apart", count(ReplayGroups), "counted together"},
+		{"ReplayReasons", "reasons why lines are not used", count(ReplayReasons), "counted together"},
 	}}
 }
 
