@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 // FuzzCompile bends one line of a large input that uses every field, and wants no panic, no error of the compiler's own,
@@ -27,6 +29,7 @@ func FuzzCompile(f *testing.F) {
 		f.Add(uint8(i), uint16(12), uint8(2), "null")
 	}
 	f.Fuzz(func(t *testing.T, file uint8, at uint16, how uint8, text string) {
+		defer watchdog.Watch(t)()
 		lines := append([]string{}, texts[int(file)%len(texts)]...)
 		i := int(at) % len(lines)
 		indent := lines[i][:len(lines[i])-len(strings.TrimLeft(lines[i], " -"))]

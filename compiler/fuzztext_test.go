@@ -9,6 +9,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 // Whatever the input says, compiling ends with findings or with a bundle, and findings have a place.
@@ -50,6 +51,7 @@ status: {podIP: 10.0.0.1}
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string) {
+		defer watchdog.Watch(t)()
 		b, found, err := compileWithoutPolicies(text)
 		if err != nil {
 			t.Fatal(err)

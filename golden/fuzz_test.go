@@ -9,6 +9,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 // Whatever a file of calls says, reading it gives calls or an error, and following a call gives ends.
@@ -39,6 +40,7 @@ func FuzzCalls(f *testing.F) {
 	}
 	w := trace.New(b)
 	f.Fuzz(func(t *testing.T, text string) {
+		defer watchdog.Watch(t)()
 		calls, err := trace.ParseCalls(text)
 		if err != nil {
 			return

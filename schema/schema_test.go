@@ -15,6 +15,7 @@ import (
 	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/source"
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 func documents(t testing.TB, text string) []*source.Document {
@@ -234,6 +235,7 @@ func FuzzCheck(f *testing.F) {
 	f.Add("apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: g}\nspec: {rules: [{from: [{source: {ipBlocks: [10.0.0.0/8]}}], when: [{key: source.ip, values: [x]}]}]}\n")
 	f.Add("apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: g}\nspec: {configPatches: [{applyTo: HTTP_FILTER, patch: {operation: MERGE, value: {a: [1]}}}]}\n")
 	f.Fuzz(func(t *testing.T, text string) {
+		defer watchdog.Watch(t)()
 		res, _, err := load.Load(context.Background(), []string{"-"}, load.Options{Stdin: strings.NewReader(text)})
 		if err != nil {
 			t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/names"
 
+	"github.com/meshc/meshc/internal/watchdog"
 	"github.com/meshc/meshc/server/ads"
 )
 
@@ -63,6 +64,7 @@ func FuzzRequests(f *testing.F) {
 	first := sealed(f, append(base(1), naming(f, "file-cert:/a~/b"))...)
 	second := sealed(f, append(without(without(base(1), "c2"), "80/b"), vhs("80", "c", "c"))...)
 	f.Fuzz(func(t *testing.T, isDelta bool, data []byte) {
+		defer watchdog.Watch(t)()
 		srv := New(first, Options{SecretsDir: dir, Grace: -1})
 		n, err := bundle.NodeFromProto(node(map[string]any{"app": "a"}))
 		if err != nil {
@@ -133,6 +135,7 @@ func FuzzSecretNames(f *testing.F) {
 		f.Add("shop", "sa", n)
 	}
 	f.Fuzz(func(t *testing.T, namespace, account, name string) {
+		defer watchdog.Watch(t)()
 		ref, err := refer(bundle.Node{Namespace: namespace}, account, name)
 		if err != nil {
 			return
@@ -155,6 +158,7 @@ func FuzzSecretFiles(f *testing.F) {
 	f.Add(crt, key, ca.pem, []byte("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"))
 	f.Add(key, crt, []byte("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"), []byte{})
 	f.Fuzz(func(t *testing.T, crt, key, roots, crl []byte) {
+		defer watchdog.Watch(t)()
 		dir := t.TempDir()
 		put(t, filepath.Join(dir, "ns", "sa"), map[string][]byte{"tls.crt": crt, "tls.key": key, "ca.crt": roots, "ca.crl": crl})
 		root, err := openFolder(dir)
@@ -183,6 +187,7 @@ func FuzzMentioned(f *testing.F) {
 	f.Add(naming(f, "kubernetes://web", "file-root:system").Bytes)
 	f.Add([]byte("kubernetes://"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer watchdog.Watch(t)()
 		known := map[string]bool{}
 		mentioned(b, known)
 		for n := range known {

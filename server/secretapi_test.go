@@ -25,6 +25,7 @@ import (
 	"github.com/meshc/meshc/internal/kubetest"
 
 	"github.com/meshc/meshc/internal/limit"
+	"github.com/meshc/meshc/internal/watchdog"
 	"github.com/meshc/meshc/server/ads"
 )
 
@@ -342,6 +343,7 @@ func FuzzKubernetesSecret(f *testing.F) {
 	f.Add("", "tls.crt", key, "tls.key", crt, "tls.ocsp-staple", []byte{48})
 	f.Add("", "cacert", ca.pem, "crl", []byte("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"), "\xff\n", key)
 	f.Fuzz(func(t *testing.T, kind, k1 string, v1 []byte, k2 string, v2 []byte, k3 string, v3 []byte) {
+		defer watchdog.Watch(t)()
 		data := map[string][]byte{k1: v1, k2: v2, k3: v3}
 		text := map[string]string{}
 		for k, v := range data {

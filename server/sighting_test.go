@@ -18,6 +18,7 @@ import (
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/endpoint"
 
+	"github.com/meshc/meshc/internal/watchdog"
 	"github.com/meshc/meshc/server/ads"
 )
 
@@ -266,6 +267,7 @@ func FuzzReadEndpoints(f *testing.F) {
 	f.Add([]byte("apiVersion: v1\nkind: PodList\nitems:\n- metadata: {name: p, namespace: default}\n  status: {podIP: 10.0.0.1}\n"))
 	b := joinable(f, base(1)...)
 	f.Fuzz(func(t *testing.T, data []byte) {
+		defer watchdog.Watch(t)()
 		g := newGather()
 		if g.read(data) != nil {
 			return

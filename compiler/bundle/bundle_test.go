@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/meshc/meshc/internal/limit"
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 func resource(t testing.TB, url, name string, m proto.Message, line int) *Resource {
@@ -380,6 +381,7 @@ func FuzzReadArchive(f *testing.F) {
 	}
 	f.Add(buf.Bytes())
 	f.Fuzz(func(t *testing.T, data []byte) {
+		defer watchdog.Watch(t)()
 		if b, err := ReadArchive(bytes.NewReader(data)); err == nil {
 			for _, c := range b.Classes {
 				c.Resources()
@@ -395,6 +397,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(i, x.data)
 	}
 	f.Fuzz(func(t *testing.T, which int, data []byte) {
+		defer watchdog.Watch(t)()
 		b := seal(t, sample(t, 1))
 		if which >= 0 && which < len(b.files) {
 			b.files[which].data = data
@@ -410,7 +413,8 @@ func FuzzParse(f *testing.F) {
 func FuzzNode(f *testing.F) {
 	f.Add([]byte(`{"id":"sidecar~10.0.0.1~p.default~default.svc.cluster.local","metadata":{"NAMESPACE":"default","LABELS":{"app":"a"}}}`))
 	b := seal(f, sample(f, 1))
-	f.Fuzz(func(_ *testing.T, data []byte) {
+	f.Fuzz(func(t *testing.T, data []byte) {
+		defer watchdog.Watch(t)()
 		if n, err := NodeFromJSON(data); err == nil {
 			_, _ = b.ClassOf(n)
 		}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/meshc/meshc/compiler/cel"
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 // TestParse: what Envoy lacks is an expression of the language all the same.
@@ -50,5 +51,8 @@ func TestCheck(t *testing.T) {
 // FuzzCheck wants a verdict on any text.
 func FuzzCheck(f *testing.F) {
 	f.Add(`a.b["c"].d(1u, r'\x', {"a": -0x1}) ? [1.5e3,] : google.protobuf.Duration{seconds: 1}`)
-	f.Fuzz(func(_ *testing.T, expression string) { _ = cel.Check(expression) })
+	f.Fuzz(func(t *testing.T, expression string) {
+		defer watchdog.Watch(t)()
+		_ = cel.Check(expression)
+	})
 }

@@ -6,6 +6,8 @@ import (
 	"context"
 	"strings"
 	"testing"
+
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 // A tar archive is foreign as a whole: its structure, names, links and sizes.
@@ -28,6 +30,7 @@ func FuzzTar(f *testing.F) {
 	f.Add(archive(&tar.Header{Name: "a.yaml", Typeflag: tar.TypeReg}, &tar.Header{Name: "b/kustomization.yaml", Typeflag: tar.TypeReg}))
 	f.Add(archive(&tar.Header{Name: "../a.yaml", Typeflag: tar.TypeReg}, &tar.Header{Name: "l", Linkname: "/etc", Typeflag: tar.TypeSymlink}, &tar.Header{Name: "d/", Typeflag: tar.TypeDir}))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		defer watchdog.Watch(t)()
 		b := &batch{at: locate("a.tar")}
 		files, err := readEntries(context.Background(), b, bytes.NewReader(data), false)
 		if err != nil {
@@ -49,6 +52,7 @@ func FuzzKustomization(f *testing.F) {
 	f.Add("patches: [{path: p.yaml, target: {kind: Service}}]\nresources: [a.yaml]\nreplacements: []\n", "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n")
 	f.Add("configMapGenerator: [{name: a, files: [/etc/passwd]}]\nhelmCharts: [{name: x}]\ngenerators: [g.yaml]\n", "")
 	f.Fuzz(func(t *testing.T, kustomization, manifest string) {
+		defer watchdog.Watch(t)()
 		if len(kustomization)+len(manifest) > 1<<14 {
 			return
 		}
@@ -69,6 +73,7 @@ func FuzzRevision(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
+		defer watchdog.Watch(t)()
 		_, rev, ok := cutRevision(s)
 		if !ok {
 			return

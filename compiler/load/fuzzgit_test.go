@@ -15,6 +15,8 @@ import (
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 // repositoryFiles returns the files of a small repository's .git, packed or as loose objects.
@@ -81,6 +83,7 @@ func FuzzGit(f *testing.F) {
 	f.Add("packed-refs", []byte("# pack-refs with: peeled\n0000000000000000000000000000000000000000 refs/heads/master\n"))
 	f.Add("objects/info/alternates", []byte("/nowhere/objects\n"))
 	f.Fuzz(func(t *testing.T, name string, data []byte) {
+		defer watchdog.Watch(t)()
 		repo := loose
 		if strings.HasPrefix(name, "objects/pack/") {
 			repo = packed

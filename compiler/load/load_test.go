@@ -10,6 +10,7 @@ import (
 
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/limit"
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 // write lays out files (name, content, name, content …) in a new directory.
@@ -175,6 +176,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("? [a]\n: b\n<<: [1]\n")
 	f.Add("\ufeffapiVersion: v1\r\nkind: Service\r\nmetadata: {name: !!binary YQ==}\r\n")
 	f.Fuzz(func(t *testing.T, text string) {
+		defer watchdog.Watch(t)()
 		res, diags, err := Load(context.Background(), []string{"-"}, Options{Stdin: strings.NewReader(text)})
 		if err != nil {
 			t.Fatal(err)

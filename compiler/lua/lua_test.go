@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/meshc/meshc/compiler/lua"
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 // TestCheck tries chunks; the archive of EnvoyFilters in internal/envoytest has what LuaJIT says of more.
@@ -39,5 +40,8 @@ func TestCheck(t *testing.T) {
 func FuzzCheck(f *testing.F) {
 	f.Add("for i=1,2 do local a = {[1]=2, b=function(...) return ... end} ::x:: goto x end")
 	f.Add(strings.Repeat("(", 300))
-	f.Fuzz(func(_ *testing.T, chunk string) { _ = lua.Check(chunk) })
+	f.Fuzz(func(t *testing.T, chunk string) {
+		defer watchdog.Watch(t)()
+		_ = lua.Check(chunk)
+	})
 }

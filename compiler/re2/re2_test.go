@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/meshc/meshc/compiler/re2"
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 // Sizes that Envoy 1.40 reports; internal/envoytest asks it about thousands more.
@@ -40,4 +41,17 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%q: %v", expr, err)
 		}
 	}
+}
+
+// FuzzProgramSize wants a size within the limit, or an error, of any text.
+func FuzzProgramSize(f *testing.F) {
+	for _, expr := range []string{`^(a|b{2,5})*[^\n\x{ff}]$`, `(?i:\pL\d)+?|\Q.\E`, "((a{0,1000}){0,1}|)*", "(?s:.)(?U:x*)\\b"} {
+		f.Add(expr)
+	}
+	f.Fuzz(func(t *testing.T, expr string) {
+		defer watchdog.Watch(t)()
+		if n, err := re2.ProgramSize(expr); err == nil && (n < 1 || n > re2.Limit) {
+			t.Errorf("%q has the size %d", expr, n)
+		}
+	})
 }

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"testing"
+
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 // tiny has few values in each dimension, so that all requests can be listed.
@@ -178,6 +180,7 @@ func FuzzDifferences(f *testing.F) {
 	f.Add(uint64(1), uint64(2), 0)
 	f.Add(uint64(3), uint64(4), 40)
 	f.Fuzz(func(t *testing.T, a, b uint64, budget int) {
+		defer watchdog.Watch(t)()
 		r := rand.New(rand.NewPCG(a, b))
 		q := Query{Base: randomList(r), Budget: budget}
 		q.Head = edit(r, q.Base)

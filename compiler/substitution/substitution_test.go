@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/meshc/meshc/compiler/substitution"
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 // TestCheck tries each form; internal/envoytest compares all operators with a stock Envoy.
@@ -35,4 +36,16 @@ func TestCheck(t *testing.T) {
 	if p := substitution.Check("%REQ_WITHOUT_QUERY(a)%", substitution.WithoutQuery); p != nil {
 		t.Error(p.Why)
 	}
+}
+
+// FuzzCheck wants a verdict with a reason and a help on any text.
+func FuzzCheck(f *testing.F) {
+	f.Add("%START_TIME(%s.%3f)% %REQ(X?:Y):10% %DYNAMIC_METADATA(a:b:c)% %%")
+	f.Add("%CEL(a[0] ? 'b' : c)% %UPSTREAM_PEER_CERT_V_START(%b)% %FILTER_STATE(k:FIELD:x)%")
+	f.Fuzz(func(t *testing.T, format string) {
+		defer watchdog.Watch(t)()
+		if p := substitution.Check(format, substitution.WithoutQuery); p != nil && (p.Why == "" || p.Help == "") {
+			t.Errorf("%q: %+v", format, p)
+		}
+	})
 }

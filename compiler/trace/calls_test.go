@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 // A request that is written as a call is read as the same request.
@@ -43,6 +45,7 @@ func TestCallRoundTrip(t *testing.T) {
 func FuzzCallRoundTrip(f *testing.F) {
 	f.Add("a b", "it's", "x")
 	f.Fuzz(func(t *testing.T, value, path, from string) {
+		defer watchdog.Watch(t)()
 		if strings.TrimSpace(value) != value || strings.TrimSpace(from) != from || from == "" || strings.ContainsAny(value+path+from, "\n\r") {
 			return
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/meshc/meshc/internal/limit"
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 // pack makes an archive; files without a size have a few bytes.
@@ -228,6 +229,7 @@ func FuzzReader(f *testing.F) {
 	f.Add(zip(sound[:600], sound[600:]), true)
 	f.Add(pack(f, tar.Header{Name: "a.yaml", PAXRecords: map[string]string{"path": "b.yaml", "size": "9"}, Format: tar.FormatPAX}), false)
 	f.Fuzz(func(t *testing.T, data []byte, gzip bool) {
+		defer watchdog.Watch(t)()
 		list, err := read(bytes.NewReader(data), Options{Gzip: gzip, Bytes: 1 << 20, Entries: 100})
 		if e := (*Error)(nil); err != nil && (!errors.As(err, &e) || e.Message == "") {
 			t.Errorf("%T %v", err, err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/meshc/meshc/internal/secret"
 	"github.com/meshc/meshc/internal/secrettest"
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 func spellings() []secrettest.Spelling {
@@ -101,6 +102,7 @@ func FuzzRedact(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
+		defer watchdog.Watch(t)()
 		once := secret.Redact(s)
 		if twice := secret.Redact(once); len(secret.Find(s)) == 0 && once != s || len(twice) > len(once)+64 {
 			t.Errorf("%q became %q, then %q", s, once, twice)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/internal/limit"
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 // Bounds of one input of the fuzz target.
@@ -445,6 +446,7 @@ func FuzzStream(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		defer watchdog.Watch(t)()
 		if first, second := run(t, data, seals), run(t, data, seals); first != second {
 			t.Errorf("the same events give\n%s\nand\n%s", first, second)
 		}

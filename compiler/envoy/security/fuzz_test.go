@@ -11,6 +11,7 @@ import (
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/validate"
 	"github.com/meshc/meshc/internal/source"
+	"github.com/meshc/meshc/internal/watchdog"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -33,6 +34,7 @@ func FuzzAuthorizationPolicy(f *testing.F) {
 	}
 	config := "extensionProviders: [{name: grpc, envoyExtAuthzGrpc: {service: authz.test, port: 9000}}]"
 	f.Fuzz(func(t *testing.T, text string) {
+		defer watchdog.Watch(t)()
 		p := &security.AuthorizationPolicy{}
 		if !parsed(text, p) {
 			return
@@ -68,6 +70,7 @@ func FuzzRequestAuthentication(f *testing.F) {
 	f.Add(`{jwtRules: [{issuer: a, jwks: '{"keys":[{"kty":"EC"}]}', fromHeaders: [{name: x, prefix: y}], outputClaimToHeaders: [{header: h, claim: c}]}]}`)
 	f.Add(`{jwtRules: [{issuer: a, jwksUri: 'https://a.test:8443/x?y', timeout: 3s}, {issuer: b, jwksUri: 'http://[::1]/k', fromParams: [p], fromCookies: [c]}]}`)
 	f.Fuzz(func(t *testing.T, text string) {
+		defer watchdog.Watch(t)()
 		p := &security.RequestAuthentication{}
 		if !parsed(text, p) {
 			return
@@ -96,5 +99,8 @@ func FuzzJWKS(f *testing.F) {
 	f.Add(`{"keys":[{"kty":"RSA","n":"a","e":"AQAB"},{"kty":"OKP"}]}`)
 	f.Add(`{"keys":[{"kty":"oct","k":"a"}]}`)
 	f.Add(`{"keys":{}}`)
-	f.Fuzz(func(t *testing.T, text string) { _ = validate.JWKS(text) })
+	f.Fuzz(func(t *testing.T, text string) {
+		defer watchdog.Watch(t)()
+		_ = validate.JWKS(text)
+	})
 }
