@@ -26,6 +26,7 @@ func (r *rules) virtualService(vs *networking.VirtualService) {
 	for i, g := range vs.Gateways {
 		r.gatewayName(at{"gateways", i}, g)
 	}
+	overlaps := overlapping(vs.Hosts)
 	for i, h := range vs.Hosts {
 		if h == "*" && mesh {
 			r.bad(at{"hosts", i}, "Name the hosts, or bind it to a gateway only.", "the host * cannot be used by sidecars (gateway mesh)")
@@ -34,10 +35,8 @@ func (r *rules) virtualService(vs *networking.VirtualService) {
 		if !strings.HasPrefix(h, "outbound_") || mesh || len(vs.Tls) == 0 { // a server name of AUTO_PASSTHROUGH
 			r.calledHost(at{"hosts", i}, h)
 		}
-		for j := range i {
-			if covers(vs.Hosts[j], h) || covers(h, vs.Hosts[j]) {
-				r.bad(at{"hosts", i}, "Keep one of the two.", "the hosts %s and %s overlap", vs.Hosts[j], h)
-			}
+		if j, ok := overlaps[i]; ok {
+			r.bad(at{"hosts", i}, "Keep one of the two.", "the hosts %s and %s overlap", vs.Hosts[j], h)
 		}
 	}
 	if len(vs.Http)+len(vs.Tcp)+len(vs.Tls) == 0 {
@@ -60,8 +59,9 @@ func (r *rules) virtualService(vs *networking.VirtualService) {
 		}
 		r.weighted(p.to("route"), t.Route)
 	}
+	hosts := newHostSet(vs.Hosts)
 	for i, t := range vs.Tls {
-		r.tlsRoute(at{"tls", i}, t, vs.Hosts, mesh)
+		r.tlsRoute(at{"tls", i}, t, hosts, mesh)
 	}
 }
 
@@ -110,7 +110,7 @@ func (r *rules) connectionMatch(p at, m layer4) {
 	r.labels(p.to("sourceLabels"), m.GetSourceLabels())
 }
 
-func (r *rules) tlsRoute(p at, t *networking.TLSRoute, hosts []string, mesh bool) {
+func (r *rules) tlsRoute(p at, t *networking.TLSRoute, hosts *hostSet, mesh bool) {
 	if len(t.Match) == 0 {
 		r.bad(p, "Add match with sniHosts.", "a TLS route must say which server names it takes")
 	}
@@ -124,7 +124,7 @@ func (r *rules) tlsRoute(p at, t *networking.TLSRoute, hosts []string, mesh bool
 			if !strings.HasPrefix(s, "outbound_") || mesh {
 				r.calledHost(q.to("sniHosts", j), s)
 			}
-			if !slices.ContainsFunc(hosts, func(h string) bool { return covers(h, s) }) {
+			if !hosts.covers(s) {
 				r.bad(q.to("sniHosts", j), "Add it to hosts, or correct it.", "the server name %s is not among the hosts of the VirtualService", s)
 			}
 		}
@@ -133,15 +133,6 @@ func (r *rules) tlsRoute(p at, t *networking.TLSRoute, hosts []string, mesh bool
 		r.bad(p, "Add route with a destination.", "the TLS route leads nowhere")
 	}
 	r.weighted(p.to("route"), t.Route)
-}
-
-// covers tells whether every name that b stands for is one of a's.
-func covers(a, b string) bool {
-	a, b = strings.ToLower(a), strings.ToLower(b)
-	if a == b || a == "*" {
-		return true
-	}
-	return strings.HasPrefix(a, "*") && strings.HasSuffix(strings.TrimPrefix(b, "*"), a[1:])
 }
 
 func (r *rules) gatewayName(p at, g string) {

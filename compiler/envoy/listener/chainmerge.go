@@ -51,6 +51,9 @@ type entry struct {
 	chains     []*xds.Chain
 	origins    []xds.Origin
 	object     *schema.Object // first service, for findings
+
+	byMatch map[string]*xds.Chain // of as many chains as are filed
+	filed   int
 }
 
 // addition is what one service port wants to add to a listener.
@@ -85,6 +88,7 @@ func (e *entry) merge(a addition) diag.List {
 		return nil
 	case a.family == autoFamily && e.family == httpFamily:
 		e.chains, e.family, e.protocol, e.object = a.chains, autoFamily, a.protocol, a.svc.Object
+		e.byMatch, e.filed = nil, 0
 		return nil
 	case a.family == autoFamily && e.family == autoFamily:
 		if e.object == a.svc.Object && a.svc.Object != nil {
@@ -94,8 +98,8 @@ func (e *entry) merge(a addition) diag.List {
 	}
 	var out diag.List
 	for _, c := range a.chains {
-		if i := slices.IndexFunc(e.chains, func(o *xds.Chain) bool { return sameMatch(o.Match, c.Match) }); i >= 0 {
-			if d, report := e.dropped(e.chains[i], c, a); report {
+		if have := e.chain(c.Match); have != nil {
+			if d, report := e.dropped(have, c, a); report {
 				out.Add(d)
 			}
 			continue
@@ -106,6 +110,29 @@ func (e *entry) merge(a addition) diag.List {
 		e.family = autoFamily
 	}
 	return out
+}
+
+// chain is the first chain with a match. A listener may have one for each of many thousand services, so they are filed.
+func (e *entry) chain(m *listenerv3.FilterChainMatch) *xds.Chain {
+	if e.byMatch == nil {
+		e.byMatch = map[string]*xds.Chain{}
+	}
+	for ; e.filed < len(e.chains); e.filed++ {
+		c := e.chains[e.filed]
+		if key := matchKey(c.Match); e.byMatch[key] == nil {
+			e.byMatch[key] = c
+		}
+	}
+	return e.byMatch[matchKey(m)]
+}
+
+// matchKey is the same for matches that are equal. None is the same as one that says nothing.
+func matchKey(m *listenerv3.FilterChainMatch) string {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		return err.Error() // text that is not UTF-8, which the message cannot go out with
+	}
+	return string(b)
 }
 
 // special protocols have a network filter of their own.
