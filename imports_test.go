@@ -49,7 +49,7 @@ var mayImport = map[string][]string{
 	"compiler/bundle":          {"internal/archive", "internal/diag", "internal/limit", "internal/secret", "internal/regular", "compiler/endpoint", "compiler/names"},
 	"compiler/coverage":        {"internal/diag", "schema", "compiler/names", "compiler/mesh", "compiler/envoy/xds"},
 	"compiler/trace":           {"internal/diag", "internal/show", "compiler/names", "compiler/bundle", "compiler/sets"},
-	"compiler/change":          {"compiler/names", "internal/show", "compiler/bundle", "compiler/sets", "compiler/trace"},
+	"compiler/change":          {"compiler/names", "internal/diag", "internal/show", "compiler/bundle", "compiler/sets", "compiler/trace"},
 	"compiler/replay":          {"internal/limit", "internal/show", "compiler/names", "compiler/bundle", "compiler/sets", "compiler/trace"},
 	"compiler/codes":           {"internal/config", "internal/diag", "policies", "schema", "compiler/"},
 	"compiler":                 {"internal/diag", "internal/secret", "internal/source", "internal/fault", "schema", "policies", "compiler/"},

@@ -11,30 +11,57 @@ import (
 // What a comment may have. GitHub takes 65,536 characters, and refuses a longer one as a whole: the largest changes would get
 // none. Something is left for what a job puts around it.
 const (
-	maxComment = 60_000 // bytes
-	maxLines   = 40     // of one difference
+	maxComment = 58_000 // bytes
 	maxLine    = 1_000  // characters
 	maxEnding  = 2_000  // bytes that are kept for what was left out, and the sum
+	maxOfKind  = 40     // groups of one kind and category
 )
 
-// Markdown writes a report for a comment on a pull request. What does not fit is counted at the end; since the gravest
-// differences come first, it is the least grave ones.
+// Markdown writes a report for a comment on a pull request: the sum, then a line for each cause and effect with the rest
+// folded. What does not fit is counted at the end; since the gravest comes first, it is the least grave.
 func (r *Report) Markdown(w io.Writer) error {
 	c := comment{}
-	c.add("", "### What this changes in the mesh\n\n")
-	last := ""
-	for _, d := range r.Differences {
-		text := difference(d)
-		if d.Kind != last {
-			text = fmt.Sprintf("**%s** (%s)\n\n", d.Kind, explained(d.Kind)) + text
+	c.add("", "### What this changes in the mesh\n\n"+r.sum()+"\n\n")
+	last, n := "", 0
+	for _, g := range r.groups() {
+		what := g.Kind + ", " + g.Category
+		if what != last {
+			n = 0
 		}
-		if c.add(d.Kind, text) {
-			last = d.Kind
+		n++
+		if n > maxOfKind {
+			c.omit(what)
+			last = what
+			continue
 		}
+		text := folded(g)
+		if what != last {
+			text = fmt.Sprintf("\n**%s** (%s)\n\n", what, explained(g.Kind)) + text
+		}
+		c.add(what, text)
+		last = what
 	}
-	r.others(func(what, text string) { c.add(what, fmt.Sprintf("- %s: %s\n", what, inlineCode(short(text)))) })
-	_, err := io.WriteString(w, c.text.String()+c.leftOut()+"\n"+r.sum()+"\n")
+	r.others(func(text string) { c.add("other lines", "- "+inlineCode(short(show.OneLine(text)))+"\n") })
+	_, err := io.WriteString(w, c.text.String()+c.leftOut())
 	return err
+}
+
+// folded is one group: a line that can be opened.
+func folded(g *group) string {
+	var lines []string
+	for _, l := range g.lines() {
+		lines = append(lines, short(l))
+	}
+	block := strings.Join(lines, "\n") + "\n"
+	fence := strings.Repeat("`", max(3, longestQuotes(block)+1))
+	head := htmlText(short(show.OneLine(some(g.callers, 5) + " -> " + some(words(g.targets), 3))))
+	return fmt.Sprintf("<details><summary>%s</summary>\n\n%s\n%s%s\n</details>\n", head, fence, block, fence)
+}
+
+// htmlText is a text in which nothing is markup.
+func htmlText(s string) string {
+	s = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
+	return "<code>" + strings.NewReplacer("`", "&#96;", "*", "&#42;", "_", "&#95;", "@", "&#64;", "[", "&#91;", "]", "&#93;", "|", "&#124;", "~", "&#126;", "#", "&#35;").Replace(s) + "</code>"
 }
 
 // comment collects parts as long as there is room for them.
@@ -49,19 +76,23 @@ type omission struct {
 	n    int
 }
 
-// add appends a part, or counts it as left out. Once a part did not fit none of its kind is taken any more, so that what is
-// shown is always the beginning.
-func (c *comment) add(what, text string) bool {
+// omit counts a part that is left out.
+func (c *comment) omit(what string) {
 	if n := len(c.left); n > 0 && c.left[n-1].what == what {
 		c.left[n-1].n++
-		return false
+		return
 	}
-	if c.text.Len()+len(text) > maxComment-maxEnding {
-		c.left = append(c.left, omission{what, 1})
-		return false
+	c.left = append(c.left, omission{what, 1})
+}
+
+// add appends a part, or counts it as left out. Once a part did not fit none of its kind is taken any more, so that what is
+// shown is always the beginning.
+func (c *comment) add(what, text string) {
+	if n := len(c.left); n > 0 && c.left[n-1].what == what || c.text.Len()+len(text) > maxComment-maxEnding {
+		c.omit(what)
+		return
 	}
 	c.text.WriteString(text)
-	return true
 }
 
 // leftOut says what did not fit.
@@ -71,21 +102,9 @@ func (c *comment) leftOut() string {
 	}
 	var parts []string
 	for _, o := range c.left {
-		parts = append(parts, fmt.Sprintf("%d %s", o.n, o.what))
+		parts = append(parts, fmt.Sprintf("%d of %s", o.n, o.what))
 	}
-	return "\n**Left out**, since a comment has an end: " + strings.Join(parts, ", ") + ". `meshc diff` without `-o markdown` shows all.\n"
-}
-
-// difference is the request, and in a fence what becomes of it before and after.
-func difference(d Difference) string {
-	var lines []string
-	sides(d, func(mark, line string) { lines = append(lines, mark+" "+short(line)) })
-	if n := len(lines) - maxLines; n > 0 {
-		lines = append(lines[:maxLines], fmt.Sprintf("# and %d lines more", n))
-	}
-	block := strings.Join(lines, "\n") + "\n"
-	fence := strings.Repeat("`", max(3, longestQuotes(block)+1))
-	return fmt.Sprintf("%s%s\n%sdiff\n%s%s\n", inlineCode(short(show.OneLine(d.Request.Call()))), d.also(), fence, block, fence)
+	return "\n**Left out**, since a comment has an end: " + strings.Join(parts, "; ") + ". `meshc diff` without `-o markdown` shows all.\n"
 }
 
 // short cuts a line that nobody would read to its end.

@@ -7,18 +7,16 @@ import (
 	"testing"
 
 	"github.com/meshc/meshc/compiler/change"
-	"github.com/meshc/meshc/compiler/trace"
 )
 
-// TestMarkdownHoldsNoMarkup: names and values end no block of code, and make no link, image, mention or HTML.
+// TestMarkdownHoldsNoMarkup: whatever a mesh calls its parts, a comment shows it as text.
 func TestMarkdownHoldsNoMarkup(t *testing.T) {
-	for _, hostile := range []string{"```", "`", "``` \n```\n# x", "a\n```\n![x](https://example.com/x)", "````` <img src=x> @everyone", "plain"} {
+	for _, hostile := range []string{"```", "`", "``` \n```\n# x", "a\n```\n![x](https://example.com/x)", "````` <img src=x> @everyone", "</details>", "plain"} {
+		ref := change.Ref{Namespace: "a", Name: hostile, Kind: change.KindWorkload}
 		r := &change.Report{
-			Base: "a", Head: "b", Added: []string{hostile}, Removed: []string{hostile},
-			Settings: []change.Setting{{Type: "Cluster", Name: hostile, Fields: []string{hostile}}},
-			Untried:  []change.Untried{{What: hostile, Why: hostile}},
-			Differences: []change.Difference{{Kind: change.Opened, Request: trace.Request{URL: "http://a/" + hostile, From: "a"},
-				Base: change.Behaviour{Lines: []trace.Line{{Text: hostile}}}, Head: change.Behaviour{Lines: []trace.Line{{Text: "b" + hostile}}}}},
+			Base: "a", Head: "b", Added: []change.Ref{ref}, Undecided: []change.Undecided{{From: []change.Ref{ref}, Resource: hostile, Why: hostile}},
+			Differences: []*change.Difference{{Kind: change.Opened, Category: change.Routing, From: []change.Ref{ref}, Host: hostile, Condition: hostile,
+				Base: change.End{Verdict: "denied", Detail: hostile}, Causes: []change.Cause{{File: hostile, Line: 1, Object: hostile}}}},
 		}
 		var b bytes.Buffer
 		if err := r.Markdown(&b); err != nil {
@@ -27,15 +25,21 @@ func TestMarkdownHoldsNoMarkup(t *testing.T) {
 		fence := ""
 		for _, line := range strings.Split(b.String(), "\n") {
 			quotes := line[:len(line)-len(strings.TrimLeft(line, "`"))]
+			summary, ours := strings.CutPrefix(line, "<details><summary><code>")
 			switch {
-			case fence == "" && strings.HasSuffix(line, "diff") && len(quotes) >= 3:
+			case fence == "" && len(quotes) >= 3 && line == quotes:
 				fence = quotes
 			case fence != "" && line == fence:
 				fence = ""
 			case fence != "":
-				if line[0] != '-' && line[0] != '+' || strings.Contains(line, fence) {
+				if strings.Contains(line, fence) {
 					t.Errorf("%q: the block of code holds %q:\n%s", hostile, line, b.String())
 				}
+			case ours:
+				if strings.ContainsAny(strings.TrimSuffix(summary, "</code></summary>"), "`<@[*_") {
+					t.Errorf("%q: the summary has markup: %q", hostile, line)
+				}
+			case line == "</details>":
 			default:
 				if outside := outsideCode(line); strings.ContainsAny(outside, "`<@![") || strings.HasPrefix(outside, "# ") {
 					t.Errorf("%q: %q stands outside of code:\n%s", hostile, outside, b.String())
@@ -80,26 +84,14 @@ func outsideCode(line string) string {
 // TestMarkdownFitsIntoAComment: however much changes, GitHub takes the comment, and it says what it does not show.
 func TestMarkdownFitsIntoAComment(t *testing.T) {
 	long := strings.Repeat("é", 5000)
-	lines := func(text string) (out []trace.Line) {
-		for i := range 60 {
-			out = append(out, trace.Line{Text: fmt.Sprint(text, i)})
-		}
-		return out
-	}
 	r := &change.Report{Base: "a", Head: "b"}
-	for i := range 400 {
-		kind := change.Changed
-		if i < 2 {
-			kind = change.Opened
-		}
-		d := change.Difference{Kind: kind, Request: trace.Request{URL: fmt.Sprintf("http://s%d/", i), From: "a"}, Base: change.Behaviour{Lines: lines("timeout 5s ")}, Head: change.Behaviour{Lines: lines("timeout 6s ")}}
-		if i == 0 {
-			d.Base.Lines[0].Text, d.Request.URL = long, "http://s/"+long
-		}
+	for i := range 4000 {
+		d := &change.Difference{Kind: change.Kinds()[min(i/100, 4)], Category: change.Tuning, From: []change.Ref{{Namespace: "a", Name: "b", Kind: change.KindWorkload}},
+			Host: fmt.Sprintf("s%d", i), Port: 80, Condition: fmt.Sprint("path /", i), Base: change.End{Verdict: "allowed", Detail: long}, Head: change.End{Verdict: "allowed", Detail: long}}
 		r.Differences = append(r.Differences, d)
 	}
 	for range 50 {
-		r.Removed = append(r.Removed, "Deployment shop/"+long)
+		r.Removed = append(r.Removed, change.Ref{Namespace: "shop", Name: long, Kind: change.KindWorkload})
 	}
 	var b bytes.Buffer
 	if err := r.Markdown(&b); err != nil {
@@ -109,8 +101,7 @@ func TestMarkdownFitsIntoAComment(t *testing.T) {
 	if b.Len() > 60_000 || b.Len() < 40_000 {
 		t.Errorf("%d bytes", b.Len())
 	}
-	shown := strings.Count(out, "```diff")
-	for _, want := range []string{"**opened**", "**changed**", "# and 80 lines more", fmt.Sprintf("%d changed", 400-shown), "50 workload is gone", "\n400 differences in 0 requests that were tried\n"} {
+	for _, want := range []string{"**opened, tuning**", "**Left out**", "of tuned, tuning", "4000 differences by"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the comment lacks %q:\n…%s", want, out[max(0, len(out)-800):])
 		}

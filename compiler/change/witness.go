@@ -1,316 +1,166 @@
 package change
 
 import (
-	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-
-	"github.com/meshc/meshc/compiler/bundle"
-	"github.com/meshc/meshc/compiler/names"
-	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/compiler/sets"
 )
 
-// finder collects witnesses, each once, in the order in which they are found.
-type finder struct {
-	base, head *bundle.Bundle
-	requests   []trace.Request
-	seen       map[string]int // position of a request, by how a call writes it
-	looked     []looked
-	untried    []Untried
+// Witness is one request of a difference, complete enough to be followed in both bundles.
+type Witness struct {
+	From      Ref           `json:"from"`
+	To        string        `json:"to"` // URL
+	Method    string        `json:"method,omitempty"`
+	Headers   []string      `json:"headers,omitempty"` // NAME: VALUE
+	SNI       string        `json:"sni,omitempty"`
+	Source    string        `json:"source,omitempty"`
+	Principal string        `json:"principal,omitempty"`
+	Token     *WitnessToken `json:"token,omitempty"`
+	Server    *Ref          `json:"server,omitempty"`
 }
 
-// looked is a resource that differs, with its witnesses.
-type looked struct {
-	key      resourceKey
-	held     held
-	requests []int // positions
+// WitnessToken is the token of a request.
+type WitnessToken struct {
+	Issuer string         `json:"issuer"`
+	Claims map[string]any `json:"claims,omitempty"`
+	In     string         `json:"in,omitempty"`
+	Valid  *bool          `json:"valid,omitempty"`
 }
 
-func (f *finder) add(r trace.Request) {
-	key := r.Call()
-	at, ok := f.seen[key]
-	if !ok {
-		at = len(f.requests)
-		f.seen[key] = at
-		f.requests = append(f.requests, r)
+func (w Witness) key() string {
+	b, err := json.Marshal(w)
+	if err != nil {
+		panic("change: " + err.Error()) // texts only
 	}
-	if n := len(f.looked); n > 0 {
-		f.looked[n-1].requests = append(f.looked[n-1].requests, at)
-	}
+	return string(b)
 }
 
-// held says which resource of each type and name a class has, in both bundles.
-type held struct{ base, head *bundle.Resource }
-
-func (h held) differs() bool {
-	return h.base == nil || h.head == nil || h.base.Digest != h.head.Digest
-}
-
-// states are those of the two that are there.
-func (h held) states() []*bundle.Resource {
-	return slices.DeleteFunc([]*bundle.Resource{h.base, h.head}, func(r *bundle.Resource) bool { return r == nil })
-}
-
-type resourceKey struct{ url, name string }
-
-func witnesses(base, head *bundle.Bundle) (*finder, error) {
-	f := &finder{base: base, head: head, seen: map[string]int{}}
-	type change struct {
-		key  resourceKey
-		from string // digests
+// witnessOf makes the request of a cell.
+func witnessOf(c placed) Witness {
+	w := Witness{SNI: "", Token: tokenOf(c)}
+	host := c.at.call
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
 	}
-	done := map[change]bool{}
-	for _, p := range f.pairs() {
-		both := compare(p.base, p.head)
-		for _, k := range slices.SortedFunc(maps.Keys(both), func(a, b resourceKey) int { return strings.Compare(a.url+a.name, b.url+b.name) }) {
-			h := both[k]
-			c := change{k, digest(h.base) + digest(h.head)}
-			if !h.differs() || k.url != bundle.ListenerType && done[c] {
-				continue
-			}
-			if !done[c] {
-				f.looked = append(f.looked, looked{key: k, held: h})
-			}
-			done[c] = true
-			if err := f.look(p, k, h); err != nil {
-				return nil, err
-			}
-		}
+	w.To = c.scheme + "://" + host + ":" + strconv.Itoa(int(c.at.port))
+	value := func(dim string) (string, bool) {
+		v, ok := c.request[dim]
+		return v.Text, ok && !v.Absent
 	}
-	return f, nil
-}
-
-// pair is what proxies have in the one bundle and in the other.
-type pair struct {
-	base, head *bundle.Class
-	workload   string // one of them, namespace/name; "" where the input declares none
-}
-
-// pairs matches the classes of the bundles by their workloads, since a new rule may split a class or join two; classes
-// without workloads by their id.
-func (f *finder) pairs() []pair {
-	var out []pair
-	add := func(p pair) {
-		if p.base != nil && p.head != nil && !slices.ContainsFunc(out, func(o pair) bool { return o.base == p.base && o.head == p.head }) {
-			out = append(out, p)
-		}
+	if p, ok := value(sets.Principal); ok {
+		w.Principal = p
+	} else if c.conn.TLS && (c.scheme == "http" || c.scheme == "tcp") {
+		w.Principal = defaultPrincipal
 	}
-	type name struct {
-		kind, namespace, name string
-		gateway               bool
+	if s, ok := value(sets.Source); ok {
+		w.Source = s
 	}
-	before := map[name]string{}
-	for _, w := range f.base.Workloads {
-		if c := f.base.Class(w.Class); c != nil {
-			before[name{w.Kind, w.Namespace, w.Name, c.Gateway}] = c.ID
-		}
+	if c.scheme == "tls" || c.scheme == "https" {
+		w.SNI = c.conn.SNI
 	}
-	seen := map[string]bool{}
-	for _, w := range f.head.Workloads {
-		if c := f.head.Class(w.Class); c != nil {
-			id := before[name{w.Kind, w.Namespace, w.Name, c.Gateway}]
-			if key := id + "\x00" + c.ID; !seen[key] {
-				seen[key] = true
-				out = append(out, pair{f.base.Class(id), c, w.Namespace + "/" + w.Name})
-			}
-		}
+	if !c.conn.HTTP {
+		return w
 	}
-	out = slices.DeleteFunc(out, func(p pair) bool { return p.base == nil })
-	for _, c := range f.head.Classes {
-		if !slices.ContainsFunc(out, func(p pair) bool { return p.head == c }) {
-			add(pair{base: f.base.Class(c.ID), head: c})
-		}
+	w.Method = "GET"
+	if m, ok := value(dimMethod); ok {
+		w.Method = m
 	}
-	return out
-}
-
-func digest(r *bundle.Resource) string {
-	if r == nil {
-		return "-"
+	path := "/"
+	if p, ok := value(dimPath); ok {
+		path = p
 	}
-	return r.Digest.Hex()
-}
-
-func compare(old, now *bundle.Class) map[resourceKey]held {
-	out := map[resourceKey]held{}
-	for _, r := range old.Resources() {
-		out[resourceKey{r.Type, r.Name}] = held{base: r}
-	}
-	for _, r := range now.Resources() {
-		k := resourceKey{r.Type, r.Name}
-		h := out[k]
-		h.head = r
-		out[k] = h
-	}
-	return out
-}
-
-// look finds the witnesses of one resource that differs for a pair.
-func (f *finder) look(p pair, k resourceKey, h held) error {
-	switch k.url {
-	case bundle.VirtualHostType:
-		return f.host(p, k.name, h)
-	case bundle.ListenerType:
-		if p.head.Gateway {
-			return f.gateway(p)
-		}
-		if k.name == names.VirtualInbound {
-			return f.server(p, h)
-		}
-		f.port(p, k.name, h)
-	case bundle.ClusterType, bundle.EndpointsType:
-		f.service(p, k.name)
-	}
-	return nil
-}
-
-// client is how a request names its caller.
-func (p pair) client() string {
-	name := cmp.Or(p.workload, p.head.ID)
-	if p.head.Gateway {
-		return "gateway " + name
-	}
-	return name
-}
-
-// place is a host and port to call.
-type place struct {
-	scheme, host string
-	port         uint16
-}
-
-// request makes one for a path and query, which are as they go over the wire.
-func (at place) request(from, method, path string, headers ...header) trace.Request {
-	r := trace.Request{From: from, Method: method, URL: fmt.Sprintf("%s://%s:%d%s", at.scheme, at.host, at.port, path), Headers: map[string][]string{}}
-	for _, h := range headers {
-		r.Headers[h.name] = append(r.Headers[h.name], h.value)
-	}
-	return r
-}
-
-type header struct{ name, value string }
-
-// host finds one witness for each route of a virtual host, and one that no route is about.
-func (f *finder) host(p pair, name string, h held) error {
-	config, host := names.ParseVirtualHost(name)
-	at := place{scheme: "http"}
-	if names.TLSRoutes(config) {
-		at.scheme = "https"
-	}
-	port, known := names.RoutesPort(host)
-	if !known {
-		port, known = names.RoutesPort(config) // the host for all others
-	}
-	for _, r := range h.states() {
-		m, e := r.Message()
-		if e != nil {
-			return e
-		}
-		vh, ok := m.(*routev3.VirtualHost)
-		switch domain := sampleDomain(vh.GetDomains()); {
-		case !ok:
-		case !known:
-			f.missed(r, names.Part{}, Untried{What: "host", Value: host, Why: "its port is not in its name"})
-		case domain == "":
-			f.missed(r, names.Part{}, Untried{What: "host", Value: strings.Join(vh.GetDomains(), " "), Why: "no name was found that it takes"})
-		default:
-			at.host, at.port = domain, uint16(port)
-			f.routes(p, at, r, vh)
-		}
-	}
-	return nil
-}
-
-func (f *finder) routes(p pair, at place, r *bundle.Resource, vh *routev3.VirtualHost) {
-	for i, rt := range vh.GetRoutes() {
-		req, untried := requestFor(at, p.client(), rt.GetMatch())
-		f.missed(r, names.RoutePart(i), untried...)
-		if len(untried) == 0 {
-			f.add(req)
-		}
-	}
-	f.add(at.request(p.client(), "GET", "/"))
-	f.add(at.request(p.client(), "GET", "/no-such-route"))
-}
-
-// sampleDomain takes one name of a virtual host that is no short form, address or repeat with a port.
-func sampleDomain(domains []string) string {
-	for _, d := range domains {
+	by := "?"
+	for _, dim := range slices.Sorted(maps.Keys(c.request)) {
+		kind, name, _ := strings.Cut(dim, ":")
+		v, ok := value(dim)
 		switch {
-		case d == "*":
-			return "witness.example"
-		case strings.HasPrefix(d, "*"):
-			return "witness" + d[1:]
-		case strings.HasSuffix(d, "*"), strings.HasPrefix(d, "["):
-		default:
-			if i := strings.LastIndexByte(d, ':'); i >= 0 {
-				d = d[:i]
-			}
-			return strings.TrimSuffix(d, ".")
+		case !ok:
+		case kind == "header":
+			w.Headers = append(w.Headers, name+": "+v)
+		case kind == "query":
+			path += by + name + "=" + v
+			by = "&"
+		case dim == dimHost && v != c.at.call:
+			w.Headers = append(w.Headers, "host: "+v)
 		}
 	}
-	return ""
+	w.To += path
+	return w
 }
 
-// service calls the service of a cluster: by HTTP, which its listener takes or not, and by TCP.
-func (f *finder) service(p pair, cluster string) {
-	c, ok := names.ParseCluster(cluster)
-	if !ok || c.Inbound || p.head.Gateway {
-		return
-	}
-	at := place{"http", strings.Replace(c.Host, "*", "witness", 1), uint16(c.Port)}
-	f.add(at.request(p.client(), "GET", "/"))
-	at.scheme = "tcp"
-	f.add(at.request(p.client(), "", ""))
-}
+// defaultPrincipal is the identity of a client about which nothing but its certificate matters.
+const defaultPrincipal = "spiffe://cluster.local/ns/default/sa/default"
 
-// port calls the services whose connections an outbound listener takes, and a host that nobody knows.
-func (f *finder) port(p pair, name string, h held) {
-	port, ok := names.ListenerPort(name)
-	if !ok {
-		return
+// tokenOf makes the token of a cell.
+func tokenOf(c placed) *WitnessToken {
+	t := c.token
+	if t == nil {
+		return nil
 	}
-	called := map[string]bool{}
-	for _, k := range []*bundle.Class{p.base, p.head} {
-		for _, r := range k.Resources() {
-			if r.Type != bundle.ClusterType || called[r.Name] || !about(r, h) {
+	out := &WitnessToken{Issuer: t.issuer, Claims: map[string]any{}, In: t.place}
+	if t.audience != "" {
+		out.Claims["aud"] = t.audience
+	}
+	if t.invalid {
+		out.Valid = new(bool)
+	}
+	for _, dim := range slices.Sorted(maps.Keys(c.request)) {
+		v := c.request[dim]
+		name, text := strings.CutPrefix(dim, dimClaim)
+		var value any = v.Text
+		if !text {
+			if name, text = strings.CutPrefix(dim, dimClaims); !text {
 				continue
 			}
-			if c, ok := names.ParseCluster(r.Name); ok && !c.Inbound && c.Port == port && c.Subset == "" {
-				called[r.Name] = true
-				f.service(p, r.Name)
-			}
+			value = []any{v.Text}
 		}
+		if v.Absent {
+			continue
+		}
+		nest(out.Claims, strings.Split(name, claimPath), value)
 	}
-	f.add(place{"http", "witness.example", uint16(port)}.request(p.client(), "GET", "/"))
+	return out
 }
 
-// about tells whether a cluster and a listener come from one object.
-func about(r *bundle.Resource, h held) bool {
-	for _, l := range h.states() {
-		for _, o := range l.Origins {
-			if slices.ContainsFunc(r.Origins, func(x bundle.Origin) bool { return x.Kind == o.Kind && x.Namespace == o.Namespace && x.Name == o.Name }) {
-				return true
-			}
+// nest puts a value at a path of claims.
+func nest(claims map[string]any, path []string, value any) {
+	for ; len(path) > 1; path = path[1:] {
+		inner, ok := claims[path[0]].(map[string]any)
+		if !ok {
+			inner = map[string]any{}
+			claims[path[0]] = inner
 		}
+		claims = inner
 	}
-	return false
+	claims[path[0]] = value
 }
 
-// gateway calls every host of a gateway.
-func (f *finder) gateway(p pair) error {
-	for _, k := range []*bundle.Class{p.base, p.head} {
-		for _, r := range k.Resources() {
-			if r.Type == bundle.VirtualHostType {
-				if err := f.host(p, r.Name, held{base: r}); err != nil {
-					return err
-				}
-			}
+// String is the witness for people, as meshc route takes it.
+func (w Witness) String() string {
+	var out []string
+	if w.Method != "" {
+		out = append(out, w.Method)
+	}
+	out = append(out, w.To, "from", w.From.String())
+	for _, h := range w.Headers {
+		out = append(out, "-H "+strconv.Quote(h))
+	}
+	if w.Principal != "" {
+		out = append(out, "--principal "+w.Principal)
+	}
+	if w.Source != "" && w.From.Kind != KindWorkload {
+		out = append(out, "--source "+w.Source)
+	}
+	if w.Token != nil {
+		b, err := json.Marshal(w.Token.Claims)
+		if err == nil {
+			out = append(out, fmt.Sprintf("with a token of %s %s", w.Token.Issuer, b))
 		}
 	}
-	return nil
+	return strings.Join(out, " ")
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change"
 	"github.com/meshc/meshc/compiler/coverage"
 	"github.com/meshc/meshc/compiler/envoy"
 	"github.com/meshc/meshc/compiler/envoy/cluster"
@@ -28,7 +29,7 @@ import (
 // inGo are the codes of checks that are written in Go, by id.
 var inGo = sync.OnceValue(func() map[string]diag.Code {
 	out := map[string]diag.Code{}
-	for _, list := range [][]diag.Code{load.Codes, schema.Codes, mesh.Codes, lint.Codes, envoy.Codes, security.Codes, telemetry.Codes, patch.Codes, route.Codes, cluster.Codes, listener.Codes, coverage.Codes, bundle.Codes, policies.Codes, config.Codes} {
+	for _, list := range [][]diag.Code{load.Codes, schema.Codes, mesh.Codes, lint.Codes, envoy.Codes, security.Codes, telemetry.Codes, patch.Codes, route.Codes, cluster.Codes, listener.Codes, coverage.Codes, bundle.Codes, change.Codes, policies.Codes, config.Codes} {
 		for _, c := range list {
 			out[c.ID] = c
 		}

@@ -1,0 +1,291 @@
+package change
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"github.com/meshc/meshc/compiler/sets"
+	"github.com/meshc/meshc/compiler/trace"
+)
+
+// Places where a proxy meets requests.
+const (
+	atClient  = "client"
+	atServer  = "server"
+	atGateway = "gateway"
+)
+
+// meeting is one kind of connection at one proxy, on one side.
+type meeting struct {
+	*side
+	proxy     *trace.Proxy // nil: the workload has none
+	place     string
+	conn      trace.Connection
+	host      string // that is asked for, where it is fixed
+	principal string // in the certificate of the client, where it is fixed
+	anonymous bool   // the client has no certificate
+	token     *tokenCase
+}
+
+// listener returns what takes the connection; nil: nothing does.
+func (m *meeting) listener() *trace.Found[*listenerv3.Listener] {
+	switch {
+	case m.proxy == nil:
+		return nil
+	case m.place == atClient:
+		return m.proxy.Outbound(m.conn.To)
+	case m.place == atServer:
+		return m.proxy.Inbound(m.conn.To)
+	}
+	return m.proxy.Bound(m.conn.To)
+}
+
+// hop makes the list of rules that the requests of a meeting face. named tells whether a rule asks for the host.
+func (m *meeting) hop() (h *hop, is circumstances, err error) {
+	b := &builder{side: m.side, p: m.proxy, listener: m.listener(), conn: m.conn, inbound: m.place == atServer, gateway: m.place == atGateway}
+	b.is = circumstances{http: m.conn.HTTP, port: m.conn.To.Port(), sni: m.conn.SNI, token: m.token, anonymous: m.anonymous, peer: m.principal, host: m.host}
+	if m.place == atServer {
+		b.is.server = m.conn.To.Addr()
+	}
+	h, err = b.throughListener()
+	return h, b.is, err
+}
+
+// tokens are the filters of the listener that look at tokens.
+func (s *side) tokenFilters(l *trace.Found[*listenerv3.Listener], c trace.Connection) []*jwtv3.JwtAuthentication {
+	if l == nil || !c.HTTP {
+		return nil
+	}
+	var out []*jwtv3.JwtAuthentication
+	for _, f := range trace.Chain(l.Message, c).GetFilters() {
+		m, ok := unpack(f.GetTypedConfig(), &hcmv3.HttpConnectionManager{})
+		if !ok {
+			continue
+		}
+		for _, x := range m.GetHttpFilters() {
+			if j, ok := unpack(x.GetTypedConfig(), &jwtv3.JwtAuthentication{}); ok {
+				out = append(out, j)
+			}
+		}
+	}
+	return out
+}
+
+// cell is a set of requests that the two sides treat differently.
+type cell struct {
+	kind, category string
+	base, head     rule
+	request        sets.Assignment
+	where          string
+	token          *tokenCase
+	undecided      string // what of it cannot be decided
+}
+
+// verdict of a comparison of two meetings.
+type compared struct {
+	cells []cell
+	open  string // why the comparison is incomplete
+}
+
+// compare finds what two sides do differently with one kind of connection.
+func (f *finder) compare(a, b meeting) (*compared, error) {
+	out := &compared{}
+	filters := slices.Concat(a.tokenFilters(a.listener(), a.conn), b.tokenFilters(b.listener(), b.conn))
+	for _, t := range tokenCases(filters...) {
+		a.token, b.token = t, t
+		if err := f.compareWith(out, a, b); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (f *finder) compareWith(out *compared, a, b meeting) error {
+	base, was, err := a.hop()
+	if err != nil {
+		return err
+	}
+	head, is, err := b.hop()
+	if err != nil {
+		return err
+	}
+	q := sets.Query{Base: base.list(), Head: head.list(), Given: sets.Assignment{}}
+	switch {
+	case a.place == atServer:
+	case was.named || is.named:
+		q.Within = f.region(a, b)
+	default:
+		q.Given[dimHost] = sets.Value{Text: a.host}
+	}
+	if a.anonymous {
+		q.Given[sets.Principal] = sets.Value{Absent: true}
+	}
+	space := f.spaceFor(a.host, slices.Concat(was.dims, is.dims))
+	cells, err := space.Differences(q)
+	if err != nil {
+		out.open = err.Error()
+	}
+	for _, c := range cells {
+		x := cell{base: base.at(c.Base), head: head.at(c.Head), request: c.Witness, token: a.token}
+		if x.kind, x.category = compareOutcomes(x.base.outcome, x.head.outcome); x.kind == "" {
+			continue
+		}
+		x.where, x.undecided = whereText(c)
+		if odd := oddOnOneSide(x.base.outcome, x.head.outcome); odd != "" {
+			x.undecided = odd
+		}
+		out.cells = append(out.cells, x)
+	}
+	return nil
+}
+
+// oddOnOneSide names a part that cannot be judged and that only one of two outcomes has.
+func oddOnOneSide(a, b *outcome) string {
+	if a.passes == refused || b.passes == refused {
+		return "" // refused before the filter
+	}
+	for _, u := range slices.Concat(a.undecided, b.undecided) {
+		if slices.Contains(a.undecided, u) != slices.Contains(b.undecided, u) {
+			return u
+		}
+	}
+	return ""
+}
+
+// whereText says which requests are in a cell, and which condition of it cannot be decided.
+func whereText(c sets.Cell) (text, undecided string) {
+	var parts []string
+	for _, l := range c.Where {
+		if what, ok := strings.CutPrefix(l.Dim, dimUnknown); ok {
+			undecided = what
+			continue
+		}
+		parts = append(parts, strings.ReplaceAll(l.String(), claimPath, "."))
+	}
+	slices.Sort(parts)
+	return strings.Join(slices.Compact(parts), ", "), undecided
+}
+
+// region holds for the names that the virtual hosts of both sides take which take the host of the meeting.
+func (f *finder) region(a, b meeting) sets.Cond {
+	return sets.All(a.hostCond(), b.hostCond())
+}
+
+// hostCond holds for the names that one virtual host takes: its domains, without those that others know better.
+func (m *meeting) hostCond() sets.Cond {
+	hosts, ok := m.hosts()
+	if !ok {
+		return sets.Always()
+	}
+	mine := hosts.Pick(m.host)
+	if mine == nil {
+		return sets.In(dimHost, sets.Exact(m.host, true))
+	}
+	in, out := sets.None(), sets.None()
+	for _, h := range hosts.All() {
+		for _, d := range h.Message.GetDomains() {
+			set := domainSet(d)
+			if h.Message.GetName() == mine.Message.GetName() {
+				in = in.Or(set)
+			} else if d != "*" && len(d) > 0 {
+				out = out.Or(set)
+			}
+		}
+	}
+	if slices.Contains(mine.Message.GetDomains(), "*") || hasWildcard(mine.Message.GetDomains()) {
+		return sets.In(dimHost, in.Minus(out))
+	}
+	return sets.In(dimHost, in)
+}
+
+func hasWildcard(domains []string) bool {
+	return slices.ContainsFunc(domains, func(d string) bool { return strings.Contains(d, "*") })
+}
+
+// domainSet has the names that a domain of a virtual host takes.
+func domainSet(d string) sets.Strings {
+	switch {
+	case d == "*":
+		return sets.AnyString()
+	case strings.HasPrefix(d, "*"):
+		return sets.Suffix(d[1:], true).Minus(sets.Exact(d[1:], true))
+	case strings.HasSuffix(d, "*"):
+		return sets.Prefix(d[:len(d)-1], true).Minus(sets.Exact(d[:len(d)-1], true))
+	}
+	return sets.Exact(d, true)
+}
+
+// hosts are the virtual hosts that a request of the meeting can come to.
+func (m *meeting) hosts() (trace.Hosts, bool) {
+	l := m.listener()
+	if l == nil {
+		return trace.Hosts{}, false
+	}
+	for _, f := range trace.Chain(l.Message, m.conn).GetFilters() {
+		x, ok := unpack(f.GetTypedConfig(), &hcmv3.HttpConnectionManager{})
+		if !ok {
+			continue
+		}
+		rc, err := m.proxy.RouteConfiguration(x)
+		if err != nil || rc == nil {
+			return trace.Hosts{}, false
+		}
+		h, err := m.proxy.VirtualHosts(rc.Message)
+		return h, err == nil
+	}
+	return trace.Hosts{}, false
+}
+
+// isHTTP tells whether a connection manager takes the connection.
+func (m *meeting) isHTTP() bool {
+	l := m.listener()
+	if l == nil {
+		return false
+	}
+	for _, f := range trace.Chain(l.Message, m.conn).GetFilters() {
+		if _, ok := unpack(f.GetTypedConfig(), &hcmv3.HttpConnectionManager{}); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// spaceFor makes the dimensions of requests whose host is known; optional are those that a request may lack.
+func (f *finder) spaceFor(host string, optional []string) *sets.Space {
+	slices.Sort(optional)
+	optional = slices.Compact(optional)
+	key := host + "\n" + strings.Join(optional, "\n")
+	if s := f.spaces[key]; s != nil {
+		return s
+	}
+	dims := []sets.Dimension{sets.Path("/"), sets.Method("GET"), sets.Authority(host),
+		{Name: sets.Principal, Universe: f.identitySet, Optional: true, Prefer: f.identities},
+		{Name: sets.Source, Prefer: []string{"10.44.0.99"}}}
+	for _, dim := range optional {
+		switch kind, name, _ := strings.Cut(dim, ":"); kind {
+		case "header":
+			dims = append(dims, sets.Header(name))
+		case "query":
+			dims = append(dims, sets.QueryParameter(name))
+		default:
+			dims = append(dims, sets.Dimension{Name: dim, Optional: true, Prefer: []string{"1"}})
+		}
+	}
+	s := sets.NewSpace(dims...)
+	f.spaces[key] = s
+	return s
+}
+
+// unspecified is an address that is not known, with a port.
+func unspecified(port uint16) netip.AddrPort { return netip.AddrPortFrom(netip.Addr{}, port) }
+
+// graver orders cells by kind and category.
+func graver(a, b cell) int {
+	return cmp.Or(cmp.Compare(slices.Index(Kinds(), a.kind), slices.Index(Kinds(), b.kind)), cmp.Compare(slices.Index(Categories(), a.category), slices.Index(Categories(), b.category)))
+}

@@ -1,0 +1,74 @@
+package change
+
+import (
+	"encoding/json"
+	"io"
+)
+
+// FormatVersion is the version of the JSON of a report. Fields may be added to a version, and none changes its meaning.
+const FormatVersion = "1"
+
+type jsonReport struct {
+	FormatVersion string           `json:"formatVersion"`
+	Base          string           `json:"base"` // digest
+	Head          string           `json:"head"`
+	Differences   []jsonDifference `json:"differences"`
+	Undecided     []jsonUndecided  `json:"undecided"`
+	Added         []Ref            `json:"added"`
+	Removed       []Ref            `json:"removed"`
+	Ledger        Ledger           `json:"ledger"`
+	Findings      []jsonFinding    `json:"findings"`
+}
+
+type jsonTo struct {
+	Host      string `json:"host,omitempty"`
+	Port      uint16 `json:"port,omitempty"`
+	Workloads []Ref  `json:"workloads,omitempty"`
+}
+
+type jsonEnd struct {
+	Verdict string `json:"verdict"`
+	Detail  string `json:"detail,omitempty"`
+}
+
+type jsonDifference struct {
+	Category  string  `json:"category"`
+	Kind      string  `json:"kind"`
+	From      []Ref   `json:"from"`
+	To        jsonTo  `json:"to"`
+	Condition string  `json:"condition,omitempty"`
+	Witness   Witness `json:"witness"`
+	Base      jsonEnd `json:"base"`
+	Head      jsonEnd `json:"head"`
+	Causes    []Cause `json:"causes"`
+}
+
+type jsonUndecided struct {
+	From     []Ref   `json:"from,omitempty"`
+	To       jsonTo  `json:"to"`
+	Resource string  `json:"resource"`
+	Why      string  `json:"why"`
+	Causes   []Cause `json:"causes"`
+}
+
+type jsonFinding struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// JSON writes a report for programs. It is complete, however long it gets.
+func (r *Report) JSON(w io.Writer) error {
+	out := jsonReport{FormatVersion: FormatVersion, Base: r.Base, Head: r.Head, Differences: []jsonDifference{}, Undecided: []jsonUndecided{},
+		Added: append([]Ref{}, r.Added...), Removed: append([]Ref{}, r.Removed...), Ledger: r.Ledger, Findings: []jsonFinding{}}
+	for _, d := range r.Differences {
+		out.Differences = append(out.Differences, jsonDifference{d.Category, d.Kind, d.From, jsonTo{d.Host, d.Port, d.Servers}, d.Condition, d.Witness,
+			jsonEnd(d.Base), jsonEnd(d.Head), d.Causes})
+	}
+	for _, u := range r.Undecided {
+		out.Undecided = append(out.Undecided, jsonUndecided{u.From, jsonTo{u.Host, u.Port, u.Servers}, u.Resource, u.Why, u.Causes})
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", " ")
+	e.SetEscapeHTML(false)
+	return e.Encode(out)
+}

@@ -1,0 +1,163 @@
+package change
+
+import (
+	"slices"
+	"strings"
+)
+
+// Kinds of differences, the gravest first.
+const (
+	Opened  = "opened"  // what was refused, always or in part, is let through
+	Closed  = "closed"  // what was let through is refused, always or in part
+	Moved   = "moved"   // it ends elsewhere, or in other shares, or with another answer
+	Changed = "changed" // it ends where it did, on another way: rewritten, with another timeout, encrypted or not
+	Tuned   = "tuned"   // no single request shows it: pools, balancing, ejection, logs
+)
+
+// Kinds lists the kinds of differences, the gravest first.
+func Kinds() []string { return []string{Opened, Closed, Moved, Changed, Tuned} }
+
+// Categories of differences, by what lies behind them, the gravest first.
+const (
+	AccessWidened  = "access-widened"
+	AccessNarrowed = "access-narrowed"
+	Encryption     = "encryption"
+	Egress         = "egress"
+	Availability   = "availability"
+	Routing        = "routing"
+	Tuning         = "tuning"
+	Observability  = "observability"
+)
+
+// Categories lists the categories of differences, the gravest first.
+func Categories() []string {
+	return []string{AccessWidened, AccessNarrowed, Encryption, Egress, Availability, Routing, Tuning, Observability}
+}
+
+// compareOutcomes says of which kind and category the difference between two outcomes of one request is; "" where people see
+// none: two refusals are alike whatever their reason, and so are two connections that no proxy touches.
+func compareOutcomes(a, b *outcome) (kind, category string) {
+	switch {
+	case a.key == b.key, a.untouched && b.untouched:
+		return "", ""
+	case a.passes < b.passes:
+		return Opened, borderCategory(a, b, AccessWidened)
+	case a.passes > b.passes:
+		return Closed, borderCategory(b, a, AccessNarrowed)
+	case a.passes == refused:
+		if a.status != b.status && (a.answer || b.answer) || a.end != b.end && a.answer && b.answer {
+			return Moved, Routing
+		}
+		return "", ""
+	case a.end != b.end:
+		return Moved, movedCategory(a, b)
+	}
+	loud, quiet := differing(a.settings, b.settings)
+	switch {
+	case len(loud) > 0:
+		return Changed, gravest(loud)
+	case len(quiet) > 0:
+		return Tuned, gravest(quiet)
+	}
+	return "", ""
+}
+
+// borderCategory is that of a request which only one side lets through; access is the category if a rule about access decides.
+func borderCategory(bad, good *outcome, access string) string {
+	switch bad.reason {
+	case byPolicy, byToken, byGateway, byAuthorizer:
+		return access
+	case byTLS:
+		if bad.gateway {
+			return access
+		}
+		return Encryption
+	case byBlackHole:
+		if good.leaves {
+			return Egress
+		}
+		return Availability
+	}
+	if good.leaves && (bad.leaves || bad.reason == byAnswer) {
+		return Egress
+	}
+	return Availability
+}
+
+func movedCategory(a, b *outcome) string {
+	if a.leaves || b.leaves {
+		return Egress
+	}
+	return Routing
+}
+
+// differing returns the settings that only one of two outcomes has, those that a single request shows apart from the others.
+func differing(a, b []setting) (loud, quiet []setting) {
+	only := func(x, y []setting, head bool) {
+		for _, s := range x {
+			if slices.Contains(y, s) {
+				continue
+			}
+			s.topic = access(s.topic, head)
+			if s.quiet() {
+				quiet = append(quiet, s)
+			} else {
+				loud = append(loud, s)
+			}
+		}
+	}
+	only(a, b, false)
+	only(b, a, true)
+	return loud, quiet
+}
+
+// gravest is the gravest category of some settings.
+func gravest(list []setting) string {
+	all := Categories()
+	best := len(all) - 1
+	for _, s := range list {
+		best = min(best, slices.Index(all, s.topic))
+	}
+	return all[max(best, 0)]
+}
+
+// setting is one thing that is done to a request on its way, or a limit of the way, as a value.
+type setting struct {
+	topic string // a category
+	name  string
+	value string
+	show  bool // a single request shows it, though its topic is tuning
+}
+
+// quiet settings show only under load, or nowhere in the answer.
+func (s setting) quiet() bool { return !s.show && (s.topic == Tuning || s.topic == Observability) }
+
+// settingsText says what differs between two lists of settings, for people.
+func settingsText(a, b []setting) (before, after string) {
+	only := func(x, y []setting) string {
+		var out []string
+		for _, s := range x {
+			if !slices.Contains(y, s) {
+				out = append(out, strings.TrimSpace(s.name+" "+s.value))
+			}
+		}
+		return strings.Join(out, ", ")
+	}
+	return only(a, b), only(b, a)
+}
+
+// Topics of settings whose category depends on which side has them.
+const (
+	topicGrant = "grant" // who has it lets more in
+	topicGuard = "guard" // who has it asks somebody before it lets in
+)
+
+func access(topic string, head bool) string {
+	switch {
+	case topic == topicGrant && head, topic == topicGuard && !head:
+		return AccessWidened
+	case topic == topicGrant, topic == topicGuard:
+		return AccessNarrowed
+	}
+	return topic
+}

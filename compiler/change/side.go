@@ -1,0 +1,152 @@
+package change
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/trace"
+)
+
+// side is one of the two bundles, indexed.
+type side struct {
+	*bundle.Bundle
+	world     *trace.World
+	workloads []*workload // sorted by name
+	byName    map[string]*workload
+	byAddress map[string]string // address → workload namespace/name
+	late      bool              // no endpoints of Kubernetes are in the input: they come when the bundle is served
+	dests     map[destKey]*destination
+	served    map[servedPort][]target
+}
+
+// workload is what runs under one name: a Deployment with its pods, a pod without one, an endpoint of a ServiceEntry.
+type workload struct {
+	namespace, name string
+	account         string
+	labels          map[string]string
+	addresses       []string
+	class           *bundle.Class
+	proxy           bool
+	virtual         bool // a machine outside Kubernetes
+}
+
+// injectLabel is where a template refuses a proxy.
+const injectLabel = "sidecar.istio.io/inject"
+
+func (w *workload) key() string { return w.namespace + "/" + w.name }
+
+func (w *workload) gateway() bool { return w.class != nil && w.class.Gateway }
+
+// fingerprint is a short name of some bytes.
+func fingerprint(b []byte) string {
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:12])
+}
+
+func newSide(b *bundle.Bundle) *side {
+	s := &side{Bundle: b, world: trace.New(b), byName: map[string]*workload{}, byAddress: map[string]string{}, dests: map[destKey]*destination{}}
+	s.gather()
+	s.late = !slices.ContainsFunc(b.Resources, func(r *bundle.Resource) bool {
+		return r.Type == bundle.EndpointsType && r.Join != nil && len(r.Bytes) > len(r.Name)+8
+	})
+	return s
+}
+
+// podName is the name of a pod of a Deployment: its runner's, a hash and a random end.
+var podName = regexp.MustCompile(`-[0-9a-f]{5,10}-[0-9a-z]{5}$`)
+
+// gather groups the workloads of the bundle by the name of what runs them. The pods are what is there; a template counts where
+// there are none.
+func (s *side) gather() {
+	runners := map[string]bool{}
+	for _, w := range s.Workloads {
+		if w.Kind != "Pod" {
+			runners[w.Namespace+"/"+w.Name] = true
+		}
+	}
+	pods := map[string]bool{}
+	for i := range s.Workloads {
+		w := &s.Workloads[i]
+		name := w.Name
+		if w.Kind == "Pod" {
+			name = ownerOf(w.Namespace, w.Name, runners)
+		}
+		key := w.Namespace + "/" + name
+		for _, a := range w.Addresses {
+			if _, err := netip.ParseAddr(a); err == nil {
+				s.byAddress[a] = key
+			}
+		}
+		old := s.byName[key]
+		switch {
+		case old == nil:
+			old = &workload{namespace: w.Namespace, name: name}
+			s.byName[key] = old
+			s.workloads = append(s.workloads, old)
+		case pods[key] && w.Kind != "Pod":
+			continue
+		case pods[key]:
+			old.addresses = append(old.addresses, w.Addresses...)
+			continue
+		case w.Kind != "Pod":
+			continue
+		}
+		pods[key] = w.Kind == "Pod"
+		old.account, old.labels, old.class, old.proxy = cmp.Or(w.ServiceAccount, "default"), w.Labels, s.Class(w.Class), w.Proxy
+		old.addresses = append(old.addresses, w.Addresses...)
+		old.virtual = w.Kind == "WorkloadEntry" || w.Kind == "WorkloadGroup"
+	}
+	for i := range s.Workloads { // pods follow their template, whatever they are at this moment
+		if w := &s.Workloads[i]; w.Kind != "Pod" && w.Labels[injectLabel] == "false" {
+			if old := s.byName[w.Namespace+"/"+w.Name]; old.class == nil || !old.class.Gateway {
+				old.proxy = false
+			}
+		}
+	}
+	slices.SortFunc(s.workloads, func(a, b *workload) int { return strings.Compare(a.key(), b.key()) })
+}
+
+// ownerOf finds what runs a pod by its name.
+func ownerOf(namespace, pod string, runners map[string]bool) string {
+	for name := pod; ; {
+		i := strings.LastIndexByte(name, '-')
+		if i < 0 {
+			break
+		}
+		if name = name[:i]; runners[namespace+"/"+name] {
+			return name
+		}
+	}
+	return podName.ReplaceAllString(pod, "")
+}
+
+// nameOf is the workload at an address, or the address.
+func (s *side) nameOf(address string) string { return cmp.Or(s.byAddress[address], address) }
+
+// selected lists the workloads that a selector has.
+func (s *side) selected(namespace string, want ...map[string]string) []string {
+	var out []string
+	for _, w := range s.workloads {
+		if w.namespace == namespace && !slices.ContainsFunc(want, func(m map[string]string) bool { return !trace.Carries(w.labels, m) }) {
+			out = append(out, w.key())
+		}
+	}
+	return out
+}
+
+// identity of a workload, as its certificate has it.
+func (s *side) identity(w *workload) string { return s.world.Identity(w.namespace, w.account) }
+
+// proxyOf returns the proxies of a workload; nil where it has none.
+func (s *side) proxyOf(w *workload) (*trace.Proxy, error) {
+	if w == nil || w.class == nil || !w.proxy && !w.class.Gateway {
+		return nil, nil
+	}
+	return s.world.Proxy(w.class.ID)
+}
