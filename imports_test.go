@@ -52,7 +52,7 @@ var mayImport = map[string][]string{
 	"compiler/change":          {"compiler/names", "internal/diag", "internal/show", "compiler/bundle", "compiler/sets", "compiler/trace"},
 	"compiler/replay":          {"internal/limit", "internal/show", "compiler/names", "compiler/bundle", "compiler/sets", "compiler/trace"},
 	"compiler/codes":           {"internal/config", "internal/diag", "policies", "schema", "compiler/"},
-	"compiler":                 {"internal/diag", "internal/secret", "internal/source", "internal/fault", "schema", "policies", "compiler/"},
+	"compiler":                 {"internal/config", "internal/diag", "internal/secret", "internal/source", "internal/fault", "schema", "policies", "compiler/"},
 	"delivery/pieces":          {"internal/limit", "compiler/bundle"},
 	"delivery/registry":        {"internal/limit", "compiler/bundle", "delivery/pieces"},
 	"server":                   {"internal/limit", "internal/regular", "internal/show", "compiler/bundle", "compiler/endpoint", "compiler/names", "server/"},

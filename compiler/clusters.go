@@ -51,8 +51,12 @@ func readClusters(ctx context.Context, sources []string, opts Options) (*input, 
 	in := &input{sources: load.Locate(all)}
 	var findings diag.List
 	seen := map[diag.Pos]bool{}
+	var exclude func(name string) bool
+	if len(opts.Exclude) > 0 {
+		exclude = opts.leftOut
+	}
 	for _, c := range list {
-		read, f, err := in.sources.Load(ctx, slices.Concat(sources, c.Sources), load.Options{Namespace: opts.Namespace, Stdin: opts.Stdin, Lenient: opts.Lenient})
+		read, f, err := in.sources.Load(ctx, slices.Concat(sources, c.Sources), load.Options{Namespace: opts.Namespace, Stdin: opts.Stdin, Lenient: opts.Lenient, Exclude: exclude})
 		if err != nil {
 			return nil, nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/validate"
+	"github.com/meshc/meshc/internal/config"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/fault"
 	"github.com/meshc/meshc/policies"
@@ -41,10 +43,30 @@ type Options struct {
 	CheckOnly bool              // findings only, no bundle
 	Version   string            // of meshc, recorded in the bundle
 	Addresses []string          // files with Services as a cluster prints them, for the addresses that sources lack; with Clusters, each has its own
+	Ignore    []config.Ignore   // findings that are silenced
+	Exclude   []string          // patterns of paths that are left out
+	Settings  string            // the folder that the paths of these two start from, from the root of the repository
 	Clusters  []Cluster         // the Kubernetes clusters of the mesh, where there are several; none: one, without a name
 
 	// Begin is told when a phase begins: load, schema, policies, link, lower, seal. It is for those who measure.
 	Begin func(phase string)
+}
+
+// below is a path from the root of the repository as one from the folder of the settings, "" if it is not below it.
+func (o Options) below(name string) string {
+	if o.Settings == "." || o.Settings == "" {
+		return name
+	}
+	rest, ok := strings.CutPrefix(name, o.Settings+"/")
+	if !ok {
+		return ""
+	}
+	return rest
+}
+
+// leftOut tells whether a path from the root of the repository is excluded.
+func (o Options) leftOut(name string) bool {
+	return slices.ContainsFunc(o.Exclude, func(p string) bool { return config.Matches(p, o.below(name)) })
 }
 
 func (o Options) begin(phase string) {
@@ -65,6 +87,7 @@ type Result struct {
 	// Text is the text of a file that was read, as Display names it; there may be none. Nothing is opened for it.
 	Text func(shown string) (string, bool)
 
+	Silenced diag.List       // findings that somebody has silenced
 	Policies policies.Report // what the policies were, and what they judged
 	Counts   Counts          // what was read
 }
@@ -72,6 +95,7 @@ type Result struct {
 // Counts says how much was read, so that a run which read little cannot look like one that found nothing.
 type Counts struct {
 	Objects   int
+	Excluded  int // files and folders that were left out on demand
 	Workloads int
 	Proxied   int // workloads that have a proxy
 }
@@ -94,7 +118,15 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 		return nil, nil, err
 	}
 	res := &Result{Foreign: in.foreign, Display: in.sources.Display, Repository: in.sources.Repository, Text: in.sources.Text}
-	if stop := settle(&findings, opts, false); stop {
+	quiet := in.silences(opts)
+	defer func() { res.Silenced = quiet.quiet }()
+	findings.Add(quiet.found...)
+	for _, c := range in.clusters {
+		res.Counts.Excluded += c.read.Excluded
+	}
+	if stop := settle(&findings, opts, quiet, false); stop {
+		findings.Add(quiet.stale(in.sources, false)...)
+		findings.Sort()
 		return res, findings, nil
 	}
 	opts.begin("schema")
@@ -118,15 +150,16 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 		return in.sources.Text(shown)
 	}
 	findings.Add(judged...)
-	broken := settle(&findings, opts, false)
+	broken := settle(&findings, opts, quiet, false)
 	opts.begin("link")
 	linked := in.link()
 	res.Counts.Workloads, res.Counts.Proxied = in.workloads()
 	opts.begin("lint")
 	linked.Add(in.lint()...)
-	stop := settle(&linked, opts, opts.Lenient)
+	stop := settle(&linked, opts, quiet, true)
 	findings.Add(linked...)
 	if broken || stop {
+		findings.Add(quiet.stale(in.sources, false)...)
 		findings.Sort()
 		return res, findings, nil
 	}
@@ -147,17 +180,20 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 	}
 	lowered.Add(refused...)
 	opts.begin("coverage")
-	lowered.Add(in.coverage(sets, slices.Concat(findings, lowered))...)
-	lowered.Add(sets.unresolved(slices.Concat(findings, lowered))...)
-	stop = settle(&lowered, opts, opts.Lenient)
+	lowered.Add(in.coverage(sets, slices.Concat(findings, quiet.quiet, lowered))...)
+	lowered.Add(sets.unresolved(slices.Concat(findings, quiet.quiet, lowered))...)
+	stop = settle(&lowered, opts, quiet, true)
 	findings.Add(lowered...)
 	findings.Sort()
 	if stop {
+		findings.Add(quiet.stale(in.sources, false)...)
+		findings.Sort()
 		return res, findings, nil
 	}
 	opts.begin("seal")
-	sealed, unsealed, err := in.sealed(sets, opts) // for a check too: what cannot be sealed is a finding
+	sealed, unsealed, err := in.sealed(sets, opts, quiet) // for a check too: what cannot be sealed is a finding
 	findings.Add(unsealed...)
+	findings.Add(quiet.stale(in.sources, true)...)
 	findings.Sort()
 	if !opts.CheckOnly {
 		res.Bundle = sealed

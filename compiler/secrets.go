@@ -13,7 +13,7 @@ import (
 
 // sealed seals what was lowered. What cannot be sealed is a finding, and what should be known about the bundle; with an error
 // among them there is none.
-func (in *input) sealed(low *loweredSets, opts Options) (*bundle.Bundle, diag.List, error) {
+func (in *input) sealed(low *loweredSets, opts Options, quiet *silences) (*bundle.Bundle, diag.List, error) {
 	b, err := seal(in, low, opts)
 	if refused := (*bundle.Error)(nil); errors.As(err, &refused) {
 		return nil, in.refusals(refused), nil
@@ -21,7 +21,7 @@ func (in *input) sealed(low *loweredSets, opts Options) (*bundle.Bundle, diag.Li
 		return nil, nil, err
 	}
 	found := in.credentials(b)
-	if settle(&found, opts, false) {
+	if settle(&found, opts, quiet, false) {
 		b = nil
 	}
 	return b, found, nil

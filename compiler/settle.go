@@ -8,12 +8,12 @@ import (
 )
 
 // settle sorts the findings of a phase, gives each the severity that the options ask for, and tells whether an error is
-// left. tolerate turns the errors of linking and lowering, which istiod would have let pass, into warnings; an explicit
-// severity for a code has the last word.
-func settle(findings *diag.List, opts Options, tolerate bool) bool {
+// left. In a lenient run the errors of a tolerant phase, of linking or lowering, which istiod would have let pass, become
+// warnings; an explicit severity for a code has the last word, and what somebody has silenced is taken out.
+func settle(findings *diag.List, opts Options, quiet *silences, tolerant bool) bool {
 	kept := (*findings)[:0]
 	for _, d := range *findings {
-		if tolerate && d.Severity == diag.Error && !codes.FailsClosed(d.Code) {
+		if tolerant && opts.Lenient && d.Severity == diag.Error && !codes.FailsClosed(d.Code) {
 			d.Severity = diag.Warning
 		}
 		switch opts.Severity[d.Code] {
@@ -28,7 +28,7 @@ func settle(findings *diag.List, opts Options, tolerate bool) bool {
 		}
 		kept = append(kept, d)
 	}
-	*findings = kept
+	*findings = quiet.take(kept, tolerant)
 	findings.Sort()
 	return findings.HasErrors()
 }

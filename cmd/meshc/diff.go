@@ -136,7 +136,7 @@ func (g *diffGate) judge(r *change.Report) error {
 
 // uncompared is the error of a side that does not compile: that is no difference, which has an exit code of its own.
 func uncompared(side string, err error) error {
-	if errors.Is(err, errFindings) {
+	if errors.Is(err, errNotRun) {
 		return fmt.Errorf("%s does not compile, so there is nothing to compare", side)
 	}
 	return err

@@ -107,6 +107,8 @@ func (in *input) compile(ctx context.Context, a *app, args []string, checkOnly b
 		a.leftAlone(res)
 		a.by = counted(settings, o.Policies)
 		l.Add(found.Renamed(res.Display)...)
+		res.Silenced = res.Silenced.Renamed(res.Display)
+		res.Silenced.Sort()
 		unknown, err := in.unknownCodes(settings, res)
 		if err != nil {
 			return nil, nil, err
@@ -245,6 +247,7 @@ func (in *input) options(ctx context.Context, a *app, sources []string) (compile
 		l, settings = found, c
 		o.Lenient = o.Lenient || c.Lenient
 		maps.Copy(o.Severity, c.Severity)
+		o.Ignore, o.Exclude, o.Settings = c.Ignore, c.Exclude, path.Dir(settingsName(at, name))
 		dirs = append([]config.Folder{c.Folder()}, dirs...)
 	}
 	maps.Copy(o.Severity, in.severity)
@@ -276,6 +279,14 @@ func (in *input) settingsTree(ctx context.Context) (*config.Tree, string) {
 		}
 	}
 	return nil, ""
+}
+
+// settingsName is the file of the settings from the root of its repository, as files of the sources are named there.
+func settingsName(t *config.Tree, name string) string {
+	if t.Disk == "" {
+		return name
+	}
+	return load.Locate(nil).Repository(filepath.Join(t.Disk, filepath.FromSlash(name)))
 }
 
 // close closes the trees of the sources.

@@ -98,8 +98,8 @@ func (a *app) root() *cobra.Command {
 		Long: `meshc reads Istio's API and Kubernetes manifests, reports what is wrong with them by file and line, and compiles
 them to configuration for stock Envoy. The result is a bundle that a small server streams.
 
-Exit codes of all verbs: 0 clean, 1 findings, 2 misuse, or what could not run: a source that cannot be read, a side of diff that
-does not compile. SIGINT and SIGTERM end a verb (exit code 2) and leave no
+Exit codes of all verbs: 0 clean, 1 findings, 2 misuse, or what could not run: a source that cannot be read, one of diff, route or
+test that does not compile. SIGINT and SIGTERM end a verb (exit code 2) and leave no
 half of a file; a second one kills. serve drains first.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -150,11 +150,12 @@ func (a *app) print(out *show.Writer, format string, l diag.List, res *compiler.
 	if err != nil {
 		return err
 	}
-	text := res.Text
+	text, silenced := res.Text, res.Silenced
 	if diag.FromRoot(format) {
 		l, text = fromRoot(l, res)
+		silenced, _ = fromRoot(silenced, res)
 	}
-	return diag.Print(w, format, l, diag.Options{Color: colorful(w), Quiet: a.quiet, Version: version(), Source: text, Code: res.Code})
+	return diag.Print(w, format, l, diag.Options{Color: colorful(w), Quiet: a.quiet, Version: version(), Source: text, Code: res.Code, Silenced: silenced})
 }
 
 // fromRoot names the files of findings from the root of their repository.

@@ -45,7 +45,7 @@ CLIENT is a workload as NAMESPACE/NAME, the id of a class (meshc bundle inspect 
 a client outside that calls a gateway, named by its Gateway or its workload, or "outside" for a client without a proxy.
 URL has the scheme http, https, grpc, tcp or tls.
 
-Exit code: 0 when every branch is allowed or answered, 1 when one is denied or fails.`,
+Exit code: 0 when every branch is allowed or answered, 1 when one is denied or fails, 2 when the sources do not compile.`,
 		Example: `  meshc route mesh.bundle --from shop/web-v1 --to http://cart:8080/items
   meshc route mesh/ --from "gateway ingress/public" --to https://shop.example.com/ --header end-user=jason
   meshc route mesh.bundle --from shop/web-v1 --to http://cart:8080/items -X POST --claims '{"iss":"https://id.example.com","sub":"a"}'
@@ -229,7 +229,7 @@ func (a *app) bundleOf(ctx context.Context, in *input, args []string) (*bundle.B
 		a.sayBy()
 	}
 	if l.HasErrors() || res.Bundle == nil {
-		return nil, ended(l)
+		return nil, errNotRun // there is nothing to ask
 	}
 	res.Bundle.RenameFiles(res.Display)
 	return res.Bundle, nil

@@ -19,6 +19,9 @@ func (a *app) summary(res *compiler.Result) {
 	if p := res.Policies; p.Rules > 0 {
 		text += fmt.Sprintf("; ran %s in %s", count(p.Rules, "policy rule"), count(p.Packages, "package"))
 	}
+	if c.Excluded > 0 {
+		text += fmt.Sprintf("; left out %s by exclude", count(c.Excluded, "path"))
+	}
 	a.note("%s", text)
 	a.sayBy()
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meshc/meshc/internal/config"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/regular"
@@ -128,8 +129,8 @@ func kustomizationIn(fsys fs.FS, dir string) string {
 	return ""
 }
 
-// walk collects the manifests below dir, in order of path. Names that start with a dot are skipped, as is a
-// kustomization file, which lists objects and is none.
+// walk collects the manifests below dir, in order of path. Names that start with a dot are skipped, as are
+// settings and kustomization files, which are no objects.
 func walk(ctx context.Context, b *batch, fsys fs.FS, dir, prefix string) {
 	total, visited := int64(0), 0
 	err := fs.WalkDir(fsys, dir, func(p string, e fs.DirEntry, err error) error {
@@ -151,6 +152,13 @@ func walk(ctx context.Context, b *batch, fsys fs.FS, dir, prefix string) {
 			}
 			return nil
 		}
+		if p != dir && b.leavesOut(name) && (e.IsDir() || isManifest(p)) {
+			b.excluded++
+			if e.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
 		if p != dir && e.IsDir() && kustomizationIn(fsys, p) != "" {
 			b.nested = append(b.nested, p)
 			return fs.SkipDir
@@ -163,7 +171,7 @@ func walk(ctx context.Context, b *batch, fsys fs.FS, dir, prefix string) {
 			b.diags.Add(warning(diag.Pos{File: name, Line: 1, Column: 1}, "MESHC1006", "this symbolic link leads to a directory, which is not followed", "Name that directory as a source of its own, if its objects are part of the mesh."))
 			return nil
 		}
-		if e.IsDir() || isKustomization(e.Name()) || !isManifest(e.Name()) {
+		if e.IsDir() || isKustomization(e.Name()) || e.Name() == config.FileName || !isManifest(e.Name()) {
 			return nil
 		}
 		if len(b.files) >= limit.SourceFiles || total > limit.SourceBytes {
@@ -179,6 +187,11 @@ func walk(ctx context.Context, b *batch, fsys fs.FS, dir, prefix string) {
 	if err != nil {
 		b.fail(prefix, 1, "MESHC1002", reason(err), "Check the permissions.")
 	}
+}
+
+// leavesOut tells whether a file or directory, by its path inside the sources, is left out on demand.
+func (b *batch) leavesOut(name string) bool {
+	return b.exclude != nil && b.exclude(b.at.fromRepository(name, name))
 }
 
 func join(prefix, rest string) string {

@@ -15,13 +15,19 @@ func (s *Sources) Repository(shown string) string {
 	switch {
 	case shown == stdinName:
 		return shown
-	case known && at.volume != onDisk:
-		return strings.TrimPrefix(at.name, at.inside+"/")
 	case known:
-		return fromRoot(filepath.Join(at.root, filepath.FromSlash(at.name)), shown)
+		return at.fromRepository(at.name, shown)
 	}
 	file, _ := physical(shown)
 	return fromRoot(file, shown)
+}
+
+// fromRepository is a path inside the sources from the root of the repository.
+func (l *location) fromRepository(name, shown string) string {
+	if l.volume != onDisk {
+		return strings.TrimPrefix(name, l.inside+"/")
+	}
+	return fromRoot(filepath.Join(l.root, filepath.FromSlash(name)), shown)
 }
 
 // fromRoot is the path of a file from the root of its repository, or else from the working directory, or else as shown.

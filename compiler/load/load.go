@@ -23,9 +23,10 @@ import (
 
 // Options says how to read.
 type Options struct {
-	Namespace string    // given to namespaced objects without one; "default" if empty
-	Stdin     io.Reader // what the source "-" reads
-	Lenient   bool      // two objects of one name are a warning, and the later one counts, as when both are applied
+	Namespace string                 // given to namespaced objects without one; "default" if empty
+	Stdin     io.Reader              // what the source "-" reads
+	Exclude   func(name string) bool // tells the paths, from the root of the repository, that are left out
+	Lenient   bool                   // two objects of one name are a warning, and the later one counts, as when both are applied
 }
 
 // Result is what the sources hold.
@@ -35,6 +36,7 @@ type Result struct {
 	Revision  Revision // of the first source that has one
 	Dirty     bool     // the working tree of a source differs from its revision
 	Files     int      // files read
+	Excluded  int      // files and folders that were left out on demand
 }
 
 // Revision is a Git commit.
@@ -66,6 +68,8 @@ func inputFile(name string, data []byte) file { return file{name: name, data: da
 type batch struct {
 	at       *location
 	lenient  bool
+	exclude  func(name string) bool
+	excluded int
 	lacking  []string // submodules that are not there
 	nested   []string // kustomizations below the directory, not read as it stands
 	files    []file
@@ -151,6 +155,7 @@ func (r *Result) add(b *batch, namespace string, files int) {
 	}
 	r.Dirty = r.Dirty || b.dirty
 	r.Files += files + b.count
+	r.Excluded += b.excluded
 }
 
 func settleNamespace(d *source.Document, namespace string) {
@@ -179,7 +184,10 @@ func (s *Sources) nothing(sources []string, res *Result) diag.Diagnostic {
 
 // read dispatches on the form of a source.
 func (s *Sources) read(ctx context.Context, l *location, opts Options) *batch {
-	b := &batch{at: l, lenient: opts.Lenient}
+	b := &batch{at: l, lenient: opts.Lenient, exclude: opts.Exclude}
+	if b.leavesOut(l.inside) {
+		b.exclude = nil // what is named is read
+	}
 	switch repo, rev, ok := cutRevision(l.source); {
 	case l.source == "-":
 		readStdin(b, opts.Stdin)

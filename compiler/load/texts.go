@@ -58,6 +58,16 @@ func (s *Sources) record(b *batch, files []file) {
 // Holds tells whether a file, by its path inside the sources, is one that was read.
 func (s *Sources) Holds(file string) bool { return s.files[file] }
 
+// Any tells whether a file that was read, by its path inside the sources, is what is looked for.
+func (s *Sources) Any(is func(file string) bool) bool {
+	for f := range s.files {
+		if is(f) {
+			return true
+		}
+	}
+	return false
+}
+
 // Text returns the text of a file that was read, by the path that Display gives. There is none of a file without objects
 // and findings, of one beyond the budget, and of one that is reached through a symbolic link that is a source itself.
 func (s *Sources) Text(shown string) (string, bool) {

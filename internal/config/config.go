@@ -36,6 +36,8 @@ type Config struct {
 	Severity map[string]string // code to error, warning, info or off; whether the codes exist is for UnknownCodes
 	Policies []Folder          // those that the file names
 	Lenient  bool
+	Ignore   []Ignore
+	Exclude  []string  // patterns of paths, from the folder of the file
 	Clusters []Cluster // sorted by name
 	Text     string    // of the file, as it was read
 
@@ -44,6 +46,12 @@ type Config struct {
 	dir    string                // of the file, in the tree
 	places map[string]*yaml.Node // of the paths that the settings name
 	codes  []*yaml.Node          // the keys of severity
+}
+
+// Ignore silences findings.
+type Ignore struct {
+	Code, Path, Object, Reason string
+	Pos                        diag.Pos
 }
 
 // Cluster is what one Kubernetes cluster holds: sources, as the command line would name them.
@@ -149,10 +157,14 @@ func Parse(file string, text []byte) (Config, diag.List) {
 			if err := val.Decode(&c.Lenient); err != nil {
 				l.Add(finding(file, val, "MESHC1801", "lenient is neither true nor false", "Write lenient: true or leave it out."))
 			}
+		case "ignore":
+			l.Add(c.ignore(file, val)...)
+		case "exclude":
+			l.Add(c.exclude(file, val)...)
 		case "clusters":
 			l.Add(c.clusters(file, val)...)
 		default:
-			l.Add(finding(file, key, "MESHC1801", fmt.Sprintf("unknown setting %q", key.Value), "The settings are severity, policies, lenient and clusters."))
+			l.Add(finding(file, key, "MESHC1801", fmt.Sprintf("unknown setting %q", key.Value), "The settings are severity, policies, lenient, ignore, exclude and clusters."))
 		}
 	}
 	return c, l

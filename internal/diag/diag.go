@@ -89,6 +89,14 @@ type Diagnostic struct {
 	Message  string // what and why, one sentence
 	Help     string // what to do
 	Related  []Related
+	Silenced *Silenced // why nobody is told; nil: it is told
+}
+
+// Silenced says who did not want to be told of a finding, and why.
+type Silenced struct {
+	Reason   string
+	InSource bool // at the object itself; else in the settings
+	Pos      Pos  // where that stands
 }
 
 // List collects findings in any order; Sort before printing.
@@ -121,6 +129,11 @@ func (l List) Renamed(name func(file string) string) List {
 		out[i].Related = slices.Clone(out[i].Related)
 		for j := range out[i].Related {
 			out[i].Related[j].Pos.File = name(out[i].Related[j].Pos.File)
+		}
+		if s := out[i].Silenced; s != nil {
+			renamed := *s
+			renamed.Pos.File = name(s.Pos.File)
+			out[i].Silenced = &renamed
 		}
 	}
 	return out

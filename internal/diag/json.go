@@ -32,13 +32,35 @@ type jsonDiagnostic struct {
 	Message   string        `json:"message"`
 	Help      string        `json:"help"`
 	Related   []jsonRelated `json:"related"`
+
+	Suppression *jsonSuppression `json:"suppression,omitempty"`
 }
 
-// printJSON writes {"diagnostics":[…]}; every key is always there, so that scripts need no guards.
-func printJSON(w io.Writer, l List) error {
-	out := struct {
+// jsonSuppression says why a finding was silenced: inSource by an annotation of its object, or external by the settings.
+type jsonSuppression struct {
+	Kind          string `json:"kind"`
+	Justification string `json:"justification"`
+	File          string `json:"file"`
+	Line          int    `json:"line"`
+}
+
+func suppressionKind(s *Silenced) string {
+	if s.InSource {
+		return "inSource"
+	}
+	return "external"
+}
+
+// printJSON writes {"diagnostics":[…],"silenced":[…]}; every key is always there, so that scripts need no guards.
+func printJSON(w io.Writer, l, silenced List) error {
+	return encode(w, struct {
 		Diagnostics []jsonDiagnostic `json:"diagnostics"`
-	}{Diagnostics: []jsonDiagnostic{}}
+		Silenced    []jsonDiagnostic `json:"silenced"`
+	}{jsonDiagnostics(l), jsonDiagnostics(silenced)})
+}
+
+func jsonDiagnostics(l List) []jsonDiagnostic {
+	out := []jsonDiagnostic{}
 	for _, d := range l {
 		j := jsonDiagnostic{
 			Code: d.Code, Severity: d.Severity.String(), File: d.Pos.File, Line: d.Pos.Line, Column: d.Pos.Column,
@@ -48,9 +70,12 @@ func printJSON(w io.Writer, l List) error {
 		for _, r := range d.Related {
 			j.Related = append(j.Related, jsonRelated{File: r.File, Line: r.Line, Column: r.Column, Object: jsonRef(r.Object), Message: r.Message})
 		}
-		out.Diagnostics = append(out.Diagnostics, j)
+		if s := d.Silenced; s != nil {
+			j.Suppression = &jsonSuppression{suppressionKind(s), s.Reason, s.Pos.File, s.Pos.Line}
+		}
+		out = append(out, j)
 	}
-	return encode(w, out)
+	return out
 }
 
 func encode(w io.Writer, v any) error {

@@ -15,6 +15,8 @@ type Options struct {
 	Version string                           // of meshc, for formats that name the tool
 	Source  func(file string) (string, bool) // text of an input file; nil when there is none
 	Code    func(id string) (Code, bool)     // what is known of a code; may be nil
+
+	Silenced List // findings that somebody has silenced: counted in text, shown in JSON and SARIF
 }
 
 // Formats lists the names that Print understands, aliases left out.
@@ -44,9 +46,10 @@ func Print(w io.Writer, format string, l List, o Options) error {
 	}
 	text := newTexts(o.Source)
 	l = shown(l, text)
+	o.Silenced = shown(o.Silenced, text)
 	switch name {
 	case "json":
-		return printJSON(w, l)
+		return printJSON(w, l, o.Silenced)
 	case "sarif":
 		return printSARIF(w, l, o, text)
 	case "github":

@@ -56,6 +56,12 @@ type (
 		Locations           []sarifLocation   `json:"locations"`
 		RelatedLocations    []sarifLocation   `json:"relatedLocations,omitempty"`
 		PartialFingerprints map[string]string `json:"partialFingerprints"`
+
+		Suppressions []sarifSuppression `json:"suppressions,omitempty"`
+	}
+	sarifSuppression struct {
+		Kind          string `json:"kind"`
+		Justification string `json:"justification"`
 	}
 	sarifLocation struct {
 		ID               int            `json:"id,omitempty"`
@@ -90,6 +96,7 @@ const (
 // printSARIF writes one run. Every result has a place with its end, a rule with its texts and a fingerprint that does not
 // depend on lines: without one of these, code scanning shows less or nothing.
 func printSARIF(w io.Writer, l List, o Options, text *texts) error {
+	l = append(slices.Clip(l), o.Silenced...) // which readers hide and count
 	codes := codesOf(l)
 	rules := []sarifRule{}
 	for _, c := range codes {
@@ -106,6 +113,9 @@ func printSARIF(w io.Writer, l List, o Options, text *texts) error {
 		r := sarifResult{
 			RuleID: d.Code, RuleIndex: at, Level: sarifLevel(d.Severity), Message: sarifText{noLinks(sentence(d))},
 			Locations: []sarifLocation{loc}, PartialFingerprints: map[string]string{"meshc/v1": prints[i]},
+		}
+		if s := d.Silenced; s != nil {
+			r.Suppressions = []sarifSuppression{{suppressionKind(s), s.Reason}}
 		}
 		for n, rel := range d.Related {
 			rl := sarifPlace(rel.Pos, text)

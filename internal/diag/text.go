@@ -36,10 +36,22 @@ func printText(w io.Writer, l List, o Options, t *texts) error {
 		p.one(g[0])
 		p.others(g[1:])
 	}
-	if len(l) > 0 {
-		fmt.Fprintln(p, Summary(l))
+	if len(l) > 0 || len(o.Silenced) > 0 {
+		fmt.Fprintln(p, Summary(l)+quietly(o.Silenced))
 	}
 	return p.Flush()
+}
+
+// quietly counts what was silenced, and the errors in it.
+func quietly(l List) string {
+	switch errors := l.Count(Error); {
+	case len(l) == 0:
+		return ""
+	case errors > 0:
+		return fmt.Sprintf(", %d silenced, %d of them errors", len(l), errors)
+	default:
+		return fmt.Sprintf(", %d silenced", len(l))
+	}
 }
 
 // Summary counts findings in words: "2 errors, 1 warning".
