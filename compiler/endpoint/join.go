@@ -28,8 +28,23 @@ type Client struct {
 	Locality string            `json:"locality,omitempty"` // region/zone/subzone of the client, when the policy looks at it
 	Labels   map[string]string `json:"labels,omitempty"`   // of the client with its topology, when the policy looks at them
 	MTLSOnly bool              `json:"mtlsOnly,omitempty"` // clusters in SNI form: only endpoints that accept mutual TLS
+	TLS      Ruled             `json:"tls,omitempty"`      // what a rule says of all endpoints
 	PanicOff bool              `json:"panicOff,omitempty"` // no panic routing: unhealthy endpoints may be told
 	Policy   *Policy           `json:"policy,omitempty"`   // nil: localities take no part
+}
+
+// Ruled tells whether a rule settles which endpoints are called by mutual TLS; empty: each endpoint says whether it can.
+type Ruled string
+
+// The outcomes of a rule.
+const (
+	AllMutual  Ruled = "mutual"
+	NoneMutual Ruled = "other"
+)
+
+// mutual tells whether an endpoint is called by mutual TLS.
+func (c *Client) mutual(e *Endpoint) bool {
+	return c.TLS == AllMutual || c.TLS == "" && e.MTLS
 }
 
 // Cluster is one cluster to fill: which endpoints are candidates, and which of them its clients may use.
@@ -93,7 +108,7 @@ func (c *Cluster) groups() []*group {
 	for _, l := range order {
 		g := &group{locality: SplitLocality(l)}
 		for _, e := range byLocality[l] {
-			if m, ok := newMember(e, c.NotReady, c.Client.PanicOff); ok {
+			if m, ok := newMember(e, c.NotReady, c.Client); ok {
 				g.members = append(g.members, m)
 			}
 		}
@@ -115,7 +130,7 @@ func (c *Cluster) belongs(e *Endpoint) bool {
 			return false
 		}
 	}
-	if c.Client.MTLSOnly && !e.MTLS || !inView(c.Client.View, e.Network) {
+	if c.Client.MTLSOnly && !c.Client.mutual(e) || !inView(c.Client.View, e.Network) {
 		return false
 	}
 	return c.Client.Cluster == "" || e.Cluster == "" || e.Cluster == c.Client.Cluster
@@ -128,9 +143,9 @@ func inView(view, network string) bool {
 
 // newMember reads one endpoint. An unhealthy one is kept and marked where panic routing is off, because it makes
 // priorities spill over as Envoy should see it; with a panic threshold it could get traffic, so it is left out.
-func newMember(e *Endpoint, notReady, panicOff bool) (member, bool) {
+func newMember(e *Endpoint, notReady bool, c *Client) (member, bool) {
 	m := member{
-		address: e.Address, port: e.Port, weight: max(1, e.Weight), explicit: e.Weight > 0, mtls: e.MTLS,
+		address: e.Address, port: e.Port, weight: max(1, e.Weight), explicit: e.Weight > 0, mtls: c.mutual(e),
 		network: cmp.Or(e.Network, e.Labels[LabelNetwork]), of: e,
 	}
 	switch {
@@ -138,7 +153,7 @@ func newMember(e *Endpoint, notReady, panicOff bool) (member, bool) {
 		m.health = corev3.HealthStatus_DRAINING
 	case e.Health == Unhealthy, !e.Ready && !notReady:
 		m.health = corev3.HealthStatus_UNHEALTHY
-		return m, panicOff
+		return m, c.PanicOff
 	}
 	return m, true
 }

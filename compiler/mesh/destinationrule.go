@@ -217,10 +217,10 @@ func choose(list []*DestinationRule, labels map[string]string, visible func(*Des
 }
 
 // InboundRule finds the DestinationRule for a service as its own namespace sees it, which says how its servers are
-// called locally: nil where their Sidecar does not import the service. Rules with a workloadSelector are for clients and
+// called locally: nil where the service is exported to others only, or their Sidecar does not import it. Rules with a workloadSelector are for clients and
 // do not count.
 func (m *Mesh) InboundRule(svc *Service, sidecar *Sidecar) *DestinationRule {
-	if !m.imported(svc, sidecar) {
+	if !svc.Visibility.In(svc.Namespace) || !m.imported(svc, sidecar) {
 		return nil
 	}
 	return m.ruleFor(svc.Namespace, nil, svc)

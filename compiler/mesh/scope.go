@@ -37,7 +37,8 @@ type index struct {
 	first         *schema.Object                  // of the input, where a namespace has none
 	anyObject     map[string]*schema.Object       // one object of each namespace, to point at
 	sharing       *sharing
-	contested     func() bool // any host is that of services of several namespaces
+	contested     func() bool                           // any host is that of services of several namespaces
+	hidden        func() map[string]map[string]*Service // services that their own namespace does not see, by namespace and host
 
 	peers          reaching[*PeerAuthentication]
 	authorizations reaching[*AuthorizationPolicy]
@@ -54,6 +55,7 @@ func newIndex(m *Mesh) *index {
 		byGateway: map[string][]*VirtualService{}, visible: memo.Plain(m.visibleVirtualServices), seen: memo.Plain(m.servicesVisibleTo),
 		proxies: memo.Plain(m.mergeLayers), allocated: map[string][]string{}, captured: memo.Plain(m.capture), anyObject: map[string]*schema.Object{},
 		sharing: newSharing(m), contested: sync.OnceValue(m.contested),
+		hidden: sync.OnceValue(m.hiddenServices),
 	}
 }
 
@@ -152,6 +154,7 @@ func (m *Mesh) closeScope(s *Scope) {
 	}
 	for _, l := range s.Listeners {
 		if l.Spec == nil {
+			all = append(all, m.pulledInHidden(s, l)...)
 			continue
 		}
 		for _, v := range l.VirtualServices {
@@ -192,6 +195,41 @@ func (m *Mesh) pulledIn(host, namespace string) []*Service {
 		}
 	}
 	return nil
+}
+
+// pulledInHidden returns what routes add to a scope that sees all there is to see: services of its own namespace that are
+// exported to others only. A gateway is given none.
+func (m *Mesh) pulledInHidden(s *Scope, l *EgressListener) []*Service {
+	hidden := m.index.hidden()[s.Namespace]
+	if s.Gateway || len(hidden) == 0 {
+		return nil
+	}
+	var out []*Service
+	for _, v := range l.VirtualServices {
+		for _, host := range destinations(v.Spec) {
+			if svc := hidden[host]; svc != nil {
+				out = append(out, svc)
+			}
+		}
+	}
+	return out
+}
+
+// hiddenServices returns, by namespace and host, the services that their own namespace does not see.
+func (m *Mesh) hiddenServices() map[string]map[string]*Service {
+	out := map[string]map[string]*Service{}
+	for _, s := range m.Services {
+		if s.Visibility.In(s.Namespace) {
+			continue
+		}
+		if out[s.Namespace] == nil {
+			out[s.Namespace] = map[string]*Service{}
+		}
+		if out[s.Namespace][s.Hostname] == nil {
+			out[s.Namespace][s.Hostname] = s
+		}
+	}
+	return out
 }
 
 // destinations returns every host that a VirtualService sends requests to, mirrors included.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
@@ -21,8 +22,8 @@ func (b *clusterBuild) members() *endpoint.Cluster {
 // client reduces what is known about the client to what matters to the endpoints of this cluster.
 func (b *clusterBuild) client() *endpoint.Client {
 	c := &endpoint.Client{
-		Network: b.in.Network, View: b.in.View, Cluster: b.in.Cluster, MTLSOnly: b.in.SNI,
-		PanicOff: b.policy.GetOutlierDetection().GetMinHealthPercent() <= 0, Policy: b.locality().Normal(),
+		Network: b.in.Network, View: b.in.View, Cluster: b.in.Cluster, MTLSOnly: b.in.SNI, TLS: b.ruledTLS(),
+		PanicOff: b.panicThreshold() == 0, Policy: b.locality().Normal(),
 	}
 	if c.Policy.ByLocality() {
 		c.Locality = b.in.Locality
@@ -31,6 +32,35 @@ func (b *clusterBuild) client() *endpoint.Client {
 		c.Labels = c.Policy.Narrow(unpackLabels(b.in.Labels))
 	}
 	return c
+}
+
+// ruledTLS is what a rule says of all endpoints, whatever their workloads can do: the mode of the subset, else that of the
+// whole service, at the port before elsewhere. Unlike the policy of the cluster, where settings of a port replace all others,
+// each mode is looked for by itself.
+func (b *clusterBuild) ruledTLS() endpoint.Ruled {
+	if b.in.Rule == nil {
+		return ""
+	}
+	mode := b.tlsMode(b.subset.GetTrafficPolicy())
+	if mode == nil {
+		mode = b.tlsMode(b.in.Rule.Spec.GetTrafficPolicy())
+	}
+	switch {
+	case mode == nil:
+		return ""
+	case mode.GetMode() == networking.ClientTLSSettings_ISTIO_MUTUAL:
+		return endpoint.AllMutual
+	}
+	return endpoint.NoneMutual
+}
+
+func (b *clusterBuild) tlsMode(p *networking.TrafficPolicy) *networking.ClientTLSSettings {
+	for _, s := range p.GetPortLevelSettings() {
+		if s.GetPort().GetNumber() == b.port.Number && s.Tls != nil {
+			return s.Tls
+		}
+	}
+	return p.GetTls()
 }
 
 // recipe says how a server makes the endpoints of the cluster anew; nil where they cannot change: no service of the host

@@ -101,7 +101,8 @@ func (b *clusterBuild) locality() *endpoint.Policy {
 	return out
 }
 
-// localityConfig makes Envoy look at locality weights where a policy gives them, and at zones where it is zone aware.
+// localityConfig makes Envoy look at locality weights where a policy gives them, and at zones where it is zone aware. An order
+// of failover gives none as long as nothing takes failed endpoints out: then weights would only disturb the algorithm.
 func (b *clusterBuild) localityConfig() {
 	p := localityPolicyOf(b.in.Env.Mesh, b.in.Service, b.policy.GetLoadBalancer())
 	switch {
@@ -115,7 +116,7 @@ func (b *clusterBuild) localityConfig() {
 			z.MinClusterSize = wrapperspb.UInt64(uint64(n.Value))
 		}
 		b.c.CommonLbConfig.LocalityConfigSpecifier = &clusterv3.Cluster_CommonLbConfig_ZoneAwareLbConfig_{ZoneAwareLbConfig: z}
-	case len(p.distribute) > 0 || len(p.failover) > 0 || len(p.priority) > 0:
+	case len(p.distribute) > 0, (p.force || b.policy.GetOutlierDetection() != nil) && (len(p.failover) > 0 || len(p.priority) > 0):
 		b.c.CommonLbConfig.LocalityConfigSpecifier = &clusterv3.Cluster_CommonLbConfig_LocalityWeightedLbConfig_{
 			LocalityWeightedLbConfig: &clusterv3.Cluster_CommonLbConfig_LocalityWeightedLbConfig{}}
 	}

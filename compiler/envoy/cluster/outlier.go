@@ -33,8 +33,17 @@ func (b *clusterBuild) outlierDetection() {
 		out.EnforcingLocalOriginSuccessRate = xds.UInt32(0)
 	}
 	b.c.OutlierDetection = out
-	b.c.CommonLbConfig.HealthyPanicThreshold = &typev3.Percent{Value: float64(max(0, o.MinHealthPercent))}
+	b.c.CommonLbConfig.HealthyPanicThreshold = &typev3.Percent{Value: float64(b.panicThreshold())}
 	b.http.errors = statusMatch(o.OutlierDetectionHttpErrorCodes)
+}
+
+// panicThreshold is minHealthPercent, but for a service that wants its traffic kept near: endpoints that are not healthy are
+// told for the sake of its priorities, and panic routing would use them.
+func (b *clusterBuild) panicThreshold() int32 {
+	if len(b.in.Service.FailoverLabels()) > 0 {
+		return 0
+	}
+	return max(0, b.policy.GetOutlierDetection().GetMinHealthPercent())
 }
 
 // enforced returns a threshold and its enforcement in percent; a threshold of 0 switches the detector off. Envoy wants

@@ -56,13 +56,13 @@ func (h *upstreamHTTP) common() *corev3.HttpProtocolOptions {
 func (b *clusterBuild) protocol() {
 	http := b.policy.GetConnectionPool().GetHttp()
 	b.http.kind = portProtocol(b.port.Protocol, b.in.Gateway)
-	if upgrades(b.port.Protocol, http.GetH2UpgradePolicy(), b.in.Env.Mesh.Config.GetH2UpgradePolicy()) {
+	b.http.keepCase = b.in.KeepCase && casePreserved(b.port.Protocol)
+	if b.http.kind == upstreamHTTP1 && !b.http.keepCase && upgrades(b.port.Protocol, http.GetH2UpgradePolicy(), b.in.Env.Mesh.Config.GetH2UpgradePolicy()) {
 		b.http.kind = upstreamHTTP2
 	}
 	if http.GetUseClientProtocol() {
 		b.http.kind = upstreamDownstream
 	}
-	b.http.keepCase = b.in.KeepCase && casePreserved(b.port.Protocol)
 }
 
 // casePreserved tells whether HTTP/1 may be spoken on a port. Both sides of a proxy have to keep the case of a header.

@@ -168,20 +168,21 @@ func addLogger(out *Logs, m *mesh.Mesh, p *meshconfig.MeshConfig_ExtensionProvid
 		if err != nil {
 			return err
 		}
-		out.add(httpLogger, &grpclogv3.HttpGrpcAccessLogConfig{
+		log := &grpclogv3.HttpGrpcAccessLogConfig{
 			CommonConfig:                    grpcLog(or(a.GetLogName(), "http_envoy_accesslog"), cluster, a.GetFilterStateObjectsToLog()),
 			AdditionalRequestHeadersToLog:   a.GetAdditionalRequestHeadersToLog(),
 			AdditionalResponseHeadersToLog:  a.GetAdditionalResponseHeadersToLog(),
 			AdditionalResponseTrailersToLog: a.GetAdditionalResponseTrailersToLog(),
-		}, nil, expression)
+		}
+		out.add(httpLogger, log, log, expression)
 	case p.GetEnvoyTcpAls() != nil:
 		a := p.GetEnvoyTcpAls()
 		_, cluster, err := xds.ProviderCluster(m, a.GetService(), a.GetPort())
 		if err != nil {
 			return err
 		}
-		out.add(tcpLogger, nil, &grpclogv3.TcpGrpcAccessLogConfig{
-			CommonConfig: grpcLog(or(a.GetLogName(), "tcp_envoy_accesslog"), cluster, a.GetFilterStateObjectsToLog())}, expression)
+		log := &grpclogv3.TcpGrpcAccessLogConfig{CommonConfig: grpcLog(or(a.GetLogName(), "tcp_envoy_accesslog"), cluster, a.GetFilterStateObjectsToLog())}
+		out.add(tcpLogger, log, log, expression)
 	case p.GetEnvoyOtelAls() != nil:
 		a := p.GetEnvoyOtelAls()
 		_, cluster, err := xds.ProviderCluster(m, a.GetService(), a.GetPort())
