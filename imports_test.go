@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"compiler/endpoint":        {},
 	"compiler/names":           {},
 	"compiler/mesh":            {"internal/diag", "internal/near", "internal/source", "internal/memo", "schema", "compiler/endpoint", "compiler/names"},
-	"compiler/lint":            {"internal/diag", "internal/near", "schema", "compiler/mesh"},
+	"compiler/lint":            {"internal/diag", "internal/near", "internal/source", "schema", "compiler/mesh"},
 	"compiler/re2":             {},
 	"compiler/sets":            {"compiler/re2"},
 	"compiler/lua":             {"internal/limit"},

@@ -163,6 +163,16 @@ func (in *input) lint() diag.List {
 	for _, c := range in.clusters {
 		findings.Add(lint.Mesh(c.mesh, c.objects)...)
 	}
+	findings.Add(in.installation()...)
+	return findings
+}
+
+// installation looks at what each cluster holds of an installation of Istio.
+func (in *input) installation() diag.List {
+	var findings diag.List
+	for _, c := range in.clusters {
+		findings.Add(lint.Installation(c.read.Installs, c.objects)...)
+	}
 	return findings
 }
 

@@ -124,6 +124,10 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 	for _, c := range in.clusters {
 		res.Counts.Excluded += c.read.Excluded
 	}
+	if findings.HasErrors() {
+		findings.Add(in.installation()...) // nothing of it waits for the rest
+		findings.Sort()
+	}
 	if stop := settle(&findings, opts, quiet, false); stop {
 		findings.Add(quiet.stale(in.sources, false)...)
 		findings.Sort()

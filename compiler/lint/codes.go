@@ -239,6 +239,42 @@ var Codes = []diag.Code{
 		Remedy:  "the value, or the place, that the help names",
 	},
 	{
+		ID: "IST0139", Severity: diag.Warning,
+		Means:   "a webhook that injects proxies overlaps with another, or calls a Service that does not exist",
+		Example: "two MutatingWebhookConfigurations for `istio-injection: enabled`",
+		Remedy:  "narrow the selectors, or correct the name of the Service",
+	},
+	{
+		ID: "IST0158", Severity: diag.Warning,
+		Means:   "Pods run another image of the proxy than the injector would give them",
+		Example: "`proxyv2:1.3.0` beside an injector with `tag: 1.3.1`",
+		Remedy:  "restart the Pods",
+	},
+	{
+		ID: "IST0163", Severity: diag.Warning,
+		Means:   "a webhook of an external control plane has no place to call",
+		Example: "`clientConfig: {}`",
+		Remedy:  "name the Service, or the url",
+	},
+	{
+		ID: "IST0164", Severity: diag.Info,
+		Means:   "a webhook reaches an external control plane by an address",
+		Example: "`url: https://192.0.2.1:15017/inject`",
+		Remedy:  "use a host name",
+	},
+	{
+		ID: "IST0175", Severity: diag.Warning,
+		Means:   "istiod fetches the keys of tokens from any address that a RequestAuthentication names",
+		Example: "a Deployment of istiod without `BLOCKED_CIDRS_IN_JWKS_URIS`",
+		Remedy:  "set it to the addresses of the cluster",
+	},
+	{
+		ID: "IST0176", Severity: diag.Warning,
+		Means:   "a definition of a kind of the Gateway API that is older than Istio reads",
+		Example: "`gateway.networking.k8s.io/bundle-version: v1.4.1` on tlsroutes",
+		Remedy:  "install newer definitions",
+	},
+	{
 		ID: "MESHC1228", Severity: diag.Warning,
 		Means:   "the injector's own configuration keeps proxies off workloads that labels ask for one",
 		Example: "`neverInjectSelector: [{matchLabels: {app: web}}]`",

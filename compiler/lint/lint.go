@@ -38,6 +38,7 @@ func Mesh(m *mesh.Mesh, objects []*schema.Object) diag.List {
 	l.injection()
 	l.workloadUsers()
 	l.automaticImages()
+	l.proxyImages()
 	l.registries()
 	l.servicePorts()
 	l.targetPorts()

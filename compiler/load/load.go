@@ -32,11 +32,12 @@ type Options struct {
 // Result is what the sources hold.
 type Result struct {
 	Documents []*source.Document
-	Foreign   []Left   // documents that are no Kubernetes objects or of a kind that is not ours
-	Revision  Revision // of the first source that has one
-	Dirty     bool     // the working tree of a source differs from its revision
-	Files     int      // files read
-	Excluded  int      // files and folders that were left out on demand
+	Installs  []*source.Document // of the documents left alone, those that say how Istio is installed
+	Foreign   []Left             // documents that are no Kubernetes objects or of a kind that is not ours
+	Revision  Revision           // of the first source that has one
+	Dirty     bool               // the working tree of a source differs from its revision
+	Files     int                // files read
+	Excluded  int                // files and folders that were left out on demand
 }
 
 // Revision is a Git commit.
@@ -75,6 +76,7 @@ type batch struct {
 	files    []file
 	docs     []*source.Document // already parsed (kustomize)
 	foreign  []Left
+	aside    []*source.Document
 	revision Revision
 	dirty    bool
 	inputs   []file // files behind docs
@@ -141,6 +143,7 @@ func (s *Sources) Load(ctx context.Context, sources []string, opts Options) (*Re
 func (b *batch) merge(p *batch) {
 	b.docs = append(b.docs, p.docs...)
 	b.foreign = append(b.foreign, p.foreign...)
+	b.aside = append(b.aside, p.aside...)
 	b.diags.Add(p.diags...)
 }
 
@@ -150,6 +153,7 @@ func (r *Result) add(b *batch, namespace string, files int) {
 	}
 	r.Documents = append(r.Documents, b.docs...)
 	r.Foreign = append(r.Foreign, b.foreign...)
+	r.Installs = append(r.Installs, b.aside...)
 	if r.Revision.Commit == "" {
 		r.Revision = b.revision
 	}

@@ -156,7 +156,27 @@ func (p *parser) document(n *yaml.Node, apiVersion, kind string) {
 	case apiVersion == "v1" && kind == "List":
 		p.fail(n, "MESHC1009", "this List has no items", "Write the objects below the key items.")
 	default:
+		p.aside(n, apiVersion, kind)
 		p.leave(n, apiVersion+"/"+kind)
+	}
+}
+
+// aside keeps a document that is left alone where it says how Istio is installed. What is wrong with its YAML is not looked at:
+// no bundle depends on it.
+func (p *parser) aside(n *yaml.Node, apiVersion, kind string) {
+	d := &source.Document{File: p.file.name, Node: n, APIVersion: apiVersion, Kind: kind}
+	if m := child(n, "metadata"); m != nil && m.Kind == yaml.MappingNode {
+		if v := child(m, "name"); v != nil && v.Kind == yaml.ScalarNode {
+			d.Name = v.Value
+		}
+	}
+	if !source.Installs(apiVersion, kind, d.Name) {
+		return
+	}
+	v, problems := p.reader.Value(n)
+	if value, ok := v.(map[string]any); ok && len(problems) == 0 {
+		d.Value = value
+		p.out.aside = append(p.out.aside, d)
 	}
 }
 

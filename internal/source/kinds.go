@@ -45,6 +45,18 @@ func Classify(apiVersion, kind string) Class {
 	return Foreign
 }
 
+// Installs tells whether an object that is not read says how Istio is installed: its webhooks, and the kinds of the Gateway
+// API that it would read.
+func Installs(apiVersion, kind, name string) bool {
+	switch group, _ := splitVersion(apiVersion); group {
+	case "admissionregistration.k8s.io":
+		return kind == "MutatingWebhookConfiguration" || kind == "ValidatingWebhookConfiguration"
+	case "apiextensions.k8s.io":
+		return kind == "CustomResourceDefinition" && strings.HasSuffix(name, "."+gatewayGroup)
+	}
+	return false
+}
+
 // splitVersion parts an apiVersion; the core group has no name.
 func splitVersion(apiVersion string) (group, version string) {
 	group, version, ok := strings.Cut(apiVersion, "/")

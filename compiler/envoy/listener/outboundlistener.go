@@ -272,7 +272,8 @@ func (o *outbound) chains(u unit, f family, cidrs []string) []*xds.Chain {
 
 // httpChain routes requests by the route configuration of the port; a sniffed service with an address has its own.
 func (o *outbound) httpChain(u unit, f family) *xds.Chain {
-	key := route.Key{Name: names.Routes(u.number), Listener: u.egress, Port: u.number}
+	routed := o.routedBy(u)
+	key := route.Key{Name: names.Routes(u.number), Listener: routed, Port: u.number}
 	switch {
 	case u.number == 0:
 		key.Name = u.bind
@@ -287,7 +288,7 @@ func (o *outbound) httpChain(u unit, f family) *xds.Chain {
 		role: outboundRole, mesh: o.Mesh, proxy: o.Proxy, protocol: u.protocol, rds: key.Name,
 		stat: "outbound_" + names.Listener(u.bind, u.number), logs: o.logs, tracing: o.tracing,
 	}
-	if o.dynamic && cluster.DynamicRequests(o.View, u.egress.Services, u.egress.VirtualServices, key.Port) {
+	if o.dynamic && cluster.DynamicRequests(o.View, routed.Services, routed.VirtualServices, key.Port) {
 		m.dynamic = cluster.DynamicHost(o.Mesh)
 	}
 	c := &xds.Chain{Name: names.HTTPChain(key.Name), Filters: xds.HTTPChainFilters(m.build())}
@@ -295,6 +296,20 @@ func (o *outbound) httpChain(u unit, f family) *xds.Chain {
 		c.Match = &listenerv3.FilterChainMatch{ApplicationProtocols: plainHTTP(), TransportProtocol: "raw_buffer"}
 	}
 	return c
+}
+
+// routedBy is the egress listener whose hosts the requests at a port are routed to: the one that names the port, whatever
+// its protocol, and only if there is none the one without a port.
+func (o *outbound) routedBy(u unit) *mesh.EgressListener {
+	if u.number == 0 {
+		return u.egress
+	}
+	for _, el := range o.Listeners.All() {
+		if el.Spec.GetPort().GetNumber() == u.number || el.Spec.GetPort() == nil {
+			return el
+		}
+	}
+	return u.egress
 }
 
 func (o *outbound) route(k route.Key) {
