@@ -130,7 +130,14 @@ func (l *linter) offered(g *mesh.Gateway) map[uint32]bool {
 		}
 	}
 	if len(proxies) == 0 && defaultGateway(g.Spec.Selector) {
-		return map[uint32]bool{80: true, 443: true, 8080: true, 8443: true, 15021: true, 15443: true, 31400: true}
+		out = map[uint32]bool{80: true, 443: true, 8080: true, 8443: true, 15021: true, 15443: true, 31400: true}
+		for _, s := range l.m.Services { // those that somebody put before it, too
+			if s.Kubernetes && len(s.Selector) > 0 && selects(s.Selector, g.Spec.Selector) {
+				for _, p := range s.Ports {
+					out[p.Number], out[p.TargetPort] = true, true
+				}
+			}
+		}
 	}
 	return out
 }
