@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 	"compiler/coverage":        {"internal/diag", "schema", "compiler/names", "compiler/mesh", "compiler/envoy/xds"},
 	"compiler/trace":           {"internal/diag", "internal/show", "compiler/names", "compiler/bundle", "compiler/sets"},
 	"compiler/change":          {"compiler/names", "internal/diag", "internal/show", "compiler/bundle", "compiler/sets", "compiler/trace"},
+	"compiler/assert":          {"compiler/names", "compiler/bundle", "compiler/sets", "compiler/trace"},
 	"compiler/replay":          {"internal/limit", "internal/show", "compiler/names", "compiler/bundle", "compiler/sets", "compiler/trace"},
 	"compiler/codes":           {"internal/config", "internal/diag", "policies", "schema", "compiler/"},
 	"compiler":                 {"internal/config", "internal/diag", "internal/secret", "internal/source", "internal/fault", "schema", "policies", "compiler/"},

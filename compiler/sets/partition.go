@@ -344,3 +344,20 @@ func (w *walk) leave(at int, p place) error {
 	}
 	return nil
 }
+
+// Classes returns one value of each class of values of a dimension that some sets cannot tell apart, the best first. The sets are
+// of one type.
+func (s *Space) Classes(dim string, by []Set, budget int) ([]Value, error) {
+	if len(by) == 0 {
+		return nil, nil
+	}
+	s.m.budget = orDefault(budget)
+	p, err := s.part(dim, by)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(p.values), nil
+}
+
+// Key is equal for sets that are written alike.
+func Key(s Set) string { return s.key() }

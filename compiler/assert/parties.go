@@ -1,0 +1,254 @@
+package assert
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/trace"
+)
+
+// caller is who may send requests: one of those that the mesh treats alike.
+type caller struct {
+	from    string // as trace.Request.From
+	name    string // NAMESPACE/NAME; "" outside
+	class   string
+	gateway bool
+	outside bool
+	proxy   bool
+	space   string // namespace
+}
+
+// callers are all of a bundle, one for each class and identity, since others are treated like it. keep says which
+// workloads count: those of one class need not all be meant.
+func (p *prover) callers(keep func(caller) bool) (out []caller) {
+	seen := map[string]bool{}
+	add := func(c caller, like string) {
+		if keep(c) && !seen[like] {
+			seen[like] = true
+			out = append(out, c)
+		}
+	}
+	for i := range p.b.Workloads {
+		w := &p.b.Workloads[i]
+		c := caller{from: w.Namespace + "/" + w.Name, name: w.Namespace + "/" + w.Name, class: w.Class, proxy: w.Proxy, space: w.Namespace}
+		if k := p.b.Class(w.Class); k != nil && k.Gateway {
+			c.from, c.gateway = "gateway "+c.name, true
+		}
+		add(c, fmt.Sprint(w.Class, "\x00", w.Namespace, "\x00", w.ServiceAccount, "\x00", w.Proxy, c.gateway))
+	}
+	add(caller{from: "outside", outside: true}, "outside")
+	return out
+}
+
+// fits tells whether a caller is one of those that patterns name. Clients outside come in by gateways, too.
+func (c caller) fits(patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		switch gateway, named := strings.CutPrefix(p, "gateway "); {
+		case p == "outside":
+			return c.outside || c.gateway
+		case p == "anybody" || p == "everybody":
+			return true
+		case named:
+			return c.gateway && trace.Glob(gateway, c.name)
+		default:
+			return !c.outside && !c.gateway && (trace.Glob(p, c.name) || !strings.Contains(p, "/") && strings.HasSuffix(c.name, "/"+p))
+		}
+	})
+}
+
+// checkCallers refuses patterns that nobody fits.
+func (p *prover) checkCallers(patterns []string) error {
+	everybody := p.callers(func(caller) bool { return true })
+	for _, x := range patterns {
+		found := slices.ContainsFunc(everybody, func(c caller) bool { return c.fits([]string{x}) })
+		for i := 0; i < len(p.b.Workloads) && !found; i++ { // callers has one of those alike
+			w := &p.b.Workloads[i]
+			c := caller{name: w.Namespace + "/" + w.Name}
+			if k := p.b.Class(w.Class); k != nil && k.Gateway {
+				c.gateway = true
+			}
+			found = c.fits([]string{x})
+		}
+		if !found {
+			return fmt.Errorf("no workload and no gateway is called %s", x)
+		}
+	}
+	return nil
+}
+
+// target is a way to call a server: the host and port of a service.
+type target struct {
+	host string
+	port uint16
+	at   uint16 // port of the workload; 0: not known by number
+}
+
+// server is a workload that requests may reach.
+type server struct {
+	name, class, space string
+	address            netip.Addr
+	targets            []target
+}
+
+// servers are the workloads that patterns name, by their own names or by services that select them; none: all that a service selects.
+func (p *prover) servers(patterns []string) ([]server, error) {
+	var out []server
+	met := map[string]bool{}
+	seen := map[string]bool{}
+	for i := range p.b.Workloads {
+		w := &p.b.Workloads[i]
+		name := w.Namespace + "/" + w.Name
+		if k := p.b.Class(w.Class); k != nil && k.Gateway || seen[name+w.Class] {
+			continue
+		}
+		s := server{name: name, class: w.Class, space: w.Namespace, targets: p.targetsOf(w)}
+		if len(w.Addresses) > 0 {
+			s.address, _ = netip.ParseAddr(w.Addresses[0])
+		}
+		fits := len(patterns) == 0 && len(s.targets) > 0
+		for _, x := range patterns {
+			if s.fits(x) {
+				met[x], fits = true, true
+			}
+		}
+		if fits {
+			seen[name+w.Class] = true
+			out = append(out, s)
+		}
+	}
+	for _, x := range patterns {
+		if !met[x] {
+			return nil, fmt.Errorf("no workload is called %s, and no service of that name has one", x)
+		}
+	}
+	return out, nil
+}
+
+// fits tells whether a pattern names a server or a service of it.
+func (s server) fits(pattern string) bool {
+	if trace.Glob(pattern, s.name) || !strings.ContainsAny(pattern, "/.*") && strings.HasSuffix(s.name, "/"+pattern) {
+		return true
+	}
+	return slices.ContainsFunc(s.targets, func(t target) bool {
+		label, rest, _ := strings.Cut(t.host, ".")
+		ns, _, _ := strings.Cut(rest, ".")
+		return t.host == pattern || trace.Glob(pattern, ns+"/"+label) || label == pattern
+	})
+}
+
+// targetsOf are the services that select a workload.
+func (p *prover) targetsOf(w *bundle.Workload) (out []target) {
+	for _, r := range p.b.Resources {
+		sel := r.Selector
+		if r.Type != bundle.ClusterType || sel == nil || sel.Namespace != w.Namespace || len(sel.Labels) > 0 || len(sel.Workloads) == 0 {
+			continue
+		}
+		all := true
+		for k, v := range sel.Workloads {
+			all = all && w.Labels[k] == v
+		}
+		t := target{sel.Hostname, uint16(sel.Port), uint16(sel.TargetPort)}
+		if all && !slices.Contains(out, t) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// way is a URL without its path, by which a caller may get at a server.
+type way struct {
+	url  string // SCHEME://HOST:PORT
+	http bool
+}
+
+// protocolOf guesses what a port speaks from the listeners of its server: a chain with a connection manager is one for HTTP.
+func (p *prover) ways(c caller, s server) (out []way) {
+	add := func(scheme, host string, port uint16) {
+		w := way{scheme + "://" + net.JoinHostPort(host, strconv.Itoa(int(port))), scheme == "http" || scheme == "https"}
+		if !slices.Contains(out, w) {
+			out = append(out, w)
+		}
+	}
+	if c.gateway {
+		for _, h := range p.gatewayHosts(c.class) {
+			for _, scheme := range []string{"http", "https"} {
+				add(scheme, h.host, h.port)
+			}
+		}
+		return out
+	}
+	ports := map[uint16]bool{}
+	for _, t := range s.targets {
+		scheme := "tcp"
+		if p.speaksHTTP(s.class, t.at) {
+			scheme = "http"
+		}
+		add(scheme, t.host, t.port)
+		ports[t.at] = true
+	}
+	if c.outside || !c.proxy {
+		for port := range p.ports(s.class) {
+			if s.address.IsValid() && port != 0 && !ports[port] {
+				scheme := "tcp"
+				if p.speaksHTTP(s.class, port) {
+					scheme = "http"
+				}
+				add(scheme, s.address.String(), port)
+			}
+		}
+	}
+	for _, h := range p.hostsTo(c.class, s) {
+		add("http", h.host, h.port)
+	}
+	slices.SortFunc(out, func(a, b way) int { return strings.Compare(a.url, b.url) })
+	return out
+}
+
+// hostsTo are other hosts that the routes of a class lead from to a server's services.
+func (p *prover) hostsTo(class string, s server) (out []target) {
+	v := p.view(class)
+	for _, h := range v.hosts {
+		if slices.ContainsFunc(s.targets, func(t target) bool { return h.clusters[t.host] }) && !slices.ContainsFunc(s.targets, func(t target) bool { return t.host == h.host }) {
+			out = append(out, target{host: h.host, port: h.port})
+		}
+	}
+	return out
+}
+
+// gatewayHosts are the hosts that a gateway has routes for; a star stands for some name.
+func (p *prover) gatewayHosts(class string) (out []target) {
+	v := p.view(class)
+	for _, h := range v.hosts {
+		host := h.host
+		if host == "*" {
+			host = "any.example"
+		} else if rest, wild := strings.CutPrefix(host, "*"); wild {
+			host = "any" + rest
+		}
+		for _, port := range v.listeners {
+			if t := (target{host: host, port: port}); h.port == 0 || h.port == port {
+				out = append(out, t)
+			}
+		}
+	}
+	return out
+}
+
+// portOf reads the port in the name of a route configuration: 8080, http.8080, https.443.NAME.GATEWAY.NAMESPACE.
+func portOf(routes string) uint16 {
+	for _, part := range strings.Split(routes, ".") {
+		if n, err := strconv.ParseUint(part, 10, 16); err == nil {
+			return uint16(n)
+		}
+	}
+	if n, ok := names.ListenerPort(routes); ok {
+		return uint16(n)
+	}
+	return 0
+}
