@@ -24,11 +24,12 @@ import (
 
 // conditions are what configuration asks of requests, by dimension, and what of it cannot be decided.
 type conditions struct {
-	by        map[string][]sets.Set
-	keys      map[string]bool
-	lists     map[string]bool // claims that are lists
-	issuers   []string
-	undecided string
+	by         map[string][]sets.Set
+	keys       map[string]bool
+	lists      map[string]bool // claims that are lists
+	principals []sets.Strings  // identities
+	issuers    []string
+	undecided  string
 }
 
 func newConditions() *conditions {
@@ -103,6 +104,14 @@ func (c *conditions) visit(m protoreflect.Message) {
 	case *jwtv3.JwtProvider:
 		if !slices.Contains(c.issuers, x.GetIssuer()) {
 			c.issuers = append(c.issuers, x.GetIssuer())
+		}
+	case *rbacv3.Principal_Authenticated:
+		if m := x.GetPrincipalName(); m != nil {
+			if s, err := sets.Matcher(m); err == nil {
+				c.principals = append(c.principals, s)
+			} else {
+				c.undecided = err.Error()
+			}
 		}
 	case *rbacv3.Policy:
 		if x.GetCondition() != nil {
@@ -211,26 +220,50 @@ func (p *prover) view(class string) *view {
 	for _, r := range c.Resources() {
 		switch r.Type {
 		case bundle.ListenerType:
-			var l listenerv3.Listener
-			if p.read(r, &l) {
-				v.listener(&l, c.Gateway)
+			if l := p.listener(r); l != nil {
+				v.listener(l, c.Gateway)
 			}
-		case bundle.VirtualHostType:
-			var h routev3.VirtualHost
-			if p.read(r, &h) {
-				rc, _ := names.ParseVirtualHost(r.Name)
-				v.host(&h, portOf(rc))
-			}
-		case bundle.RouteConfigurationType:
-			var rc routev3.RouteConfiguration
-			if p.read(r, &rc) {
-				for _, h := range rc.GetVirtualHosts() {
-					v.host(h, portOf(rc.GetName()))
-				}
-			}
+		case bundle.VirtualHostType, bundle.RouteConfigurationType:
+			v.hosts = append(v.hosts, p.hosts(r)...)
 		}
 	}
 	return v
+}
+
+// listener reads a listener, once for all classes.
+func (p *prover) listener(r *bundle.Resource) *listenerv3.Listener {
+	l, ok := p.listeners[r.Digest]
+	if !ok {
+		if l = new(listenerv3.Listener); !p.read(r, l) {
+			l = nil
+		}
+		p.listeners[r.Digest] = l
+	}
+	return l
+}
+
+// hosts reads a virtual host, or those of a route configuration, once for all classes.
+func (p *prover) hosts(r *bundle.Resource) []virtualHost {
+	if list, ok := p.hostsOf[r.Digest]; ok {
+		return list
+	}
+	var v view
+	if r.Type == bundle.VirtualHostType {
+		var h routev3.VirtualHost
+		if p.read(r, &h) {
+			rc, _ := names.ParseVirtualHost(r.Name)
+			v.host(&h, portOf(rc))
+		}
+	} else {
+		var rc routev3.RouteConfiguration
+		if p.read(r, &rc) {
+			for _, h := range rc.GetVirtualHosts() {
+				v.host(h, portOf(rc.GetName()))
+			}
+		}
+	}
+	p.hostsOf[r.Digest] = v.hosts
+	return v.hosts
 }
 
 func (p *prover) read(r *bundle.Resource, m proto.Message) bool {

@@ -1,6 +1,7 @@
 package assert
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/sets"
 	"github.com/meshc/meshc/compiler/trace"
 )
 
@@ -22,28 +24,85 @@ type caller struct {
 	outside bool
 	proxy   bool
 	space   string // namespace
+	id      string // SPIFFE identity
+	address netip.Addr
 }
 
-// callers are all of a bundle, one for each class and identity, since others are treated like it. keep says which
-// workloads count: those of one class need not all be meant.
-func (p *prover) callers(keep func(caller) bool) (out []caller) {
+// callers are those of a bundle that keep wants, one of each that are alike: same says by what callers are told apart, besides the
+// configuration by which their proxies send requests.
+func (p *prover) callers(keep func(caller) bool, same func(caller) string) (out []caller) {
 	seen := map[string]bool{}
 	add := func(c caller, like string) {
-		if keep(c) && !seen[like] {
+		if !seen[like] {
 			seen[like] = true
 			out = append(out, c)
 		}
 	}
+	for _, c := range p.all {
+		like := "outside"
+		if !keep(c) {
+			continue
+		}
+		if !c.outside {
+			like = fmt.Sprint(p.sends(c), "\x00", c.proxy, "\x00", c.gateway, "\x00", same(c))
+		}
+		add(c, like)
+	}
+	return out
+}
+
+// everybody lists all callers.
+func (p *prover) everybody() (out []caller) {
 	for i := range p.b.Workloads {
 		w := &p.b.Workloads[i]
 		c := caller{from: w.Namespace + "/" + w.Name, name: w.Namespace + "/" + w.Name, class: w.Class, proxy: w.Proxy, space: w.Namespace}
+		account := w.ServiceAccount
+		if account == "" {
+			account = "default"
+		}
+		c.id = "spiffe://" + p.domain + "/ns/" + w.Namespace + "/sa/" + account
+		if len(w.Addresses) > 0 {
+			c.address, _ = netip.ParseAddr(w.Addresses[0])
+		}
 		if k := p.b.Class(w.Class); k != nil && k.Gateway {
 			c.from, c.gateway = "gateway "+c.name, true
 		}
-		add(c, fmt.Sprint(w.Class, "\x00", w.Namespace, "\x00", w.ServiceAccount, "\x00", w.Proxy, c.gateway))
+		out = append(out, c)
 	}
-	add(caller{from: "outside", outside: true}, "outside")
-	return out
+	return append(out, caller{from: "outside", outside: true})
+}
+
+// sends is equal for classes whose proxies send requests by the same configuration: all but their inbound side.
+func (p *prover) sends(c caller) string {
+	if s, ok := p.sending[c.class]; ok {
+		return s
+	}
+	var digests []string
+	if k := p.b.Class(c.class); k != nil {
+		for _, r := range k.Resources() {
+			if r.Name != names.VirtualInbound && !strings.HasPrefix(r.Name, "inbound|") || k.Gateway {
+				digests = append(digests, r.Digest.Hex())
+			}
+		}
+	}
+	slices.Sort(digests)
+	sum := sha256.Sum256([]byte(strings.Join(digests, " ")))
+	p.sending[c.class] = string(sum[:])
+	return p.sending[c.class]
+}
+
+// seenAs is equal for callers that the rules of a server cannot tell apart: by identity and address.
+func (c caller) seenAs(conds *conditions) string {
+	var b strings.Builder
+	for _, s := range conds.principals {
+		b.WriteString(strconv.FormatBool(s.Has(c.id)))
+	}
+	for _, s := range conds.by[sets.Source] {
+		if of, ok := s.(sets.Addresses); ok {
+			b.WriteString(strconv.FormatBool(of.Has(c.address)))
+		}
+	}
+	return b.String()
 }
 
 // fits tells whether a caller is one of those that patterns name. Clients outside come in by gateways, too.
@@ -64,17 +123,9 @@ func (c caller) fits(patterns []string) bool {
 
 // checkCallers refuses patterns that nobody fits.
 func (p *prover) checkCallers(patterns []string) error {
-	everybody := p.callers(func(caller) bool { return true })
+	everybody := p.all
 	for _, x := range patterns {
 		found := slices.ContainsFunc(everybody, func(c caller) bool { return c.fits([]string{x}) })
-		for i := 0; i < len(p.b.Workloads) && !found; i++ { // callers has one of those alike
-			w := &p.b.Workloads[i]
-			c := caller{name: w.Namespace + "/" + w.Name}
-			if k := p.b.Class(w.Class); k != nil && k.Gateway {
-				c.gateway = true
-			}
-			found = c.fits([]string{x})
-		}
 		if !found {
 			return fmt.Errorf("no workload and no gateway is called %s", x)
 		}
@@ -144,9 +195,8 @@ func (s server) fits(pattern string) bool {
 
 // targetsOf are the services that select a workload.
 func (p *prover) targetsOf(w *bundle.Workload) (out []target) {
-	for _, r := range p.b.Resources {
-		sel := r.Selector
-		if r.Type != bundle.ClusterType || sel == nil || sel.Namespace != w.Namespace || len(sel.Labels) > 0 || len(sel.Workloads) == 0 {
+	for _, sel := range p.selects {
+		if sel.Namespace != w.Namespace {
 			continue
 		}
 		all := true

@@ -1,12 +1,15 @@
 package assert
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/sets"
@@ -38,10 +41,17 @@ type prover struct {
 	space   *sets.Space
 	views   map[string]*view
 	classOf map[string]string
-	broken  error
-	left    int
-	doubt   string // what could not be judged
-	found   *Result
+	sending map[string]string // see sends
+	domain  string            // of trust
+	all     []caller
+	selects []*bundle.EndpointSelector
+
+	listeners map[bundle.Digest]*listenerv3.Listener
+	hostsOf   map[bundle.Digest][]virtualHost
+	broken    error
+	left      int
+	doubt     string // what could not be judged
+	found     *Result
 }
 
 // Prove decides a statement about a bundle. The error is about the statement: what it says, or whom it names.
@@ -53,10 +63,17 @@ func Prove(b *bundle.Bundle, w *trace.World, text string, budget int) (*Result, 
 	if budget <= 0 {
 		budget = DefaultBudget
 	}
-	p := &prover{b: b, w: w, space: sets.NewSpace(sets.Path("/"), sets.Method(c.methods...)), views: map[string]*view{}, classOf: map[string]string{}, left: budget}
+	p := &prover{b: b, w: w, space: sets.NewSpace(sets.Path("/"), sets.Method(c.methods...)), views: map[string]*view{}, classOf: map[string]string{}, sending: map[string]string{}, domain: cmp.Or(b.TrustDomain, "cluster.local"), left: budget,
+		listeners: map[bundle.Digest]*listenerv3.Listener{}, hostsOf: map[bundle.Digest][]virtualHost{}}
 	for _, x := range b.Workloads {
 		p.classOf[x.Namespace+"/"+x.Name] = x.Class
 	}
+	for _, r := range b.Resources {
+		if sel := r.Selector; r.Type == bundle.ClusterType && sel != nil && len(sel.Labels) == 0 && len(sel.Workloads) > 0 {
+			p.selects = append(p.selects, sel)
+		}
+	}
+	p.all = p.everybody()
 	if err := p.checkCallers(c.callers); err != nil {
 		return nil, err
 	}
@@ -95,20 +112,21 @@ func (p *prover) access(c claim) error {
 	if err != nil {
 		return err
 	}
-	forbidden := p.callers(func(x caller) bool {
-		if c.nobody {
-			return len(c.callers) == 0 || x.fits(c.callers)
-		}
-		return !x.fits(c.callers)
-	})
 	for _, s := range servers {
-		for _, x := range forbidden {
-			if x.name == s.name {
-				continue // what an application asks of itself
+		inbound := p.view(s.class).inbound
+		forbidden := p.callers(func(x caller) bool {
+			switch {
+			case x.name == s.name: // what an application asks of itself
+				return false
+			case c.nobody:
+				return len(c.callers) == 0 || x.fits(c.callers)
 			}
+			return !x.fits(c.callers)
+		}, func(x caller) string { return x.seenAs(inbound) })
+		for _, x := range forbidden {
 			for _, w := range p.ways(x, s) {
 				conds := newConditions()
-				conds.merge(p.view(s.class).inbound)
+				conds.merge(inbound)
 				p.addRoutes(conds, x, w)
 				p.each(c, x, w, conds, func(r *trace.Result, call string) {
 					p.reach(r, call, s, x)
@@ -185,17 +203,14 @@ func (p *prover) encrypted(c claim) error {
 	if err != nil {
 		return err
 	}
-	callers := p.callers(func(x caller) bool {
-		if len(c.callers) == 0 {
-			return !x.outside
-		}
-		return x.fits(c.callers)
-	})
-	for _, x := range callers {
-		for _, s := range servers {
+	for _, s := range servers {
+		callers := p.callers(func(x caller) bool {
 			if x.name == s.name || c.between && x.space == s.space {
-				continue
+				return false
 			}
+			return len(c.callers) == 0 && !x.outside || x.fits(c.callers)
+		}, func(caller) string { return "" })
+		for _, x := range callers {
 			for _, w := range p.ways(x, s) {
 				conds := newConditions()
 				p.addRoutes(conds, x, w)
@@ -241,20 +256,15 @@ func (p *prover) retried(c claim) error {
 	if err != nil {
 		return err
 	}
-	callers := p.callers(func(x caller) bool {
-		return !x.outside && (x.proxy || x.gateway) && (len(c.callers) == 0 || x.fits(c.callers))
-	})
-	for _, x := range callers {
-		seen := map[string]bool{}
-		for _, s := range servers {
-			if x.name == s.name {
-				continue
-			}
+	for _, s := range servers {
+		callers := p.callers(func(x caller) bool {
+			return x.name != s.name && !x.outside && (x.proxy || x.gateway) && (len(c.callers) == 0 || x.fits(c.callers))
+		}, func(caller) string { return "" })
+		for _, x := range callers {
 			for _, w := range p.ways(x, s) {
-				if !w.http || seen[w.url] {
+				if !w.http {
 					continue
 				}
-				seen[w.url] = true
 				conds := newConditions()
 				p.addRoutes(conds, x, w)
 				p.each(c, x, w, conds, func(r *trace.Result, call string) { p.retries(r, call, x) })
@@ -287,7 +297,7 @@ func (p *prover) retries(r *trace.Result, call string, x caller) {
 
 // egress looks for a call that leaves the mesh to another host.
 func (p *prover) egress(c claim) error {
-	callers := p.callers(func(x caller) bool { return !x.outside && (len(c.callers) == 0 || x.fits(c.callers)) })
+	callers := p.callers(func(x caller) bool { return !x.outside && (len(c.callers) == 0 || x.fits(c.callers)) }, func(caller) string { return "" })
 	for _, x := range callers {
 		for _, w := range p.waysOut(x) {
 			conds := newConditions()
