@@ -155,7 +155,7 @@ func (p *prover) servers(patterns []string) ([]server, error) {
 	for i := range p.b.Workloads {
 		w := &p.b.Workloads[i]
 		name := w.Namespace + "/" + w.Name
-		if k := p.b.Class(w.Class); k != nil && k.Gateway || seen[name+w.Class] {
+		if k := p.b.Class(w.Class); k != nil && k.Gateway {
 			continue
 		}
 		s := server{name: name, class: w.Class, space: w.Namespace, targets: p.targetsOf(w)}
@@ -168,8 +168,8 @@ func (p *prover) servers(patterns []string) ([]server, error) {
 				met[x], fits = true, true
 			}
 		}
-		if fits {
-			seen[name+w.Class] = true
+		if like := fmt.Sprint(w.Class, w.Namespace, s.targets); fits && !seen[like] { // a Deployment and its pods, and versions with the same rules
+			seen[like] = true
 			out = append(out, s)
 		}
 	}
