@@ -56,6 +56,8 @@ var mayImport = map[string][]string{
 	"compiler":                 {"internal/config", "internal/diag", "internal/secret", "internal/source", "internal/fault", "schema", "policies", "compiler/"},
 	"delivery/pieces":          {"internal/limit", "compiler/bundle"},
 	"delivery/registry":        {"internal/limit", "compiler/bundle", "delivery/pieces"},
+	"delivery/signature":       {"internal/limit", "internal/regular", "compiler/bundle"},
+	"delivery/source":          {"internal/limit", "internal/regular", "compiler/bundle", "delivery/registry", "delivery/signature"},
 	"server":                   {"internal/limit", "internal/regular", "internal/show", "compiler/bundle", "compiler/endpoint", "compiler/names", "server/"},
 	"server/kube":              {"internal/regular"},
 	"server/watch":             {"internal/limit"},

@@ -39,6 +39,9 @@ type Options struct {
 	AdminAddress string   // host:port of health, metrics and status; default 127.0.0.1:18001; "-": none
 	AdminNames   []string // by which the admin address may be asked, besides localhost and any address
 	Watch        bool     // take a new bundle at the path into service
+	Source       Source   // brings bundles in the place of the path; nil: there is none
+	// Admit is asked before a bundle at the path is taken into service; nil: it may be.
+	Admit func(*bundle.Bundle) error
 
 	TLSCert, TLSKey, TLSCA        string   // files of the server's certificate and key, and of the CA of the proxies
 	SPIFFESocket                  string   // socket of a SPIFFE agent, as unix:///PATH or a path, in place of the files; see workloadAPI
@@ -216,7 +219,10 @@ func Run(ctx context.Context, o Options) error {
 		_ = lis.Close()
 		return err
 	}
-	if o.Watch {
+	switch {
+	case o.Watch && o.Source != nil:
+		go srv.followSource(ctx)
+	case o.Watch:
 		go srv.watchBundle(ctx, stamp)
 	}
 	if srv.own != nil {

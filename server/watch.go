@@ -38,13 +38,26 @@ func (o *openers) defaults() {
 // readBundle reads the bundle to start with, and the stamp that it has.
 func readBundle(ctx context.Context, o *Options) (b *bundle.Bundle, stamp string, err error) {
 	if err := watch.Aside(ctx, func() error {
+		if o.Source != nil {
+			b, err = o.Source.First(ctx)
+			return err
+		}
 		stamp = bundleStamp(o.BundlePath)
-		b, err = o.open.bundle(o.BundlePath)
+		b, err = o.read()
 		return err
 	}); err != nil {
 		return nil, "", err
 	}
 	return b, stamp, nil
+}
+
+// read reads the path.
+func (o *Options) read() (*bundle.Bundle, error) {
+	b, err := o.open.bundle(o.BundlePath)
+	if err == nil && o.Admit != nil {
+		err = o.Admit(b)
+	}
+	return b, err
 }
 
 // watchBundle takes a new bundle at the path into service. seen is the stamp of the one that is.
@@ -58,7 +71,7 @@ func (srv *Server) watchBundle(ctx context.Context, seen string) {
 
 // reload reads the path. What cannot be read leaves the old bundle in service.
 func (srv *Server) reload() error {
-	b, err := srv.opts.open.bundle(srv.opts.BundlePath)
+	b, err := srv.opts.read()
 	if err != nil {
 		return err
 	}

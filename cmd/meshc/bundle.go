@@ -15,11 +15,11 @@ import (
 func newBundle(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bundle",
-		Short: "Look into a bundle, and carry it to and from registries",
+		Short: "Look into a bundle, carry it to and from registries, sign it and verify it",
 		Args:  noVerb,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newBundleXDS(a), newBundleInspect(a), newBundlePush(a), newBundlePull(a), newBundleCopy(a), newBundleTag(a))
+	c.AddCommand(newBundleXDS(a), newBundleInspect(a), newBundlePush(a), newBundlePull(a), newBundleCopy(a), newBundleTag(a), newBundleSign(a), newBundleVerify(a))
 	return c
 }
 

@@ -9,16 +9,26 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshc/meshc/delivery/registry"
 	"github.com/meshc/meshc/server"
 )
 
 func newServe(a *app) *cobra.Command {
 	o := server.Options{}
+	var from sourceFlags
 	c := &cobra.Command{
-		Use:   "serve BUNDLE",
+		Use:   "serve BUNDLE|oci://HOST/REPOSITORY:TAG",
 		Short: "Stream a bundle to proxies over ADS",
 		Long: `serve answers proxies over ADS, delta and state of the world, with the resources of a bundle, and takes a new bundle
 into service when one is put in its place. A bundle that cannot be read never replaces one that can.
+
+BUNDLE may be oci://HOST/REPOSITORY:TAG: the tag is looked at every --poll, and what it names is fetched when that is another
+digest. A registry that fails is asked less often, up to 5 minutes, or when it says; the last good bundle stays in service. With
+--keep DIR that bundle is on disk, too, and is what a restarted server begins with, whether or not the registry is there.
+
+With --trust a bundle is served only if a key of the trust file has signed it (meshc bundle sign, cosign), also at a path, where
+the signature is the file BUNDLE.sigstore.json. From a registry, and with --trust, a bundle that is older than the one in service,
+by the time of its commit, is refused unless --allow-older or the reference names its digest; so is one of another trust domain.
 
 With --endpoints the server follows the Pods of a cluster: it takes the endpoints of every service that is seen there
 from what is there now, and those of the bundle for the others. A file that cannot be read leaves those before in use.
@@ -38,15 +48,22 @@ must be allowed to list and watch those by name. With both, identities are the d
 server's. It is the one of --kubeconfig, $KUBECONFIG, the pod's service account or ~/.kube/config, in this order.`,
 		Args: oneBundle,
 		RunE: func(c *cobra.Command, args []string) error {
-			o.BundlePath = args[0]
 			if o.TLSCert+o.TLSKey+o.TLSCA+o.SPIFFESocket == "" && !o.InsecurePlaintextOnAnyAddress {
 				o.SPIFFESocket = os.Getenv("SPIFFE_ENDPOINT_SOCKET")
+			}
+			if o.BundlePath = args[0]; registry.IsReference(args[0]) && o.Poll == 0 {
+				from.poll = 30 * time.Second
+			} else {
+				from.poll = o.Poll
 			}
 			level := slog.LevelInfo
 			if a.quiet {
 				level = slog.LevelWarn
 			}
 			o.Log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+			if err := from.apply(a, &o); err != nil {
+				return err
+			}
 			a.end.later(max(o.Drain, server.DefaultDrain) + time.Second)
 			o.Ready = func(xds, admin net.Addr) {
 				_, _ = fmt.Fprintf(a.stdout, "xds %s\n", xds)
@@ -58,6 +75,7 @@ server's. It is the one of --kubeconfig, $KUBECONFIG, the pod's service account 
 		},
 	}
 	f := c.Flags()
+	from.add(f)
 	f.StringVar(&o.XDSAddress, "xds-address", "127.0.0.1:18000", "address of ADS")
 	f.StringVar(&o.AdminAddress, "admin-address", "127.0.0.1:18001", "address of /healthz, /readyz, /watchz, /metrics and /status; - for none")
 	f.StringSliceVar(&o.AdminNames, "admin-name", nil, "name by which the admin address may be asked, besides localhost and any IP address")
@@ -80,7 +98,7 @@ server's. It is the one of --kubeconfig, $KUBECONFIG, the pod's service account 
 	f.StringVar(&o.KubeContext, "context", "", "context of the kubeconfig (default: its current one)")
 	f.IntVar(&o.MaxSecretWatches, "max-secret-watches", 1000, "objects of the API server that are watched at a time; -1 for any number")
 	f.BoolVar(&o.InsecureSecretsWithoutTLS, "insecure-secrets-without-tls", false, "hand out private keys to anybody who can connect")
-	f.DurationVar(&o.Poll, "poll", 0, "how often the bundle, besides notifications, and the secrets are looked at (default 2s)")
+	f.DurationVar(&o.Poll, "poll", 0, "how often the bundle, besides notifications, and the secrets are looked at (default 2s; a registry 30s)")
 	f.DurationVar(&o.Grace, "grace", 0, "how long a cluster that is gone stays with the proxies (default 5s)")
 	f.DurationVar(&o.Drain, "drain", server.DefaultDrain, "how long connections may go on after the end")
 	return c

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -44,6 +45,7 @@ type Pulled struct {
 	Ref      Reference // with the digest of the manifest
 	Bundle   *bundle.Bundle
 	Manifest []byte
+	Blobs    map[string][]byte // the layers by digest
 	Layers   int
 	Fetched  int   // of layers
 	Bytes    int64 // of the artifact, manifest included
@@ -86,10 +88,48 @@ func (c *Client) Pull(ctx context.Context, r Reference, have Blobs) (*Pulled, er
 		return nil, explain(out.Ref, err)
 	}
 	out.Fetched, out.Loaded = int(fetched.Load()), loaded.Load()+m.descriptor.Size
-	if out.Bundle, err = assemble(m, data, out.Ref); err != nil {
+	if err := out.assemble(m, data); err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// Sum is the digest of bytes as OCI writes it.
+func Sum(data []byte) string { return digest.FromBytes(data).String() }
+
+// Assemble makes an artifact of what is at hand: its manifest, and blobs that have their digests.
+func Assemble(r Reference, text []byte, have Blobs) (*Pulled, error) {
+	m := &manifest{descriptor: newBlob(ocispec.MediaTypeImageManifest, text).Descriptor, text: text}
+	r = r.At(m.descriptor.Digest.String())
+	if err := json.Unmarshal(text, &m.Manifest); err != nil {
+		return nil, &Error{Ref: r.String(), Reason: Altered, Message: "has a manifest that cannot be read: " + err.Error()}
+	}
+	if err := m.isBundle(r); err != nil {
+		return nil, err
+	}
+	out := &Pulled{Ref: r, Manifest: text, Layers: len(m.Layers), Bytes: m.descriptor.Size}
+	data := make([][]byte, len(m.Layers))
+	for i, l := range m.Layers {
+		out.Bytes += l.Size
+		var ok bool
+		if data[i], ok = have(l.Digest.String()); !ok {
+			return nil, &Error{Ref: r.String(), Reason: Missing, Message: fmt.Sprintf("lacks its layer %d, %s", i, l.Digest)}
+		}
+	}
+	if err := out.assemble(m, data); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// assemble sets the bundle and the blobs.
+func (p *Pulled) assemble(m *manifest, data [][]byte) (err error) {
+	p.Blobs = make(map[string][]byte, len(data))
+	for i, l := range m.Layers {
+		p.Blobs[l.Digest.String()] = data[i]
+	}
+	p.Bundle, err = assemble(m, data, p.Ref)
+	return err
 }
 
 // blob fetches one, and again what comes cut short.
