@@ -54,6 +54,7 @@ var mayImport = map[string][]string{
 	"compiler/replay":          {"internal/limit", "internal/show", "compiler/names", "compiler/bundle", "compiler/sets", "compiler/trace"},
 	"compiler/codes":           {"internal/config", "internal/diag", "policies", "schema", "compiler/"},
 	"compiler":                 {"internal/config", "internal/diag", "internal/secret", "internal/source", "internal/fault", "schema", "policies", "compiler/"},
+	"delivery/airgap":          {"internal/archive", "internal/limit", "compiler/bundle"},
 	"delivery/pieces":          {"internal/limit", "compiler/bundle"},
 	"delivery/registry":        {"internal/limit", "compiler/bundle", "delivery/pieces"},
 	"delivery/signature":       {"internal/limit", "internal/regular", "compiler/bundle"},

@@ -14,7 +14,9 @@ import (
 )
 
 // scripted is a source that brings what a test says.
-type scripted struct{ next chan func() (*bundle.Bundle, error) }
+type scripted struct {
+	next chan func() (*bundle.Bundle, error)
+}
 
 func (s *scripted) First(context.Context) (*bundle.Bundle, error) { return (<-s.next)() }
 func (s *scripted) Next(context.Context) (*bundle.Bundle, error)  { return (<-s.next)() }

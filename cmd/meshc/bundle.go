@@ -20,6 +20,7 @@ func newBundle(a *app) *cobra.Command {
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newBundleXDS(a), newBundleInspect(a), newBundlePush(a), newBundlePull(a), newBundleCopy(a), newBundleTag(a), newBundleSign(a), newBundleVerify(a))
+	c.AddCommand(newBundleExport(a), newBundleImport(a))
 	return c
 }
 

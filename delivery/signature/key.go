@@ -195,3 +195,12 @@ func decrypt(text, password []byte) ([]byte, error) {
 	}
 	return der, nil
 }
+
+// pem is the key as ReadPublicKey reads it.
+func (p *PublicKey) pem() []byte {
+	der, err := x509.MarshalPKIXPublicKey(p.key)
+	if err != nil {
+		panic("signature: " + err.Error()) // newPublicKey has done it before
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: publicBlock, Bytes: der})
+}

@@ -26,12 +26,12 @@ type Trust struct {
 // trusted is one key of a trust file.
 type trusted struct {
 	Name         string   `yaml:"name"`
-	File         string   `yaml:"file"`         // with the public key, beside the trust file
-	Key          string   `yaml:"key"`          // or itself
-	Repositories []string `yaml:"repositories"` // HOST/REPOSITORY, * for a part, or OfFile; none: any
-	TrustDomains []string `yaml:"trustDomains"` // of the mesh; none: any
-	NotBefore    string   `yaml:"notBefore"`
-	NotAfter     string   `yaml:"notAfter"`
+	File         string   `yaml:"file,omitempty"`         // with the public key, beside the trust file
+	Key          string   `yaml:"key,omitempty"`          // or itself
+	Repositories []string `yaml:"repositories,omitempty"` // HOST/REPOSITORY, * for a part, or OfFile; none: any
+	TrustDomains []string `yaml:"trustDomains,omitempty"` // of the mesh; none: any
+	NotBefore    string   `yaml:"notBefore,omitempty"`
+	NotAfter     string   `yaml:"notAfter,omitempty"`
 
 	public   *PublicKey
 	from, to time.Time
@@ -48,6 +48,11 @@ func ReadTrust(file string) (*Trust, error) {
 	if err != nil {
 		return nil, err
 	}
+	return ParseTrust(file, text)
+}
+
+// ParseTrust reads the text of a trust file. Files that it names lie beside it.
+func ParseTrust(file string, text []byte) (*Trust, error) {
 	t, err := parseTrust(text, func(name string) ([]byte, error) {
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(filepath.Dir(file), filepath.FromSlash(name))
@@ -58,6 +63,23 @@ func ReadTrust(file string) (*Trust, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return t, nil
+}
+
+// InlineTrust is a trust file whose keys are in it, so that it can go elsewhere.
+func InlineTrust(file string) ([]byte, error) {
+	t, err := ReadTrust(file)
+	if err != nil {
+		return nil, err
+	}
+	type list struct {
+		Keys []trusted `yaml:"keys"`
+	}
+	out := list{}
+	for _, k := range t.keys {
+		k.File, k.Key = "", string(k.public.pem())
+		out.Keys = append(out.Keys, k)
+	}
+	return yaml.Marshal(out)
 }
 
 func parseTrust(text []byte, read func(string) ([]byte, error)) (*Trust, error) {

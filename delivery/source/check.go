@@ -56,9 +56,14 @@ func VerifyFile(path string, b *bundle.Bundle, file string, trust *signature.Tru
 	case err != nil:
 		return signature.Verified{}, err
 	}
+	return VerifyText(path, b, text, trust)
+}
+
+// VerifyText verifies a bundle by a signature that is at hand.
+func VerifyText(name string, b *bundle.Bundle, text []byte, trust *signature.Trust) (signature.Verified, error) {
 	v, err := trust.Verify(signature.Subjects{SHA256: []string{b.Provenance.Digest.Hex()}, Repository: signature.OfFile, TrustDomain: b.TrustDomain}, [][]byte{text})
 	if err != nil {
-		return v, &Refusal{path, err.Error()}
+		return v, &Refusal{name, err.Error()}
 	}
 	return v, nil
 }
@@ -78,9 +83,14 @@ func FileSubjects(path string, b *bundle.Bundle) ([]signature.Subject, error) {
 		}
 		text = buf.Bytes()
 	}
-	d := sha256.Sum256(text)
+	return SubjectsOf(text, b), nil
+}
+
+// SubjectsOf are those of a bundle whose archive is at hand.
+func SubjectsOf(archive []byte, b *bundle.Bundle) []signature.Subject {
+	d := sha256.Sum256(archive)
 	return []signature.Subject{
 		{Name: "bundle.tar.gz", Digest: map[string]string{"sha256": hex.EncodeToString(d[:])}},
 		{Name: "provenance.json", Digest: map[string]string{"sha256": b.Provenance.Digest.Hex()}},
-	}, nil
+	}
 }
