@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -119,24 +118,7 @@ func (f *bootstrapFlags) run(ctx context.Context, a *app, args []string) error {
 		_, err = a.stdout.Write(text)
 		return err
 	}
-	return a.end.write(ctx, func() error { return replaceFile(f.output, text) })
-}
-
-// replaceFile writes a file so that readers see the old or the new one.
-func replaceFile(name string, text []byte) error {
-	t, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-")
-	if err != nil {
-		return err
-	}
-	_, err = t.Write(text)
-	err = errors.Join(err, t.Chmod(0o644), t.Close())
-	if err == nil {
-		err = os.Rename(t.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(t.Name())
-	}
-	return err
+	return a.end.write(ctx, func() error { return bundle.ReplaceFile(f.output, text) })
 }
 
 // fill takes over what the bundle says about the workload, under what the flags say.

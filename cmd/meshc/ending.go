@@ -10,7 +10,7 @@ import (
 )
 
 // grace is how long a verb may go on after it was told to end, unless it asks for more.
-const grace = 500 * time.Millisecond
+const grace = 200 * time.Millisecond
 
 // ending sees to it that a verb ends soon after its context does. What computes looks at the context now and then; a library
 // in the middle of something may not, and is left behind, since the process ends.

@@ -6,16 +6,53 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"fmt"
+	"io"
+	"log"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal kills
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	a := newApp(os.Stdin, os.Stdout, os.Stderr)
+	a.overhear()
+	code := a.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
+}
+
+// overhear has what libraries write to standard error come by way of the app, as notes: they quote names of the input, and
+// know nothing of --quiet. Panics of Go do not come this way.
+func (a *app) overhear() {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return
+	}
+	os.Stderr = w
+	log.SetOutput(w)
+	log.SetFlags(0)
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		for lines := bufio.NewReader(r); ; {
+			line, err := lines.ReadString('\n')
+			if line = strings.TrimSpace(line); line != "" && !a.silent.Load() {
+				_, _ = fmt.Fprintln(a.stderr, line)
+			}
+			if err != nil {
+				_, _ = io.Copy(io.Discard, r)
+				return
+			}
+		}
+	}()
+	a.hear = func() {
+		_ = w.Close()
+		<-heard
+	}
 }

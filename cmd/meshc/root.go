@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -46,26 +47,39 @@ func ended(l diag.List) error {
 type app struct {
 	stdin          io.Reader
 	stdout, stderr *show.Writer
+	raw            io.Writer // behind stderr
 	quiet          bool
-	by             string // settings and policies of the last run
+	silent         atomic.Bool // quiet, once flags are read
+	hear           func()      // waits for what libraries have said; nil: nobody listens
+	by             string      // settings and policies of the last run
 	end            ending
 }
 
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{stdin: stdin, stdout: show.NewWriter(stdout), stderr: show.NewWriter(stderr)}
+	return newApp(stdin, stdout, stderr).run(ctx, args)
+}
+
+func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
+	return &app{stdin: stdin, stdout: show.NewWriter(stdout), stderr: show.NewWriter(stderr), raw: stderr}
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
 	root := a.root()
 	root.SetArgs(args)
-	root.SetIn(stdin)
+	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	err := a.end.of(ctx, func() error { return root.ExecuteContext(ctx) })
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		fmt.Fprintln(stderr, "meshc: interrupted") // not by way of the app: what was left behind may be stuck in its streams
+		fmt.Fprintln(a.raw, "meshc: interrupted") // not by way of the app: what was left behind may be stuck in its streams
 		return exitFailure
 	}
 	if broken := a.stdout.Flush(); err == nil {
 		err = broken
+	}
+	if a.hear != nil {
+		a.hear()
 	}
 	code := report(a.stderr, err)
 	_ = a.stderr.Flush() // there is nobody left to tell
@@ -106,6 +120,8 @@ half of a file; a second one kills. serve drains first.`,
 		Version:       versionLine(),
 		Args:          noVerb,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+
+		PersistentPreRun: func(*cobra.Command, []string) { a.silent.Store(a.quiet) },
 	}
 	c.PersistentFlags().BoolVar(&a.quiet, "quiet", false, "print findings and results only")
 	c.CompletionOptions.HiddenDefaultCmd = false

@@ -220,7 +220,7 @@ func (t *tester) file(name string) error {
 			return err
 		}
 		if changed != string(text) {
-			if err := t.put(func() error { return replaceFile(name, []byte(changed)) }); err != nil {
+			if err := t.put(func() error { return bundle.ReplaceFile(name, []byte(changed)) }); err != nil {
 				return err
 			}
 		}

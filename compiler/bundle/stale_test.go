@@ -13,7 +13,7 @@ import (
 // TestWhatKilledWritersLeave is removed with the next write, and nothing else is.
 func TestWhatKilledWritersLeave(t *testing.T) {
 	b := seal(t, sample(t, 1))
-	for name, write := range map[string]func(string) error{"b": b.WriteDir, "b.tar.gz": b.WriteTarGz} {
+	for name, write := range map[string]func(string) error{"b": b.WriteDir, "b.tar.gz": b.WriteTarGz, "node.json": func(path string) error { return ReplaceFile(path, []byte("{}")) }} {
 		dir := t.TempDir()
 		at := func(n string) string { return filepath.Join(dir, n) }
 		prefix := temporaryPrefix(at(name))

@@ -64,7 +64,19 @@ func (b *Bundle) WriteDir(path string) (err error) {
 }
 
 // WriteTarGz writes the bundle as one archive: entries sorted, without times, owners and names of the machine.
-func (b *Bundle) WriteTarGz(path string) (err error) {
+func (b *Bundle) WriteTarGz(path string) error { return replace(path, b.Archive) }
+
+// ReplaceFile writes any other file as bundles are written: who reads it sees the old or the new one, and what a writer left
+// beside it that was killed is removed.
+func ReplaceFile(path string, data []byte) error {
+	return replace(path, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// replace puts a file in the place of one that may be there.
+func replace(path string, write func(io.Writer) error) (err error) {
 	if path, err = target(path); err != nil {
 		return err
 	}
@@ -80,7 +92,7 @@ func (b *Bundle) WriteTarGz(path string) (err error) {
 			_ = os.Remove(f.Name())
 		}
 	}()
-	if err = b.Archive(f); err != nil {
+	if err = write(f); err != nil {
 		return err
 	}
 	if err = f.Chmod(0o644); err != nil {

@@ -89,6 +89,7 @@ type kustomization struct {
 	places   []place
 	weighed  map[string]int  // objects by file
 	verified map[string]bool // directories of what configures plugins
+	copied   uint64          // bytes that kustomize sees
 	escapes  bool            // a base lies outside of the file system
 }
 
@@ -128,10 +129,16 @@ func (k *kustomization) build(ctx context.Context) {
 	}
 	switch {
 	case errors.Is(err, errMemory):
-		k.fail(top, 1, "MESHC1005", fmt.Sprintf("kustomize takes more than %d MiB of memory to build this", limit.KustomizeMemory>>20), "Look for values that are put into each other, as replacements, variables and copies in patches do.")
+		k.fail(top, 1, "MESHC1005", fmt.Sprintf("kustomize takes more than %d MiB of memory to build this", k.memory()>>20), "Look for values that are put into each other, as replacements, variables and copies in patches do.")
 	case err != nil:
 		k.failed(top, err)
 	}
+}
+
+// memory is by how much the process may grow while kustomize works: what a tree takes is in proportion to it, and a small one
+// that takes much multiplies something.
+func (k *kustomization) memory() uint64 {
+	return min(limit.KustomizeMemory, limit.KustomizeFree+limit.KustomizeByteMemory*k.copied)
 }
 
 func (k *kustomization) copyDir(ctx context.Context, mem filesys.FileSystem, dir string) bool {
@@ -159,6 +166,7 @@ func (k *kustomization) copyDir(ctx context.Context, mem filesys.FileSystem, dir
 			return nil
 		}
 		total += len(data)
+		k.copied += uint64(len(data))
 		if k.b.count++; k.b.count > limit.SourceFiles || total > limit.SourceBytes {
 			k.fail(p, 1, "MESHC1005", fmt.Sprintf("the kustomization lies in a directory with more than %d files or %d bytes", limit.SourceFiles, limit.SourceBytes), "Move it into a directory of its own.")
 			return fs.SkipAll
@@ -221,7 +229,7 @@ func (s scanned) ReadFile(name string) ([]byte, error) {
 
 func (k *kustomization) run(ctx context.Context, mem filesys.FileSystem, keep bool) error {
 	var built resmap.ResMap
-	err := watched(ctx, limit.KustomizeMemory, func() error {
+	err := watched(ctx, k.memory(), func() error {
 		m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(scanned{mem, k.folders}, path.Join(memRoot, k.dir))
 		built = m
 		return err

@@ -145,7 +145,7 @@ func (k *kustomization) before(ctx context.Context, mem filesys.FileSystem, dir,
 		return nil
 	}
 	var out resmap.ResMap
-	err = watched(ctx, limit.KustomizeMemory, func() error {
+	err = watched(ctx, k.memory(), func() error {
 		m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(reduced{scanned{mem, k.folders}, path.Join(memRoot, at.file), text}, path.Join(memRoot, dir))
 		out = m
 		return err

@@ -18,7 +18,7 @@ func watched(ctx context.Context, most uint64, run func() error) error {
 	done := make(chan error, 1)
 	before := heap()
 	go func() { done <- fault.Call(run) }()
-	look := time.NewTicker(5 * time.Millisecond)
+	look := time.NewTicker(2 * time.Millisecond)
 	defer look.Stop()
 	for {
 		select {

@@ -53,7 +53,10 @@ const (
 const (
 	KustomizeBuilds = 10_000
 	KustomizeSteps  = 300_000_000 // comparisons of objects
-	KustomizeMemory = 2 << 30     // bytes by which memory grows
+	// Bytes by which memory grows: for each byte of its files, and whatever their size, but never more than the last.
+	KustomizeByteMemory = 100
+	KustomizeFree       = 512 << 20
+	KustomizeMemory     = 2 << 30
 )
 
 // Of one Git repository.
