@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 
 	"github.com/meshc/meshc/internal/secret"
@@ -59,11 +60,31 @@ func checkJWK(k map[string]any) error {
 	return fmt.Errorf("has kty %q, not RSA, EC or OKP", kind)
 }
 
+// Sizes of an RSA modulus that BoringSSL takes.
+const (
+	minModulus = 512
+	maxModulus = 16384
+)
+
+// checkRSA wants what Envoy's library of tokens (jwt_verify_lib) and BoringSSL below it take: the two exponents in use, and
+// an odd modulus of a size that is one.
 func checkRSA(k map[string]any) error {
-	for _, name := range [...]string{"n", "e"} {
-		if _, err := jwkNumber(k, name); err != nil {
+	var of [2]*big.Int
+	for i, name := range [...]string{"n", "e"} {
+		b, err := jwkNumber(k, name)
+		if err != nil {
 			return err
 		}
+		of[i] = new(big.Int).SetBytes(b)
+	}
+	n, e := of[0], of[1]
+	switch {
+	case e.Cmp(big.NewInt(3)) != 0 && e.Cmp(big.NewInt(65537)) != 0:
+		return errors.New("has another exponent e than 3 or 65537, which are those that Envoy takes")
+	case n.Bit(0) == 0:
+		return errors.New("has an even modulus n, so it is no RSA key")
+	case n.BitLen() < minModulus || n.BitLen() > maxModulus:
+		return fmt.Errorf("has a modulus n of %d bits, and Envoy takes %d to %d", n.BitLen(), minModulus, maxModulus)
 	}
 	return nil
 }
