@@ -31,8 +31,9 @@ type finder struct {
 	open        []Undecided
 	objects     [2]map[object]bool // of base and head
 	someCause   []Cause
-	outside     []string            // names that gateways serve
-	ports       []uint16            // that something in the mesh names
+	outside     []string // names that gateways serve
+	ports       []uint16 // that something in the mesh names
+	haves       map[classSide]string
 	clients     map[string][]placed // by what the proxies have, on both sides
 }
 
@@ -50,7 +51,7 @@ func (w *workload) ref() Ref {
 }
 
 func newFinder(base, head *bundle.Bundle) *finder {
-	f := &finder{base: newSide(base), head: newSide(head), spaces: map[string]*sets.Space{}, byKey: map[string]*Difference{}, clients: map[string][]placed{}}
+	f := &finder{base: newSide(base), head: newSide(head), spaces: map[string]*sets.Space{}, haves: map[classSide]string{}, byKey: map[string]*Difference{}, clients: map[string][]placed{}}
 	for _, s := range []*side{f.base, f.head} {
 		for _, w := range s.workloads {
 			if id := s.identity(w); !slices.Contains(f.identities, id) {
@@ -113,9 +114,13 @@ type placed struct {
 }
 
 // have is what of a class outbound (or inbound) requests meet, as a text to compare.
-func have(c *bundle.Class, inbound bool) string {
+func (f *finder) have(c *bundle.Class, inbound bool) string {
 	if c == nil {
 		return "none"
+	}
+	key := classSide{c, inbound}
+	if s, ok := f.haves[key]; ok {
+		return s
 	}
 	h := sha256.New()
 	for _, r := range c.Resources() {
@@ -123,7 +128,14 @@ func have(c *bundle.Class, inbound bool) string {
 			h.Write(r.Digest[:])
 		}
 	}
-	return string(h.Sum(nil))
+	f.haves[key] = string(h.Sum(nil))
+	return f.haves[key]
+}
+
+// classSide is the outbound or the inbound part of a class.
+type classSide struct {
+	class   *bundle.Class
+	inbound bool
 }
 
 func isInbound(r *bundle.Resource) bool {
@@ -133,7 +145,7 @@ func isInbound(r *bundle.Resource) bool {
 
 // client compares what the proxy of a workload does with what the workload asks for.
 func (f *finder) client(p pair) error {
-	base, head := have(p.base.class, false), have(p.head.class, false)
+	base, head := f.have(p.base.class, false), f.have(p.head.class, false)
 	if !p.base.proxy {
 		base = "none"
 	}
@@ -176,7 +188,11 @@ func (f *finder) outbound(p pair) ([]placed, error) {
 		return nil, err
 	}
 	var out []placed
+	touched := touchedBy(p.base.class, p.head.class)
 	for _, t := range targets {
+		if !(touched.has(t) || p.base.proxy != p.head.proxy) {
+			continue
+		}
 		m := func(s *side, proxy *trace.Proxy, c trace.Connection) meeting {
 			c.To = s.dialed(t)
 			return meeting{side: s, proxy: proxy, place: atClient, conn: c, host: t.call, anonymous: true}
@@ -236,7 +252,7 @@ func (f *finder) ways(t target, at func(trace.Connection) (meeting, meeting)) ([
 
 // server compares what the proxy of a workload does with what others ask of the workload.
 func (f *finder) server(p pair) error {
-	base, head := have(p.base.class, true), have(p.head.class, true)
+	base, head := f.have(p.base.class, true), f.have(p.head.class, true)
 	if base == head && p.base.proxy == p.head.proxy {
 		return nil
 	}
@@ -431,7 +447,7 @@ func rulesOf(c *listenerv3.FilterChain) (out []*rbacv3.RBAC) {
 
 // gateway compares what a gateway does with requests from outside.
 func (f *finder) gateway(p pair) error {
-	if have(p.base.class, false) == have(p.head.class, false) {
+	if f.have(p.base.class, false) == f.have(p.head.class, false) {
 		return nil
 	}
 	was, err := f.base.proxyOf(p.base)

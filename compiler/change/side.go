@@ -23,6 +23,7 @@ type side struct {
 	late      bool              // no endpoints of Kubernetes are in the input: they come when the bundle is served
 	dests     map[destKey]*destination
 	served    map[servedPort][]target
+	dialAt    map[string]netip.Addr
 }
 
 // workload is what runs under one name: a Deployment with its pods, a pod without one, an endpoint of a ServiceEntry.
@@ -50,7 +51,7 @@ func fingerprint(b []byte) string {
 }
 
 func newSide(b *bundle.Bundle) *side {
-	s := &side{Bundle: b, world: trace.New(b), byName: map[string]*workload{}, byAddress: map[string]string{}, dests: map[destKey]*destination{}}
+	s := &side{Bundle: b, world: trace.New(b), byName: map[string]*workload{}, byAddress: map[string]string{}, dests: map[destKey]*destination{}, dialAt: map[string]netip.Addr{}}
 	s.gather()
 	s.late = !slices.ContainsFunc(b.Resources, func(r *bundle.Resource) bool {
 		return r.Type == bundle.EndpointsType && r.Join != nil && len(r.Bytes) > len(r.Name)+8

@@ -46,6 +46,15 @@ func sampleHost(domain string) (t target) {
 
 // addressOf is the address under which a service is called; invalid: it has none.
 func (s *side) addressOf(host string) netip.Addr {
+	if a, ok := s.dialAt[host]; ok {
+		return a
+	}
+	a := s.findAddress(host)
+	s.dialAt[host] = a
+	return a
+}
+
+func (s *side) findAddress(host string) netip.Addr {
 	for i := range s.Services {
 		if s.Services[i].Hostname != host {
 			continue

@@ -1,0 +1,96 @@
+package change
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/names"
+)
+
+// touched says which targets of a client a change can be about: those whose listener, virtual host, cluster or endpoints are
+// not the same on both sides. What it leaves out has the same bytes on both sides wherever a request for it comes.
+type touched struct {
+	all   bool
+	ports map[uint16]bool
+	hosts map[string]bool // HOST:PORT
+}
+
+// manyClusters is how many changed clusters are sought in routes and chains; with more of them every target counts.
+const manyClusters = 64
+
+func touchedBy(base, head *bundle.Class) *touched {
+	t := &touched{ports: map[uint16]bool{}, hosts: map[string]bool{}}
+	if base == nil || head == nil {
+		t.all = true
+		return t
+	}
+	var clusters [][]byte
+	was, is := base.Resources(), head.Resources()
+	for _, r := range onlyIn(was, is) {
+		clusters = t.note(r, clusters)
+	}
+	for _, r := range onlyIn(is, was) {
+		clusters = t.note(r, clusters)
+	}
+	switch {
+	case len(clusters) > manyClusters:
+		t.all = true
+	case len(clusters) > 0:
+		for _, r := range slices.Concat(was, is) {
+			if r.Type != bundle.ListenerType && r.Type != bundle.VirtualHostType && r.Type != bundle.RouteConfigurationType {
+				continue
+			}
+			if slices.ContainsFunc(clusters, func(c []byte) bool { return bytes.Contains(r.Bytes, c) }) {
+				t.note(r, nil)
+			}
+		}
+	}
+	return t
+}
+
+// onlyIn lists the resources of a class that another lacks.
+func onlyIn(a, b []*bundle.Resource) []*bundle.Resource {
+	have := make(map[bundle.Digest]bool, len(b))
+	for _, r := range b {
+		have[r.Digest] = true
+	}
+	var out []*bundle.Resource
+	for _, r := range a {
+		if !have[r.Digest] && !isInbound(r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// note adds the targets that a resource is for; clusters are collected, since routes of others may name them.
+func (t *touched) note(r *bundle.Resource, clusters [][]byte) [][]byte {
+	switch r.Type {
+	case bundle.ClusterType, bundle.EndpointsType:
+		return append(clusters, []byte(r.Name))
+	case bundle.VirtualHostType:
+		_, host := names.ParseVirtualHost(r.Name)
+		if _, ok := names.RoutesPort(host); ok && strings.Contains(host, ":") && !strings.Contains(host, "*") {
+			t.hosts[host] = true
+			return clusters
+		}
+	case bundle.ListenerType, bundle.RouteConfigurationType:
+		if n, ok := names.ListenerPort(r.Name); ok {
+			t.ports[uint16(n)] = true
+			return clusters
+		}
+		if n, ok := names.RoutesPort(r.Name); ok && r.Type == bundle.RouteConfigurationType {
+			t.ports[uint16(n)] = true
+			return clusters
+		}
+	}
+	t.all = true
+	return clusters
+}
+
+// has tells whether a target has to be compared.
+func (t *touched) has(x target) bool {
+	return t.all || t.ports[x.port] || t.hosts[names.HostRoutes(x.host, uint32(x.port))]
+}
