@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
@@ -34,6 +35,7 @@ type finder struct {
 	outside     []string // names that gateways serve
 	ports       []uint16 // that something in the mesh names
 	haves       map[classSide]string
+	parts       map[setSide]string
 	clients     map[string][]placed // by what the proxies have, on both sides
 }
 
@@ -51,7 +53,7 @@ func (w *workload) ref() Ref {
 }
 
 func newFinder(base, head *bundle.Bundle) *finder {
-	f := &finder{base: newSide(base), head: newSide(head), spaces: map[string]*sets.Space{}, haves: map[classSide]string{}, byKey: map[string]*Difference{}, clients: map[string][]placed{}}
+	f := &finder{base: newSide(base), head: newSide(head), spaces: map[string]*sets.Space{}, haves: map[classSide]string{}, parts: map[setSide]string{}, byKey: map[string]*Difference{}, clients: map[string][]placed{}}
 	for _, s := range []*side{f.base, f.head} {
 		for _, w := range s.workloads {
 			if id := s.identity(w); !slices.Contains(f.identities, id) {
@@ -122,14 +124,41 @@ func (f *finder) have(c *bundle.Class, inbound bool) string {
 	if s, ok := f.haves[key]; ok {
 		return s
 	}
-	h := sha256.New()
-	for _, r := range c.Resources() {
-		if isInbound(r) == inbound {
-			h.Write(r.Digest[:])
+	var parts []string
+	for _, set := range c.Sets {
+		if part := f.part(set, inbound); part != "" {
+			parts = append(parts, part)
 		}
 	}
-	f.haves[key] = string(h.Sum(nil))
+	slices.Sort(parts)
+	h := sha256.Sum256([]byte(strings.Join(parts, "")))
+	f.haves[key] = string(h[:])
 	return f.haves[key]
+}
+
+// part is the same for a set of resources that classes share; "": nothing of it is inbound, or outbound.
+func (f *finder) part(s *bundle.Set, inbound bool) string {
+	key := setSide{s, inbound}
+	if p, ok := f.parts[key]; ok {
+		return p
+	}
+	h, n := sha256.New(), 0
+	for _, r := range s.Resources {
+		if isInbound(r) == inbound {
+			h.Write(r.Digest[:])
+			n++
+		}
+	}
+	if f.parts[key] = ""; n > 0 {
+		f.parts[key] = string(h.Sum(nil))
+	}
+	return f.parts[key]
+}
+
+// setSide is the outbound or the inbound part of a set.
+type setSide struct {
+	set     *bundle.Set
+	inbound bool
 }
 
 // classSide is the outbound or the inbound part of a class.
@@ -139,6 +168,9 @@ type classSide struct {
 }
 
 func isInbound(r *bundle.Resource) bool {
+	if !strings.HasPrefix(r.Name, "inbound|") {
+		return r.Name == names.VirtualInbound || r.Name == names.InboundPassthroughCluster
+	}
 	n, ok := names.ParseCluster(r.Name)
 	return r.Name == names.VirtualInbound || ok && n.Inbound || r.Name == names.InboundPassthroughCluster
 }
