@@ -142,10 +142,14 @@ func (in *input) link() diag.List {
 
 // workloads counts the workloads of all clusters, and those that have a proxy. What is in several clusters counts once.
 func (in *input) workloads() (all, proxied int) {
-	seen := map[diag.Pos]bool{}
+	type identity struct {
+		at  diag.Pos
+		ref diag.Ref // one text stands for several objects where kustomizations share a base
+	}
+	seen := map[identity]bool{}
 	for _, c := range in.clusters {
 		for _, w := range c.mesh.Workloads {
-			if at := w.Object.Pos(); !w.Implied && !seen[at] {
+			if at := (identity{w.Object.Pos(), w.Object.Ref()}); !w.Implied && !seen[at] {
 				seen[at] = true
 				all++
 				if w.Injected || w.Router {

@@ -159,7 +159,7 @@ func walk(ctx context.Context, b *batch, fsys fs.FS, dir, prefix string) {
 			}
 			return nil
 		}
-		if p != dir && e.IsDir() && kustomizationIn(fsys, p) != "" {
+		if p != dir && e.IsDir() && builds(fsys, p) {
 			b.nested = append(b.nested, p)
 			return fs.SkipDir
 		}

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+	"sigs.k8s.io/kustomize/api/types"
+
 	"github.com/meshc/meshc/internal/limit"
 )
 
@@ -51,6 +54,29 @@ func (b *batch) join(o *batch) {
 	b.count += o.count
 }
 
+// builds tells whether a directory below another is a kustomization: Flux has objects of its own that are kept in files of the
+// same name.
+func builds(fsys fs.FS, dir string) bool {
+	file := kustomizationIn(fsys, dir)
+	if file == "" {
+		return false
+	}
+	info, err := fs.Stat(fsys, file)
+	if err != nil || info.Size() > limit.FileBytes {
+		return true // which building it says
+	}
+	text, err := fs.ReadFile(fsys, file)
+	if err != nil {
+		return true
+	}
+	docs := documentsOf(string(text))
+	if len(docs) == 0 || docs[0].Kind != yaml.MappingNode {
+		return true
+	}
+	v := child(docs[0], "apiVersion")
+	return v == nil || v.Value == "" || strings.HasPrefix(v.Value, types.KustomizationVersion[:strings.Index(types.KustomizationVersion, "/")+1])
+}
+
 // kustomizationsIn finds the outermost kustomizations in a directory: itself, or those below it.
 func kustomizationsIn(fsys fs.FS) []string {
 	if kustomizationIn(fsys, ".") != "" {
@@ -67,7 +93,7 @@ func kustomizationsIn(fsys fs.FS) []string {
 			return nil
 		case strings.HasPrefix(e.Name(), "."):
 			return fs.SkipDir
-		case kustomizationIn(fsys, p) != "":
+		case builds(fsys, p):
 			out = append(out, p)
 			return fs.SkipDir
 		}

@@ -26,6 +26,10 @@ func TestNestedKustomizations(t *testing.T) {
 			t.Errorf("the patch stands at %s", at)
 		}
 	}
+	flux := write(t, "a.yaml", objectText("Sidecar", "a"), "f/kustomization.yaml", "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a}\nspec: {path: ./a}\n", "f/b.yaml", objectText("Sidecar", "b"))
+	if res, diags := load(t, flux); len(diags) != 0 || len(res.Documents) != 2 {
+		t.Errorf("an object of Flux: %+v", diags)
+	}
 	if _, diags := load(t, write(t, "a/kustomization.yaml", "resources: [../b]\n", "b/kustomization.yaml", "resources: [../a]\n")); !diags.HasErrors() {
 		t.Errorf("a circle: %+v", diags)
 	}

@@ -9,14 +9,22 @@ import (
 // conflict finds the markers that Git leaves in a file whose merge was not finished, and says so. The line is 0 if there are
 // none.
 func conflict(data []byte) (line int, msg, help string) {
-	open := 0
+	first, found := 0, ""
 	for i, l := range bytes.Split(data, []byte("\n")) {
+		mark := ""
 		switch l = bytes.TrimRight(l, "\r"); {
-		case bytes.HasPrefix(l, []byte("<<<<<<< ")) && open == 0:
-			open = i + 1
-		case open > 0 && (bytes.Equal(l, []byte("=======")) || bytes.HasPrefix(l, []byte(">>>>>>> "))):
-			return open, "a merge of Git ended in a conflict here that was not resolved: <<<<<<<, ======= and >>>>>>> mark the two sides",
-				"Keep what is meant of the two sides, and take the three marks out."
+		case bytes.Equal(l, []byte("=======")):
+			mark = "="
+		case len(l) > 8 && l[7] == ' ' && (l[0] == '<' || l[0] == '>' || l[0] == '|') && bytes.Count(l[:7], l[:1]) == 7:
+			mark = string(l[:1])
+		}
+		switch {
+		case mark == "" || mark == found:
+		case first == 0:
+			first, found = i+1, mark
+		default: // two of the marks, which nothing else has
+			return first, "a merge of Git ended in a conflict here that was not resolved: <<<<<<<, ======= and >>>>>>> mark the two sides",
+				"Keep what is meant of the two sides, and take the marks out."
 		}
 	}
 	return 0, "", ""

@@ -27,6 +27,7 @@ func TestWhatHappened(t *testing.T) {
 		line                int
 	}{
 		"conflict":    {head + "<<<<<<< HEAD\nspec: {}\n=======\nspec: {a: 1}\n>>>>>>> other\n", "MESHC1003", "conflict", 5},
+		"half solved": {head + "=======\nspec: {a: 1}\n>>>>>>> other\n", "MESHC1003", "conflict", 5},
 		"tab":         {"apiVersion: v1\nkind: Service\nmetadata:\n\tname: a\n", "MESHC1003", "tab", 4},
 		"lost ---":    {head + head, "MESHC1007", "no line ---", 5},
 		"placeholder": {"apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\nspec:\n  rules:\n  - to:\n    - operation:\n        hosts: [\"${HOST:=a}\"]\n", "MESHC1004", "spec.rules.0.to.0.operation.hosts.0", 8},
