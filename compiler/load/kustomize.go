@@ -275,8 +275,15 @@ func (k *kustomization) document(r *resource.Resource, keep bool, origins map[st
 	p.run()
 	node := k.original(at, r.GetKind(), r.GetName(), origins)
 	overlays := k.overlays(r)
+	placed := &source.Document{File: k.name(at), Node: node, Overlays: overlays}
+	if len(p.out.docs) == 1 {
+		placed.Value = p.out.docs[0].Value
+	}
 	for _, d := range p.out.diags {
-		d.Pos = (&source.Document{File: k.name(at), Node: node}).Pos("metadata")
+		d.Pos = placed.Pos("metadata")
+		if path := splitPath(d.Field); len(path) > 1 {
+			d.Pos = placed.Pos(path...)
+		}
 		d.Related = nil
 		k.b.diags.Add(d)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -179,6 +180,7 @@ func TestWatched(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
 	var kept [][]byte
+	runtime.GC() // what other tests have left behind would be let go meanwhile, and hide what grows
 	err := watched(t.Context(), 32<<20, func() error {
 		for range 16 {
 			kept = append(kept, make([]byte, 8<<20))

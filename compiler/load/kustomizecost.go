@@ -19,7 +19,8 @@ type kustomizationFolder struct {
 	kind       string   // of the file: a component is applied to the objects of others
 	resources  []string // as the file names them
 	components []string
-	generates  bool // objects, beside those that it names
+	generates  bool // ConfigMaps or Secrets, beside what it names
+	plugins    bool // generate what nobody knows before
 	patches    []patch
 }
 

@@ -1,8 +1,11 @@
 package load
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/meshc/meshc/internal/source"
 )
 
 // TestNestedKustomizations: those below a directory are built, each once, and what they name is not read besides.
@@ -44,13 +47,23 @@ func TestPatchTargets(t *testing.T) {
 		return "- target: {" + target + "}\n  patch: |-\n    - op: add\n      path: /spec/priority\n      value: 12\n"
 	}
 	dir := write(t, "base/kustomization.yaml", "namePrefix: x-\nresources: [a.yaml]\n", "base/a.yaml", objectText("EnvoyFilter", "a")+"spec: {}\n",
-		"kustomization.yaml", "resources: [base]\ncomponents: [c]\npatches:\n"+patch("kind: EnvoyFilter, name: x-a")+patch("name: .*"),
+		"kustomization.yaml", "resources: [base]\ncomponents: [c]\nconfigMapGenerator: [{name: m, literals: [a=b]}]\npatches:\n"+patch("kind: EnvoyFilter, name: x-a")+patch("kind: EnvoyFilter, name: .*"),
 		"c/kustomization.yaml", "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches:\n"+patch("kind: EnvoyFilter")+patch("kind: EnvoyFilterr"))
 	res, diags := load(t, dir)
 	if len(diags) != 1 || diags[0].Code != "MESHC1018" || diags[0].Pos.File != "c/kustomization.yaml" || diags[0].Pos.Line != 9 || !strings.Contains(diags[0].Message, "EnvoyFilterr") {
 		t.Errorf("%+v", diags)
 	}
-	if at := res.Documents[0].Pos("spec", "priority"); at.File != "kustomization.yaml" && at.File != "c/kustomization.yaml" {
+	filters := slices.DeleteFunc(res.Documents, func(d *source.Document) bool { return d.Kind != "EnvoyFilter" })
+	if at := filters[0].Pos("spec", "priority"); at.File != "kustomization.yaml" && at.File != "c/kustomization.yaml" {
 		t.Errorf("the value stands at %s", at)
+	}
+}
+
+// TestPatchedPlaceholder: what is wrong with a value that a patch sets is said in the patch, also while it is read.
+func TestPatchedPlaceholder(t *testing.T) {
+	_, diags := load(t, write(t, "base/kustomization.yaml", "resources: [a.yaml]\n", "base/a.yaml", objectText("ServiceEntry", "a")+"spec:\n  hosts: [a.example.com]\n",
+		"kustomization.yaml", "resources: [base]\npatches:\n- target: {kind: ServiceEntry}\n  patch: |-\n    - {op: replace, path: /spec/hosts/0, value: \"${HOST}\"}\n"))
+	if len(diags) != 1 || diags[0].Code != "MESHC1004" || diags[0].Pos.File != "kustomization.yaml" || diags[0].Pos.Line != 5 {
+		t.Errorf("%+v", diags)
 	}
 }

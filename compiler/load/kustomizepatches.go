@@ -92,6 +92,7 @@ func (k *kustomization) targets(ctx context.Context, mem filesys.FileSystem) {
 			continue
 		}
 		var sets []resmap.ResMap
+		generates := false
 		for _, d := range k.appliedIn(dir) {
 			if left -= k.costOf(d).steps; left < 0 {
 				return
@@ -100,10 +101,10 @@ func (k *kustomization) targets(ctx context.Context, mem filesys.FileSystem) {
 			if m == nil {
 				return // what cannot be told is not reported
 			}
-			sets = append(sets, m)
+			sets, generates = append(sets, m), generates || k.folders[d].generates
 		}
 		for _, p := range at.patches {
-			if p.target == nil || len(sets) == 0 {
+			if p.target == nil || len(sets) == 0 || generates && (p.isFor("ConfigMap", nil) || p.isFor("Secret", nil)) {
 				continue
 			}
 			if !slices.ContainsFunc(sets, func(m resmap.ResMap) bool { found, err := m.Select(*p.target); return err != nil || len(found) > 0 }) {
@@ -133,7 +134,7 @@ func (k *kustomization) appliedIn(dir string) []string {
 // the components so far. It is nil where generators make that hard to tell.
 func (k *kustomization) before(ctx context.Context, mem filesys.FileSystem, dir, component string) resmap.ResMap {
 	at := k.folders[dir]
-	if at.generates || at.kind == types.ComponentKind {
+	if at.plugins || at.kind == types.ComponentKind {
 		return nil
 	}
 	components := at.components
@@ -206,9 +207,9 @@ func (k *kustomization) overlays(r *resource.Resource) []source.Overlay {
 	return out
 }
 
-// isFor tells whether the target of a patch can be an object of a kind and one of some names.
+// isFor tells whether the target of a patch can be an object of a kind and one of some names; none are all.
 func (p *patch) isFor(kind string, names []string) bool {
-	return p.kinds != nil && p.names != nil && p.kinds.MatchString(kind) && slices.ContainsFunc(names, p.names.MatchString)
+	return p.kinds != nil && p.names != nil && p.kinds.MatchString(kind) && (names == nil || slices.ContainsFunc(names, p.names.MatchString))
 }
 
 // whole is what a pattern of a target, which may be absent, stands for: all of a text.

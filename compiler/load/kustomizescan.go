@@ -61,7 +61,7 @@ func (k *kustomization) scan(dir string, from *place) {
 	}
 	at.directives = directives(&f.Kustomization)
 	at.kind, at.resources, at.components = f.Kind, f.Resources, f.Components
-	at.generates = len(f.Generators) > 0 || len(f.ConfigMapGenerator) > 0 || len(f.SecretGenerator) > 0
+	at.generates, at.plugins = len(f.ConfigMapGenerator) > 0 || len(f.SecretGenerator) > 0, len(f.Generators) > 0
 	at.patches = k.patches(dir, f)
 }
 

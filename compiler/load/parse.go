@@ -435,6 +435,19 @@ func joinPath(elems []any) string {
 	return strings.Join(parts, ".")
 }
 
+// splitPath is the path that joinPath has joined, as far as no key holds a dot.
+func splitPath(s string) []any {
+	var out []any
+	for _, e := range strings.Split(s, ".") {
+		if i, err := strconv.Atoi(e); err == nil {
+			out = append(out, i)
+		} else {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
 func typeName(v any) string {
 	switch v.(type) {
 	case bool:
