@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -50,12 +51,23 @@ func TestDeclarations(t *testing.T) {
 // sources parses the Go files that are part of the product, by directory.
 func sources(t *testing.T) map[string][]*ast.File {
 	t.Helper()
+	return parsed(t, func(name string) bool { return !strings.HasSuffix(name, "_test.go") })
+}
+
+// testSources parses the tests, but for these, which are about all codes.
+func testSources(t *testing.T) map[string][]*ast.File {
+	t.Helper()
+	return parsed(t, func(name string) bool { return strings.HasSuffix(name, "_test.go") && name != "codes_test.go" })
+}
+
+func parsed(t *testing.T, is func(name string) bool) map[string][]*ast.File {
+	t.Helper()
 	out := map[string][]*ast.File{}
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != "." {
 			return cmp.Or(err, fs.SkipDir)
 		}
-		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+		if !strings.HasSuffix(path, ".go") || !is(d.Name()) {
 			return nil
 		}
 		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
@@ -205,4 +217,67 @@ func constants(files []*ast.File) map[string]string {
 		})
 	}
 	return out
+}
+
+var (
+	wanted = regexp.MustCompile(`(?m)# want( "[^"\n]*")+$`)
+	said   = regexp.MustCompile(`(?:MESHC|IST)[-P]*\d+`)
+)
+
+// TestCodesAreRaised: each code has a case that wants it at a line, or a test that names it, by itself or by its constant.
+// A code that nothing raises may never be reported, or for the wrong thing.
+func TestCodesAreRaised(t *testing.T) {
+	raised := map[string]bool{}
+	cases, err := filepath.Glob("golden/*/*.txtar")
+	if err != nil || len(cases) < 40 {
+		t.Fatal(len(cases), err)
+	}
+	for _, file := range cases {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, mark := range wanted.FindAllString(string(text), -1) {
+			for _, code := range said.FindAllString(mark, -1) {
+				raised[code] = true
+			}
+		}
+		_, rest, _ := strings.Cut(string(text), "\n-- findings --\n")
+		for _, line := range strings.Split(rest, "\n") {
+			if strings.HasPrefix(line, "-- ") {
+				break
+			}
+			raised[said.FindString(line)] = true
+		}
+	}
+	constantOf := map[string]string{} // by directory and name, and by package and name
+	for dir, files := range sources(t) {
+		for name, code := range constants(files) {
+			constantOf[dir+"."+name], constantOf[filepath.Base(dir)+"."+name] = code, code
+		}
+	}
+	for dir, files := range testSources(t) {
+		for _, f := range files {
+			ast.Inspect(f, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.BasicLit:
+					for _, code := range said.FindAllString(n.Value, -1) {
+						raised[code] = true
+					}
+				case *ast.SelectorExpr:
+					if x, ok := n.X.(*ast.Ident); ok {
+						raised[constantOf[x.Name+"."+n.Sel.Name]] = true
+					}
+				case *ast.Ident:
+					raised[constantOf[dir+"."+n.Name]] = true
+				}
+				return true
+			})
+		}
+	}
+	for code := range declared(t) {
+		if !raised[code] && !strings.HasPrefix(code, "MESHC-P") { // each policy of the pack has a test in Rego
+			t.Errorf("no case and no test raises %s", code)
+		}
+	}
 }

@@ -116,3 +116,32 @@ func TestCapturedServices(t *testing.T) {
 		t.Error("a mesh with IPv6 wants both addresses")
 	}
 }
+
+// TestAllocateCollides: of two hosts with one hash the younger takes the next address, and both are told; the last address is
+// given to nobody twice.
+func TestAllocateCollides(t *testing.T) {
+	wanted, services := map[string]int{}, []*Service{}
+	for i := 0; len(services) == 0; i++ {
+		s := entryService(fmt.Sprintf("c%d.example.com", i), nil)
+		m, _ := allocated(s)
+		a := m.index.allocated["app/"+s.Hostname][0]
+		if j, ok := wanted[a]; ok {
+			services = []*Service{entryService(fmt.Sprintf("c%d.example.com", j), nil), s}
+		}
+		wanted[a] = i
+	}
+	m := &Mesh{Services: services}
+	m.index = newIndex(m)
+	if found := m.allocate(); len(found) != 1 || found[0].Code != "MESHC1246" || len(found[0].Related) != 1 {
+		t.Errorf("%v", found)
+	}
+	services = nil
+	for i := range allocatable + 1 {
+		services = append(services, entryService(fmt.Sprintf("h%d.example.com", i), nil))
+	}
+	m = &Mesh{Services: services}
+	m.index = newIndex(m)
+	if found := m.allocate(); len(found) == 0 || found[len(found)-1].Code != "MESHC1247" {
+		t.Errorf("%d findings, and none says that no address is left", len(found))
+	}
+}

@@ -214,9 +214,6 @@ func (m *Mesh) linkPolicies(objects []*schema.Object) diag.List {
 		switch s := o.Spec.(type) {
 		case *security.PeerAuthentication:
 			m.PeerAuthentications = append(m.PeerAuthentications, &PeerAuthentication{o, s})
-			if o.Namespace == m.RootNamespace && len(s.GetPortLevelMtls()) > 0 && len(s.GetSelector().GetMatchLabels()) == 0 {
-				findings.Add(o.Finding(diag.Error, "MESHC1220", "portLevelMtls needs a selector: without one it has no effect", "add a selector, or set mtls", "spec", "portLevelMtls"))
-			}
 			if o.Namespace == m.RootNamespace && len(s.GetSelector().GetMatchLabels()) > 0 {
 				findings.Add(o.Finding(diag.Error, "MESHC1224", "a PeerAuthentication with a selector has no effect in the root namespace "+m.RootNamespace+": it protects nothing",
 					"remove the selector to set the mode of the mesh, or move the object to the namespace of the workload", "spec", "selector"))

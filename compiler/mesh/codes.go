@@ -89,12 +89,6 @@ var Codes = []diag.Code{
 		Remedy:  "use a port of the Service",
 	},
 	{
-		ID: "MESHC1220", Severity: diag.Error,
-		Means:   "`portLevelMtls` without a selector",
-		Example: "a mesh-wide PeerAuthentication",
-		Remedy:  "add a selector, or set `mtls`",
-	},
-	{
 		ID: "MESHC1221", Severity: diag.Error,
 		Means:   "`targetRefs` reach waypoints and Gateway API gateways only: the policy would protect nothing",
 		Example: "`targetRefs: [{kind: Service, …}]`",

@@ -22,7 +22,11 @@ func TestParse(t *testing.T) {
 		"- a\n":                         1,
 		"a: [\n":                        1,
 	} {
-		if _, l := Parse("meshc.yaml", []byte(text)); len(l) != 1 || l[0].Pos.Line != line || l[0].Help == "" {
+		code := "MESHC1801" // a setting that is unknown or wrong
+		if strings.HasPrefix(text, "- ") || strings.HasSuffix(text, "[\n") {
+			code = "MESHC1800" // no map, no YAML
+		}
+		if _, l := Parse("meshc.yaml", []byte(text)); len(l) != 1 || l[0].Code != code || l[0].Pos.Line != line || l[0].Help == "" {
 			t.Errorf("%q: %+v", text, l)
 		}
 	}

@@ -507,3 +507,11 @@ func TestPeerTrustDomains(t *testing.T) {
 		t.Errorf("%s %v", got, m)
 	}
 }
+
+// TestDryRunOfCustom: a CUSTOM policy in a dry run asks nobody, and says so.
+func TestDryRunOfCustom(t *testing.T) {
+	in := guard(t, "extensionProviders: [{name: grpc, envoyExtAuthzGrpc: {service: authz.test, port: 9000}}]", "dry run {action: CUSTOM, provider: {name: grpc}, rules: [{}]}")
+	if _, found := HTTPAuthFilters(in); codesOf(found) != "MESHC1547" {
+		t.Errorf("%v", found)
+	}
+}

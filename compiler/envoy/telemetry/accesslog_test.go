@@ -34,12 +34,15 @@ func TestAccessLogLayers(t *testing.T) {
 		{name: "the last filter of a provider", layers: []string{`[{` + a + `,"filter":{"expression":"x"}}]`, `[{` + a + `}]`}, client: []string{"a"}, server: []string{"a"}},
 		{name: "a filter", layers: []string{`[{` + a + `,"filter":{"expression":"x"}}]`}, client: []string{"a?"}, server: []string{"a?"}},
 		{name: "a filter without a provider", layers: []string{`[{` + a + `}]`, `[{"filter":{"expression":"x"}}]`}, client: []string{"a"}, server: []string{"a"}, codes: []string{"MESHC1564"}},
+		{name: "a provider whose service is not there", layers: []string{`[{"providers":[{"name":"lost"}]}]`}, client: []string{"mesh"}, server: []string{"mesh"}, codes: []string{"MESHC1561"}},
+		{name: "a filter that is no expression", layers: []string{`[{` + a + `,"filter":{"expression":"response.code >="}}]`}, client: []string{"a"}, server: []string{"a"}, codes: []string{"MESHC1562"}},
 		{name: "an unknown provider leaves it to the mesh", layers: []string{`[{"providers":[{"name":"c"}]}]`}, client: []string{"mesh"}, server: []string{"mesh"}, codes: []string{"MESHC1560"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			config := &meshconfig.MeshConfig{}
 			text := `{"accessLogFile":"mesh","defaultProviders":{"accessLogging":[` + c.defaults + `]},"extensionProviders":[
-				{"name":"a","envoyFileAccessLog":{"path":"a"}},{"name":"b","envoyFileAccessLog":{"path":"b"}}]}`
+				{"name":"a","envoyFileAccessLog":{"path":"a"}},{"name":"b","envoyFileAccessLog":{"path":"b"}},
+				{"name":"lost","envoyOtelAls":{"service":"lost.test","port":4317}}]}`
 			if err := protojson.Unmarshal([]byte(text), config); err != nil {
 				t.Fatal(err)
 			}
@@ -72,5 +75,23 @@ func TestAccessLogLayers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTracingProviders: a tracing provider that is not defined, or whose service is not there, is said.
+func TestTracingProviders(t *testing.T) {
+	config := &meshconfig.MeshConfig{}
+	if err := protojson.Unmarshal([]byte(`{"extensionProviders":[{"name":"lost","zipkin":{"service":"lost.test","port":9411}}]}`), config); err != nil {
+		t.Fatal(err)
+	}
+	for _, provider := range []string{"lost", "unknown"} {
+		x := &mesh.Telemetry{Object: lowertest.Object("Telemetry", "t"), Spec: &telemetry.Telemetry{}}
+		if err := protojson.Unmarshal([]byte(`{"tracing":[{"providers":[{"name":"`+provider+`"}]}]}`), x.Spec); err != nil {
+			t.Fatal(err)
+		}
+		_, found := TracingOf(SettleTracing(&mesh.Mesh{Config: config}, nil, []*mesh.Telemetry{x}, ClientSide), Spans{})
+		if got := lowertest.CodesOf(found); !slices.Equal(got, []string{"MESHC1565"}) {
+			t.Errorf("%s: %v", provider, found)
+		}
 	}
 }

@@ -27,8 +27,8 @@ import (
 // defaultSampling is the share of requests traced where nobody says otherwise, in percent.
 const defaultSampling = 1.0
 
-// tracingSpec is what the layers of Telemetry.tracing settle for one side of a call, over MeshConfig and ProxyConfig.
-type tracingSpec struct {
+// TracingSpec is what the layers of Telemetry.tracing settle for one side of a call, over MeshConfig and ProxyConfig.
+type TracingSpec struct {
 	mesh     *mesh.Mesh
 	proxy    *meshconfig.ProxyConfig
 	decided  bool // Telemetry or the default providers speak about tracing
@@ -44,7 +44,7 @@ type tracingSpec struct {
 }
 
 // off tells that nothing is traced.
-func (s *tracingSpec) off() bool {
+func (s *TracingSpec) off() bool {
 	if s.decided {
 		return s.disabled || s.provider == ""
 	}
@@ -53,7 +53,7 @@ func (s *tracingSpec) off() bool {
 
 // Tagged tells whether spans have the istio.* tags. Where nobody says a word about tracing no span is sent, and tags would
 // only make every listener larger.
-func (s *tracingSpec) Tagged() bool {
+func (s *TracingSpec) Tagged() bool {
 	return s.istio && !s.off() && (s.decided || s.proxy.GetTracing() != nil)
 }
 
@@ -72,7 +72,7 @@ func (t *Tracing) Apply(h *hcmv3.HttpConnectionManager) {
 
 // TracingOf lowers Telemetry.tracing of all layers, or without any MeshConfig.enableTracing and ProxyConfig.tracing, to the
 // tracing of a connection manager.
-func TracingOf(spec tracingSpec, who Spans) (*Tracing, diag.List) {
+func TracingOf(spec TracingSpec, who Spans) (*Tracing, diag.List) {
 	if spec.off() {
 		return nil, nil
 	}
@@ -114,7 +114,7 @@ func TracingOf(spec tracingSpec, who Spans) (*Tracing, diag.List) {
 }
 
 // tracer is that of the provider, with its limit for the path tag.
-func (s *tracingSpec) tracer() (*tracev3.Tracing_Http, uint32, error) {
+func (s *TracingSpec) tracer() (*tracev3.Tracing_Http, uint32, error) {
 	p := xds.ExtensionProvider(s.mesh.Config, s.provider)
 	if p == nil {
 		return nil, 0, errors.New("it is not defined")
@@ -123,7 +123,7 @@ func (s *tracingSpec) tracer() (*tracev3.Tracing_Http, uint32, error) {
 }
 
 // unusable reports the provider.
-func (s *tracingSpec) unusable(err error) diag.Diagnostic {
+func (s *TracingSpec) unusable(err error) diag.Diagnostic {
 	message := fmt.Sprintf("tracing provider %q cannot be used: %v", s.provider, err)
 	help := cmp.Or(xds.ProviderHint(s.mesh.Config, s.provider), "define it under MeshConfig.extensionProviders as zipkin, opentelemetry, datadog or skywalking")
 	if s.owner == nil {
@@ -134,8 +134,8 @@ func (s *tracingSpec) unusable(err error) diag.Diagnostic {
 
 // SettleTracing merges the layers: the last one that says something about a field wins; customTags replace each other
 // as a whole.
-func SettleTracing(m *mesh.Mesh, proxy *meshconfig.ProxyConfig, layers []*mesh.Telemetry, of Side) tracingSpec {
-	s := tracingSpec{mesh: m, proxy: proxy, istio: true}
+func SettleTracing(m *mesh.Mesh, proxy *meshconfig.ProxyConfig, layers []*mesh.Telemetry, of Side) TracingSpec {
+	s := TracingSpec{mesh: m, proxy: proxy, istio: true}
 	if e := proxy.GetTracing().GetEnableIstioTags(); e != nil {
 		s.istio = e.GetValue()
 	}
@@ -154,7 +154,7 @@ func SettleTracing(m *mesh.Mesh, proxy *meshconfig.ProxyConfig, layers []*mesh.T
 }
 
 // lay puts one entry over those before it.
-func (s *tracingSpec) lay(t *mesh.Telemetry, index int, e *telemetry.Tracing) {
+func (s *TracingSpec) lay(t *mesh.Telemetry, index int, e *telemetry.Tracing) {
 	if len(e.GetProviders()) > 0 {
 		s.provider, s.owner, s.index = e.GetProviders()[0].GetName(), t, index
 	}
