@@ -224,7 +224,7 @@ var (
 	said   = regexp.MustCompile(`(?:MESHC|IST)[-P]*\d+`)
 )
 
-// TestCodesAreRaised: each code has a case that wants it at a line, or a test that names it, by itself or by its constant.
+// TestCodesAreRaised: each code has a case that wants it at a line, a script that expects it printed, or a test that names it, by itself or by its constant.
 // A code that nothing raises may never be reported, or for the wrong thing.
 func TestCodesAreRaised(t *testing.T) {
 	raised := map[string]bool{}
@@ -248,6 +248,24 @@ func TestCodesAreRaised(t *testing.T) {
 				break
 			}
 			raised[said.FindString(line)] = true
+		}
+	}
+	scripts, err := filepath.Glob("cmd/meshc/testdata/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatal(len(scripts), err)
+	}
+	for _, file := range scripts {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(string(text), "\n") {
+			verb, _, _ := strings.Cut(line, " ")
+			if verb == "stdout" || verb == "stderr" || verb == "grep" {
+				for _, code := range said.FindAllString(line, -1) {
+					raised[code] = true
+				}
+			}
 		}
 	}
 	constantOf := map[string]string{} // by directory and name, and by package and name
