@@ -154,6 +154,14 @@ spec:
 `, host)
 }
 
+// trafficPolicy is the line of a DestinationRule with that policy; a policy that sets nothing is none, since Istio takes no empty one.
+func trafficPolicy(policy string) string {
+	if policy == "" {
+		return ""
+	}
+	return "  trafficPolicy: {" + policy + "}\n"
+}
+
 // rule adds a DestinationRule of a service with a traffic policy.
 func (m manifests) rule(name, policy string) {
 	m.add(name+".yaml", `
@@ -162,8 +170,7 @@ kind: DestinationRule
 metadata: {name: %s, namespace: lab}
 spec:
   host: %s
-  trafficPolicy: {%s}
-`, name, name, policy)
+%s`, name, name, trafficPolicy(policy))
 }
 
 // slices adds the EndpointSlice of a service, from the pods of the lab.
@@ -196,11 +203,10 @@ kind: DestinationRule
 metadata: {name: %s, namespace: lab}
 spec:
   host: %s
-  trafficPolicy: {%s}
-  subsets:
+%s  subsets:
   - {name: v1, labels: {version: v1}}
   - {name: v2, labels: {version: v2}}
-`, name, name, policy)
+`, name, name, trafficPolicy(policy))
 }
 
 // routes adds a VirtualService of a service; blocks are the lines below spec.
