@@ -84,6 +84,7 @@ type cell struct {
 	request        sets.Assignment
 	where          string
 	token          *tokenCase
+	named          bool   // the client shows a certificate
 	undecided      string // what of it cannot be decided
 }
 
@@ -123,8 +124,11 @@ func (f *finder) compareWith(out *compared, a, b meeting) error {
 	default:
 		q.Given[dimHost] = sets.Value{Text: a.host}
 	}
-	if a.anonymous {
+	switch {
+	case a.anonymous && b.anonymous:
 		q.Given[sets.Principal] = sets.Value{Absent: true}
+	case a.principal == "" && b.principal == "": // who shows a certificate has a name
+		q.Within = sets.All(q.Within, sets.In(sets.Principal, sets.AnyString()))
 	}
 	space := f.spaceFor(a.host, slices.Concat(was.dims, is.dims))
 	cells, err := space.Differences(q)
@@ -132,7 +136,7 @@ func (f *finder) compareWith(out *compared, a, b meeting) error {
 		out.open = err.Error()
 	}
 	for _, c := range cells {
-		x := cell{base: base.at(c.Base), head: head.at(c.Head), request: c.Witness, token: a.token}
+		x := cell{base: base.at(c.Base), head: head.at(c.Head), request: c.Witness, token: a.token, named: !a.anonymous}
 		if x.kind, x.category = compareOutcomes(x.base.outcome, x.head.outcome); x.kind == "" {
 			continue
 		}
@@ -165,6 +169,9 @@ func whereText(c sets.Cell) (text, undecided string) {
 		if what, ok := strings.CutPrefix(l.Dim, dimUnknown); ok {
 			undecided = what
 			continue
+		}
+		if l.Dim == sets.Principal && !l.Not && l.Set.String() == sets.AnyString().String() {
+			continue // every client with a certificate has a name
 		}
 		parts = append(parts, strings.ReplaceAll(l.String(), claimPath, "."))
 	}

@@ -54,7 +54,7 @@ func witnessOf(c placed) Witness {
 	}
 	if p, ok := value(sets.Principal); ok {
 		w.Principal = p
-	} else if c.conn.TLS && (c.scheme == "http" || c.scheme == "tcp") {
+	} else if c.named && c.conn.TLS {
 		w.Principal = defaultPrincipal
 	}
 	if s, ok := value(sets.Source); ok {
