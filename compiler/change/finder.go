@@ -33,10 +33,12 @@ type finder struct {
 	objects     [2]map[object]bool // of base and head
 	someCause   []Cause
 	outside     []string // names that gateways serve
-	ports       []uint16 // that something in the mesh names
-	haves       map[classSide]string
-	parts       map[setSide]string
-	clients     map[string][]placed // by what the proxies have, on both sides
+	// serviceAddresses are those of the services of both sides.
+	serviceAddresses map[netip.Addr]bool
+	ports            []uint16 // that something in the mesh names
+	haves            map[classSide]string
+	parts            map[setSide]string
+	clients          map[string][]placed // by what the proxies have, on both sides
 }
 
 // pair is one workload on both sides.
@@ -490,35 +492,36 @@ func (f *finder) gateway(p pair) error {
 	if err != nil {
 		return err
 	}
-	bound := map[uint16][]target{}
+	var l list
 	for _, x := range []*trace.Proxy{was, is} {
-		for _, l := range x.Listeners() {
-			port := uint16(l.Message.GetAddress().GetSocketAddress().GetPortValue())
-			hosts, err := hostsOf(x, l.Message)
+		for _, listener := range x.Listeners() {
+			at := boundTo(listener.Message)
+			hosts, err := hostsOf(x, listener.Message)
 			if err != nil {
 				return err
 			}
-			bound[port] = append(bound[port], hosts...)
+			for _, t := range append(hosts, target{host: anyHost, call: unknownHost}) {
+				t.port, t.bind = at.Port(), at.Addr()
+				l.add(t)
+			}
 		}
 	}
-	for _, port := range slices.Sorted(maps.Keys(bound)) {
-		hosts := bound[port]
-		var l list
-		for _, t := range append(hosts, target{host: anyHost, call: unknownHost}) {
-			t.port = port
-			l.add(t)
-		}
-		for _, t := range l.all {
-			if err := f.gatewayHost(p, t, was, is); err != nil {
-				return err
-			}
+	slices.SortStableFunc(l.all, func(a, b target) int {
+		return cmp.Or(cmp.Compare(a.port, b.port), a.bind.Compare(b.bind))
+	})
+	for _, t := range l.all {
+		if err := f.gatewayHost(p, t, was, is); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 func (f *finder) gatewayHost(p pair, t target, was, is *trace.Proxy) error {
-	address := firstAddress(p.head, p.base)
+	address := t.bind
+	if !address.IsValid() {
+		address = firstAddress(p.head, p.base)
+	}
 	for _, tls := range []bool{false, true} {
 		seen := map[string]bool{}
 		for _, http := range []bool{true, false} {

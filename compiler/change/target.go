@@ -19,6 +19,7 @@ type target struct {
 	host string // as a report names it: a full name, *.x, or * for all that are not known
 	call string // a name to call; the host where that is one
 	port uint16
+	bind netip.Addr // the address of the listener that takes the call, where it is bound to one that is no service's
 }
 
 const (
@@ -73,6 +74,9 @@ func (s *side) findAddress(host string) netip.Addr {
 
 // dialed is where a client connects to for a target.
 func (s *side) dialed(t target) netip.AddrPort {
+	if t.bind.IsValid() {
+		return netip.AddrPortFrom(t.bind, t.port)
+	}
 	if ip := s.addressOf(t.host); ip.IsValid() {
 		return netip.AddrPortFrom(ip, t.port)
 	}
@@ -92,7 +96,7 @@ func (l *list) add(t target) {
 	if l.seen == nil {
 		l.seen = map[target]bool{}
 	}
-	key := target{host: t.host, port: t.port}
+	key := target{host: t.host, port: t.port, bind: t.bind}
 	if t.port != 0 && !l.seen[key] {
 		l.seen[key] = true
 		l.all = append(l.all, t)
@@ -120,16 +124,18 @@ func (f *finder) targetsOf(proxies ...*trace.Proxy) ([]target, error) {
 			if x.Message.GetName() == names.VirtualInbound || x.Message.GetName() == names.VirtualOutbound {
 				continue
 			}
-			port := uint16(x.Message.GetAddress().GetSocketAddress().GetPortValue())
+			at := boundTo(x.Message)
+			if f.isService(at.Addr()) {
+				at = netip.AddrPortFrom(netip.Addr{}, at.Port())
+			}
 			hosts, err := hostsOf(p, x.Message)
 			if err != nil {
 				return nil, err
 			}
-			for _, t := range hosts {
-				t.port = port
+			for _, t := range append(hosts, target{host: anyHost, call: unknownHost}) {
+				t.port, t.bind = at.Port(), at.Addr()
 				l.add(t)
 			}
-			l.add(target{host: anyHost, call: unknownHost, port: port})
 		}
 	}
 	for _, h := range f.gatewayHosts() {
@@ -144,6 +150,34 @@ func (f *finder) targetsOf(proxies ...*trace.Proxy) ([]target, error) {
 	}
 	l.add(target{host: anyHost, call: unknownHost, port: unknownPort})
 	return l.all, nil
+}
+
+// boundTo is the port of a listener, and its address if it is bound to one.
+func boundTo(l *listenerv3.Listener) netip.AddrPort {
+	a := l.GetAddress().GetSocketAddress()
+	ip, err := netip.ParseAddr(a.GetAddress())
+	if err != nil || ip.IsUnspecified() {
+		ip = netip.Addr{}
+	}
+	return netip.AddrPortFrom(ip, uint16(a.GetPortValue()))
+}
+
+// isService tells whether a service has an address: a call by the name of the service goes there.
+func (f *finder) isService(ip netip.Addr) bool {
+	if f.serviceAddresses == nil {
+		f.serviceAddresses = map[netip.Addr]bool{}
+		for _, s := range []*side{f.base, f.head} {
+			for i := range s.Services {
+				f.serviceAddresses[s.addressOf(s.Services[i].Hostname)] = true
+				for _, text := range s.Services[i].Addresses {
+					if a, err := netip.ParseAddr(text); err == nil {
+						f.serviceAddresses[a] = true
+					}
+				}
+			}
+		}
+	}
+	return f.serviceAddresses[ip]
 }
 
 // gatewayHosts lists the names that gateways serve: workloads may ask for them, too.
@@ -260,13 +294,13 @@ func (s *side) serve() {
 				for _, e := range g.GetLbEndpoints() {
 					a := e.GetEndpoint().GetAddress().GetSocketAddress()
 					if w := s.byAddress[a.GetAddress()]; w != "" {
-						add(w, uint16(a.GetPortValue()), target{n.Host, n.Host, uint16(n.Port)})
+						add(w, uint16(a.GetPortValue()), target{host: n.Host, call: n.Host, port: uint16(n.Port)})
 					}
 				}
 			}
 		case r.Type == bundle.ClusterType && r.Selector != nil && len(r.Selector.Workloads) > 0:
 			for _, w := range s.selected(r.Selector.Namespace, r.Selector.Workloads) {
-				add(w, uint16(r.Selector.TargetPort), target{n.Host, n.Host, uint16(n.Port)})
+				add(w, uint16(r.Selector.TargetPort), target{host: n.Host, call: n.Host, port: uint16(n.Port)})
 			}
 		}
 	}

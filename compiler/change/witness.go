@@ -17,6 +17,7 @@ type Witness struct {
 	To        string        `json:"to"` // URL
 	Method    string        `json:"method,omitempty"`
 	Headers   []string      `json:"headers,omitempty"` // NAME: VALUE
+	Address   string        `json:"address,omitempty"` // where the caller connects to, if that is no address of the host
 	SNI       string        `json:"sni,omitempty"`
 	Source    string        `json:"source,omitempty"`
 	Principal string        `json:"principal,omitempty"`
@@ -48,6 +49,9 @@ func witnessOf(c placed) Witness {
 		host = "[" + host + "]"
 	}
 	w.To = c.scheme + "://" + host + ":" + strconv.Itoa(int(c.at.port))
+	if c.at.bind.IsValid() {
+		w.Address = c.at.bind.String()
+	}
 	value := func(dim string) (string, bool) {
 		v, ok := c.request[dim]
 		return v.Text, ok && !v.Absent
@@ -152,6 +156,9 @@ func (w Witness) String() string {
 	}
 	if w.Principal != "" {
 		out = append(out, "--principal "+w.Principal)
+	}
+	if w.Address != "" {
+		out = append(out, "--address "+w.Address)
 	}
 	if w.Source != "" && w.From.Kind != KindWorkload {
 		out = append(out, "--source "+w.Source)
