@@ -1,6 +1,7 @@
 package sets
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -385,15 +386,17 @@ func (t *tables) undecided(f *formula, in box) int {
 	return -1
 }
 
-// mentions calls a function with each atom of a formula that is undecided.
-func (t *tables) mentions(f *formula, in box, visit func(atom int)) {
+// residue appends which parts of an undecided formula are undecided, and marks the dimensions in them: with the formula, it
+// says what is left to be decided.
+func (t *tables) residue(to []byte, f *formula, in box, dims []bool) []byte {
 	if f.op == opExact {
-		visit(f.atom)
-		return
+		dims[t.atoms[f.atom].dim] = true
+		return to
 	}
-	for _, x := range f.subs {
+	for i, x := range f.subs {
 		if t.eval(x, in) == open {
-			t.mentions(x, in, visit)
+			to = t.residue(binary.LittleEndian.AppendUint32(to, uint32(i)), x, in, dims)
 		}
 	}
+	return binary.LittleEndian.AppendUint32(to, 1<<30)
 }

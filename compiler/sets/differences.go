@@ -392,7 +392,9 @@ func (x *search) choose(in box, base, head []int) int {
 	}
 }
 
-// look is equal for boxes that the rules left cannot tell apart.
+// look is equal for boxes that the rules left cannot tell apart: those in which the same parts of the same rules are undecided,
+// and that have the same classes of the dimensions in these parts. That the dimensions agree is not enough, since another
+// dimension may have decided other parts of a rule.
 func (x *search) look(in box, base, head []int) [sha256.Size]byte {
 	var text []byte
 	dims := make([]bool, len(in))
@@ -400,14 +402,15 @@ func (x *search) look(in box, base, head []int) [sha256.Size]byte {
 		for _, i := range [][]int{base, head}[k] {
 			text = binary.LittleEndian.AppendUint32(text, uint32(i))
 			if x.known(s, i, in) == open {
-				x.mentions(s.rules[i], in, func(a int) { dims[x.atoms[a].dim] = true })
+				text = x.residue(text, s.rules[i], in, dims)
 			}
 		}
 		text = binary.LittleEndian.AppendUint32(text, 1<<31)
 	}
 	if x.eval(x.within, in) == open {
-		x.mentions(x.within, in, func(a int) { dims[x.atoms[a].dim] = true })
+		text = x.residue(text, x.within, in, dims)
 	}
+	text = binary.LittleEndian.AppendUint32(text, 1<<31)
 	for d, asked := range dims {
 		if asked {
 			text = binary.LittleEndian.AppendUint32(text, uint32(d))

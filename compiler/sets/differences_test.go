@@ -293,3 +293,22 @@ func BenchmarkDifferences(b *testing.B) {
 		})
 	}
 }
+
+// TestPartsOfRules: boxes of one dimension in which different parts of a rule are left are not taken for one another.
+func TestPartsOfRules(t *testing.T) {
+	list := func(path string) List {
+		read := Any(In("method", Exact("GET", false)), In("method", Exact("HEAD", false)))
+		where := Any(In("path", Prefix("/info", false)), In("path", Exact(path, false)))
+		write := All(In("method", Exact("POST", false)), In("path", Prefix("/admin", false)).Not())
+		return List{Rules: []Rule{{When: Any(All(read, where), write).Not(), Outcome: "refused"}}, Default: "allowed"}
+	}
+	cells, err := NewSpace(Path("/"), Method("GET")).Differences(Query{Base: list("/exact"), Head: list("/exactx")})
+	if err != nil || len(cells) != 2 {
+		t.Fatalf("%v, %v: a path that only one of the lists allows is refused by the other", cells, err)
+	}
+	for _, c := range cells {
+		if a := c.Witness; list("/exact").Decide(a) == list("/exactx").Decide(a) {
+			t.Errorf("%v shows nothing", a)
+		}
+	}
+}
