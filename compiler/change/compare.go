@@ -128,7 +128,7 @@ func (f *finder) compareWith(out *compared, a, b meeting) error {
 	case a.anonymous && b.anonymous:
 		q.Given[sets.Principal] = sets.Value{Absent: true}
 	case a.principal == "" && b.principal == "": // who shows a certificate has a name
-		q.Within = sets.All(q.Within, sets.In(sets.Principal, sets.AnyString()))
+		q.Within = sets.All(append(trusted(was, is), q.Within, sets.In(sets.Principal, sets.AnyString()))...)
 	}
 	space := f.spaceFor(a.host, slices.Concat(was.dims, is.dims))
 	cells, err := space.Differences(q)
@@ -147,6 +147,16 @@ func (f *finder) compareWith(out *compared, a, b meeting) error {
 		out.cells = append(out.cells, x)
 	}
 	return nil
+}
+
+// trusted holds for the names that the mesh gives. Where both sides take the same ones, or one takes no certificate at all, no client has
+// another: the authority of the mesh signs none.
+func trusted(a, b circumstances) []sets.Cond {
+	x, y := sets.All(a.trusted...), sets.All(b.trusted...)
+	if len(a.trusted) > 0 && len(b.trusted) > 0 && !x.Equal(y) {
+		return nil
+	}
+	return []sets.Cond{x, y}
 }
 
 // oddOnOneSide names a part that cannot be judged and that only one of two outcomes has.

@@ -44,8 +44,9 @@ type circumstances struct {
 	custom    sets.Cond  // when a CUSTOM policy matches
 	host      string     // that is asked for
 
-	dims  []string // parts that a request may lack and that a condition asks for
-	named bool     // a condition asks for the host
+	trusted []sets.Cond // names in certificates that the workload takes
+	dims    []string    // parts that a request may lack and that a condition asks for
+	named   bool        // a condition asks for the host
 }
 
 // unknown is a condition that nobody can decide, but that is the same condition wherever it is written alike.

@@ -135,6 +135,9 @@ func (b *builder) identities() {
 	for _, m := range matchers {
 		any = append(any, matcherIn(sets.Principal, m))
 	}
+	if !b.gateway {
+		b.is.trusted = append(b.is.trusted, sets.Any(any...))
+	}
 	bad := sets.All(sets.In(sets.Principal, sets.AnyString()), sets.Any(any...).Not())
 	b.guards = append(b.guards, rule{when: bad, outcome: b.refuse(byTLS, 0, "the server does not take the name in the certificate", b.origins()...), text: "another identity"})
 }
