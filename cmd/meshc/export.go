@@ -46,7 +46,7 @@ there and needs --key, since that of the archive is another.`,
 			if err := airgap.Write(&text, b, content); err != nil {
 				return err
 			}
-			if err := a.end.write(c.Context(), func() error { return putFile(output, text.Bytes()) }); err != nil {
+			if err := a.end.write(c.Context(), func() error { return bundle.ReplaceFile(output, text.Bytes()) }); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(a.stdout, "%s  %s\n", b.Digest, output)
@@ -165,11 +165,11 @@ func (a *app) takeIn(c *cobra.Command, name string, content airgap.Content, trus
 		return err
 	}
 	if err := a.end.write(c.Context(), func() error {
-		if err := putFile(source.SignatureFile(output), content.Signature); err != nil {
+		if err := bundle.ReplaceFile(source.SignatureFile(output), content.Signature); err != nil {
 			return err
 		}
 		if isArchive(output) {
-			return putFile(output, content.Archive) // as it is: the signature is about these bytes
+			return bundle.ReplaceFile(output, content.Archive) // as it is: the signature is about these bytes
 		}
 		return write(b, output)
 	}); err != nil {

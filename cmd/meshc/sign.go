@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -124,26 +123,10 @@ func (a *app) signFile(c *cobra.Command, name string, k *signature.Key, origin, 
 	if output == "" {
 		output = source.SignatureFile(name)
 	}
-	if err := a.end.write(c.Context(), func() error { return putFile(output, append(text, '\n')) }); err != nil {
+	if err := a.end.write(c.Context(), func() error { return bundle.ReplaceFile(output, append(text, '\n')) }); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s  %s\n", b.Digest, output)
-	return err
-}
-
-// putFile writes a file in one step, so that readers and whoever loses power see the old or the new one.
-func putFile(name string, text []byte) error {
-	t, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-")
-	if err != nil {
-		return err
-	}
-	_, err = t.Write(text)
-	if err = errors.Join(err, t.Chmod(0o644), t.Sync(), t.Close()); err == nil {
-		err = os.Rename(t.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(t.Name())
-	}
 	return err
 }
 

@@ -125,18 +125,28 @@ func (n *cond) holds(a Assignment) bool {
 // String describes the condition for people.
 func (c Cond) String() string { return c.node().String() }
 
-func (n *cond) String() string {
-	joined := func(by string) string {
-		var parts []string
-		for _, x := range n.subs {
-			text := x.String()
-			if x.op == opAnd || x.op == opOr {
-				text = "(" + text + ")"
-			}
-			parts = append(parts, text)
+func (n *cond) operator() op { return n.op }
+
+// node is a part of a tree of conditions or of one of patterns.
+type node interface {
+	fmt.Stringer
+	operator() op
+}
+
+// joined is the text of several nodes, those that have parts themselves in parentheses.
+func joined[N node](nodes []N, by string) string {
+	var parts []string
+	for _, x := range nodes {
+		text := x.String()
+		if o := x.operator(); o == opAnd || o == opOr {
+			text = "(" + text + ")"
 		}
-		return strings.Join(parts, by)
+		parts = append(parts, text)
 	}
+	return strings.Join(parts, by)
+}
+
+func (n *cond) String() string {
 	switch n.op {
 	case opAll:
 		return "any request"
@@ -145,9 +155,9 @@ func (n *cond) String() string {
 	case opNot:
 		return "not (" + n.subs[0].String() + ")"
 	case opAnd:
-		return joined(" and ")
+		return joined(n.subs, " and ")
 	case opOr:
-		return joined(" or ")
+		return joined(n.subs, " or ")
 	default:
 		return strings.ReplaceAll(n.dim, ":", " ") + " " + n.set.String()
 	}

@@ -268,21 +268,12 @@ func (s Strings) String() string {
 	}
 }
 
+func (e *expr) operator() op { return e.op }
+
 func (e *expr) String() string {
 	fold := ""
 	if e.fold {
 		fold = " (any case)"
-	}
-	joined := func(by string) string {
-		var parts []string
-		for _, x := range e.subs {
-			text := x.String()
-			if x.op == opAnd || x.op == opOr {
-				text = "(" + text + ")"
-			}
-			parts = append(parts, text)
-		}
-		return strings.Join(parts, by)
 	}
 	switch e.op {
 	case opNone:
@@ -308,8 +299,8 @@ func (e *expr) String() string {
 		}
 		return "not " + e.subs[0].String()
 	case opAnd:
-		return joined(" and ")
+		return joined(e.subs, " and ")
 	default:
-		return joined(" or ")
+		return joined(e.subs, " or ")
 	}
 }
