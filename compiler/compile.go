@@ -117,92 +117,119 @@ func Compile(ctx context.Context, sources []string, opts Options) (*Result, diag
 	if err != nil {
 		return nil, nil, err
 	}
-	res := &Result{Foreign: in.foreign, Display: in.sources.Display, Repository: in.sources.Repository, Text: in.sources.Text}
-	quiet := in.silences(opts)
-	defer func() { res.Silenced = quiet.quiet }()
-	findings.Add(quiet.found...)
-	for _, c := range in.clusters {
-		res.Counts.Excluded += c.read.Excluded
+	r := &run{in: in, opts: opts, silences: in.silences(opts), findings: findings,
+		res: &Result{Foreign: in.foreign, Display: in.sources.Display, Repository: in.sources.Repository, Text: in.sources.Text}}
+	defer func() { r.res.Silenced = r.silences.quiet }()
+	for _, phases := range [...]func(context.Context) (stop bool, err error){r.loaded, r.judged, r.lowered} {
+		stop, err := phases(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		if stop {
+			r.findings.Add(r.silences.stale(in.sources, false)...)
+			r.findings.Sort()
+			return r.res, r.findings, nil
+		}
 	}
-	if findings.HasErrors() {
-		findings.Add(in.installation()...) // nothing of it waits for the rest
-		findings.Sort()
+	opts.begin("seal")
+	sealed, unsealed, err := in.sealed(r.sets, opts, r.silences) // for a check too: what cannot be sealed is a finding
+	r.findings.Add(unsealed...)
+	r.findings.Add(r.silences.stale(in.sources, true)...)
+	r.findings.Sort()
+	if !opts.CheckOnly {
+		r.res.Bundle = sealed
 	}
-	if stop := settle(&findings, opts, quiet, false); stop {
-		findings.Add(quiet.stale(in.sources, false)...)
-		findings.Sort()
-		return res, findings, nil
+	return r.res, r.findings, err
+}
+
+// run is what the phases of one call of Compile know. Each of its methods runs some of them, and tells whether what they
+// found ends the run.
+type run struct {
+	in       *input
+	opts     Options
+	silences *silences
+	res      *Result
+	findings diag.List
+	sets     *loweredSets
+}
+
+// settle gives findings the severities of the run, and tells whether they end it.
+func (r *run) settle(findings *diag.List, tolerant bool) (stop bool) {
+	return settle(findings, r.opts, r.silences, tolerant)
+}
+
+// loaded looks at what load found.
+func (r *run) loaded(context.Context) (stop bool, err error) {
+	r.findings.Add(r.silences.found...)
+	for _, c := range r.in.clusters {
+		r.res.Counts.Excluded += c.read.Excluded
 	}
+	if r.findings.HasErrors() {
+		r.findings.Add(r.in.installation()...) // nothing of it waits for the rest
+	}
+	return r.settle(&r.findings, false), nil
+}
+
+// judged checks the objects and links them. Links are judged even if the shape of some object is wrong.
+func (r *run) judged(ctx context.Context) (stop bool, err error) {
+	in, opts := r.in, r.opts
 	opts.begin("schema")
-	findings.Add(in.check(opts)...)
+	r.findings.Add(in.check(opts)...)
 	found, err := in.address(ctx, opts)
 	if err != nil {
-		return nil, nil, err
+		return false, err
 	}
-	findings.Add(found...)
-	res.Counts.Objects = len(in.objects())
+	r.findings.Add(found...)
+	r.res.Counts.Objects = len(in.objects())
 	opts.begin("policies")
 	judged, report, err := policies.Eval(ctx, in.objects(), policies.Options{Folders: opts.Policies, Workers: workers(opts), Holds: in.sources.Holds})
 	if err != nil {
-		return nil, nil, err
+		return false, err
 	}
-	res.Policies = report
-	res.Text = func(shown string) (string, bool) {
+	r.res.Policies = report
+	r.res.Text = func(shown string) (string, bool) {
 		if text, ok := report.Texts[shown]; ok {
 			return text, true
 		}
 		return in.sources.Text(shown)
 	}
-	findings.Add(judged...)
-	broken := settle(&findings, opts, quiet, false)
+	r.findings.Add(judged...)
+	broken := r.settle(&r.findings, false)
 	opts.begin("link")
 	linked := in.link()
-	res.Counts.Workloads, res.Counts.Proxied = in.workloads()
+	r.res.Counts.Workloads, r.res.Counts.Proxied = in.workloads()
 	opts.begin("lint")
 	linked.Add(in.lint()...)
-	stop := settle(&linked, opts, quiet, true)
-	findings.Add(linked...)
-	if broken || stop {
-		findings.Add(quiet.stale(in.sources, false)...)
-		findings.Sort()
-		return res, findings, nil
-	}
-	opts.begin("lower")
-	sets := newLoweredSets()
+	stop = r.settle(&linked, true)
+	r.findings.Add(linked...)
+	return broken || stop, nil
+}
+
+// lowered makes the configuration of proxies, and holds it against what Envoy takes and against the input.
+func (r *run) lowered(ctx context.Context) (stop bool, err error) {
+	r.opts.begin("lower")
+	r.sets = newLoweredSets()
 	var lowered diag.List
-	for _, c := range in.clusters {
-		f, err := sets.lower(ctx, c.mesh, c.classes, opts)
+	for _, c := range r.in.clusters {
+		f, err := r.sets.lower(ctx, c.mesh, c.classes, r.opts)
 		if err != nil {
-			return nil, nil, err
+			return false, err
 		}
 		lowered.Add(f...)
 	}
-	opts.begin("validate")
-	refused, err := sets.refusals(ctx, opts)
+	r.opts.begin("validate")
+	refused, err := r.sets.refusals(ctx, r.opts)
 	if err != nil {
-		return nil, nil, err
+		return false, err
 	}
 	lowered.Add(refused...)
-	opts.begin("coverage")
-	lowered.Add(in.coverage(sets, slices.Concat(findings, quiet.quiet, lowered))...)
-	lowered.Add(sets.unresolved(slices.Concat(findings, quiet.quiet, lowered))...)
-	stop = settle(&lowered, opts, quiet, true)
-	findings.Add(lowered...)
-	findings.Sort()
-	if stop {
-		findings.Add(quiet.stale(in.sources, false)...)
-		findings.Sort()
-		return res, findings, nil
-	}
-	opts.begin("seal")
-	sealed, unsealed, err := in.sealed(sets, opts, quiet) // for a check too: what cannot be sealed is a finding
-	findings.Add(unsealed...)
-	findings.Add(quiet.stale(in.sources, true)...)
-	findings.Sort()
-	if !opts.CheckOnly {
-		res.Bundle = sealed
-	}
-	return res, findings, err
+	r.opts.begin("coverage")
+	lowered.Add(r.in.coverage(r.sets, slices.Concat(r.findings, r.silences.quiet, lowered))...)
+	lowered.Add(r.sets.unresolved(slices.Concat(r.findings, r.silences.quiet, lowered))...)
+	stop = r.settle(&lowered, true)
+	r.findings.Add(lowered...)
+	r.findings.Sort()
+	return stop, nil
 }
 
 // lowered is what lower made of the scopes and the classes.

@@ -177,19 +177,8 @@ func (r *rules) clientTLS(p at, t *networking.ClientTLSSettings) {
 	if t == nil {
 		return
 	}
-	verified := t.Mode == networking.ClientTLSSettings_SIMPLE || t.Mode == networking.ClientTLSSettings_MUTUAL
-	if ns, ok := strings.CutPrefix(t.CredentialName, "configmap://"); ok && strings.Contains(ns, "/") && r.o != nil {
-		if ns, _, _ = strings.Cut(ns, "/"); ns != r.o.Namespace {
-			r.bad(p.to("credentialName"), "Copy the ConfigMap there, or name one of this namespace.", "the ConfigMap is in the namespace %s, and only those of the object's own are read", ns)
-		}
-	}
-	if verified && t.InsecureSkipVerify.GetValue() && (t.CaCertificates != "" || len(t.SubjectAltNames) > 0 || (t.CredentialName != "" && t.Mode == networking.ClientTLSSettings_SIMPLE)) {
-		r.bad(p.to("insecureSkipVerify"), "Remove it to have the server verified.", "insecureSkipVerify contradicts caCertificates, subjectAltNames and credentialName, which verify the server")
-	}
-	files := t.ClientCertificate != "" || t.PrivateKey != "" || t.CaCertificates != "" || t.CaCrl != ""
-	if verified && t.CredentialName != "" && files {
-		r.bad(p.to("credentialName"), "Keep the Secret or the files.", "credentialName and certificate files exclude each other")
-	}
+	r.credentialNamespace(p, t)
+	r.verification(p, t)
 	if t.Mode == networking.ClientTLSSettings_MUTUAL && t.CredentialName == "" {
 		if t.ClientCertificate == "" {
 			r.bad(p, "Add clientCertificate or credentialName.", "mode MUTUAL needs a client certificate")
@@ -197,5 +186,26 @@ func (r *rules) clientTLS(p at, t *networking.ClientTLSSettings) {
 		if t.PrivateKey == "" {
 			r.bad(p, "Add privateKey or credentialName.", "mode MUTUAL needs a private key")
 		}
+	}
+}
+
+// credentialNamespace refuses a ConfigMap of another namespace.
+func (r *rules) credentialNamespace(p at, t *networking.ClientTLSSettings) {
+	if ns, ok := strings.CutPrefix(t.CredentialName, "configmap://"); ok && strings.Contains(ns, "/") && r.o != nil {
+		if ns, _, _ = strings.Cut(ns, "/"); ns != r.o.Namespace {
+			r.bad(p.to("credentialName"), "Copy the ConfigMap there, or name one of this namespace.", "the ConfigMap is in the namespace %s, and only those of the object's own are read", ns)
+		}
+	}
+}
+
+// verification refuses settings of a server's verification that contradict each other.
+func (r *rules) verification(p at, t *networking.ClientTLSSettings) {
+	verified := t.Mode == networking.ClientTLSSettings_SIMPLE || t.Mode == networking.ClientTLSSettings_MUTUAL
+	if verified && t.InsecureSkipVerify.GetValue() && (t.CaCertificates != "" || len(t.SubjectAltNames) > 0 || (t.CredentialName != "" && t.Mode == networking.ClientTLSSettings_SIMPLE)) {
+		r.bad(p.to("insecureSkipVerify"), "Remove it to have the server verified.", "insecureSkipVerify contradicts caCertificates, subjectAltNames and credentialName, which verify the server")
+	}
+	files := t.ClientCertificate != "" || t.PrivateKey != "" || t.CaCertificates != "" || t.CaCrl != ""
+	if verified && t.CredentialName != "" && files {
+		r.bad(p.to("credentialName"), "Keep the Secret or the files.", "credentialName and certificate files exclude each other")
 	}
 }

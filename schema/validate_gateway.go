@@ -57,6 +57,12 @@ func (r *rules) server(p at, s *networking.Server) {
 		r.bad(p, "Add port.", "the server has no port")
 		return
 	}
+	r.serverAddress(p, s)
+	r.serverProtocol(p, s)
+}
+
+// serverAddress checks where a server listens.
+func (r *rules) serverAddress(p at, s *networking.Server) {
 	unix := strings.HasPrefix(s.Bind, "/") || strings.HasPrefix(s.Bind, "@") || strings.HasPrefix(s.Bind, "unix:")
 	if unix {
 		if s.Port.Number != 0 {
@@ -71,6 +77,10 @@ func (r *rules) server(p at, s *networking.Server) {
 	if s.Port.Name == "" {
 		r.bad(p.to("port", "name"), "Name the port.", "the port has no name")
 	}
+}
+
+// serverProtocol checks the protocol of a server, and that its TLS settings are for that.
+func (r *rules) serverProtocol(p at, s *networking.Server) {
 	protocol := strings.ToUpper(s.Port.Protocol)
 	if !slices.Contains(append(plainText(), encrypted()...), protocol) {
 		r.bad(p.to("port", "protocol"), "Use "+strings.Join(append(plainText(), encrypted()...), ", ")+".", "%q is not a protocol of a Gateway", s.Port.Protocol)

@@ -50,19 +50,22 @@ func (r *rules) virtualService(vs *networking.VirtualService) {
 		}
 	}
 	for i, t := range vs.Tcp {
-		p := at{"tcp", i}
-		for j, m := range t.Match {
-			r.connectionMatch(p.to("match", j), m)
-		}
-		if len(t.Route) == 0 {
-			r.bad(p, "Add route with a destination.", "the TCP route leads nowhere")
-		}
-		r.weighted(p.to("route"), t.Route)
+		r.tcpRoute(at{"tcp", i}, t)
 	}
 	hosts := newHostSet(vs.Hosts)
 	for i, t := range vs.Tls {
 		r.tlsRoute(at{"tls", i}, t, hosts, mesh)
 	}
+}
+
+func (r *rules) tcpRoute(p at, t *networking.TCPRoute) {
+	for i, m := range t.Match {
+		r.connectionMatch(p.to("match", i), m)
+	}
+	if len(t.Route) == 0 {
+		r.bad(p, "Add route with a destination.", "the TCP route leads nowhere")
+	}
+	r.weighted(p.to("route"), t.Route)
 }
 
 // noClaims refuses matches by claims of a token in routes of sidecars, which check no tokens.

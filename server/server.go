@@ -175,14 +175,8 @@ type Server struct {
 
 // Run serves until the context ends, then drains.
 func Run(ctx context.Context, o Options) error {
-	if err := o.checkIdentity(); err != nil {
+	if err := o.check(); err != nil {
 		return err
-	}
-	if err := o.checkAPI(); err != nil {
-		return err
-	}
-	if (o.SecretsDir != "" || o.KubernetesSecrets) && !o.secured() && !o.InsecureSecretsWithoutTLS {
-		return errors.New("secrets are handed out over TLS only, to proxies with a certificate: give --tls-cert, --tls-key and --tls-ca, --spiffe-socket, or --insecure-secrets-without-tls to give them to whoever asks")
 	}
 	o.open.defaults()
 	b, stamp, err := readBundle(ctx, &o)
@@ -219,19 +213,7 @@ func Run(ctx context.Context, o Options) error {
 		_ = lis.Close()
 		return err
 	}
-	switch {
-	case o.Watch && o.Source != nil:
-		go srv.followSource(ctx)
-	case o.Watch:
-		go srv.watchBundle(ctx, stamp)
-	}
-	if srv.own != nil {
-		go srv.watchIdentity(ctx)
-	}
-	if srv.secrets != nil || srv.credentials != nil {
-		go srv.watchSecrets(ctx)
-	}
-	go srv.reportStalls(ctx)
+	srv.follow(ctx, stamp)
 	failed := make(chan error, 1)
 	go func() { failed <- g.Serve(lis) }()
 	srv.log.Info("serving", "bundle", b.Digest.String(), "xds", lis.Addr().String(), "classes", len(b.Classes), "resources", len(b.Resources))
@@ -246,6 +228,37 @@ func Run(ctx context.Context, o Options) error {
 	}
 	srv.drain(g, web)
 	return nil
+}
+
+// check refuses options that exclude each other.
+func (o *Options) check() error {
+	if err := o.checkIdentity(); err != nil {
+		return err
+	}
+	if err := o.checkAPI(); err != nil {
+		return err
+	}
+	if (o.SecretsDir != "" || o.KubernetesSecrets) && !o.secured() && !o.InsecureSecretsWithoutTLS {
+		return errors.New("secrets are handed out over TLS only, to proxies with a certificate: give --tls-cert, --tls-key and --tls-ca, --spiffe-socket, or --insecure-secrets-without-tls to give them to whoever asks")
+	}
+	return nil
+}
+
+// follow takes in, until the context ends, what changes besides the proxies: the bundle, the identity of the server, secrets.
+func (srv *Server) follow(ctx context.Context, stamp string) {
+	switch {
+	case srv.opts.Watch && srv.opts.Source != nil:
+		go srv.followSource(ctx)
+	case srv.opts.Watch:
+		go srv.watchBundle(ctx, stamp)
+	}
+	if srv.own != nil {
+		go srv.watchIdentity(ctx)
+	}
+	if srv.secrets != nil || srv.credentials != nil {
+		go srv.watchSecrets(ctx)
+	}
+	go srv.reportStalls(ctx)
 }
 
 // openAdmin serves health, metrics and status; the address is nil where nobody wants them.

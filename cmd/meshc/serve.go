@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/meshc/meshc/delivery/registry"
 	"github.com/meshc/meshc/server"
@@ -74,8 +75,13 @@ server's. It is the one of --kubeconfig, $KUBECONFIG, the pod's service account 
 			return server.Run(c.Context(), o)
 		},
 	}
-	f := c.Flags()
-	from.add(f)
+	from.add(c.Flags())
+	addServeFlags(c.Flags(), &o)
+	return c
+}
+
+// addServeFlags adds the flags that are options of the server as they stand.
+func addServeFlags(f *pflag.FlagSet, o *server.Options) {
 	f.StringVar(&o.XDSAddress, "xds-address", "127.0.0.1:18000", "address of ADS")
 	f.StringVar(&o.AdminAddress, "admin-address", "127.0.0.1:18001", "address of /healthz, /readyz, /watchz, /metrics and /status; - for none")
 	f.StringSliceVar(&o.AdminNames, "admin-name", nil, "name by which the admin address may be asked, besides localhost and any IP address")
@@ -101,5 +107,4 @@ server's. It is the one of --kubeconfig, $KUBECONFIG, the pod's service account 
 	f.DurationVar(&o.Poll, "poll", 0, "how often the bundle, besides notifications, and the secrets are looked at (default 2s; a registry 30s)")
 	f.DurationVar(&o.Grace, "grace", 0, "how long a cluster that is gone stays with the proxies (default 5s)")
 	f.DurationVar(&o.Drain, "drain", server.DefaultDrain, "how long connections may go on after the end")
-	return c
 }

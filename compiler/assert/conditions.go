@@ -15,7 +15,6 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/names"
@@ -71,14 +70,9 @@ func (c *conditions) strings(dim string, s sets.Strings, err error) {
 	c.add(dim, s)
 }
 
-// visit gathers the conditions in a message and in those packed into it.
+// visit gathers the conditions of one message, without those within it.
 func (c *conditions) visit(m protoreflect.Message) {
 	switch x := m.Interface().(type) {
-	case *anypb.Any:
-		if inner, err := x.UnmarshalNew(); err == nil {
-			c.visit(inner.ProtoReflect())
-		}
-		return
 	case *routev3.RouteMatch:
 		c.route(x)
 	case *matcherv3.PathMatcher:
@@ -118,20 +112,6 @@ func (c *conditions) visit(m protoreflect.Message) {
 			c.undecided = "an access rule has an expression of CEL"
 		}
 	}
-	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case f.IsMap() && f.MapValue().Message() != nil:
-			v.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool { c.visit(v.Message()); return true })
-		case f.IsMap() || f.Message() == nil:
-		case f.IsList():
-			for i := range v.List().Len() {
-				c.visit(v.List().Get(i).Message())
-			}
-		default:
-			c.visit(v.Message())
-		}
-		return true
-	})
 }
 
 func (c *conditions) route(m *routev3.RouteMatch) {
@@ -276,7 +256,7 @@ func (p *prover) read(r *bundle.Resource, m proto.Message) bool {
 
 func (v *view) host(h *routev3.VirtualHost, port uint16) {
 	c := newConditions()
-	c.visit(h.ProtoReflect())
+	bundle.EachMessage(h.ProtoReflect(), c.visit)
 	clusters := map[string]bool{}
 	for _, r := range h.GetRoutes() {
 		a := r.GetRoute()
@@ -326,13 +306,13 @@ func (v *view) listener(l *listenerv3.Listener, gateway bool) {
 		if !slices.Contains(v.listeners, port) {
 			v.listeners = append(v.listeners, port)
 		}
-		v.inbound.visit(l.ProtoReflect())
+		bundle.EachMessage(l.ProtoReflect(), v.inbound.visit)
 		return
 	}
 	if l.GetTrafficDirection() != corev3.TrafficDirection_INBOUND {
 		return
 	}
-	v.inbound.visit(l.ProtoReflect())
+	bundle.EachMessage(l.ProtoReflect(), v.inbound.visit)
 	for _, fc := range append(slices.Clone(l.GetFilterChains()), l.GetDefaultFilterChain()) {
 		if fc == nil || len(fc.GetFilters()) == 0 {
 			continue

@@ -268,17 +268,8 @@ func (o *outcome) action(vh *routev3.VirtualHost, r *routev3.Route, a *routev3.R
 	if a.GetPathRewritePolicy() != nil {
 		add(Routing, "rewrites the path by", messageText(a.GetPathRewritePolicy()), true)
 	}
-	switch h := a.GetHostRewriteSpecifier().(type) {
-	case *routev3.RouteAction_HostRewriteLiteral:
-		add(Routing, "host", h.HostRewriteLiteral, true)
-	case *routev3.RouteAction_AutoHostRewrite:
-		if h.AutoHostRewrite.GetValue() {
-			add(Routing, "host", "the name of the endpoint", true)
-		}
-	case *routev3.RouteAction_HostRewriteHeader:
-		add(Routing, "host", "header "+h.HostRewriteHeader, true)
-	case *routev3.RouteAction_HostRewritePathRegex:
-		add(Routing, "host by", messageText(h.HostRewritePathRegex), true)
+	if name, value := hostRewrite(a); value != "" {
+		add(Routing, name, value, true)
 	}
 	var hash []string
 	for _, h := range a.GetHashPolicy() {
@@ -295,6 +286,23 @@ func (o *outcome) action(vh *routev3.VirtualHost, r *routev3.Route, a *routev3.R
 	for _, l := range append(slices.Clone(a.GetRateLimits()), vh.GetRateLimits()...) {
 		add(Routing, "rate limit", messageText(l), true)
 	}
+}
+
+// hostRewrite says what becomes of the host of a request; "" for nothing.
+func hostRewrite(a *routev3.RouteAction) (name, value string) {
+	switch h := a.GetHostRewriteSpecifier().(type) {
+	case *routev3.RouteAction_HostRewriteLiteral:
+		return "host", h.HostRewriteLiteral
+	case *routev3.RouteAction_AutoHostRewrite:
+		if h.AutoHostRewrite.GetValue() {
+			return "host", "the name of the endpoint"
+		}
+	case *routev3.RouteAction_HostRewriteHeader:
+		return "host", "header " + h.HostRewriteHeader
+	case *routev3.RouteAction_HostRewritePathRegex:
+		return "host by", messageText(h.HostRewritePathRegex)
+	}
+	return "", ""
 }
 
 // retryText says when and how often a request is tried again; "" for never.

@@ -83,12 +83,12 @@ const codeNoImport = "MESHC1274"
 func (c *checker) importsNothing(s *mesh.Sidecar, host string) string {
 	ns, name := mesh.SplitHost(host)
 	name = strings.ToLower(name)
-	if strings.HasPrefix(ns, "~") || ns == "*" && name == "*" || name == "*" && (ns == "." || ns == c.mesh.RootNamespace || ns == s.Object.Namespace) {
+	if strings.HasPrefix(ns, "~") || name == "*" && slices.Contains([]string{"*", ".", c.mesh.RootNamespace, s.Object.Namespace}, ns) || c.importsRoutes(s, ns, name) {
 		return ""
 	}
 	private, wider, elsewhere := "", "", ""
 	for _, svc := range c.mesh.Services {
-		in := ns == "*" || ns == svc.Namespace || ns == "." && (s.Object.Namespace == svc.Namespace || s.Object.Namespace == c.mesh.RootNamespace)
+		in := c.named(s, ns, svc.Namespace)
 		within := mesh.HostWithin(svc.Hostname, name)
 		switch {
 		case in && within && c.sees(s, svc):
@@ -99,12 +99,6 @@ func (c *checker) importsNothing(s *mesh.Sidecar, host string) string {
 			wider = svc.Hostname
 		case within && name != "*":
 			elsewhere = svc.Namespace
-		}
-	}
-	for _, v := range c.mesh.VirtualServices { // one that is imported for its routes
-		if (ns == "*" || ns == v.Object.Namespace || ns == "." && s.Object.Namespace == v.Object.Namespace) && slices.Contains(v.Spec.Gateways, meshGateway) &&
-			slices.ContainsFunc(v.Spec.Hosts, func(h string) bool { return mesh.HostMatches(h, name) }) {
-			return ""
 		}
 	}
 	switch {
@@ -120,6 +114,26 @@ func (c *checker) importsNothing(s *mesh.Sidecar, host string) string {
 	return "the source has none of this name"
 }
 
+// importsRoutes tells whether a host of a Sidecar takes in a VirtualService of sidecars.
+func (c *checker) importsRoutes(s *mesh.Sidecar, ns, name string) bool {
+	return slices.ContainsFunc(c.mesh.VirtualServices, func(v *mesh.VirtualService) bool {
+		return c.named(s, ns, v.Object.Namespace) && slices.Contains(v.Spec.Gateways, meshGateway) &&
+			slices.ContainsFunc(v.Spec.Hosts, func(h string) bool { return mesh.HostMatches(h, name) })
+	})
+}
+
+// named tells whether the namespace of a Sidecar's host, as it is written there, is that of an object: "*" is any, and "." that
+// of the workloads, which may be any where the Sidecar is that of the root namespace.
+func (c *checker) named(s *mesh.Sidecar, written, namespace string) bool {
+	switch written {
+	case "*", namespace:
+		return true
+	case ".":
+		return s.Object.Namespace == namespace || s.Object.Namespace == c.mesh.RootNamespace
+	}
+	return false
+}
+
 // sees tells whether the workloads of a Sidecar may see a service.
 func (c *checker) sees(s *mesh.Sidecar, svc *mesh.Service) bool {
 	return s.Object.Namespace == c.mesh.RootNamespace || svc.Visibility.In(s.Object.Namespace)
@@ -131,7 +145,7 @@ func (c *checker) portOf(s *mesh.Sidecar, hosts []string, port uint32) bool {
 	for _, h := range hosts {
 		ns, name := mesh.SplitHost(h)
 		for _, svc := range c.mesh.Services {
-			if (ns == "*" || ns == svc.Namespace || ns == "." && (s.Object.Namespace == svc.Namespace || s.Object.Namespace == c.mesh.RootNamespace)) &&
+			if c.named(s, ns, svc.Namespace) &&
 				mesh.HostWithin(svc.Hostname, strings.ToLower(name)) && c.sees(s, svc) {
 				any = true
 				if svc.HasPort(port) != nil {

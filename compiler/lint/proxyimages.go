@@ -15,14 +15,7 @@ import (
 
 // proxyImages: Pods that run another image of the proxy than the injector would give them now.
 func (l *linter) proxyImages() {
-	images := map[string]string{} // by revision
-	for _, o := range l.objects {
-		if c, ok := o.Spec.(*corev1.ConfigMap); ok && (o.Name == "istio-sidecar-injector" || strings.HasPrefix(o.Name, "istio-sidecar-injector-")) {
-			if image := injectedImage(c); image != "" {
-				images[strings.TrimPrefix(strings.TrimPrefix(o.Name, "istio-sidecar-injector"), "-")] = image
-			}
-		}
-	}
+	images := l.injectedImages()
 	if len(images) == 0 {
 		return
 	}
@@ -54,6 +47,19 @@ func (l *linter) proxyImages() {
 	for _, name := range sorted(others) {
 		l.add(l.namespaces[name], diag.Warning, "IST0158", fmt.Sprintf("pods of this namespace run another image of the proxy than the injector gives now: %s", names(others[name])), "Restart them.", "metadata", "name")
 	}
+}
+
+// injectedImages are the images that the injectors of the source give proxies, by revision.
+func (l *linter) injectedImages() map[string]string {
+	images := map[string]string{}
+	for _, o := range l.objects {
+		if c, ok := o.Spec.(*corev1.ConfigMap); ok && (o.Name == "istio-sidecar-injector" || strings.HasPrefix(o.Name, "istio-sidecar-injector-")) {
+			if image := injectedImage(c); image != "" {
+				images[strings.TrimPrefix(strings.TrimPrefix(o.Name, "istio-sidecar-injector"), "-")] = image
+			}
+		}
+	}
+	return images
 }
 
 // injectedImage is the image of the proxy in the values of an injector; "" where they do not say.

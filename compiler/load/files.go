@@ -132,7 +132,8 @@ func kustomizationIn(fsys fs.FS, dir string) string {
 // walk collects the manifests below dir, in order of path. Names that start with a dot are skipped, as are
 // settings and kustomization files, which are no objects.
 func walk(ctx context.Context, b *batch, fsys fs.FS, dir, prefix string) {
-	total, visited := int64(0), 0
+	w := &walker{batch: b, fsys: fsys, dir: dir}
+	visited := 0
 	err := fs.WalkDir(fsys, dir, func(p string, e fs.DirEntry, err error) error {
 		if ctx.Err() != nil {
 			return fs.SkipAll
@@ -146,47 +147,62 @@ func walk(ctx context.Context, b *batch, fsys fs.FS, dir, prefix string) {
 			b.fail(name, 1, "MESHC1002", reason(err), "Check the permissions.")
 			return nil
 		}
-		if p != dir && strings.HasPrefix(e.Name(), ".") {
+		if p != dir && w.passesOver(p, name, e) {
 			if e.IsDir() {
 				return fs.SkipDir
 			}
 			return nil
 		}
-		if p != dir && b.leavesOut(name) && (e.IsDir() || isManifest(p)) {
-			b.excluded++
-			if e.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if p != dir && e.IsDir() && builds(fsys, p) {
-			b.nested = append(b.nested, p)
-			return fs.SkipDir
-		}
-		if e.Type() == fs.ModeIrregular {
-			b.lacks(p, diag.Pos{File: name, Line: 1, Column: 1})
-			return nil
-		}
-		if b.linked(fsys, dir, p, e) && !isManifest(e.Name()) {
-			b.diags.Add(warning(diag.Pos{File: name, Line: 1, Column: 1}, "MESHC1006", "this symbolic link leads to a directory, which is not followed", "Name that directory as a source of its own, if its objects are part of the mesh."))
-			return nil
-		}
-		if e.IsDir() || isKustomization(e.Name()) || e.Name() == config.FileName || !isManifest(e.Name()) {
-			return nil
-		}
-		if len(b.files) >= limit.SourceFiles || total > limit.SourceBytes {
-			b.fail(name, 1, "MESHC1005", fmt.Sprintf("the source holds more than %d files or %d bytes", limit.SourceFiles, limit.SourceBytes), "Name the directories that hold the mesh.")
-			return fs.SkipAll
-		}
-		if data, ok := readEntry(b, fsys, p, name); ok {
-			total += int64(len(data))
-			b.files = append(b.files, file{name: name, data: data})
-		}
-		return nil
+		return w.entry(p, name, e)
 	})
 	if err != nil {
 		b.fail(prefix, 1, "MESHC1002", reason(err), "Check the permissions.")
 	}
+}
+
+// walker is a walk through a directory.
+type walker struct {
+	*batch
+	fsys  fs.FS
+	dir   string
+	total int64 // bytes read
+}
+
+// passesOver tells whether a file or a directory with all that is below is not for this walk: hidden, left out on demand, or a
+// kustomization of its own.
+func (w *walker) passesOver(p, name string, e fs.DirEntry) bool {
+	switch {
+	case strings.HasPrefix(e.Name(), "."):
+	case w.leavesOut(name) && (e.IsDir() || isManifest(p)):
+		w.excluded++
+	case e.IsDir() && builds(w.fsys, p):
+		w.nested = append(w.nested, p)
+	default:
+		return false
+	}
+	return true
+}
+
+// entry reads what is a manifest, and says of submodules and links that they are not read.
+func (w *walker) entry(p, name string, e fs.DirEntry) error {
+	switch {
+	case e.Type() == fs.ModeIrregular:
+		w.lacks(p, diag.Pos{File: name, Line: 1, Column: 1})
+		return nil
+	case w.linked(w.fsys, w.dir, p, e) && !isManifest(e.Name()):
+		w.diags.Add(warning(diag.Pos{File: name, Line: 1, Column: 1}, "MESHC1006", "this symbolic link leads to a directory, which is not followed", "Name that directory as a source of its own, if its objects are part of the mesh."))
+		return nil
+	case e.IsDir() || isKustomization(e.Name()) || e.Name() == config.FileName || !isManifest(e.Name()):
+		return nil
+	case len(w.files) >= limit.SourceFiles || w.total > limit.SourceBytes:
+		w.fail(name, 1, "MESHC1005", fmt.Sprintf("the source holds more than %d files or %d bytes", limit.SourceFiles, limit.SourceBytes), "Name the directories that hold the mesh.")
+		return fs.SkipAll
+	}
+	if data, ok := readEntry(w.batch, w.fsys, p, name); ok {
+		w.total += int64(len(data))
+		w.files = append(w.files, file{name: name, data: data})
+	}
+	return nil
 }
 
 // leavesOut tells whether a file or directory, by its path inside the sources, is left out on demand.

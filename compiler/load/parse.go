@@ -2,6 +2,7 @@ package load
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -111,33 +112,36 @@ func (p *parser) document(n *yaml.Node, apiVersion, kind string) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	if n.Kind == yaml.ScalarNode && (n.ShortTag() == "!!null" || n.Value == "") {
-		return
-	}
-	if n.Kind == yaml.ScalarNode {
+	switch {
+	case n.Kind == yaml.ScalarNode && (n.ShortTag() == "!!null" || n.Value == ""):
+	case n.Kind == yaml.ScalarNode:
 		p.text(n)
-		return
-	}
-	if n.Kind == yaml.SequenceNode && slices.ContainsFunc(n.Content, isObject) {
+	case n.Kind == yaml.SequenceNode && slices.ContainsFunc(n.Content, isObject):
 		for _, c := range n.Content {
 			p.document(c, "", "")
 		}
-		return
-	}
-	if n.Kind != yaml.MappingNode {
+	case n.Kind == yaml.MappingNode:
+		apiVersion, kind = cmp.Or(childText(n, "apiVersion"), apiVersion), cmp.Or(childText(n, "kind"), kind)
+		if apiVersion == "" || kind == "" {
+			p.other(n)
+			return
+		}
+		p.typed(n, apiVersion, kind)
+	default:
 		p.other(n)
-		return
 	}
-	if v := child(n, "apiVersion"); v != nil && v.Kind == yaml.ScalarNode && v.Value != "" {
-		apiVersion = v.Value
+}
+
+// childText is the text below a key; "" where there is none.
+func childText(n *yaml.Node, key string) string {
+	if v := child(n, key); v != nil && v.Kind == yaml.ScalarNode {
+		return v.Value
 	}
-	if v := child(n, "kind"); v != nil && v.Kind == yaml.ScalarNode && v.Value != "" {
-		kind = v.Value
-	}
-	if apiVersion == "" || kind == "" {
-		p.other(n)
-		return
-	}
+	return ""
+}
+
+// typed takes a mapping that says what it is.
+func (p *parser) typed(n *yaml.Node, apiVersion, kind string) {
 	if items := child(n, "items"); items != nil && strings.HasSuffix(kind, "List") {
 		p.list(items, apiVersion, kind)
 		return
@@ -166,9 +170,7 @@ func (p *parser) document(n *yaml.Node, apiVersion, kind string) {
 func (p *parser) aside(n *yaml.Node, apiVersion, kind string) {
 	d := &source.Document{File: p.file.name, Node: n, APIVersion: apiVersion, Kind: kind}
 	if m := child(n, "metadata"); m != nil && m.Kind == yaml.MappingNode {
-		if v := child(m, "name"); v != nil && v.Kind == yaml.ScalarNode {
-			d.Name = v.Value
-		}
+		d.Name = childText(m, "name")
 	}
 	if !source.Installs(apiVersion, kind, d.Name) {
 		return

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/meshc/meshc/schema"
@@ -11,76 +12,107 @@ import (
 // those labels, each namespace without workloads one without labels, each Gateway without selector one in its namespace,
 // each static endpoint address of the mesh one VM.
 func (m *Mesh) impliedWorkloads(selectors *selectorSet) []*Workload {
-	declared := map[string]bool{} // namespaces
-	byLabels := labelled[*Workload]{}
-	known := map[string]bool{}
-	for _, w := range m.Workloads {
-		declared[w.Namespace] = true
-		byLabels.add(w.Namespace, w.Labels, w)
-		for _, a := range w.Addresses {
-			known[a] = true
-		}
+	s := &standIns{mesh: m, byNamespace: map[string][]map[string]string{}}
+	s.ofSelectors(selectors)
+	s.ofGateways()
+	s.ofNamespaces()
+	s.ofAddresses()
+	return s.workloads
+}
+
+// standIns gathers implied workloads.
+type standIns struct {
+	mesh        *Mesh
+	workloads   []*Workload
+	byNamespace map[string][]map[string]string // the labels of those without an address
+}
+
+func (s *standIns) add(namespace string, labels map[string]string, address string) *Workload {
+	w := &Workload{Object: s.mesh.namespaceObject(namespace), Namespace: namespace, Name: "implied", Labels: map[string]string{}, Implied: true, Injected: true, Ports: map[string]uint32{}, Cluster: s.mesh.ClusterName()}
+	maps.Copy(w.Labels, labels)
+	if len(labels) > 0 {
+		w.Name = "implied:" + labelKey(labels)
 	}
-	var out []*Workload
-	byNamespace := map[string][]map[string]string{}
-	add := func(namespace string, labels map[string]string, address string) {
-		w := &Workload{Object: m.namespaceObject(namespace), Namespace: namespace, Name: "implied", Labels: map[string]string{}, Implied: true, Injected: true, Ports: map[string]uint32{}, ServiceAccount: ""}
-		for k, v := range labels {
-			w.Labels[k] = v
-		}
-		if len(labels) > 0 {
-			w.Name = "implied:" + labelKey(labels)
-		}
-		if address != "" {
-			w.Addresses = []string{address}
-			w.Name += "@" + address
-		}
-		w.Cluster = m.ClusterName()
-		out = append(out, w)
+	if address != "" {
+		w.Addresses = []string{address}
+		w.Name += "@" + address
+	}
+	s.workloads = append(s.workloads, w)
+	return w
+}
+
+// ofSelectors stands in for what selectors select, where no workload is declared that they do.
+func (s *standIns) ofSelectors(selectors *selectorSet) {
+	byLabels := labelled[*Workload]{}
+	for _, w := range s.mesh.Workloads {
+		byLabels.add(w.Namespace, w.Labels, w)
 	}
 	for _, id := range sortedKeys(selectors.all) {
 		x := selectors.all[id]
 		if len(x.Labels) == 0 {
 			continue
 		}
-		for _, ns := range m.selectorNamespaces(x) {
+		for _, ns := range s.mesh.selectorNamespaces(x) {
 			if len(byLabels.matching(ns, x.Labels)) == 0 {
-				byNamespace[ns] = append(byNamespace[ns], x.Labels)
-				add(ns, x.Labels, "")
+				s.byNamespace[ns] = append(s.byNamespace[ns], x.Labels)
+				s.add(ns, x.Labels, "")
 			}
 		}
 	}
+}
+
+// ofGateways stands in for the proxies of Gateways without a selector, which do not say what their proxies look like, only
+// where they may be.
+func (s *standIns) ofGateways() {
 	routers := map[string]bool{}
-	for _, g := range m.Gateways {
-		// Without a selector a Gateway does not say what its proxies look like, only where they may be.
+	for _, g := range s.mesh.Gateways {
 		ns := g.Object.Namespace
-		if len(g.Spec.Selector) == 0 && !routers[ns] && !slices.ContainsFunc(m.Workloads, func(w *Workload) bool { return w.Namespace == ns && m.ServesGateway(w) }) {
+		serves := func(w *Workload) bool { return w.Namespace == ns && s.mesh.ServesGateway(w) }
+		if len(g.Spec.Selector) == 0 && !routers[ns] && !slices.ContainsFunc(s.mesh.Workloads, serves) {
 			routers[ns] = true
-			add(ns, nil, "")
-			w := out[len(out)-1]
+			w := s.add(ns, nil, "")
 			w.Name, w.Router = "implied:router", true
 		}
 	}
-	for _, ns := range sortedKeys(m.Namespaces) {
+}
+
+// ofNamespaces stands in for the workloads of namespaces that declare none: one without labels, and one for each Gateway, which
+// selects proxies of any namespace.
+func (s *standIns) ofNamespaces() {
+	declared := map[string]bool{}
+	for _, w := range s.mesh.Workloads {
+		declared[w.Namespace] = true
+	}
+	for _, ns := range sortedKeys(s.mesh.Namespaces) {
 		if declared[ns] {
 			continue
 		}
-		byNamespace[ns] = append(byNamespace[ns], nil)
-		add(ns, nil, "")
-		for _, g := range m.Gateways { // a Gateway selects proxies of any namespace
+		s.byNamespace[ns] = append(s.byNamespace[ns], nil)
+		s.add(ns, nil, "")
+		for _, g := range s.mesh.Gateways {
 			l := g.Spec.Selector
-			if len(l) > 0 && !slices.ContainsFunc(byNamespace[ns], func(have map[string]string) bool { return labelKey(have) == labelKey(l) }) {
-				byNamespace[ns] = append(byNamespace[ns], l)
-				add(ns, l, "")
+			if len(l) > 0 && !slices.ContainsFunc(s.byNamespace[ns], func(have map[string]string) bool { return maps.Equal(have, l) }) {
+				s.byNamespace[ns] = append(s.byNamespace[ns], l)
+				s.add(ns, l, "")
 			}
 		}
 	}
-	for _, a := range sortedKeys(m.index.addresses) {
+}
+
+// ofAddresses stands in for what static endpoints lead to, where no workload is known to have the address.
+func (s *standIns) ofAddresses() {
+	known := map[string]bool{}
+	for _, w := range s.mesh.Workloads {
+		for _, a := range w.Addresses {
+			known[a] = true
+		}
+	}
+	for _, a := range sortedKeys(s.mesh.index.addresses) {
 		if known[a] {
 			continue
 		}
 		done := map[string]bool{}
-		for _, t := range m.index.addresses[a] {
+		for _, t := range s.mesh.index.addresses[a] {
 			ns := t.service.Namespace
 			if t.service.Kubernetes || done[ns] {
 				continue
@@ -88,15 +120,14 @@ func (m *Mesh) impliedWorkloads(selectors *selectorSet) []*Workload {
 			done[ns] = true
 			for _, e := range t.port.Endpoints {
 				if e.Address == a && len(e.Labels) > 0 {
-					add(ns, e.Labels, a)
+					s.add(ns, e.Labels, a)
 				}
 			}
-			for _, l := range append(byNamespace[ns], nil) {
-				add(ns, l, a)
+			for _, l := range append(s.byNamespace[ns], nil) {
+				s.add(ns, l, a)
 			}
 		}
 	}
-	return out
 }
 
 // selectorNamespaces returns where a selector may match: its own namespace, or for a mesh-wide one the namespaces with

@@ -122,10 +122,7 @@ func Covers(a, b *networking.HTTPMatchRequest) bool {
 		a.GetSourceNamespace() != "" && a.GetSourceNamespace() != b.GetSourceNamespace(),
 		len(a.GetGateways()) > 0 && (len(b.GetGateways()) == 0 || slices.ContainsFunc(b.GetGateways(), func(g string) bool { return !slices.Contains(a.GetGateways(), g) })),
 		!subset(a.GetSourceLabels(), b.GetSourceLabels()),
-		b.GetIgnoreUriCase() && !a.GetIgnoreUriCase() && !root(a.GetUri()):
-		return false
-	}
-	if !root(a.GetUri()) && !coversString(a.GetUri(), b.GetUri(), a.GetIgnoreUriCase()) || a.GetUri() != nil && b.GetUri() == nil && !root(a.GetUri()) {
+		!coversPath(a, b):
 		return false
 	}
 	for _, pair := range [][2]*networking.StringMatch{{a.GetMethod(), b.GetMethod()}, {a.GetScheme(), b.GetScheme()}, {a.GetAuthority(), b.GetAuthority()}} {
@@ -133,15 +130,30 @@ func Covers(a, b *networking.HTTPMatchRequest) bool {
 			return false
 		}
 	}
-	for _, pair := range [][2]map[string]*networking.StringMatch{{a.GetHeaders(), b.GetHeaders()}, {a.GetQueryParams(), b.GetQueryParams()}} {
-		for k, v := range pair[0] {
-			if w, ok := pair[1][k]; !ok || !coversString(v, w, false) {
-				return false
-			}
+	return coversAll(a.GetHeaders(), b.GetHeaders()) && coversAll(a.GetQueryParams(), b.GetQueryParams()) && excludesNoMore(a.GetWithoutHeaders(), b.GetWithoutHeaders())
+}
+
+func coversPath(a, b *networking.HTTPMatchRequest) bool {
+	if root(a.GetUri()) {
+		return true
+	}
+	return b.GetUri() != nil && (a.GetIgnoreUriCase() || !b.GetIgnoreUriCase()) && coversString(a.GetUri(), b.GetUri(), a.GetIgnoreUriCase())
+}
+
+// coversAll tells whether b has every condition of a by name, or a stricter one.
+func coversAll(a, b map[string]*networking.StringMatch) bool {
+	for k, v := range a {
+		if w, ok := b[k]; !ok || !coversString(v, w, false) {
+			return false
 		}
 	}
-	for k, v := range a.GetWithoutHeaders() {
-		if w, ok := b.GetWithoutHeaders()[k]; !ok || !coversString(w, v, false) {
+	return true
+}
+
+// excludesNoMore tells whether b keeps away all that a does, by name.
+func excludesNoMore(a, b map[string]*networking.StringMatch) bool {
+	for k, v := range a {
+		if w, ok := b[k]; !ok || !coversString(w, v, false) {
 			return false
 		}
 	}

@@ -23,15 +23,31 @@ func (d *directory) request(e *entry, s sender, agent bool) (trace.Request, erro
 	if a := e.Local.Addr(); a.IsValid() && a.String() != host && !s.gateway && !d.known(host) {
 		r.Address = a
 	}
-	to := net.JoinHostPort(host, strconv.Itoa(int(port)))
 	if !e.http() {
-		scheme := "tcp://"
-		if e.ServerName != "" && !strings.HasPrefix(e.ServerName, "outbound_.") {
-			scheme, to = "tls://", net.JoinHostPort(e.ServerName, strconv.Itoa(int(port)))
-		}
-		r.URL = scheme + to
+		r.URL = e.connection(net.JoinHostPort(host, strconv.Itoa(int(port))), port)
 		return r, nil
 	}
+	e.call(&r, s, host, port)
+	if e.UserAgent != "" && agent {
+		r.Headers["user-agent"] = []string{e.UserAgent}
+	}
+	if before := forwardedBefore(e); before != "" && s.gateway {
+		r.Headers["x-forwarded-for"] = []string{before}
+	}
+	return r, nil
+}
+
+// connection is the URL of what is no request of HTTP.
+func (e *entry) connection(to string, port uint16) string {
+	if e.ServerName != "" && !strings.HasPrefix(e.ServerName, "outbound_.") {
+		return "tls://" + net.JoinHostPort(e.ServerName, strconv.Itoa(int(port)))
+	}
+	return "tcp://" + to
+}
+
+// call sets the URL of a request of HTTP, and the host where the client named another.
+func (e *entry) call(r *trace.Request, s sender, host string, port uint16) {
+	to := net.JoinHostPort(host, strconv.Itoa(int(port)))
 	scheme := "http://"
 	switch {
 	case e.ServerName != "" && s.gateway:
@@ -50,13 +66,6 @@ func (d *directory) request(e *entry, s sender, agent bool) (trace.Request, erro
 	if e.Authority != "" && e.Authority != to && !(e.Authority == host && (port == 80 && scheme != "https://" || port == 443 && scheme == "https://")) {
 		r.Headers["host"] = []string{e.Authority}
 	}
-	if e.UserAgent != "" && agent {
-		r.Headers["user-agent"] = []string{e.UserAgent}
-	}
-	if before := forwardedBefore(e); before != "" && s.gateway {
-		r.Headers["x-forwarded-for"] = []string{before}
-	}
-	return r, nil
 }
 
 // forwardedBefore is the header as the client sent it: the log has it with the client's own address, which the gateway added.
@@ -111,10 +120,10 @@ func disagrees(e *entry, r *trace.Result) string {
 		}
 	}
 	const why = ": it had a header that logs do not show, or BASE is not what ran"
-	switch {
-	case e.Cluster != "" && !e.server() && !clusters[e.Cluster] && len(clusters) > 0:
+	switch astray := e.Cluster != "" && !e.server() && !clusters[e.Cluster]; {
+	case astray && len(clusters) > 0:
 		return "the log has another cluster than BASE" + why
-	case e.Cluster != "" && !e.server() && !clusters[e.Cluster]:
+	case astray:
 		return "the log has a cluster and BASE sends it nowhere" + why
 	case strings.HasPrefix(e.Details, "rbac_access_denied") && !denied:
 		return "a policy refused it and BASE lets it through" + why

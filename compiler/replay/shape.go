@@ -14,7 +14,6 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 
@@ -61,7 +60,7 @@ func newAsked(bs ...*bundle.Bundle) (*asked, error) {
 			if err := proto.Unmarshal(r.Bytes, m); err != nil {
 				return nil, fmt.Errorf("%s of the bundle cannot be read: %w", r.Name, err)
 			}
-			a.visit(m.ProtoReflect())
+			bundle.EachMessage(m.ProtoReflect(), a.visit)
 		}
 	}
 	for p := range a.prefixes {
@@ -74,14 +73,9 @@ func newAsked(bs ...*bundle.Bundle) (*asked, error) {
 	return a, nil
 }
 
-// visit gathers conditions in a message and in those packed into it.
+// visit gathers the conditions of one message, without those within it.
 func (a *asked) visit(m protoreflect.Message) {
 	switch x := m.Interface().(type) {
-	case *anypb.Any:
-		if inner, err := x.UnmarshalNew(); err == nil {
-			a.visit(inner.ProtoReflect())
-		}
-		return
 	case *routev3.RouteMatch:
 		a.route(x)
 	case *matcherv3.PathMatcher:
@@ -109,20 +103,6 @@ func (a *asked) visit(m protoreflect.Message) {
 			a.whole = true
 		}
 	}
-	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case f.IsMap() && f.MapValue().Message() != nil:
-			v.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool { a.visit(v.Message()); return true })
-		case f.IsMap() || f.Message() == nil:
-		case f.IsList():
-			for i := range v.List().Len() {
-				a.visit(v.List().Get(i).Message())
-			}
-		default:
-			a.visit(v.Message())
-		}
-		return true
-	})
 }
 
 func (a *asked) route(m *routev3.RouteMatch) {

@@ -28,8 +28,8 @@ func (s *Stream) order() []Kind {
 
 // next decides what to send now, or sets a timer.
 func (s *Stream) next(now time.Time) *plan {
-	var clusterRemovals *plan
 	s.waiting = false
+	var removals *plan // of clusters, which go last
 	for _, k := range s.order() {
 		sub := &s.subs[k]
 		if !sub.asked {
@@ -38,20 +38,12 @@ func (s *Stream) next(now time.Time) *plan {
 		if k >= Listeners && s.settled && !sub.answer && s.waits(now) {
 			return nil
 		}
-		p := s.suspect(k)
-		if p == nil {
-			p = s.diff(k)
-		} else {
-			s.follow(p)
-		}
-		if p == nil {
-			p = s.rest(k)
-		}
+		p := s.due(k)
 		if p == nil {
 			continue
 		}
 		if k == Clusters && len(p.removes)+len(p.names) > 0 {
-			clusterRemovals = &plan{kind: k, removes: p.removes, names: p.names, full: p.full}
+			removals = &plan{kind: k, removes: p.removes, names: p.names, full: p.full}
 			p.removes, p.names = nil, nil
 			if len(p.adds) == 0 && !sub.answer {
 				continue
@@ -65,14 +57,33 @@ func (s *Stream) next(now time.Time) *plan {
 	if !s.settled && s.subs[Listeners].asked && s.quiet() {
 		s.settled = true
 	}
-	if clusterRemovals == nil {
+	return s.last(removals, now)
+}
+
+// due is what there is to send of a kind; nil: nothing.
+func (s *Stream) due(k Kind) *plan {
+	p := s.suspect(k)
+	if p != nil {
+		s.follow(p)
+	} else {
+		p = s.diff(k)
+	}
+	if p == nil {
+		p = s.rest(k)
+	}
+	return p
+}
+
+// last is the removal of clusters, when nothing needs them any more: all else is acknowledged, or overdue, and the time of grace
+// is over.
+func (s *Stream) last(removals *plan, now time.Time) *plan {
+	switch {
+	case removals == nil:
 		s.removeAt = time.Time{}
 		return nil
-	}
-	if s.waiting {
+	case s.waiting:
 		return nil // what serves now may need them
-	}
-	if !s.quiet() && now.Before(s.deadline) {
+	case !s.quiet() && now.Before(s.deadline):
 		s.wake(s.deadline)
 		return nil
 	}
@@ -84,7 +95,7 @@ func (s *Stream) next(now time.Time) *plan {
 		return nil
 	}
 	s.removeAt = time.Time{}
-	return clusterRemovals
+	return removals
 }
 
 // wake has the machine look again at a time, or before.
