@@ -29,7 +29,7 @@ func TestSameConfigurationFromAnotherCommit(t *testing.T) {
 	if st := srv.Status(); st.Revision != "two" || st.Bundle != one.Digest.String() || !st.Nodes[0].Synced {
 		t.Errorf("%+v", st)
 	}
-	g := srv.gen.Load()
+	g := srv.base()
 	if g.bundle != one {
 		t.Error("the bundle was switched")
 	}
@@ -38,7 +38,7 @@ func TestSameConfigurationFromAnotherCommit(t *testing.T) {
 	}
 	srv.Switch(seal("three", append(without(base(33), "80/a"), vhs("80", "a", "changed"))...))
 	p.ack(p.want("vhds +80/a"))
-	if at := srv.gen.Load().places(one.Resources[0], 5); !slices.Equal(at, []string{"mesh.yaml:33"}) {
+	if at := srv.base().places(one.Resources[0], 5); !slices.Equal(at, []string{"mesh.yaml:33"}) {
 		t.Errorf("a refusal of what came with an older bundle would name %v", at)
 	}
 }

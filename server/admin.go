@@ -2,8 +2,6 @@ package server
 
 import (
 	"cmp"
-	"encoding/json"
-	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -13,9 +11,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/rollout"
 	"github.com/meshc/meshc/internal/show"
 	"github.com/meshc/meshc/server/ads"
 	"github.com/meshc/meshc/server/watch"
+	"github.com/meshc/meshc/server/waves"
 )
 
 // Status is what /status shows.
@@ -24,6 +24,12 @@ type Status struct {
 	Revision string `json:"revision,omitempty"` // of the source, as the bundle that was read last says
 	Dirty    bool   `json:"dirty,omitempty"`    // with uncommitted changes
 	Warning  string `json:"warning,omitempty"`  // why a newer bundle is not in service
+
+	Rollout  *RolloutStatus    `json:"rollout,omitempty"`  // under way
+	Held     *waves.Held       `json:"held,omitempty"`     // by a rollback: what arrives waits until it is released
+	Newest   string            `json:"newest,omitempty"`   // digest that the source brought last, where that is not in service
+	Failed   []waves.Failure   `json:"failed,omitempty"`   // bundles that went back
+	Channels []rollout.Channel `json:"channels,omitempty"` // that hold proxies on a bundle
 
 	Requirements []string        `json:"requirements"`        // of the bundle, beyond the extensions of Envoy
 	Watches      []watch.Status  `json:"watches,omitempty"`   // what is read again and again: the bundle, endpoints, secrets, the server's identity
@@ -36,14 +42,15 @@ type Status struct {
 
 // NodeStatus is one connected proxy.
 type NodeStatus struct {
-	ID     string     `json:"id"`
-	Class  string     `json:"class"`
-	Bundle string     `json:"bundle"` // digest it is being led to
-	Mode   string     `json:"mode"`   // delta or sotw
-	Synced bool       `json:"synced"` // all of the bundle was sent and acknowledged
-	Since  time.Time  `json:"since"`
-	NACKs  []ads.NACK `json:"nacks"`
-	Kept   string     `json:"kept,omitempty"` // why it keeps an older bundle's configuration
+	ID      string     `json:"id"`
+	Class   string     `json:"class"`
+	Bundle  string     `json:"bundle"`            // digest it is being led to
+	Channel string     `json:"channel,omitempty"` // that holds it there
+	Mode    string     `json:"mode"`              // delta or sotw
+	Synced  bool       `json:"synced"`            // all of the bundle was sent and acknowledged
+	Since   time.Time  `json:"since"`
+	NACKs   []ads.NACK `json:"nacks"`
+	Kept    string     `json:"kept,omitempty"` // why it keeps an older bundle's configuration
 
 	Lacks []string `json:"lacks,omitempty"` // what its class needs, as far as its node does not say that it has it
 
@@ -92,9 +99,10 @@ func (srv *Server) snapshot() []*session {
 
 // Status tells what is in service and what each proxy has of it.
 func (srv *Server) Status() Status {
-	gen := srv.gen.Load()
+	gen := srv.base()
 	source := gen.provenance().Source
-	st := Status{Bundle: gen.bundle.Digest.String(), Revision: source.Revision, Dirty: source.Dirty, Warning: srv.bundleWatch.Status().Problem(), Watches: srv.watches(), Endpoints: srv.endpointStatus(), Nodes: []NodeStatus{}, Requirements: []string{}}
+	state := srv.line.Load().state
+	st := Status{Bundle: gen.bundle.Digest.String(), Revision: source.Revision, Dirty: source.Dirty, Warning: srv.warning(), Watches: srv.watches(), Endpoints: srv.endpointStatus(), Nodes: []NodeStatus{}, Requirements: []string{}}
 	for _, r := range gen.bundle.Requirements() {
 		if r.Name != bundle.Extension {
 			st.Requirements = append(st.Requirements, r.String())
@@ -108,8 +116,19 @@ func (srv *Server) Status() Status {
 			st.Identity.ID, st.Identity.Expires = o.spiffe(), o.leaf.NotAfter.UTC()
 		}
 	}
+	st.Held, st.Failed, st.Channels = state.Held, state.Failed, state.Plan.Channels
+	if state.Newest != state.Base {
+		st.Newest = state.Newest
+	}
 	for _, s := range srv.snapshot() {
-		st.Nodes = append(st.Nodes, s.status())
+		n := s.status()
+		if c := state.Plan.Channel(s.node.Labels); c != nil {
+			n.Channel = c.Name
+		}
+		st.Nodes = append(st.Nodes, n)
+	}
+	if state.Run != nil {
+		st.Rollout = rolloutStatus(state, srv.seen())
 	}
 	slices.SortFunc(st.Nodes, func(a, b NodeStatus) int { return cmp.Or(cmp.Compare(a.ID, b.ID), a.Since.Compare(b.Since)) })
 	srv.refusals.mu.Lock()
@@ -119,6 +138,17 @@ func (srv *Server) Status() Status {
 		st.Secrets = srv.credentials.status()
 	}
 	return st
+}
+
+// warning is why no newer bundle is in service, or why a rollout does not go on.
+func (srv *Server) warning() string {
+	if w := srv.bundleWatch.Status().Problem(); w != "" {
+		return w
+	}
+	if err := srv.saved(); err != nil {
+		return "the state of the rollout is not on disk: " + err.Error()
+	}
+	return ""
 }
 
 func (s *session) status() NodeStatus {
@@ -147,12 +177,9 @@ func (srv *Server) Admin() http.Handler {
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(srv.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		out := show.NewWriter(w) // proxies tell what they refused in words of their own
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		_ = errors.Join(e.Encode(srv.Status()), out.Flush()) // the reader went away
+		answer(w, srv.Status())
 	})
+	srv.commands(mux)
 	return mux
 }
 

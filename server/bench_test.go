@@ -38,7 +38,7 @@ func BenchmarkSwitch(b *testing.B) {
 	}
 	one, two := mesh("one"), mesh("two")
 	srv := New(one, Options{})
-	gen := srv.gen.Load()
+	gen := srv.base()
 	type push struct {
 		to       *session
 		response *ads.Response
@@ -69,7 +69,7 @@ func BenchmarkSwitch(b *testing.B) {
 			b.Fatalf("a proxy that has all is sent %d responses", len(warm))
 		}
 		s.send = func(r *ads.Response) error { sent <- push{s, r}; return nil }
-		srv.join(s, gen)
+		srv.join(s, srv.line.Load())
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

@@ -159,9 +159,8 @@ func (j *judgement) mayBeGiven(gen *generation, name string) error {
 // reprove ends the connections whose certificates the server trusts no longer. Their proxies go on with what they have,
 // and come back by the certificates that they have now.
 func (srv *Server) reprove() {
-	gen := srv.gen.Load()
 	for _, s := range srv.snapshot() {
-		if j := srv.judge(gen.bundle, s.caller); j.unproven != nil {
+		if j := srv.judge(srv.of(s.caller).bundle, s.caller); j.unproven != nil {
 			_ = srv.refuse(s.node, j.refused.why, j.refused.code, j.unproven)
 			s.hangUp()
 		}

@@ -37,14 +37,15 @@ func (srv *Server) open(g grpc.ServerStream, m *corev3.Node, delta bool) (*sessi
 	c.delta = delta
 	c.extensions = srv.extensions.of(m)
 	for {
-		gen := srv.gen.Load()
+		line := srv.line.Load()
+		gen := line.of(n)
 		e, refused := srv.entitle(gen, c)
 		if refused != nil {
 			return nil, srv.refuse(n, refused.why, refused.code, refused.err)
 		}
 		s := newSession(srv, c, e)
 		s.done, s.send = g.Context().Done(), func(r *ads.Response) error { return g.SendMsg(r) }
-		if srv.join(s, gen) {
+		if srv.join(s, line) {
 			srv.renew(s, gen) // endpoints may have changed meanwhile
 			srv.report(slog.LevelInfo, n.ID, "proxy connected", e.view.Class.ID, "class", e.view.Class.ID, "bundle", gen.bundle.Digest.String())
 			return s, nil

@@ -74,7 +74,7 @@ func (srv *Server) endpointStatus() *EndpointStatus {
 	if st.Source == "" {
 		return nil
 	}
-	if gen := srv.gen.Load(); gen.joiner == nil {
+	if gen := srv.base(); gen.joiner == nil {
 		st.Warning = noPlan
 	} else {
 		gen.mu.Lock()

@@ -323,7 +323,7 @@ func turns() map[string]turn {
 		"endpoints, another generation": {nothing, func(c *city) {
 			settle(c)
 			for i := range 5000 {
-				c.srv.gen.Load().reg.Add(ads.Endpoints, "c1", fmt.Sprint("old ", i), nil, nil)
+				c.srv.base().reg.Add(ads.Endpoints, "c1", fmt.Sprint("old ", i), nil, nil)
 			}
 			c.source.tell(sliceOf("c1", "10.0.0.2"), sliceOf("bank", seenLater))
 			c.rotate()

@@ -71,7 +71,7 @@ func FuzzRequests(f *testing.F) {
 			t.Fatal(err)
 		}
 		sent := 0
-		gen := srv.gen.Load()
+		gen := srv.base()
 		who := &caller{account: "sa", node: n, delta: isDelta}
 		e, refused := srv.entitle(gen, who)
 		if refused != nil {
@@ -93,7 +93,7 @@ func FuzzRequests(f *testing.F) {
 			}
 			return nil
 		}
-		srv.join(s, gen)
+		srv.join(s, srv.line.Load())
 		for i := 0; len(data) >= 2 && i < 64; i++ {
 			size := int(binary.BigEndian.Uint16(data))
 			data = data[2:]
@@ -112,13 +112,7 @@ func FuzzRequests(f *testing.F) {
 			}
 			settled(s)
 			if i%3 == 2 {
-				g := newGeneration([]*bundle.Bundle{second, first}[i/3%2], srv.gen.Load(), nil)
-				srv.gen.Store(g)
-				e, refused := srv.entitle(g, s.caller)
-				if refused != nil {
-					t.Fatal(refused.err)
-				}
-				if err := s.retarget(e); err != nil {
+				if err := srv.Switch([]*bundle.Bundle{second, first}[i/3%2]); err != nil {
 					t.Fatal(err)
 				}
 				srv.rotate()

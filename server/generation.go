@@ -58,24 +58,14 @@ type joinedSet struct {
 	at  []int32 // parallel to joins
 }
 
-// newGeneration takes a bundle into service after the one before, nil at the start, with what a source of endpoints
-// sees; nil: there is no source.
-func newGeneration(b *bundle.Bundle, before *generation, sight *sighting) *generation {
-	if before == nil {
-		b.Detach(nil)
-	} else {
-		b.Detach(before.bundle)
-	}
-	g := &generation{bundle: b, sets: map[*bundle.Set]*setView{}, joined: map[setAt]*joinedSet{}, views: map[classAt]*ads.View{}, inlined: map[*bundle.Class]ads.Bitset{},
+// newGeneration takes a bundle into service whose resources are numbered by a registry, with what a source of endpoints sees;
+// nil: there is no source.
+func newGeneration(b *bundle.Bundle, reg *ads.Registry, sight *sighting) *generation {
+	g := &generation{bundle: b, reg: reg, sets: map[*bundle.Set]*setView{}, joined: map[setAt]*joinedSet{}, views: map[classAt]*ads.View{}, inlined: map[*bundle.Class]ads.Bitset{},
 		secrets: map[*bundle.Class]map[string]bool{}}
 	g.tell(b)
 	if sight != nil && b.Plan != nil {
 		g.joiner = newJoiner(b.Plan, sight)
-	}
-	if before != nil && !before.reg.Crowded(len(b.Resources)) {
-		g.reg = before.reg
-	} else {
-		g.reg = ads.NewRegistry()
 	}
 	return g
 }

@@ -18,6 +18,8 @@ type metrics struct {
 	apiErrors                             *prometheus.CounterVec // by reason
 	endpoints                             *prometheus.CounterVec // by result
 	unserved                              *prometheus.CounterVec // by type
+	commands                              *prometheus.CounterVec // by result
+	steps                                 *prometheus.CounterVec // of rollouts, by what
 	throttled, unlogged                   prometheus.Counter
 }
 
@@ -35,12 +37,14 @@ func newMetrics(srv *Server) *metrics {
 	m.nacks = vec("meshc_nacks_total", "Responses that proxies refused.", "type")
 	m.refused = vec("meshc_refused_nodes_total", "Proxies that got no configuration, by reason: tls, node, identity, version, class, update, limit, bundle; or not a secret they asked for: secret.", "reason")
 	m.bundles = vec("meshc_bundle_loads_total", "Bundles that were read from the path while serving, by result.", "result")
+	m.commands = vec("meshc_commands_total", "Commands by the admin address, by result: done, refused, failed.", "result")
+	m.steps = vec("meshc_rollout_steps_total", "Steps of rollouts, by what: switched, began, baking, completed, went-back, dropped, waits, rolled-back, released.", "what")
 	m.apiErrors = vec("meshc_kubernetes_errors_total", "Requests to the API server of Kubernetes that failed, by reason: forbidden, unauthorized, unknown, unreachable, error, unreadable.", "reason")
 	m.endpoints = vec("meshc_endpoint_loads_total", "Changes of live endpoints that the source told while serving, by result.", "result")
 	m.unserved = vec("meshc_unserved_subscriptions_total", "Types that streams asked for and that are not served, by type: rtds, ecds, srds, vhds (state of the world), nds, pcds, wds, wads, other.", "type")
 	m.throttled = prometheus.NewCounter(prometheus.CounterOpts{Name: "meshc_throttled_requests_total", Help: "Requests of proxies that had to wait because there were too many of them."})
 	m.unlogged = prometheus.NewCounter(prometheus.CounterOpts{Name: "meshc_suppressed_log_lines_total", Help: "Lines about the doings of proxies that were not logged, because there were too many of them."})
-	m.registry.MustRegister(m.throttled, m.unlogged, newEndpointGauges(srv), newWatchGauges(srv), &live{srv: srv,
+	m.registry.MustRegister(m.throttled, m.unlogged, newEndpointGauges(srv), newWatchGauges(srv), newRolloutGauges(srv), &live{srv: srv,
 		nodes:   prometheus.NewDesc("meshc_connected_nodes", "Proxies connected, by class.", []string{"class"}, nil),
 		info:    prometheus.NewDesc("meshc_bundle_info", "The bundle in service; always 1.", []string{"digest", "revision", "compiler"}, nil),
 		bad:     prometheus.NewDesc("meshc_bundle_rejected", "1 while the newest bundle at the path cannot be taken into service.", nil, nil),
@@ -104,7 +108,7 @@ func (l *live) Collect(c chan<- prometheus.Metric) {
 	for class, n := range count {
 		c <- prometheus.MustNewConstMetric(l.nodes, prometheus.GaugeValue, float64(n), class)
 	}
-	gen := l.srv.gen.Load()
+	gen := l.srv.base()
 	from := gen.provenance()
 	c <- prometheus.MustNewConstMetric(l.info, prometheus.GaugeValue, 1, gen.bundle.Digest.String(), from.Source.Revision, from.Compiler)
 	if l.srv.own != nil {

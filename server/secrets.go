@@ -19,7 +19,7 @@ func (s *session) lookUp(names []string) map[string]ads.Secret {
 	if len(names) == 0 {
 		return nil
 	}
-	gen := s.srv.gen.Load()
+	gen := s.srv.of(s.caller)
 	j := s.srv.judge(gen.bundle, s.caller)
 	out := make(map[string]ads.Secret, len(names))
 	for _, name := range names {
@@ -56,7 +56,7 @@ func (s *session) awaitSecrets(names []string) {
 	if srv.secrets == nil || len(names) == 0 {
 		return
 	}
-	gen := srv.gen.Load()
+	gen := srv.of(s.caller)
 	j := srv.judge(gen.bundle, s.caller)
 	wanted := map[string]secretRef{}
 	for _, name := range names {
@@ -170,7 +170,7 @@ func (srv *Server) rotate() {
 	if srv.secrets != nil {
 		srv.secrets.refresh()
 	}
-	reg := srv.gen.Load().reg
+	reg := srv.base().reg
 	var used ads.Bitset
 	for _, s := range srv.snapshot() {
 		if in, has := s.lookAgain(); in == reg {

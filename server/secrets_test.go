@@ -97,7 +97,7 @@ func TestSecrets(t *testing.T) {
 	p.quiet()
 	// Keys that nobody is to have any more do not stay in memory; a proxy that comes back to one is served.
 	srv.rotate()
-	reg := srv.gen.Load().reg
+	reg := srv.base().reg
 	reg.Unused(ads.Secrets, nil).Each(func(id int32) {
 		if reg.List(ads.Secrets)[id].Name == "default" {
 			t.Error("a key is kept that nobody has any more")

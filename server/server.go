@@ -29,7 +29,9 @@ import (
 	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/server/ads"
 	"github.com/meshc/meshc/server/kube"
+	"github.com/meshc/meshc/server/observe"
 	"github.com/meshc/meshc/server/watch"
+	"github.com/meshc/meshc/server/waves"
 )
 
 // Options say what to serve and where.
@@ -42,6 +44,11 @@ type Options struct {
 	Source       Source   // brings bundles in the place of the path; nil: there is none
 	// Admit is asked before a bundle at the path is taken into service; nil: it may be.
 	Admit func(*bundle.Bundle) error
+	// Shelf keeps what was served; nil: nothing is, and a restart begins with what the source brings. With a shelf, and no
+	// source, bundles at the path are read whole, so that Admit can keep them.
+	Shelf Shelf
+	// AdminToken is a file with the token that who changes anything by the admin address has to show; "": nobody may.
+	AdminToken string
 
 	TLSCert, TLSKey, TLSCA        string   // files of the server's certificate and key, and of the CA of the proxies
 	SPIFFESocket                  string   // socket of a SPIFFE agent, as unix:///PATH or a path, in place of the files; see workloadAPI
@@ -116,7 +123,7 @@ func (o *Options) defaults() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	o.open.defaults()
+	o.open.defaults(o.Shelf != nil && o.Source == nil)
 }
 
 // checkAPI holds the options about the API server against the others.
@@ -147,13 +154,19 @@ type Server struct {
 	opts     Options
 	log      *slog.Logger
 	metrics  *metrics
-	gen      atomic.Pointer[generation]
+	line     atomic.Pointer[lineup]
 	refusals refusalLog
 	doings   logGate    // of proxies that were let in
 	turn     sync.Mutex // bundles and endpoints change one at a time
 	sight    *sighting  // what the source of endpoints saw last; nil: there is no source
 	source   sourceState
 	own      identitySource // nil: no TLS
+
+	brought  *bundle.Bundle // what the source brought last
+	unsaved  error          // why the state of the rollout is not on disk
+	stuck    string         // why a rollout under way does not go on; "": it does
+	answered chan struct{}  // proxies may have answered
+	observer *observe.Observer
 
 	extensions extensionLists // of the Envoys that have connected
 
@@ -178,13 +191,16 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	o.open.defaults()
+	o.open.defaults(o.Shelf != nil && o.Source == nil)
 	b, stamp, err := readBundle(ctx, &o)
 	if err != nil {
 		return err
 	}
 	debug.FreeOSMemory() // reading leaves more behind than the bundle itself
 	srv := New(b, o)
+	if err := srv.begin(b); err != nil {
+		return err
+	}
 	endSecrets, err := srv.openSecrets()
 	if err != nil {
 		return err
@@ -259,6 +275,8 @@ func (srv *Server) follow(ctx context.Context, stamp string) {
 		go srv.watchSecrets(ctx)
 	}
 	go srv.reportStalls(ctx)
+	go srv.conduct(ctx)
+	go srv.observe(ctx)
 }
 
 // openAdmin serves health, metrics and status; the address is nil where nobody wants them.
@@ -304,7 +322,11 @@ func New(b *bundle.Bundle, o Options) *Server {
 	}
 	srv.bundleWatch = &watch.Monitor{Name: "bundle", Path: o.BundlePath, StallAfter: o.open.stall}
 	srv.endpointWatch = &watch.Monitor{Name: "endpoints", Path: o.Endpoints, StallAfter: o.open.stall}
-	srv.gen.Store(newGeneration(b, nil, srv.sight))
+	digest := b.Digest.String()
+	b.Detach(nil)
+	base := newGeneration(b, ads.NewRegistry(), srv.sight)
+	srv.brought, srv.answered, srv.observer = b, make(chan struct{}, 1), observe.New()
+	srv.line.Store(&lineup{state: waves.State{Base: digest, Newest: digest}, base: base, by: map[string]*generation{digest: base}})
 	srv.metrics = newMetrics(srv)
 	for _, g := range []*logGate{&srv.refusals.gate, &srv.doings} {
 		g.every, g.burst, g.count = limit.CallersEvery, limit.CallersBurst, srv.metrics.unlogged.Inc
@@ -345,11 +367,11 @@ func (srv *Server) GRPC() *grpc.Server {
 	return g
 }
 
-// join files the stream, unless the bundle has changed since the stream looked at it.
-func (srv *Server) join(s *session, gen *generation) bool {
+// join files the stream, unless other bundles are in service since the stream looked at them.
+func (srv *Server) join(s *session, line *lineup) bool {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if srv.gen.Load() != gen {
+	if srv.line.Load() != line {
 		return false
 	}
 	srv.streams[s] = struct{}{}
@@ -361,37 +383,15 @@ func (srv *Server) leave(s *session) {
 	delete(srv.streams, s)
 	srv.mu.Unlock()
 	s.end()
+	srv.lookSoon()
 	srv.report(slog.LevelInfo, s.node.ID, "proxy gone", "")
 }
 
-// Switch takes a bundle into service and pushes what differs. Proxies for which it has no class keep what they have. Of a
-// bundle that is in service already, only the account of how it came to be is taken.
-func (srv *Server) Switch(b *bundle.Bundle) {
-	srv.turn.Lock()
-	defer srv.turn.Unlock()
-	before := srv.gen.Load()
-	if before.bundle.Digest == b.Digest {
-		if before.provenance().Digest != b.Provenance.Digest {
-			before.tell(b)
-			srv.log.Info("the same configuration from another source", "bundle", b.Digest.String(), "revision", b.Provenance.Source.Revision)
-		}
-		return
-	}
-	gen := newGeneration(b, before, srv.sight)
-	streams := srv.enact(gen)
-	srv.log.Info("bundle in service", "bundle", b.Digest.String(), "before", before.bundle.Digest.String(), "proxies", len(streams))
-	if srv.sight != nil && b.Plan == nil {
-		srv.log.Warn(noPlan, "bundle", b.Digest.String())
-	}
-	forEach(streams, func(s *session) { srv.move(s, gen) })
-	srv.sweep()
-}
-
-// enact makes a generation that of new streams and returns those that are open.
-func (srv *Server) enact(gen *generation) []*session {
+// enact has new streams go by a lineup and returns those that are open.
+func (srv *Server) enact(line *lineup) []*session {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	srv.gen.Store(gen)
+	srv.line.Store(line)
 	return slices.Collect(maps.Keys(srv.streams))
 }
 

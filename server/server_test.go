@@ -242,6 +242,12 @@ func (p *proxy) ended() {
 func (p *proxy) warm() {
 	p.t.Helper()
 	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.ClusterType})
+	p.warmed()
+}
+
+// warmed is warm from behind the first request.
+func (p *proxy) warmed() {
+	p.t.Helper()
 	p.ack(p.want("cds +c1 +c2"))
 	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bundle.EndpointsType, ResourceNamesSubscribe: []string{"c1", "c2"}})
 	p.ack(p.want("eds +c1 +c2"))

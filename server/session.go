@@ -153,8 +153,10 @@ func (s *session) tell(notes []ads.Note) {
 		switch n := n.(type) {
 		case ads.Acknowledged:
 			m.acks.WithLabelValues(n.Kind.String()).Inc()
+			s.srv.lookSoon()
 		case ads.Refused:
 			m.nacks.WithLabelValues(n.Kind.String()).Inc()
+			s.srv.lookSoon()
 			if n.NACK != nil {
 				s.tellRefusal(n.NACK)
 			}
@@ -180,6 +182,9 @@ func (s *session) retarget(e entitlement) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lost = ""
+	if s.ads.View() == e.view {
+		return nil
+	}
 	return s.show(e)
 }
 

@@ -31,15 +31,20 @@ func (srv *Server) see(next *sighting, namespaces map[string]bool) {
 	srv.turn.Lock()
 	defer srv.turn.Unlock()
 	srv.sight = next
-	gen := srv.gen.Load()
+	line := srv.line.Load()
 	streams := []*session(nil)
-	if gen.reg.Crowded(gen.needed()) {
-		gen = newGeneration(gen.bundle, gen, next)
-		streams = srv.enact(gen)
-	} else if gen.see(next, namespaces) {
+	if line.crowded() {
+		again, err := newLineup(line.state, line, nil, next)
+		if err != nil {
+			srv.log.Error("the endpoints before stay in service", "error", err.Error()) // cannot be: all bundles are those of before
+			return
+		}
+		line = again
+		streams = srv.enact(line)
+	} else if line.see(next, namespaces) {
 		streams = srv.snapshot()
 	}
-	forEach(streams, func(s *session) { srv.renew(s, gen) })
+	forEach(streams, func(s *session) { srv.renew(s, line.of(s.node)) })
 	srv.sweep()
 }
 
@@ -59,7 +64,7 @@ func (srv *Server) startEndpoints(ctx context.Context) error {
 	if srv.sight == nil {
 		return nil
 	}
-	if srv.gen.Load().joiner == nil {
+	if srv.base().joiner == nil {
 		srv.log.Warn(noPlan)
 	}
 	if srv.opts.KubernetesEndpoints {

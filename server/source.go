@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/meshc/meshc/compiler/bundle"
@@ -20,6 +21,7 @@ type Source interface {
 // followSource takes what the source brings into service. What it refuses leaves the old bundle there, and is told once.
 func (srv *Server) followSource(ctx context.Context) {
 	told := ""
+	var waits *bundle.Bundle // brought, and not taken yet
 	for {
 		select {
 		case <-ctx.Done():
@@ -28,12 +30,18 @@ func (srv *Server) followSource(ctx context.Context) {
 		}
 		err := srv.bundleWatch.Do(func() error {
 			b, err := srv.opts.Source.Next(ctx)
-			if err != nil || b == nil {
+			if b != nil {
+				waits = b
+			}
+			if waits == nil {
 				return err
 			}
+			if refused := srv.Switch(waits); refused != nil {
+				return errors.Join(err, refused)
+			}
+			waits = nil
 			srv.metrics.bundles.WithLabelValues("accepted").Inc()
-			srv.Switch(b)
-			return nil
+			return err
 		})
 		switch {
 		case err == nil:

@@ -34,7 +34,7 @@ func TestSource(t *testing.T) {
 	go srv.followSource(ctx)
 	bring(b, nil)
 	src.next <- again // the turn before is over
-	if got := srv.gen.Load().bundle.Digest; got != b.Digest {
+	if got := srv.base().bundle.Digest; got != b.Digest {
 		t.Errorf("in service is %s, want %s", got, b.Digest)
 	}
 	for range 2 {

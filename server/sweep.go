@@ -6,29 +6,32 @@ import "github.com/meshc/meshc/server/ads"
 // endpoints that were there. Call with turn held, so that no bundle and no endpoints change meanwhile. Streams that open,
 // or that are still being moved, get views of the generation in service, all of which are kept.
 func (srv *Server) sweep() {
-	g := srv.gen.Load()
-	if !g.reg.WorthSweeping() {
+	line := srv.line.Load()
+	reg := line.base.reg
+	if !reg.WorthSweeping() {
 		return
 	}
 	var used [ads.Kinds]ads.Bitset
 	for _, s := range srv.snapshot() {
 		s.mu.Lock()
-		if v := s.ads.View(); v.Registry == g.reg {
+		if v := s.ads.View(); v.Registry == reg {
 			for k := range used {
 				used[k].Or(v.Target[k])
 			}
 		}
 		s.mu.Unlock()
 	}
-	g.mu.Lock() // whoever numbers something for this generation waits
-	defer g.mu.Unlock()
-	g.inUse(&used)
+	for _, g := range line.by {
+		g.mu.Lock() // whoever numbers something for this generation waits
+		defer g.mu.Unlock()
+		g.inUse(&used)
+	}
 	for k := range used {
 		if ads.Kind(k) != ads.Secrets { // see rotate
-			g.reg.Forget(ads.Kind(k), g.reg.Unused(ads.Kind(k), used[k]))
+			reg.Forget(ads.Kind(k), reg.Unused(ads.Kind(k), used[k]))
 		}
 	}
-	g.reg.Swept()
+	reg.Swept()
 }
 
 // inUse adds what views of the generation have, or will when they are made.

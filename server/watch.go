@@ -20,9 +20,12 @@ type openers struct {
 	stall     time.Duration // how long a look may take; 0: limit.StallAfter
 }
 
-func (o *openers) defaults() {
+func (o *openers) defaults(whole bool) {
 	if o.bundle == nil {
 		o.bundle = bundle.ReadToServe
+		if whole {
+			o.bundle = bundle.Read
+		}
 	}
 	if o.endpoints == nil {
 		o.endpoints = readEndpoints
@@ -57,7 +60,10 @@ func (o *Options) read() (*bundle.Bundle, error) {
 	if err == nil && o.Admit != nil {
 		err = o.Admit(b)
 	}
-	return b, err
+	if err != nil {
+		return nil, err
+	}
+	return b.ForServing(), nil
 }
 
 // watchBundle takes a new bundle at the path into service. seen is the stamp of the one that is.
@@ -75,15 +81,17 @@ func (srv *Server) reload() error {
 	if err != nil {
 		return err
 	}
+	if err := srv.Switch(b); err != nil {
+		return err
+	}
 	srv.metrics.bundles.WithLabelValues("accepted").Inc()
-	srv.Switch(b)
 	return nil
 }
 
 // rejected tells of a bundle that is not taken into service.
 func (srv *Server) rejected(err error) {
 	srv.metrics.bundles.WithLabelValues("rejected").Inc()
-	srv.log.Error("bundle rejected, the one before stays in service", "path", srv.opts.BundlePath, "error", err.Error(), "bundle", srv.gen.Load().bundle.Digest.String())
+	srv.log.Error("bundle rejected, the one before stays in service", "path", srv.opts.BundlePath, "error", err.Error(), "bundle", srv.base().bundle.Digest.String())
 }
 
 // bundleStamp changes when the bundle at the path may have.

@@ -25,7 +25,10 @@ into service when one is put in its place. A bundle that cannot be read never re
 
 BUNDLE may be oci://HOST/REPOSITORY:TAG: the tag is looked at every --poll, and what it names is fetched when that is another
 digest. A registry that fails is asked less often, up to 5 minutes, or when it says; the last good bundle stays in service. With
---keep DIR that bundle is on disk, too, and is what a restarted server begins with, whether or not the registry is there.
+--keep DIR that bundle is on disk, too, and is what a restarted server begins with, whether or not the registry is there. The
+folder keeps the 20 that came last, of a path as of a registry, for meshc rollback, and how far a rollout is.
+
+A bundle whose source has a MeshRollout is taken into service wave by wave: see docs/guides/rollout.md.
 
 With --trust a bundle is served only if a key of the trust file has signed it (meshc bundle sign, cosign), also at a path, where
 the signature is the file BUNDLE.sigstore.json. From a registry, and with --trust, a bundle that is older than the one in service,
@@ -85,6 +88,7 @@ func addServeFlags(f *pflag.FlagSet, o *server.Options) {
 	f.StringVar(&o.XDSAddress, "xds-address", "127.0.0.1:18000", "address of ADS")
 	f.StringVar(&o.AdminAddress, "admin-address", "127.0.0.1:18001", "address of /healthz, /readyz, /watchz, /metrics and /status; - for none")
 	f.StringSliceVar(&o.AdminNames, "admin-name", nil, "name by which the admin address may be asked, besides localhost and any IP address")
+	f.StringVar(&o.AdminToken, "admin-token", "", "file with the token that meshc rollback has to show at the admin address, 16 characters at least; without it nobody may change anything there")
 	f.BoolVar(&o.Watch, "watch", true, "take a new bundle at the path into service")
 	f.StringVar(&o.TLSCert, "tls-cert", "", "certificate of the server, read again when it changes")
 	f.StringVar(&o.TLSKey, "tls-key", "", "key of the server")

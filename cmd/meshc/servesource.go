@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/delivery/registry"
+	"github.com/meshc/meshc/delivery/shelf"
 	"github.com/meshc/meshc/delivery/signature"
 	"github.com/meshc/meshc/delivery/source"
 	"github.com/meshc/meshc/server"
@@ -22,7 +22,7 @@ type sourceFlags struct {
 
 func (s *sourceFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&s.trust, "trust", "", "file that says which keys may sign bundles; what is not signed by them is not served")
-	f.StringVar(&s.keep, "keep", "", "folder for the last good bundle of a registry, which a restart begins with")
+	f.StringVar(&s.keep, "keep", "", "folder for the bundles that were served, which a restart begins with and meshc rollback goes back to")
 	f.StringSliceVar(&s.allowOlder, "allow-older", nil, "digest of a bundle that is served though it is older than the one in service")
 }
 
@@ -35,21 +35,16 @@ func (s *sourceFlags) apply(a *app, o *server.Options) (err error) {
 		}
 	}
 	guard := &source.Guard{Allow: s.allowOlder}
+	var kept *shelf.Shelf
+	if s.keep != "" {
+		kept = shelf.New(s.keep)
+		o.Shelf = source.Library{Shelf: kept, Trust: trust}
+	}
 	if !registry.IsReference(o.BundlePath) {
-		if s.keep != "" {
-			return errors.New("--keep is for bundles of a registry; one at a path is on disk")
-		}
-		if trust != nil {
-			path := o.BundlePath
-			o.Admit = func(b *bundle.Bundle) error {
-				if _, err := source.VerifyFile(path, b, source.SignatureFile(path), trust); err != nil {
-					return err
-				}
-				return guard.Admit(path, b, false)
-			}
-		} else if len(s.allowOlder) > 0 {
+		if trust == nil && len(s.allowOlder) > 0 {
 			return errors.New("--allow-older is for bundles of a registry, or with --trust; at a path any bundle may be put in the place of another")
 		}
+		o.Admit = source.Path{Name: o.BundlePath, Trust: trust, Shelf: kept, Guard: guard}.Admit
 		return nil
 	}
 	r, err := registry.ParseExact(o.BundlePath)
@@ -57,7 +52,7 @@ func (s *sourceFlags) apply(a *app, o *server.Options) (err error) {
 		return err
 	}
 	client := registry.New(registry.Options{Helpers: true, UserAgent: "meshc/" + version()}) // the server has a rhythm of its own
-	o.Source = source.New(source.Options{Ref: r, Client: client, Trust: trust, Keep: s.keep, Guard: guard, Poll: s.poll, Log: o.Log})
+	o.Source = source.New(source.Options{Ref: r, Client: client, Trust: trust, Shelf: kept, Guard: guard, Poll: s.poll, Log: o.Log})
 	if s.keep == "" {
 		a.note("without --keep a restart needs the registry: %s", r)
 	}

@@ -181,7 +181,7 @@ func (a *app) verify(c *cobra.Command, name, signed string, trust *signature.Tru
 		if signed == "" {
 			signed = source.SignatureFile(name)
 		}
-		v, err := source.VerifyFile(name, b, signed, trust)
+		v, _, err := source.VerifyFile(name, b, signed, trust)
 		return b, v, name, err
 	}
 	if signed != "" {

@@ -45,8 +45,9 @@ func newStatus(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Say what servers have in service, and which proxies have it",
-		Long: `status asks the admin address of each server for the bundle in service, why there is no newer one, and how many of its
-proxies have acknowledged all of it; the others are named with the reason, refused resources with the line that made them.`,
+		Long: `status asks the admin address of each server for the bundle in service, why there is no newer one, the waves of a rollout
+and what became of the last, and how many of its proxies have acknowledged all that they are led to; the others are named with the
+reason, refused resources with the line that made them.`,
 		Example: `  meshc status
   meshc status --admin 10.0.0.1:18001 --admin 10.0.0.2:18001 -o json`,
 		Args: cobra.NoArgs,
@@ -78,7 +79,7 @@ proxies have acknowledged all of it; the others are named with the reason, refus
 }
 
 func (a *app) printStatus(address string, st server.Status) error {
-	acked, all, waiting := st.Arrived(st.Bundle)
+	acked, all, waiting := st.Settled()
 	text := fmt.Sprintf("server      %s\nbundle      %s\n", address, st.Bundle)
 	if st.Revision != "" {
 		text += "revision    " + st.Revision + "\n"
@@ -86,12 +87,43 @@ func (a *app) printStatus(address string, st server.Status) error {
 	if st.Warning != "" {
 		text += "no newer    " + st.Warning + "\n"
 	}
-	text += fmt.Sprintf("proxies     %d of %d have it\n", acked, all)
+	text += rolloutText(st)
+	text += fmt.Sprintf("proxies     %d of %d have what they are led to\n", acked, all)
 	for _, w := range waiting {
 		text += "  " + w + "\n"
 	}
 	_, err := io.WriteString(a.stdout, text)
 	return err
+}
+
+// rolloutText says where a rollout is, what holds it, and what became of the last.
+func rolloutText(st server.Status) (text string) {
+	if st.Held != nil {
+		text += fmt.Sprintf("held        by a rollback since %s; meshc rollback --release undoes it\n", st.Held.Since.Format(time.RFC3339))
+	}
+	if st.Newest != "" && st.Rollout == nil {
+		text += "newest      " + st.Newest + "\n"
+		if why := st.Failure(st.Newest); why != "" {
+			text += "            " + why + "\n"
+		}
+	}
+	for _, c := range st.Channels {
+		text += fmt.Sprintf("channel     %s holds %s\n", c.Name, c.Bundle)
+	}
+	if r := st.Rollout; r != nil {
+		text += "rollout     " + r.Bundle + "\n"
+		for _, w := range r.Waves {
+			text += fmt.Sprintf("  %-12s %s", w.State, w.Name)
+			if w.State != server.WaveWaiting {
+				text += fmt.Sprintf(", %d of %d have it", w.Acked, w.Proxies)
+			}
+			if w.Who != w.Name {
+				text += " (" + w.Who + ")"
+			}
+			text += "\n"
+		}
+	}
+	return text
 }
 
 func newWait(a *app) *cobra.Command {
@@ -100,9 +132,10 @@ func newWait(a *app) *cobra.Command {
 		Use:   "wait --digest DIGEST",
 		Short: "Wait until proxies have acknowledged a bundle",
 		Long: `wait asks servers again and again until so many of their proxies have acknowledged all of a bundle and refuse nothing of it.
-A server without proxies has none that acknowledged: --proxies says how many have to be connected at least.
+A server without proxies has none that acknowledged: --proxies says how many have to be connected at least. Proxies that a
+channel holds on another bundle do not count. A rollout is waited for wave by wave; one that goes back ends the wait.
 
-Exit code: 0 when they have, 1 when they have not within --timeout, 2 when no server could be asked in that time.`,
+Exit code: 0 when they have, 1 when they have not within --timeout or a rollout of it went back, 2 when no server could be asked in that time.`,
 		Example: `  meshc wait --digest "$(meshc compile mesh/ -o mesh.bundle | cut -d' ' -f1)" --for acked=100% --timeout 2m`,
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return w.run(c.Context(), a) },
@@ -128,7 +161,7 @@ type waiting struct {
 const pause = 300 * time.Millisecond
 
 func (w *waiting) run(ctx context.Context, a *app) error {
-	if !strings.HasPrefix(w.digest, "sha256:") || len(w.digest) != len("sha256:")+64 {
+	if !isDigest(w.digest) {
 		return errors.New("which bundle: say --digest sha256:…, as meshc compile prints it")
 	}
 	enough, err := w.enough()
@@ -137,7 +170,14 @@ func (w *waiting) run(ctx context.Context, a *app) error {
 	}
 	end := time.Now().Add(w.timeout)
 	for {
-		acked, all, others, err := w.look(ctx)
+		acked, all, others, gone, err := w.look(ctx)
+		if len(gone) > 0 {
+			fmt.Fprintf(a.stderr, "meshc: %s is not coming\n", w.digest)
+			for _, g := range gone {
+				fmt.Fprintf(a.stderr, "  %s\n", g)
+			}
+			return errFindings
+		}
 		if err == nil && all >= w.proxies && enough(acked, all) {
 			_, err = fmt.Fprintf(a.stdout, "%s  %d of %d proxies have it\n", w.digest, acked, all)
 			return err
@@ -162,17 +202,20 @@ func (w *waiting) run(ctx context.Context, a *app) error {
 	}
 }
 
-// look asks all servers once.
-func (w *waiting) look(ctx context.Context) (acked, all int, others []string, err error) {
+// look asks all servers once. gone says why servers have given the bundle up.
+func (w *waiting) look(ctx context.Context) (acked, all int, others, gone []string, err error) {
 	for _, s := range w.servers {
 		st, err := askStatus(ctx, s)
 		if err != nil {
-			return 0, 0, nil, err
+			return 0, 0, nil, nil, err
+		}
+		if why := st.Failure(w.digest); why != "" {
+			gone = append(gone, s+": "+why)
 		}
 		n, of, waiting := st.Arrived(w.digest)
 		acked, all, others = acked+n, all+of, append(others, waiting...)
 	}
-	return acked, all, others, nil
+	return acked, all, others, gone, nil
 }
 
 // enough reads how many have to have acknowledged.

@@ -34,7 +34,7 @@ func TestWait(t *testing.T) {
 		code := run(context.Background(), append(args, "--admin", admin), strings.NewReader(""), &out, &out)
 		return code, out.String()
 	}
-	if code, out := meshc("status"); code != 0 || !strings.Contains(out, "1 of 2 have it\n  two: has not acknowledged") {
+	if code, out := meshc("status"); code != 0 || !strings.Contains(out, "1 of 2 have what they are led to\n  two: has not acknowledged") {
 		t.Errorf("%d %s", code, out)
 	}
 	if code, out := meshc("wait", "--digest", digest, "--timeout", "0s"); code != 1 || !strings.Contains(out, "1 of 2 proxies") || !strings.Contains(out, "two: has not") {

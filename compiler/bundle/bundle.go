@@ -14,7 +14,7 @@
 //	resources.bin    the messages, one after another in the order of the index
 //	sets.json        the resources of each set, as ranges of positions in the index
 //	workloads.json   the workloads that the input declares
-//	provenance.json  digest of the manifest, compiler, commit, digest of the origins: one signature over it covers all
+//	provenance.json  digest of the manifest, compiler, commit, rollout, digest of the origins: one signature over it covers all
 //	origins.json     file and line behind each resource
 //
 // The same input gives the same bytes: everything is sorted, nothing carries a time or a host name. Reading verifies
@@ -29,6 +29,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/rollout"
 )
 
 // FormatVersion is the version of the file format that Seal writes. Read takes this one only.
@@ -78,6 +79,7 @@ type Input struct {
 	Compiler  string // version of meshc
 	EnvoyMin  string // oldest Envoy minor that can read the resources, as 1.36
 	Plan      *endpoint.Plan
+	Rollout   *rollout.Plan // nil: none
 
 	TrustDomain string
 	Services    []Service
@@ -191,6 +193,7 @@ type Workload struct {
 type Bundle struct {
 	Digest      Digest // of what proxies may receive and how
 	Provenance  Provenance
+	Rollout     *rollout.Plan // how servers take it into service, no part of the digest; nil: at once
 	EnvoyMin    string
 	TrustDomain string
 	Selectors   []Selector  // sorted by id

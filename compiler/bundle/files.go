@@ -1,11 +1,21 @@
 package bundle
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // File is one file of a bundle.
 type File struct {
 	Name string
 	Data []byte
+}
+
+// Kept is a bundle that is at hand besides those in service.
+type Kept struct {
+	Bundle   string    `json:"bundle"`             // digest
+	Revision string    `json:"revision,omitempty"` // of its source
+	Kept     time.Time `json:"kept"`               // since when
 }
 
 // Contents returns the files of the bundle, sorted by name. Their bytes are the bundle's own and are not to be changed.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/meshc/meshc/compiler/rollout"
 )
 
 // Provenance says how a bundle came to be. Nothing in it reaches a proxy, so that two commits which compile to the same
@@ -42,7 +44,8 @@ type provenanceEntry struct {
 	Manifest string               `json:"manifest"` // digest: whose provenance this is
 	Compiler string               `json:"compiler"`
 	Source   SourceInfo           `json:"source"`
-	Files    map[string]fileEntry `json:"files"` // beside the manifest's
+	Rollout  *rollout.Plan        `json:"rollout,omitempty"` // how servers take the bundle into service
+	Files    map[string]fileEntry `json:"files"`             // beside the manifest's
 }
 
 // outside lists the files that the provenance vouches for and not the manifest: they do not count for the digest of the
@@ -51,7 +54,7 @@ func outside() []string { return []string{originsFile} }
 
 // encodeProvenance renders provenance.json and sets its digest.
 func (b *Bundle) encodeProvenance() []byte {
-	p := provenanceEntry{Manifest: b.Digest.String(), Compiler: b.Provenance.Compiler, Source: b.Provenance.Source, Files: map[string]fileEntry{}}
+	p := provenanceEntry{Manifest: b.Digest.String(), Compiler: b.Provenance.Compiler, Source: b.Provenance.Source, Rollout: b.Rollout, Files: map[string]fileEntry{}}
 	for _, f := range b.files {
 		if slices.Contains(outside(), f.name) {
 			p.Files[f.name] = entryOf(f.data)
@@ -102,6 +105,12 @@ func (b *Bundle) readProvenance(files map[string][]byte) error {
 	if p.Manifest != b.Digest.String() {
 		return refuse(CodeAltered, provenanceFile, "fetch the bundle again", "is that of the bundle %s, and this one is %s", p.Manifest, b.Digest)
 	}
+	if p.Rollout != nil {
+		if problems := p.Rollout.Check(); len(problems) > 0 {
+			return refuse(CodeMalformed, provenanceFile, "", "has a rollout that none is: %s", problems[0].Message)
+		}
+	}
+	b.Rollout = p.Rollout
 	b.Provenance = Provenance{Digest: sha256.Sum256(data), Compiler: p.Compiler, Source: p.Source}
 	return verify(files, provenanceFile, p.Files, outside())
 }

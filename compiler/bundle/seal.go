@@ -58,7 +58,7 @@ func Seal(in Input) (*Bundle, error) {
 		return nil, err
 	}
 	s.order()
-	b := &Bundle{Provenance: Provenance{Compiler: in.Compiler, Source: in.Source}, EnvoyMin: in.EnvoyMin, Resources: s.resources, Plan: in.Plan}
+	b := &Bundle{Provenance: Provenance{Compiler: in.Compiler, Source: in.Source}, EnvoyMin: in.EnvoyMin, Rollout: in.Rollout, Resources: s.resources, Plan: in.Plan}
 	b.Selectors = slices.Clone(in.Selectors)
 	slices.SortFunc(b.Selectors, func(a, c Selector) int { return cmp.Compare(a.ID, c.ID) })
 	b.Workloads = slices.Clone(in.Workloads)

@@ -122,6 +122,31 @@ func Assemble(r Reference, text []byte, have Blobs) (*Pulled, error) {
 	return out, nil
 }
 
+// Of is the artifact of a bundle that was in no registry.
+func Of(b *bundle.Bundle) (*Pulled, error) {
+	packed, err := packBundle(b, About{})
+	if err != nil {
+		return nil, err
+	}
+	out := &Pulled{Ref: Reference{Digest: packed.manifest.Digest.String()}, Bundle: b, Manifest: packed.manifest.data, Blobs: map[string][]byte{}, Layers: len(packed.blobs) - 1}
+	for _, l := range packed.blobs[:out.Layers] {
+		out.Blobs[l.Digest.String()] = l.data
+	}
+	return out, nil
+}
+
+// Layers are the digests of the layers that a manifest names.
+func Layers(text []byte) (out []string) {
+	var m ocispec.Manifest
+	if json.Unmarshal(text, &m) != nil {
+		return nil // it names nothing
+	}
+	for _, l := range m.Layers {
+		out = append(out, l.Digest.String())
+	}
+	return out
+}
+
 // assemble sets the bundle and the blobs.
 func (p *Pulled) assemble(m *manifest, data [][]byte) (err error) {
 	p.Blobs = make(map[string][]byte, len(data))

@@ -47,25 +47,30 @@ func subjectsOf(r registry.Reference, b *bundle.Bundle) signature.Subjects {
 // SignatureFile is where the signature of a bundle lies that is a file or a folder: beside it.
 func SignatureFile(path string) string { return strings.TrimRight(path, "/") + ".sigstore.json" }
 
-// VerifyFile verifies a bundle by the signature in a file.
-func VerifyFile(path string, b *bundle.Bundle, file string, trust *signature.Trust) (signature.Verified, error) {
+// VerifyFile verifies a bundle by the signature in a file, and returns that.
+func VerifyFile(path string, b *bundle.Bundle, file string, trust *signature.Trust) (signature.Verified, []byte, error) {
 	text, err := regular.ReadFile(file, limit.ReferrerBytes)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return signature.Verified{}, &Refusal{path, "is not signed: there is no " + file}
+		return signature.Verified{}, nil, &Refusal{path, "is not signed: there is no " + file}
 	case err != nil:
-		return signature.Verified{}, err
+		return signature.Verified{}, nil, err
 	}
-	return VerifyText(path, b, text, trust)
+	v, err := VerifyText(path, b, text, trust)
+	return v, text, err
 }
 
 // VerifyText verifies a bundle by a signature that is at hand.
 func VerifyText(name string, b *bundle.Bundle, text []byte, trust *signature.Trust) (signature.Verified, error) {
-	v, err := trust.Verify(signature.Subjects{SHA256: []string{b.Provenance.Digest.Hex()}, Repository: signature.OfFile, TrustDomain: b.TrustDomain}, [][]byte{text})
+	v, err := trust.Verify(fileSubjectsOf(b), [][]byte{text})
 	if err != nil {
 		return v, &Refusal{name, err.Error()}
 	}
 	return v, nil
+}
+
+func fileSubjectsOf(b *bundle.Bundle) signature.Subjects {
+	return signature.Subjects{SHA256: []string{b.Provenance.Digest.Hex()}, Repository: signature.OfFile, TrustDomain: b.TrustDomain}
 }
 
 // FileSubjects are what a signature of a bundle that is no artifact is about: the archive, by its own bytes or as meshc would

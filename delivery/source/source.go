@@ -19,6 +19,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/delivery/registry"
+	"github.com/meshc/meshc/delivery/shelf"
 	"github.com/meshc/meshc/delivery/signature"
 )
 
@@ -27,7 +28,7 @@ type Options struct {
 	Ref    registry.Reference
 	Client *registry.Client
 	Trust  *signature.Trust // nil: whatever the registry gives
-	Keep   string           // folder for the last good bundle; "": none
+	Shelf  *shelf.Shelf     // keeps what was good; nil: nothing is kept
 	Guard  *Guard
 	Poll   time.Duration // default 30 s
 	Log    *slog.Logger
@@ -39,7 +40,6 @@ const longestWait = 5 * time.Minute
 // Source is a reference that is followed.
 type Source struct {
 	o      Options
-	keep   keep
 	have   registry.Blobs // of the bundle in service
 	digest string         // of the artifact that was taken last
 	unkept error          // why it is not on disk
@@ -49,7 +49,7 @@ type Source struct {
 
 // taken is what was taken last, until it is kept.
 type taken struct {
-	record record
+	record shelf.Record
 	pulled *registry.Pulled
 }
 
@@ -58,7 +58,7 @@ func New(o Options) *Source {
 	if o.Poll == 0 {
 		o.Poll = 30 * time.Second
 	}
-	return &Source{o: o, keep: keep{o.Keep}, wait: o.Poll}
+	return &Source{o: o, wait: o.Poll}
 }
 
 // Name is what is followed.
@@ -69,9 +69,9 @@ func (s *Source) First(ctx context.Context) (*bundle.Bundle, error) {
 	b, err := s.kept()
 	switch {
 	case err != nil:
-		s.o.Log.Error("the bundle on disk cannot be served", "folder", s.o.Keep, "error", err.Error())
+		s.o.Log.Error("the bundle on disk cannot be served", "folder", s.o.Shelf.Dir(), "error", err.Error())
 	case b != nil:
-		s.o.Log.Info("begins with the bundle on disk", "folder", s.o.Keep, "bundle", b.Digest.String(), "artifact", s.digest)
+		s.o.Log.Info("begins with the bundle on disk", "folder", s.o.Shelf.Dir(), "bundle", b.Digest.String(), "artifact", s.digest)
 		s.wait = 0
 		return b, nil
 	}
@@ -84,10 +84,10 @@ func (s *Source) First(ctx context.Context) (*bundle.Bundle, error) {
 
 // kept reads the bundle on disk. Its signatures have to hold by the trust file of now, at the time when it was taken.
 func (s *Source) kept() (*bundle.Bundle, error) {
-	if s.o.Keep == "" {
+	if s.o.Shelf == nil {
 		return nil, nil
 	}
-	r, p, err := s.keep.load()
+	r, p, err := s.o.Shelf.Current()
 	if r == nil || err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func (s *Source) kept() (*bundle.Bundle, error) {
 		return nil, err
 	}
 	s.digest = p.Ref.Digest
-	s.have = s.keep.blob
+	s.have = s.o.Shelf.Blob
 	return p.Bundle.ForServing(), nil
 }
 
@@ -157,24 +157,24 @@ func (s *Source) next(ctx context.Context) (*bundle.Bundle, error) {
 	}
 	s.o.Log.Info("fetched", "artifact", p.Ref.String(), "bundle", p.Bundle.Digest.String(), "bytes", p.Loaded, "of", p.Bytes)
 	s.digest = digest
-	s.last = &taken{record{Ref: p.Ref, Manifest: p.Manifest, Signatures: signatures, Verified: time.Now().UTC()}, p}
+	s.last = &taken{shelf.Record{Ref: p.Ref, Signatures: signatures, Verified: time.Now().UTC()}, p}
 	blobs := p.Blobs
 	s.have = func(d string) ([]byte, bool) { data, ok := blobs[d]; return data, ok }
 	if err := s.retain(); err != nil {
-		s.o.Log.Error("the bundle is served and not on disk: a restart begins with the one before", "folder", s.o.Keep, "error", err.Error())
+		s.o.Log.Error("the bundle is served and not on disk: a restart begins with the one before", "folder", s.o.Shelf.Dir(), "error", err.Error())
 	}
 	return p.Bundle.ForServing(), nil
 }
 
 // retain keeps what was taken last, again as long as that fails: a disk may have room later.
 func (s *Source) retain() error {
-	if s.o.Keep == "" || s.last == nil {
+	if s.o.Shelf == nil || s.last == nil {
 		return nil
 	}
-	if err := s.keep.save(s.last.record, s.last.pulled); err != nil {
-		return fmt.Errorf("the bundle in service cannot be kept in %s: %w", s.o.Keep, err)
+	if err := s.o.Shelf.Put(s.last.record, s.last.pulled); err != nil {
+		return fmt.Errorf("the bundle that was fetched cannot be kept in %s: %w", s.o.Shelf.Dir(), err)
 	}
 	s.last = nil
-	s.have = s.keep.blob
+	s.have = s.o.Shelf.Blob
 	return nil
 }

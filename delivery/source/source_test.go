@@ -21,6 +21,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/delivery/registry"
+	"github.com/meshc/meshc/delivery/shelf"
 	"github.com/meshc/meshc/delivery/signature"
 	"github.com/meshc/meshc/internal/registrytest"
 )
@@ -92,7 +93,7 @@ func (s *site) push(t testing.TB, b *bundle.Bundle, sign *signature.Key) {
 }
 
 func (s *site) source() *Source {
-	return New(Options{Ref: s.ref, Client: client(), Trust: signature.Trusting("release", s.key.Public()), Keep: s.keep, Guard: &Guard{}, Poll: time.Minute, Log: slog.New(slog.DiscardHandler)})
+	return New(Options{Ref: s.ref, Client: client(), Trust: signature.Trusting("release", s.key.Public()), Shelf: shelf.New(s.keep), Guard: &Guard{}, Poll: time.Minute, Log: slog.New(slog.DiscardHandler)})
 }
 
 func mesh(t testing.TB, services int) *bundle.Bundle {
@@ -221,7 +222,7 @@ func TestCannotKeep(t *testing.T) {
 	if _, err := src.Next(ctx); err != nil {
 		t.Error(err)
 	}
-	if _, p, err := src.keep.load(); err != nil || p.Bundle.Digest != a.Digest {
+	if _, p, err := src.o.Shelf.Current(); err != nil || p.Bundle.Digest != a.Digest {
 		t.Error(err)
 	}
 }
@@ -287,7 +288,7 @@ func TestKilled(t *testing.T) {
 		}
 		_ = c.Process.Kill()
 		_ = c.Wait()
-		_, p, err := src.keep.load()
+		_, p, err := src.o.Shelf.Current()
 		if err != nil || p == nil {
 			t.Fatalf("run %d: %v", i, err)
 		}
@@ -307,7 +308,7 @@ func follow(ref string) {
 	if err != nil {
 		panic(err)
 	}
-	s := New(Options{Ref: r, Client: client(), Keep: os.Getenv("MESHC_KEEP"), Guard: &Guard{}, Log: slog.New(slog.DiscardHandler)})
+	s := New(Options{Ref: r, Client: client(), Shelf: shelf.New(os.Getenv("MESHC_KEEP")), Guard: &Guard{}, Log: slog.New(slog.DiscardHandler)})
 	_, _ = s.First(context.Background())
 	for {
 		_, _ = s.Next(context.Background())

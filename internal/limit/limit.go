@@ -116,6 +116,9 @@ const (
 	ReferrerBytes  = 1 << 20
 )
 
+// KeptBundles is how many bundles a folder keeps besides those that somebody needs.
+const KeptBundles = 20
+
 // Of one log that is replayed.
 const (
 	ReplayLine    = 1 << 20 // bytes

@@ -66,4 +66,12 @@ const (
 	AdminHeaderBytes = 1 << 16
 	AdminHeaderTime  = 5 * time.Second
 	AdminTime        = 10 * time.Second
+	CommandBytes     = 1 << 16
+)
+
+// Of what is asked from outside while a rollout is under way.
+const (
+	ObservedProxies = 100 // whose metrics are read
+	ObserveTime     = 5 * time.Second
+	MetricsBytes    = 32 << 20 // of one proxy
 )

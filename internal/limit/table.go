@@ -35,7 +35,7 @@ const (
 func Tables() []Table {
 	return []Table{
 		sources(), texts(), archives(), kustomizations(), repositories(), bundles(), artifacts(), policies(), evaluators(), replays(), others(),
-		callers(), streams(), together(), logs(), files(), admin(),
+		callers(), streams(), together(), logs(), files(), admin(), observations(),
 	}
 }
 
@@ -112,6 +112,7 @@ func artifacts() Table {
 		{"ArtifactLayers", "layers", count(ArtifactLayers), unusable},
 		{"Referrers", "signatures and the like that are looked at", count(Referrers), "the others are not looked at"},
 		{"ReferrerBytes", "one of them", size(ReferrerBytes), "it is not looked at"},
+		{"KeptBundles", "bundles that `serve --keep` keeps, besides those that a rollout or a channel needs", count(KeptBundles), "the oldest go"},
 	}}
 }
 
@@ -218,6 +219,7 @@ func admin() Table {
 		{"AdminHeaderBytes", "its headers", size(AdminHeaderBytes), "status 431"},
 		{"AdminHeaderTime", "time for them", period(AdminHeaderTime), "the connection ends"},
 		{"AdminTime", "time for all of it", period(AdminTime), "the connection ends"},
+		{"CommandBytes", "the body of a command, and the token", size(CommandBytes), "status 400"},
 	}}
 }
 
@@ -248,4 +250,12 @@ func period(d time.Duration) string {
 		return fmt.Sprintf("%v min", d.Minutes())
 	}
 	return fmt.Sprintf("%v s", d.Seconds())
+}
+
+func observations() Table {
+	return Table{"What a server asks while a rollout is under way", []Bound{
+		{"ObservedProxies", "proxies of the waves whose metrics are read", count(ObservedProxies), "those with the lowest ids count"},
+		{"ObserveTime", "time for one answer", period(ObserveTime), "it counts as none"},
+		{"MetricsBytes", "the metrics of one proxy", size(MetricsBytes), "they count as none"},
+	}}
 }

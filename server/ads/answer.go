@@ -18,6 +18,7 @@ type NACK struct {
 	Time      time.Time `json:"time"`
 	Resources []string  `json:"resources"`
 	Origins   []string  `json:"origins"`
+	Bundle    string    `json:"bundle"` // digest of the one that the proxy was led to when it was sent
 }
 
 // acknowledge takes an ACK or NACK in. A version that was refused counts as held, so that it is not sent again before
@@ -59,7 +60,7 @@ func (s *Stream) acknowledge(now time.Time, k Kind, nonce string, refusal *rpcst
 	}
 	answered.ids = s.blamed(k, answered.ids, msg)
 	ids = answered.ids
-	n := NACK{Type: k.String(), Error: msg, Time: now.UTC(), Resources: []string{}, Origins: []string{}}
+	n := NACK{Type: k.String(), Error: msg, Time: now.UTC(), Bundle: answered.of.Digest.String(), Resources: []string{}, Origins: []string{}}
 	list := s.reg.List(k)
 	for _, id := range ids {
 		e := list[id]

@@ -255,7 +255,7 @@ func (s *Stream) commit(p *plan) *Response {
 		s.fresh = nil
 	}
 	sub.answer, sub.missing, sub.last = false, nil, nonce
-	out := sent{nonce: nonce, ids: p.adds, removed: p.names, full: p.full, mixed: p.full && len(sub.sent) > 0}
+	out := sent{nonce: nonce, of: s.view.Bundle, ids: p.adds, removed: p.names, full: p.full, mixed: p.full && len(sub.sent) > 0}
 	if p.full {
 		out.all = sub.content(list)
 	}

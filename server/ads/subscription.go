@@ -4,6 +4,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/internal/limit"
 )
 
@@ -35,6 +36,7 @@ type subscription struct {
 // sent is a response that the proxy has not answered yet, or has refused.
 type sent struct {
 	nonce   string
+	of      *bundle.Bundle // that the proxy was led to
 	ids     []int32
 	removed []string
 	full    bool   // state of the world, clusters or listeners: it said all that there is, which is
