@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/internal/credential"
 	"github.com/meshc/meshc/server/ads"
 )
 
@@ -146,7 +147,7 @@ func (j *judgement) mayBeGiven(gen *generation, name string) error {
 	switch {
 	case j.unproven != nil:
 		return j.unproven
-	case own(name):
+	case credential.Own(name):
 		return nil
 	case j.class == nil:
 		return j.refused.err

@@ -17,6 +17,7 @@ import (
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/names"
 
+	"github.com/meshc/meshc/internal/credential"
 	"github.com/meshc/meshc/internal/watchdog"
 	"github.com/meshc/meshc/server/ads"
 )
@@ -130,16 +131,16 @@ func FuzzSecretNames(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, namespace, account, name string) {
 		defer watchdog.Watch(t)()
-		ref, err := refer(bundle.Node{Namespace: namespace}, account, name)
+		ref, err := credential.Refer(bundle.Node{Namespace: namespace}, account, name)
 		if err != nil {
 			return
 		}
-		for _, dir := range ref.folders() {
+		for _, dir := range ref.Folders() {
 			if !filepath.IsLocal(dir) || path.Clean(dir) != dir || !strings.HasPrefix(dir, namespace+"/") || strings.Count(dir, "/") > 2 {
 				t.Errorf("%q of %s/%s is in %q", name, namespace, account, dir)
 			}
 		}
-		if m := ref.remote(name); m != nil && m.ValidateAll() != nil {
+		if m := ref.Remote(name); m != nil && m.ValidateAll() != nil {
 			t.Errorf("%q: Envoy would refuse the secret: %v", name, m.ValidateAll())
 		}
 	})

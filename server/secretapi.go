@@ -13,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/meshc/meshc/internal/credential"
 	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/server/kube"
 	"github.com/meshc/meshc/server/watch"
@@ -55,7 +56,7 @@ type secretWatch struct {
 	stop   context.CancelFunc
 	used   time.Time
 	listed bool // the API server has said whether there is one
-	credential
+	stored
 	version int    // counted up
 	problem string // why nothing is heard
 	made    kept   // by SDS name
@@ -83,16 +84,16 @@ func (a *secretAPI) close() {
 }
 
 // load implements secretSource for references to Secrets and ConfigMaps.
-func (a *secretAPI) load(ref secretRef, name string) ([]byte, error) {
+func (a *secretAPI) load(ref credential.Reference, name string) ([]byte, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	resource := resourceSecrets
-	if ref.holder == holderConfigMap {
+	if ref.Holder == credential.HolderConfigMap {
 		resource = resourceConfigMaps
 	}
 	var at secretObject
-	for _, n := range ref.names {
-		at = secretObject{resource, ref.namespace, n}
+	for _, n := range ref.Names {
+		at = secretObject{resource, ref.Namespace, n}
 		w, err := a.follow(at)
 		switch {
 		case err != nil:
@@ -108,13 +109,13 @@ func (a *secretAPI) load(ref secretRef, name string) ([]byte, error) {
 	return nil, fmt.Errorf("there is no %s", at)
 }
 
-func (w *secretWatch) message(at secretObject, ref secretRef, name string) ([]byte, error) {
+func (w *secretWatch) message(at secretObject, ref credential.Reference, name string) ([]byte, error) {
 	if w.refused != nil {
 		return nil, fmt.Errorf("%s %w", at, w.refused)
 	}
-	b, err := w.data.message(name, ref.ca)
+	b, err := w.data.message(name, ref.CA)
 	switch {
-	case errors.Is(err, errKeysMissing) && ref.ca:
+	case errors.Is(err, errKeysMissing) && ref.CA:
 		return nil, fmt.Errorf("%s has neither cacert nor ca.crt, or it is empty; its keys are %s", at, w.others)
 	case errors.Is(err, errKeysMissing):
 		return nil, fmt.Errorf("%s has neither cert and key nor tls.crt and tls.key, or they are empty; its keys are %s", at, w.others)
@@ -151,7 +152,7 @@ func (a *secretAPI) follow(at secretObject) (*secretWatch, error) {
 }
 
 // sinkOf takes what is heard of the object. An API server that shows others, too, is not listened to.
-func sinkOf[T kube.Object](a *secretAPI, at secretObject, w *secretWatch, read func(T) credential) kube.Sink[T] {
+func sinkOf[T kube.Object](a *secretAPI, at secretObject, w *secretWatch, read func(T) stored) kube.Sink[T] {
 	is := func(o T) bool { return o.GetNamespace() == at.namespace && o.GetName() == at.name }
 	put := func(o T) {
 		if is(o) {
@@ -163,13 +164,13 @@ func sinkOf[T kube.Object](a *secretAPI, at secretObject, w *secretWatch, read f
 			if i := slices.IndexFunc(all, is); i >= 0 {
 				put(all[i])
 			} else {
-				a.take(w, credential{})
+				a.take(w, stored{})
 			}
 		},
 		Put: put,
 		Delete: func(o T) {
 			if is(o) {
-				a.take(w, credential{})
+				a.take(w, stored{})
 			}
 		},
 		Problem: func(err error) {
@@ -184,16 +185,16 @@ func sinkOf[T kube.Object](a *secretAPI, at secretObject, w *secretWatch, read f
 	}
 }
 
-// credential is what is kept of an object: the keys that are read, and the names of all.
-type credential struct {
+// stored is what is kept of an object: the keys that are read, and the names of all.
+type stored struct {
 	data    secretData // nil: there is no object
 	others  string     // names of the keys, for messages
 	refused error      // why it can hold no credentials
 }
 
-func (a *secretAPI) take(w *secretWatch, c credential) {
+func (a *secretAPI) take(w *secretWatch, c stored) {
 	a.mu.Lock()
-	w.listed, w.credential = true, c
+	w.listed, w.stored = true, c
 	w.version++
 	if c.data == nil {
 		clear(w.made) // what is gone is handed out no more
@@ -216,8 +217,8 @@ func keyNames(names []string) string {
 	return "[" + strings.Join(out, " ") + "]"
 }
 
-func credentialOf[V []byte | string](all map[string]V, pairs ...keyPair) credential {
-	c := credential{data: secretData{}}
+func credentialOf[V []byte | string](all map[string]V, pairs ...keyPair) stored {
+	c := stored{data: secretData{}}
 	names := make([]string, 0, len(all))
 	for k := range all {
 		names = append(names, k)
@@ -236,15 +237,15 @@ func credentialOf[V []byte | string](all map[string]V, pairs ...keyPair) credent
 	return c
 }
 
-func readConfigMap(m *corev1.ConfigMap) credential { return credentialOf(m.Data, rootKeys()...) }
+func readConfigMap(m *corev1.ConfigMap) stored { return credentialOf(m.Data, rootKeys()...) }
 
 // readSecret reads any type of Secret that is not known to be for something else, as Istio does: what counts is the keys.
-func readSecret(s *corev1.Secret) credential {
+func readSecret(s *corev1.Secret) stored {
 	c := credentialOf(s.Data, slices.Concat(certificateKeys(), rootKeys(), []keyPair{{first: stapleKey}})...)
 	switch s.Type {
 	case corev1.SecretTypeDockerConfigJson, corev1.SecretTypeDockercfg, corev1.SecretTypeServiceAccountToken, corev1.SecretTypeBasicAuth, corev1.SecretTypeSSHAuth,
 		corev1.SecretTypeBootstrapToken, "helm.sh/release.v1":
-		c = credential{data: secretData{}, others: c.others, refused: fmt.Errorf("is of type %s, which is not for TLS; make one of type %s", s.Type, corev1.SecretTypeTLS)}
+		c = stored{data: secretData{}, others: c.others, refused: fmt.Errorf("is of type %s, which is not for TLS; make one of type %s", s.Type, corev1.SecretTypeTLS)}
 	}
 	return c
 }

@@ -22,6 +22,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/meshc/meshc/internal/credential"
 	"github.com/meshc/meshc/internal/kubetest"
 
 	"github.com/meshc/meshc/internal/limit"
@@ -326,8 +327,8 @@ func TestCredentialsOfObjects(t *testing.T) {
 		"too long":                 {"", with("tls.crt", make([]byte, limit.SecretBytes+1)), false, "holds more than"},
 	} {
 		o := readSecret(secretObj("default", "web", c.kind, c.data))
-		w := &secretWatch{credential: o}
-		b, err := w.message(secretObject{resourceSecrets, "default", "web"}, secretRef{ca: c.ca}, "kubernetes://web")
+		w := &secretWatch{stored: o}
+		b, err := w.message(secretObject{resourceSecrets, "default", "web"}, credential.Reference{CA: c.ca}, "kubernetes://web")
 		if (err == nil) != (c.want == "" && b != nil) || err != nil && (!strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "Secret web of namespace default")) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
@@ -349,10 +350,10 @@ func FuzzKubernetesSecret(f *testing.F) {
 		for k, v := range data {
 			text[k] = string(v)
 		}
-		for _, c := range []credential{readSecret(secretObj("ns", "n", corev1.SecretType(kind), data)), readConfigMap(configMapObj("ns", "n", text))} {
+		for _, c := range []stored{readSecret(secretObj("ns", "n", corev1.SecretType(kind), data)), readConfigMap(configMapObj("ns", "n", text))} {
 			for _, roots := range []bool{false, true} {
-				w := &secretWatch{credential: c}
-				b, err := w.message(secretObject{resourceSecrets, "ns", "n"}, secretRef{ca: roots}, "kubernetes://n")
+				w := &secretWatch{stored: c}
+				b, err := w.message(secretObject{resourceSecrets, "ns", "n"}, credential.Reference{CA: roots}, "kubernetes://n")
 				if err != nil {
 					for _, v := range data {
 						if len(v) > 24 && strings.Contains(err.Error(), string(v)) && !strings.Contains(k1+k2+k3+kind, string(v)) {

@@ -11,13 +11,15 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"golang.org/x/crypto/ocsp"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/meshc/meshc/internal/credential"
 )
 
 // secretSource has what the names of secrets lead to.
 type secretSource interface {
 	// load returns the Secret message, or why there is none. It returns both where a version that is no good leaves the
 	// last good one in use.
-	load(ref secretRef, name string) ([]byte, error)
+	load(ref credential.Reference, name string) ([]byte, error)
 }
 
 // secretData is a secret by its keys, which are those of kubernetes.io/tls Secrets, or those that Istio's have besides.

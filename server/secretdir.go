@@ -10,21 +10,17 @@ import (
 	"sync"
 	"time"
 
+	"github.com/meshc/meshc/internal/credential"
 	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/regular"
 	"github.com/meshc/meshc/server/watch"
 )
 
 // secretDir hands out SDS secrets from files. A proxy reaches those of its own identity and, by the names in its
-// configuration, those of its own namespace; nothing else has a path:
+// configuration, those of its own namespace; package credential says which those are.
 //
-//	DIR/NAMESPACE/SERVICE-ACCOUNT/tls.crt tls.key ca.crt       default, ROOTCA
-//	DIR/NAMESPACE/kubernetes/NAME/tls.crt tls.key ca.crt       kubernetes://NAME, kubernetes://NAME-cacert
-//	DIR/NAMESPACE/configmap/NAME/ca.crt                        configmap://NAME
-//
-// ca.crl beside ca.crt is a list of revoked certificates. Certificate and key have to fit each other; until they do, in
-// the middle of a rotation, the old pair stays in use. A secret whose files are gone is handed out no more; proxies keep
-// what they have of it.
+// Certificate and key have to fit each other; until they do, in the middle of a rotation, the old pair stays in use. A
+// secret whose files are gone is handed out no more; proxies keep what they have of it.
 //
 // Each secret is read by a goroutine of its own, first when a proxy that may have it asks for it, and then at each
 // refresh until none has for a while. So a file whose reading hangs keeps its own secret as it was, and nothing else.
@@ -67,7 +63,7 @@ type secretKey struct{ name, folders string }
 
 // secretFiles is a secret as it was read last. All but ref, name and monitor is guarded by the directory.
 type secretFiles struct {
-	ref     secretRef
+	ref     credential.Reference
 	name    string
 	monitor watch.Monitor
 
@@ -84,7 +80,7 @@ var errNoSecret = errors.New("there are no files for the secret")
 const beingRead = waiting("the files of the secret are being read")
 
 // secretFileNames are the files of a secret.
-func secretFileNames() []string { return []string{"tls.crt", "tls.key", "ca.crt", "ca.crl"} }
+func secretFileNames() []string { return []string{credential.CertificateFile, credential.KeyFile, credential.RootsFile, credential.RevokedFile} }
 
 func newSecretDir(o *Options, changed func()) *secretDir {
 	return &secretDir{root: o.SecretsDir, open: o.open.secrets, changed: changed, idle: max(time.Minute, 3*o.Poll), stall: o.open.stall,
@@ -92,7 +88,7 @@ func newSecretDir(o *Options, changed func()) *secretDir {
 }
 
 // load implements secretSource. It tells what is known, without reading.
-func (d *secretDir) load(ref secretRef, name string) ([]byte, error) {
+func (d *secretDir) load(ref credential.Reference, name string) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f := d.get(ref, name)
@@ -104,11 +100,11 @@ func (d *secretDir) load(ref secretRef, name string) ([]byte, error) {
 }
 
 // get finds the files of a secret, and begins to read those that are new. Call with mu held.
-func (d *secretDir) get(ref secretRef, name string) *secretFiles {
-	key := secretKey{name, strings.Join(ref.folders(), " ")}
+func (d *secretDir) get(ref credential.Reference, name string) *secretFiles {
+	key := secretKey{name, strings.Join(ref.Folders(), " ")}
 	f := d.files[key]
 	if f == nil {
-		f = &secretFiles{ref: ref, name: name, monitor: watch.Monitor{Path: filepath.Join(d.root, ref.folders()[0]), StallAfter: d.stall}}
+		f = &secretFiles{ref: ref, name: name, monitor: watch.Monitor{Path: filepath.Join(d.root, ref.Folders()[0]), StallAfter: d.stall}}
 		d.files[key] = f
 		d.begin(f)
 	}
@@ -117,7 +113,7 @@ func (d *secretDir) get(ref secretRef, name string) *secretFiles {
 }
 
 // await waits until secrets are known that nobody has asked for yet, as long as reading files should take.
-func (d *secretDir) await(end <-chan struct{}, wanted map[string]secretRef) {
+func (d *secretDir) await(end <-chan struct{}, wanted map[string]credential.Reference) {
 	var news []*secretFiles
 	d.mu.Lock()
 	for name, ref := range wanted {
@@ -236,8 +232,8 @@ func (d *secretDir) read(f *secretFiles, before loaded) loaded {
 }
 
 // secretStamp changes when the files of a secret may have; "": there are none.
-func secretStamp(root folder, ref secretRef) (stamp string, err error) {
-	for _, dir := range ref.folders() {
+func secretStamp(root folder, ref credential.Reference) (stamp string, err error) {
+	for _, dir := range ref.Folders() {
 		for _, name := range secretFileNames() {
 			fi, err := root.Stat(filepath.Join(dir, name))
 			switch {
@@ -252,13 +248,13 @@ func secretStamp(root folder, ref secretRef) (stamp string, err error) {
 }
 
 // readSecretFiles makes a secret of the first of its folders that has the files for it.
-func readSecretFiles(root folder, ref secretRef, name string) ([]byte, error) {
-	for _, dir := range ref.folders() {
+func readSecretFiles(root folder, ref credential.Reference, name string) ([]byte, error) {
+	for _, dir := range ref.Folders() {
 		data, err := readFolder(root, dir)
 		if err != nil {
 			return nil, err
 		}
-		if b, err := data.message(name, ref.ca); !errors.Is(err, errKeysMissing) {
+		if b, err := data.message(name, ref.CA); !errors.Is(err, errKeysMissing) {
 			return b, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/meshc/meshc/internal/credential"
 	"github.com/meshc/meshc/server/ads"
 )
 
@@ -58,10 +59,10 @@ func (s *session) awaitSecrets(names []string) {
 	}
 	gen := srv.of(s.caller)
 	j := srv.judge(gen.bundle, s.caller)
-	wanted := map[string]secretRef{}
+	wanted := map[string]credential.Reference{}
 	for _, name := range names {
 		ref, err := j.permitted(gen, s.caller, name)
-		if err != nil || len(ref.names) == 0 {
+		if err != nil || len(ref.Names) == 0 {
 			continue
 		}
 		if from, err := srv.sourceOf(ref); err == nil && from == secretSource(srv.secrets) {
@@ -72,10 +73,10 @@ func (s *session) awaitSecrets(names []string) {
 }
 
 // permitted is what a name leads to, if a caller who was judged so may be given that.
-func (j *judgement) permitted(gen *generation, c *caller, name string) (secretRef, error) {
-	ref, err := refer(c.node, c.account, name)
+func (j *judgement) permitted(gen *generation, c *caller, name string) (credential.Reference, error) {
+	ref, err := credential.Refer(c.node, c.account, name)
 	if err != nil {
-		return secretRef{}, err
+		return credential.Reference{}, err
 	}
 	return ref, j.mayBeGiven(gen, name)
 }
@@ -88,7 +89,7 @@ func (srv *Server) secret(gen *generation, j *judgement, c *caller, name string)
 	if err != nil {
 		return nil, err
 	}
-	if m := ref.remote(name); m != nil {
+	if m := ref.Remote(name); m != nil {
 		return proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	}
 	from, err := srv.sourceOf(ref)
@@ -100,13 +101,13 @@ func (srv *Server) secret(gen *generation, j *judgement, c *caller, name string)
 
 // sourceOf settles which source has the reference: of credentials the API server, where it is asked at all, and else the
 // directory. There is no falling back: what was meant to be read in one place is not to come from another.
-func (srv *Server) sourceOf(ref secretRef) (secretSource, error) {
+func (srv *Server) sourceOf(ref credential.Reference) (secretSource, error) {
 	switch {
-	case srv.credentials != nil && ref.holder != "":
+	case srv.credentials != nil && ref.Holder != "":
 		return srv.credentials, nil
 	case srv.secrets != nil:
 		return srv.secrets, nil
-	case ref.holder == "":
+	case ref.Holder == "":
 		return nil, errors.New("this server hands out no identities; give the proxy one by meshc bootstrap --identity, or the server a directory of them by --secrets")
 	}
 	return nil, errors.New("this server hands out no secrets; see --secrets and --kubernetes-secrets")

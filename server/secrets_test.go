@@ -17,6 +17,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 
+	"github.com/meshc/meshc/internal/credential"
 	"github.com/meshc/meshc/server/ads"
 )
 
@@ -147,17 +148,17 @@ func TestSecretNames(t *testing.T) {
 		"kubernetes://": "", "kubernetes://a/b/c": "", "kubernetes://..": "", "kubernetes://a/../b": "", "builtin://x": "", "": "", "tls": "", "kubernetes://-cacert": "",
 		"file-cert:/a": "", "file-cert:~/a": "", "file-cert:/a~": "", "file-cert:/a~b~c": "", "kubernetes://WEB": "", "kubernetes://w%2eb": "",
 	} {
-		ref, err := refer(n, "sa", name)
-		if got := strings.Join(ref.folders(), " "); got != want || (err != nil) != (want == "") {
+		ref, err := credential.Refer(n, "sa", name)
+		if got := strings.Join(ref.Folders(), " "); got != want || (err != nil) != (want == "") {
 			t.Errorf("%q: folders %q, %v, want %q", name, got, err, want)
 		}
 	}
 	for _, account := range []string{"", "..", "kubernetes", "configmap", "a/b", "../x"} {
-		if ref, err := refer(n, account, "default"); err == nil {
+		if ref, err := credential.Refer(n, account, "default"); err == nil {
 			t.Errorf("service account %q has %v", account, ref)
 		}
 	}
-	if ref, err := refer(bundle.Node{Namespace: ".."}, "sa", "default"); err == nil {
+	if ref, err := credential.Refer(bundle.Node{Namespace: ".."}, "sa", "default"); err == nil {
 		t.Errorf("a namespace leaves the folder: %v", ref)
 	}
 }
