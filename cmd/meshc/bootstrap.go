@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/internal/bootstrap"
@@ -56,6 +57,19 @@ bundle knows, and the node is held against the bundle's classes: the server woul
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c.Context(), a, args) },
 	}
 	p := c.Flags()
+	f.proxyFlags(p)
+	p.StringVar(&f.XDSAddress, "xds", "127.0.0.1:18000", "HOST:PORT of the ADS server")
+	p.BoolVar(&f.StateOfTheWorld, "state-of-the-world", false, "ask for whole sets of resources, not for deltas")
+	p.StringVar(&f.identity, "identity", "", "none, server, files or spire (default: none for a server on loopback)")
+	p.StringVar(&f.serverSPIFFE, "server-spiffe", "", "SPIFFE ID that the ADS server has to show")
+	p.StringVar(&f.serverName, "server-name", "", "DNS name that the ADS server has to show (default: host of --xds)")
+	p.BoolVar(&f.plaintext, "insecure-plaintext-to-any-server", false, "ask a server beyond loopback for configuration without TLS")
+	p.StringVarP(&f.output, "output", "o", "", "file to write (default: standard output)")
+	return c
+}
+
+// proxyFlags are those that say who a proxy is, and where it has its certificate.
+func (f *bootstrapFlags) proxyFlags(p *pflag.FlagSet) {
 	p.StringVar(&f.workload, "workload", "", "NAMESPACE/NAME of a workload in the bundle")
 	p.BoolVar(&f.Gateway, "gateway", false, "a gateway (router), not a sidecar")
 	p.StringVar(&f.Name, "name", "", "name of the pod or host (default: that of the workload)")
@@ -68,20 +82,12 @@ bundle knows, and the node is held against the bundle's classes: the server woul
 	p.StringVar(&f.ClusterID, "cluster", "", "cluster of the mesh that the workload is in (default \"Kubernetes\")")
 	p.StringVar(&f.Domain, "domain", "", "DNS domain of the cluster (default \"cluster.local\")")
 	p.StringSliceVar(&f.metadata, "metadata", nil, "KEY=VALUE of node metadata, such as DNS_CAPTURE=true; may be repeated")
-	p.StringVar(&f.XDSAddress, "xds", "127.0.0.1:18000", "HOST:PORT of the ADS server")
-	p.BoolVar(&f.StateOfTheWorld, "state-of-the-world", false, "ask for whole sets of resources, not for deltas")
-	p.StringVar(&f.identity, "identity", "", "none, server, files or spire (default: none for a server on loopback)")
 	p.StringVar(&f.cert, "cert", "", "certificate chain of the proxy")
 	p.StringVar(&f.key, "key", "", "its private key")
 	p.StringVar(&f.roots, "roots", "", "certificates of the CAs that the proxy trusts")
 	p.StringVar(&f.AgentSocket, "agent-socket", "/run/spire/agent-sockets/spire-agent.sock", "socket of SPIRE's agent")
-	p.StringVar(&f.serverSPIFFE, "server-spiffe", "", "SPIFFE ID that the ADS server has to show")
-	p.StringVar(&f.serverName, "server-name", "", "DNS name that the ADS server has to show (default: host of --xds)")
 	p.StringVar(&f.AdminAddress, "admin-address", "", "address of Envoy's admin interface (default 127.0.0.1:15000)")
 	p.BoolVar(&f.NoServing, "no-status-ports", false, "leave out the listeners for health (15021) and metrics (15090)")
-	p.BoolVar(&f.plaintext, "insecure-plaintext-to-any-server", false, "ask a server beyond loopback for configuration without TLS")
-	p.StringVarP(&f.output, "output", "o", "", "file to write (default: standard output)")
-	return c
 }
 
 func (f *bootstrapFlags) run(ctx context.Context, a *app, args []string) error {
@@ -99,7 +105,7 @@ func (f *bootstrapFlags) run(ctx context.Context, a *app, args []string) error {
 		return err
 	}
 	if b != nil {
-		class, err := f.class(b)
+		class, _, err := f.class(b)
 		if err != nil {
 			return err
 		}
@@ -201,16 +207,17 @@ func (f *bootstrapFlags) fromBundle(b *bundle.Bundle) error {
 }
 
 // class finds the class of the node, as the server will.
-func (f *bootstrapFlags) class(b *bundle.Bundle) (*bundle.Class, error) {
+func (f *bootstrapFlags) class(b *bundle.Bundle) (*bundle.Class, bundle.Node, error) {
 	n, err := bootstrap.Node(f.Options)
 	if err != nil {
-		return nil, err
+		return nil, bundle.Node{}, err
 	}
 	node, err := bundle.NodeFromProto(n)
 	if err != nil {
-		return nil, err
+		return nil, node, err
 	}
-	return b.ClassOf(node)
+	c, err := b.ClassOf(node)
+	return c, node, err
 }
 
 // secure settles how the proxy proves who it is.
@@ -241,12 +248,15 @@ func (f *bootstrapFlags) secure() error {
 		return err
 	}
 	f.TLS = &bootstrap.TLS{CertificateFile: f.cert, KeyFile: f.key, RootsFile: f.roots, ServerName: f.serverName, ServerSPIFFE: f.serverSPIFFE}
-	if f.identity == identityFiles {
-		for k, v := range map[string]string{"TLS_CLIENT_CERT_CHAIN": f.cert, "TLS_CLIENT_KEY": f.key, "TLS_CLIENT_ROOT_CERT": f.roots} {
-			f.Metadata[k] = v
-		}
-	}
+	f.sayFiles()
 	return nil
+}
+
+// sayFiles has the node say in which files its identity is.
+func (f *bootstrapFlags) sayFiles() {
+	if f.identity == identityFiles {
+		f.Metadata["TLS_CLIENT_CERT_CHAIN"], f.Metadata["TLS_CLIENT_KEY"], f.Metadata["TLS_CLIENT_ROOT_CERT"] = f.cert, f.key, f.roots
+	}
 }
 
 // keysFrom checks that the flags name what the identity needs, and nothing else.

@@ -93,7 +93,7 @@ func (b *Bundle) XDS(c *Class) ([]byte, error) {
 		if err := proto.Unmarshal(r.Bytes, m); err != nil {
 			return nil, refuse(CodeMalformed, resourcesFile, "", "%s %q: %v", shortType(r.Type), r.Name, err)
 		}
-		j, err := protojson.Marshal(m)
+		j, err := JSON(m)
 		if err != nil {
 			return nil, refuse(CodeMalformed, resourcesFile, "", "%s %q cannot be shown as JSON: %v", shortType(r.Type), r.Name, err)
 		}
@@ -114,7 +114,7 @@ func (b *Bundle) XDS(c *Class) ([]byte, error) {
 				out.WriteString(",\n")
 			}
 			out.WriteString("    ")
-			if err := stable(out, m, "    "); err != nil {
+			if err := json.Indent(out, m, "    ", "  "); err != nil {
 				return nil, err
 			}
 		}
@@ -132,13 +132,15 @@ func newMessage(url string) (proto.Message, error) {
 	return mt.New().Interface(), nil
 }
 
-// stable writes protojson's output with white space of our own: protojson varies its from build to build.
-func stable(out *bytes.Buffer, j []byte, prefix string) error {
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, j); err != nil {
-		return err
+// JSON writes a message in protobuf's JSON, without white space: that of protojson varies from build to build.
+func JSON(m proto.Message) (json.RawMessage, error) {
+	text, err := protojson.Marshal(m)
+	if err != nil {
+		return nil, err
 	}
-	return json.Indent(out, compact.Bytes(), prefix, "  ")
+	var compact bytes.Buffer
+	err = json.Compact(&compact, text)
+	return compact.Bytes(), err
 }
 
 // Message parses the resource.

@@ -8,7 +8,9 @@
 package bootstrap
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
@@ -25,7 +27,6 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	upstreamsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -62,6 +63,9 @@ type Options struct {
 
 	Region, Zone, SubZone string
 
+	// Files is where the proxy has its configuration in files, as package delivery/files writes them, in place of a server; nil: a server has it.
+	Files *Files
+
 	XDSAddress string // host:port of the ADS server
 	// StateOfTheWorld asks for whole sets of resources (api_type GRPC) instead of deltas.
 	StateOfTheWorld bool
@@ -84,6 +88,11 @@ type TLS struct {
 	ServerSPIFFE    string // SPIFFE ID wanted instead of the DNS name
 }
 
+// Files are sources of configuration that are files of the proxy (envoy.config.core.v3.PathConfigSource).
+type Files struct {
+	Listeners, Clusters *corev3.ConfigSource
+}
+
 // New builds the bootstrap.
 func New(o Options) (*bootstrapv3.Bootstrap, error) {
 	if o.Name == "" || o.Namespace == "" {
@@ -100,7 +109,7 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 	if err != nil {
 		return nil, err
 	}
-	xds, err := xdsCluster(o)
+	dynamic, clusters, err := source(o)
 	if err != nil {
 		return nil, err
 	}
@@ -112,16 +121,13 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 	if err != nil {
 		return nil, err
 	}
-	ads := &corev3.ConfigSource{ResourceApiVersion: corev3.ApiVersion_V3, ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}}, InitialFetchTimeout: durationpb.New(0)}
 	b := &bootstrapv3.Bootstrap{
 		Node:  node,
 		Admin: &bootstrapv3.Admin{Address: admin},
 
-		StatsConfig: statistics(),
-		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
-			LdsConfig: ads, CdsConfig: proto.Clone(ads).(*corev3.ConfigSource), AdsConfig: adsConfig(o),
-		},
-		StaticResources: &bootstrapv3.Bootstrap_StaticResources{Clusters: append(agentClusters(o), xds)},
+		StatsConfig:      statistics(),
+		DynamicResources: dynamic,
+		StaticResources:  &bootstrapv3.Bootstrap_StaticResources{Clusters: append(agentClusters(o), clusters...)},
 		LayeredRuntime: &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{
 			{Name: "mesh", LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: runtime}},
 			{Name: "admin", LayerSpecifier: &bootstrapv3.RuntimeLayer_AdminLayer_{AdminLayer: &bootstrapv3.RuntimeLayer_AdminLayer{}}},
@@ -139,7 +145,13 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 
 // JSON writes a bootstrap as Envoy's --config-path wants it.
 func JSON(b *bootstrapv3.Bootstrap) ([]byte, error) {
-	return protojson.MarshalOptions{Indent: "  "}.Marshal(b)
+	text, err := bundle.JSON(b)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	err = json.Indent(&out, text, "", "  ")
+	return out.Bytes(), err
 }
 
 func (o *Options) defaults() {
@@ -215,6 +227,19 @@ func runtimeValues() map[string]any {
 		"re2.max_program_size.error_level":                         re2.Bootstrap,
 		"envoy.reloadable_features.http_reject_path_with_fragment": false,
 	}
+}
+
+// source is where listeners and clusters come from, and the cluster of the server that has them.
+func source(o Options) (*bootstrapv3.Bootstrap_DynamicResources, []*clusterv3.Cluster, error) {
+	if f := o.Files; f != nil {
+		return &bootstrapv3.Bootstrap_DynamicResources{LdsConfig: f.Listeners, CdsConfig: f.Clusters}, nil, nil
+	}
+	xds, err := xdsCluster(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	ads := &corev3.ConfigSource{ResourceApiVersion: corev3.ApiVersion_V3, ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}}, InitialFetchTimeout: durationpb.New(0)}
+	return &bootstrapv3.Bootstrap_DynamicResources{LdsConfig: ads, CdsConfig: proto.Clone(ads).(*corev3.ConfigSource), AdsConfig: adsConfig(o)}, []*clusterv3.Cluster{xds}, nil
 }
 
 func adsConfig(o Options) *corev3.ApiConfigSource {

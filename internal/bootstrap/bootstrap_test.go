@@ -70,7 +70,7 @@ func TestEnvoyTakesIt(t *testing.T) {
 		t.Skip(err)
 	}
 	dir := t.TempDir()
-	cert, key, err := envoytest.Certificate()
+	cert, key, err := envoytest.Certificate("validate")
 	if err != nil {
 		t.Fatal(err)
 	}

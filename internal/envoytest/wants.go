@@ -72,7 +72,7 @@ func (w *wants) secrets() (map[string]named, error) {
 	if len(w.certs)+len(w.roots) == 0 {
 		return out, nil
 	}
-	cert, key, err := Certificate()
+	cert, key, err := Certificate("validate")
 	if err != nil {
 		return nil, err
 	}
