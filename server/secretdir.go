@@ -80,7 +80,9 @@ var errNoSecret = errors.New("there are no files for the secret")
 const beingRead = waiting("the files of the secret are being read")
 
 // secretFileNames are the files of a secret.
-func secretFileNames() []string { return []string{credential.CertificateFile, credential.KeyFile, credential.RootsFile, credential.RevokedFile} }
+func secretFileNames() []string {
+	return []string{credential.CertificateFile, credential.KeyFile, credential.RootsFile, credential.RevokedFile}
+}
 
 func newSecretDir(o *Options, changed func()) *secretDir {
 	return &secretDir{root: o.SecretsDir, open: o.open.secrets, changed: changed, idle: max(time.Minute, 3*o.Poll), stall: o.open.stall,
