@@ -8,6 +8,7 @@ import (
 	"github.com/meshc/meshc/compiler/lint"
 	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/rollout"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
@@ -26,6 +27,7 @@ type input struct {
 	sources  *load.Sources
 	clusters []*clusterInput
 	foreign  []load.Left
+	rollout  *rollout.Plan // nil: the source has none
 }
 
 type clusterInput struct {
@@ -161,6 +163,14 @@ func (in *input) workloads() (all, proxied int) {
 	return all, proxied
 }
 
+// meshes are those of all clusters.
+func (in *input) meshes() (out []*mesh.Mesh) {
+	for _, c := range in.clusters {
+		out = append(out, c.mesh)
+	}
+	return out
+}
+
 // lint looks at each linked mesh for what resolves and is hardly meant.
 func (in *input) lint() diag.List {
 	var findings diag.List
@@ -168,6 +178,9 @@ func (in *input) lint() diag.List {
 		findings.Add(lint.Mesh(c.mesh, c.objects)...)
 	}
 	findings.Add(in.installation()...)
+	plan, found := lint.Rollouts(in.objects(), in.meshes())
+	in.rollout = plan
+	findings.Add(found...)
 	return findings
 }
 

@@ -19,7 +19,7 @@ import (
 func seal(in *input, low *loweredSets, opts Options) (*bundle.Bundle, error) {
 	conv := &converter{resources: map[*xds.Resource]*bundle.Resource{}, sets: map[*xds.Group]*bundle.Set{}, low: low}
 	read := in.clusters[0].read
-	out := bundle.Input{Compiler: opts.Version, EnvoyMin: EnvoyMin, Source: bundle.SourceInfo{Revision: read.Revision.Commit, Time: read.Revision.Time, Dirty: read.Dirty}}
+	out := bundle.Input{Compiler: opts.Version, EnvoyMin: EnvoyMin, Rollout: in.rollout, Source: bundle.SourceInfo{Revision: read.Revision.Commit, Time: read.Revision.Time, Dirty: read.Dirty}}
 	for _, c := range in.clusters {
 		out.Source.Dirty = out.Source.Dirty || c.read.Dirty
 		if err := conv.cluster(c, &out); err != nil {

@@ -98,6 +98,8 @@ func kubernetesObject(kind string) any {
 		return &batchv1.CronJob{}
 	case "Rollout":
 		return &Rollout{}
+	case "MeshRollout":
+		return &MeshRollout{}
 	case "EndpointSlice":
 		return &discoveryv1.EndpointSlice{}
 	case "Ingress":
@@ -178,6 +180,9 @@ func (c *checker) kubernetes(o *Object, value map[string]any) diag.List {
 		return out
 	}
 	o.Spec = obj
+	if m, ok := obj.(*MeshRollout); ok && !out.HasErrors() {
+		out.Add(meshRollout(o, m)...)
+	}
 	if s, ok := obj.(*discoveryv1.EndpointSlice); ok && s.AddressType == discoveryv1.AddressTypeFQDN {
 		out.Add(o.Finding(c.lenient(), "MESHC1110", "addressType FQDN is not supported: an endpoint needs an IP address, so these endpoints are left out",
 			"Write the IP addresses, or a ServiceEntry with resolution DNS.", "addressType"))

@@ -9,6 +9,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/meshc/meshc/compiler/rollout"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/near"
 )
@@ -64,9 +65,11 @@ var (
 	metadata    = reflect.TypeFor[metav1.ObjectMeta]()
 )
 
-// whole tells whether a type has all the fields of what it stands for. Those of kinds that are not Kubernetes' own, such as
-// Rollout, have what is read of them.
-func whole(typ reflect.Type) bool { return strings.HasPrefix(typ.PkgPath(), "k8s.io/") }
+// whole tells whether a type has all the fields of what it stands for. Those of kinds that are neither Kubernetes' nor meshc's
+// own, such as Rollout, have what is read of them.
+func whole(typ reflect.Type) bool {
+	return strings.HasPrefix(typ.PkgPath(), "k8s.io/") || typ.PkgPath() == reflect.TypeFor[rollout.Plan]().PkgPath()
+}
 
 func unknownField(o *Object, fields map[string]reflect.Type, key string, path []any) diag.Diagnostic {
 	names := make([]string, 0, len(fields))

@@ -58,6 +58,7 @@ func Kinds() []Kind {
 	add("apps", false, "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 	add("batch", false, "Job", "CronJob")
 	add("argoproj.io", false, "Rollout")
+	add(source.OwnGroup, false, "MeshRollout")
 	add("discovery.k8s.io", false, "EndpointSlice")
 	add("networking.k8s.io", false, "Ingress", "IngressClass")
 	return out
@@ -146,6 +147,9 @@ func uncompiled(d *source.Document, class source.Class, opts Options) diag.List 
 
 func unknownKindHelp(d *source.Document) string {
 	group, version, _ := strings.Cut(d.APIVersion, "/")
+	if group == source.OwnGroup {
+		return "meshc has one kind of its own: MeshRollout of " + source.OwnGroup + "/v1alpha1."
+	}
 	var names []string
 	for _, k := range Kinds() {
 		if k.Name == d.Kind && k.Istio {

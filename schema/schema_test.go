@@ -93,7 +93,7 @@ func TestKindsAgreeWithTheLoader(t *testing.T) {
 			want = source.Istio
 		}
 		version := "v1"
-		if k.Group == "argoproj.io" {
+		if k.Group == "argoproj.io" || k.Group == "meshc.dev" {
 			version = "v1alpha1" // the only one there is
 		}
 		apiVersion := strings.TrimPrefix(k.Group+"/"+version, "/")

@@ -221,6 +221,18 @@ var Codes = []diag.Code{
 		Remedy:  "agree on one",
 	},
 	{
+		ID: "MESHC1850", Severity: diag.Error,
+		Means:   "several MeshRollouts in one mesh",
+		Example: "two files with `kind: MeshRollout`",
+		Remedy:  "keep one",
+	},
+	{
+		ID: "MESHC1851", Severity: diag.Error,
+		Means:   "a wave of a MeshRollout names no proxy of the source",
+		Example: "`selector: {matchLabels: {app: wbe}}`",
+		Remedy:  "correct its conditions, or set `optional` if such proxies come from elsewhere",
+	},
+	{
 		ID: "MESHC1225", Severity: diag.Warning,
 		Means:   "none of the workloads of a policy has a proxy that would enforce it",
 		Example: "a namespace without injection",

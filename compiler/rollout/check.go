@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strings"
@@ -144,6 +145,8 @@ func (p *Plan) Absent(proxies []Proxy) (out []int) {
 	for i := range p.Waves {
 		named := false
 		for _, x := range proxies {
+			// What the source does not say of a workload may be as the wave wants it.
+			x.Cluster, x.Locality = cmp.Or(x.Cluster, p.Waves[i].Cluster), cmp.Or(x.Locality, p.Waves[i].Locality)
 			named = named || p.Waves[i].Names(x)
 		}
 		if !named {

@@ -13,7 +13,7 @@ const (
 	Foreign     Class = iota // not ours: counted, never read
 	Kubernetes               // read by the compiler
 	Istio                    // read by the compiler, every field of it
-	UnknownMesh              // of a group of Istio's, but no kind that meshc knows
+	UnknownMesh              // of a group of Istio's or of meshc's, but no kind that meshc knows
 	Installer                // describes the installation of Istio, not the mesh
 	GatewayAPI               // Gateway API, not compiled
 )
@@ -26,6 +26,8 @@ func Classify(apiVersion, kind string) Class {
 		return Kubernetes
 	}
 	switch group {
+	case OwnGroup:
+		return UnknownMesh
 	case gatewayGroup, "gateway.networking.x-k8s.io":
 		return GatewayAPI
 	case "install.istio.io", "operator.istio.io", "sailoperator.io":
@@ -65,6 +67,9 @@ func splitVersion(apiVersion string) (group, version string) {
 	}
 	return group, version
 }
+
+// OwnGroup is the group of meshc's own kinds.
+const OwnGroup = "meshc.dev"
 
 // gatewayGroup is the group of the Gateway API.
 const gatewayGroup = "gateway.networking.k8s.io"

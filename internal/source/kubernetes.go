@@ -31,6 +31,7 @@ var readKinds = []readKind{
 	{kind: "Job", group: "batch", version: "v1"},
 	{kind: "CronJob", group: "batch", version: "v1", old: []OldVersion{{"batch/v1beta1", "1.25"}}},
 	{kind: "Rollout", group: "argoproj.io", version: "v1alpha1"},
+	{kind: "MeshRollout", group: OwnGroup, version: "v1alpha1"},
 	{kind: "EndpointSlice", group: "discovery.k8s.io", version: "v1", old: []OldVersion{{"discovery.k8s.io/v1beta1", "1.25"}}},
 	{kind: "Ingress", group: "networking.k8s.io", version: "v1", old: []OldVersion{{"networking.k8s.io/v1beta1", "1.22"}, {"extensions/v1beta1", "1.22"}}},
 	{kind: "IngressClass", group: "networking.k8s.io", version: "v1", old: []OldVersion{{"networking.k8s.io/v1beta1", "1.22"}}},
