@@ -191,9 +191,13 @@ func (r *rules) clientTLS(p at, t *networking.ClientTLSSettings) {
 
 // credentialNamespace refuses a ConfigMap of another namespace.
 func (r *rules) credentialNamespace(p at, t *networking.ClientTLSSettings) {
-	if ns, ok := strings.CutPrefix(t.CredentialName, "configmap://"); ok && strings.Contains(ns, "/") && r.o != nil {
+	for _, f := range []struct{ field, name string }{{"credentialName", t.CredentialName}, {"caCertCredentialName", t.CaCertCredentialName}} {
+		ns, ok := strings.CutPrefix(f.name, "configmap://")
+		if !ok || !strings.Contains(ns, "/") || r.o == nil {
+			continue
+		}
 		if ns, _, _ = strings.Cut(ns, "/"); ns != r.o.Namespace {
-			r.bad(p.to("credentialName"), "Copy the ConfigMap there, or name one of this namespace.", "the ConfigMap is in the namespace %s, and only those of the object's own are read", ns)
+			r.bad(p.to(f.field), "Copy the ConfigMap there, or name one of this namespace.", "the ConfigMap is in the namespace %s, and only those of the object's own are read", ns)
 		}
 	}
 }
@@ -201,8 +205,11 @@ func (r *rules) credentialNamespace(p at, t *networking.ClientTLSSettings) {
 // verification refuses settings of a server's verification that contradict each other.
 func (r *rules) verification(p at, t *networking.ClientTLSSettings) {
 	verified := t.Mode == networking.ClientTLSSettings_SIMPLE || t.Mode == networking.ClientTLSSettings_MUTUAL
-	if verified && t.InsecureSkipVerify.GetValue() && (t.CaCertificates != "" || len(t.SubjectAltNames) > 0 || (t.CredentialName != "" && t.Mode == networking.ClientTLSSettings_SIMPLE)) {
+	if verified && t.InsecureSkipVerify.GetValue() && (t.CaCertificates != "" || t.CaCertCredentialName != "" || len(t.SubjectAltNames) > 0 || (t.CredentialName != "" && t.Mode == networking.ClientTLSSettings_SIMPLE)) {
 		r.bad(p.to("insecureSkipVerify"), "Remove it to have the server verified.", "insecureSkipVerify contradicts caCertificates, subjectAltNames and credentialName, which verify the server")
+	}
+	if verified && t.CaCertCredentialName != "" && (t.CaCertificates != "" || t.CaCrl != "") {
+		r.bad(p.to("caCertCredentialName"), "Keep the Secret or the files.", "caCertCredentialName and files of roots exclude each other")
 	}
 	files := t.ClientCertificate != "" || t.PrivateKey != "" || t.CaCertificates != "" || t.CaCrl != ""
 	if verified && t.CredentialName != "" && files {

@@ -27,6 +27,12 @@ func meshRules(t *target, m proto.Message) diag.List {
 	r.outlier(at{"defaultTrafficPolicy", "outlierDetection"}, c.GetDefaultTrafficPolicy().GetOutlierDetection())
 	r.locality(at{"localityLbSetting"}, c.LocalityLbSetting)
 	r.retries(at{"defaultHttpRetryPolicy"}, c.DefaultHttpRetryPolicy)
+	if in := c.DefaultInboundHttpRetryPolicy; in != nil {
+		r.retries(at{"defaultInboundHttpRetryPolicy"}, in)
+		if in.Attempts == 0 && in.Backoff != nil {
+			r.bad(at{"defaultInboundHttpRetryPolicy", "backoff"}, "Give attempts, or remove it.", "backoff is set, but attempts is 0, which switches retries off")
+		}
+	}
 	r.logFormats(c)
 	names := map[string]bool{}
 	for i, e := range c.ExtensionProviders {

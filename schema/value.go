@@ -26,6 +26,7 @@ func valueRules() map[string]valueRule {
 		"headerText":    textRule(headerText),
 		"curve":         textRule(curve),
 		"filled":        textRule(filled),
+		"alpn":          textRule(alpnProtocol),
 		"format":        textRule(func(s string) (string, string) { return namedFormat("the format", s) }),
 		"headerFormat":  textRule(headerFormat),
 		"path":          textRule(filePath),
@@ -119,6 +120,14 @@ func curve(s string) (why, help string) {
 	known := [...]string{"P-256", "P-384", "P-521", "X25519", "X25519MLKEM768", "MLKEM1024", "prime256v1", "secp384r1", "secp521r1", "x25519"}
 	if !slices.Contains(known[:], s) {
 		return fmt.Sprintf("%q is no curve that Envoy knows", s), "Use " + strings.Join(known[:], ", ") + "."
+	}
+	return "", ""
+}
+
+// alpnProtocol: a name stands behind one byte of length in the handshake.
+func alpnProtocol(s string) (why, help string) {
+	if s == "" || len(s) > 255 {
+		return fmt.Sprintf("%q has %d bytes; the name of a protocol in TLS has 1 to 255", s, len(s)), "Write the name of a protocol, as h2 or http/1.1."
 	}
 	return "", ""
 }

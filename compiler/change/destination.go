@@ -39,6 +39,9 @@ type destination struct {
 	resources []string
 }
 
+// atPlaces begins the text of a destination of which it is known where it is: it goes on from a verdict, as "allowed at".
+const atPlaces = "at "
+
 // serverAt is a workload behind a destination: the port there, and the TLS towards it.
 type serverAt struct {
 	port uint16
@@ -195,7 +198,7 @@ func (s *side) endpoints(d *destination, c *trace.Found[*clusterv3.Cluster], loa
 	}
 	d.end = d.name
 	if where != "" {
-		d.end += " at " + where
+		d.end = atPlaces + where + " as " + d.name
 	}
 	for tls, at := range sockets {
 		if tls == "" {
@@ -219,11 +222,15 @@ func (s *side) behind(d *destination, r *bundle.Resource) string {
 	if len(sel.Workloads) == 0 {
 		return labelsText(sel.Labels)
 	}
-	found := s.selected(sel.Namespace, sel.Workloads, sel.Labels)
-	for _, w := range found {
+	var places []string
+	for _, w := range s.selected(sel.Namespace, sel.Workloads, sel.Labels) {
 		d.servers[w] = serverAt{port: uint16(sel.TargetPort), tls: lateTLS}
+		if sel.TargetPort != 0 {
+			w += ":" + strconv.Itoa(int(sel.TargetPort))
+		}
+		places = append(places, w)
 	}
-	return strings.Join(found, "; ")
+	return strings.Join(places, "; ")
 }
 
 func labelsText(m map[string]string) string {

@@ -125,7 +125,12 @@ func explained(kind string) string {
 }
 
 // side says what happens on one side.
-func (e End) String() string { return strings.TrimSuffix(e.Verdict+": "+e.Detail, ": ") }
+func (e End) String() string {
+	if strings.HasPrefix(e.Detail, atPlaces) {
+		return e.Verdict + " " + e.Detail
+	}
+	return strings.TrimSuffix(e.Verdict+": "+e.Detail, ": ")
+}
 
 // String is the place of a cause.
 func (c Cause) String() string {

@@ -46,16 +46,16 @@ func (r *Report) Markdown(w io.Writer) error {
 	return err
 }
 
-// folded is one group: a line that can be opened.
+// folded is one group: a line that can be opened, with what was and what is in the colours of a diff.
 func folded(g *group) string {
 	var lines []string
 	for _, l := range g.lines() {
-		lines = append(lines, short(l))
+		lines = append(lines, short(string(l.side)+" "+l.text))
 	}
 	block := strings.Join(lines, "\n") + "\n"
 	fence := strings.Repeat("`", max(3, longestQuotes(block)+1))
 	head := htmlText(short(show.OneLine(some(g.callers, 5) + " -> " + some(words(g.targets), 3))))
-	return fmt.Sprintf("<details><summary>%s</summary>\n\n%s\n%s%s\n</details>\n", head, fence, block, fence)
+	return fmt.Sprintf("<details><summary>%s</summary>\n\n%sdiff\n%s%s\n</details>\n", head, fence, block, fence)
 }
 
 // htmlText is a text in which nothing is markup.

@@ -27,7 +27,7 @@ func TestMarkdownHoldsNoMarkup(t *testing.T) {
 			quotes := line[:len(line)-len(strings.TrimLeft(line, "`"))]
 			summary, ours := strings.CutPrefix(line, "<details><summary><code>")
 			switch {
-			case fence == "" && len(quotes) >= 3 && line == quotes:
+			case fence == "" && len(quotes) >= 3 && line == quotes+"diff":
 				fence = quotes
 			case fence != "" && line == fence:
 				fence = ""
@@ -104,6 +104,22 @@ func TestMarkdownFitsIntoAComment(t *testing.T) {
 	for _, want := range []string{"**opened, tuning**", "**Left out**", "of tuned, tuning", "4000 differences by"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the comment lacks %q:\n…%s", want, out[max(0, len(out)-800):])
+		}
+	}
+}
+
+// TestMarkdownShowsADiff: what was and what is stand as the lines of a diff, each with the place where requests end.
+func TestMarkdownShowsADiff(t *testing.T) {
+	r := &change.Report{Differences: []*change.Difference{{Kind: change.Moved, Category: change.Routing, Host: "shop.example.com", Port: 80,
+		From: []change.Ref{{Namespace: "edge", Name: "gate", Kind: change.KindWorkload}}, Causes: []change.Cause{{File: "m.yaml", Line: 1, Object: "Service shop/next"}},
+		Base: change.End{Verdict: "allowed", Detail: "at shop/web:8080 as web.shop.svc.cluster.local:80"}, Head: change.End{Verdict: "denied", Detail: "no rule"}}}}
+	var b bytes.Buffer
+	if err := r.Markdown(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\n```diff\n", "\n- was    allowed at shop/web:8080 as web.shop.svc.cluster.local:80\n", "\n+ is     denied: no rule\n"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the comment lacks %q:\n%s", want, b.String())
 		}
 	}
 }

@@ -8,23 +8,39 @@ import (
 	"github.com/meshc/meshc/internal/show"
 )
 
+// sign tells which side a line is about, as the formats of diff have it.
+type sign string
+
+// The sides of a line.
+const (
+	before sign = "-"
+	after  sign = "+"
+	both   sign = " "
+)
+
+// line is one thing that a report says of a group.
+type line struct {
+	side sign
+	text string
+}
+
 // lines are what a report says of a group.
-func (g *group) lines() []string {
-	out := []string{}
-	add := func(what, text string) {
+func (g *group) lines() []line {
+	var out []line
+	add := func(side sign, what, text string) {
 		if text != "" {
-			out = append(out, fmt.Sprintf("%-6s %s", what, show.OneLine(text)))
+			out = append(out, line{side, fmt.Sprintf("%-6s %s", what, show.OneLine(text))})
 		}
 	}
-	add("when", g.Condition)
-	add("was", g.Base.String())
-	add("is", g.Head.String())
-	add("try", g.Witness.String())
+	add(both, "when", g.Condition)
+	add(before, "was", g.Base.String())
+	add(after, "is", g.Head.String())
+	add(both, "try", g.Witness.String())
 	for _, c := range g.Causes {
-		add("cause", c.String())
+		add(both, "cause", c.String())
 	}
 	if n := len(g.all) - 1; n > 0 {
-		add("and", fmt.Sprintf("%d more differences of this cause and effect", n))
+		add(both, "and", fmt.Sprintf("%d more differences of this cause and effect", n))
 	}
 	return out
 }
@@ -35,7 +51,7 @@ func (r *Report) Print(w io.Writer) error {
 	for _, g := range r.groups() {
 		b.WriteString(show.OneLine(g.headline()) + "\n")
 		for _, l := range g.lines() {
-			b.WriteString("  " + l + "\n")
+			b.WriteString("  " + l.text + "\n")
 		}
 	}
 	r.others(func(text string) { b.WriteString(show.OneLine(text) + "\n") })

@@ -129,7 +129,7 @@ func (b *builder) forwardRoute(o *outcome, rc *routev3.RouteConfiguration, vh *r
 		if err != nil {
 			return err
 		}
-		o.settings = append(o.settings, setting{topic: Routing, name: "mirror", value: share + " to " + d.end})
+		o.settings = append(o.settings, setting{topic: Routing, name: "mirror", value: share + " to " + strings.TrimPrefix(d.end, atPlaces)})
 		o.resources = append(o.resources, d.resources...)
 		for _, s := range d.settings {
 			s.name = "mirror " + s.name
@@ -221,7 +221,7 @@ func (b *builder) forward(o *outcome, list []share) error {
 		o.passes = passing
 	case good == 0:
 		o.passes = refused
-		o.text = map[string]string{byBlackHole: "nothing may go there", byEndpoints: "nothing is behind " + o.end}[o.reason]
+		o.text = map[string]string{byBlackHole: "nothing may go there", byEndpoints: "nothing is behind " + strings.TrimPrefix(o.end, atPlaces)}[o.reason]
 	default:
 		o.passes = partly
 	}

@@ -9,6 +9,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
@@ -43,7 +44,7 @@ func (l *linter) destinationRules() {
 	}
 }
 
-const helpCA = "Set caCertificates, or credentialName with a workloadSelector."
+const helpCA = "Set caCertificates, or credentialName or caCertCredentialName with a workloadSelector."
 
 func noCA(d *networking.DestinationRule, t *networking.ClientTLSSettings) string {
 	return fmt.Sprintf("TLS mode %s without caCertificates: whoever answers for %s is held for it, unless the proxy's own roots refuse", t.GetMode(), d.GetHost())
@@ -53,7 +54,8 @@ func noCA(d *networking.DestinationRule, t *networking.ClientTLSSettings) string
 func (l *linter) unverified(d *networking.DestinationRule, t *networking.ClientTLSSettings) bool {
 	switch t.GetMode() {
 	case networking.ClientTLSSettings_SIMPLE, networking.ClientTLSSettings_MUTUAL:
-		return t.GetCaCertificates() == "" && (t.GetCredentialName() == "" || d.GetWorkloadSelector() == nil)
+		named := cmp.Or(t.GetCaCertCredentialName(), t.GetCredentialName())
+		return t.GetCaCertificates() == "" && !names.IsConfigMap(named) && (named == "" || d.GetWorkloadSelector() == nil)
 	}
 	return false
 }
@@ -179,7 +181,7 @@ func (l *linter) gatewayCertificates() {
 			const outcome = ": a client that reuses an HTTP/2 connection for another host gets 404"
 			if len(others) > 1 && !said[s.gateway] {
 				said[s.gateway] = true
-				l.add(s.gateway.Object, diag.Warning, "IST0138", fmt.Sprintf("certificate %s is served by several Gateways on one workload (%s)", key, names(others))+outcome,
+				l.add(s.gateway.Object, diag.Warning, "IST0138", fmt.Sprintf("certificate %s is served by several Gateways on one workload (%s)", key, objectNames(others))+outcome,
 					"Serve the hosts of one certificate by one server of one Gateway.", "spec", "servers")
 			}
 			if twice {

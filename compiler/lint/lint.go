@@ -110,7 +110,7 @@ func text(labels map[string]string) string {
 	return strings.Join(out, ",")
 }
 
-func names(list []*schema.Object) string {
+func objectNames(list []*schema.Object) string {
 	var out []string
 	for _, o := range list {
 		out = append(out, o.Ref().String())

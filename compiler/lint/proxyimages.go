@@ -45,7 +45,7 @@ func (l *linter) proxyImages() {
 		}
 	}
 	for _, name := range sorted(others) {
-		l.add(l.namespaces[name], diag.Warning, "IST0158", fmt.Sprintf("pods of this namespace run another image of the proxy than the injector gives now: %s", names(others[name])), "Restart them.", "metadata", "name")
+		l.add(l.namespaces[name], diag.Warning, "IST0158", fmt.Sprintf("pods of this namespace run another image of the proxy than the injector gives now: %s", objectNames(others[name])), "Restart them.", "metadata", "name")
 	}
 }
 

@@ -41,7 +41,7 @@ func (l *linter) claims(list []selected, kind, several, whole string) {
 			}
 		}
 		if len(all) > 1 {
-			l.conflict(all, diag.Error, whole, fmt.Sprintf("%d objects of kind %s without a selector are in namespace %s, and one of them counts: %s", len(all), kind, ns, names(all)),
+			l.conflict(all, diag.Error, whole, fmt.Sprintf("%d objects of kind %s without a selector are in namespace %s, and one of them counts: %s", len(all), kind, ns, objectNames(all)),
 				"Merge them, or add selectors.", "metadata", "name")
 		}
 		reported := map[string]bool{}
@@ -52,7 +52,7 @@ func (l *linter) claims(list []selected, kind, several, whole string) {
 					by = append(by, s.object)
 				}
 			}
-			if who := names(by); len(by) > 1 && !reported[who] {
+			if who := objectNames(by); len(by) > 1 && !reported[who] {
 				reported[who] = true
 				l.conflict(by, diag.Error, several, fmt.Sprintf("%s select workload %s/%s, and one of them counts", who, w.Namespace, w.Name), "Merge them, or let their selectors exclude each other.", "metadata", "name")
 			}

@@ -121,7 +121,7 @@ func differ(uses []use) (who string, what []string) {
 			what = append(what, u.what)
 		}
 	}
-	return names(by), what
+	return objectNames(by), what
 }
 
 func sorted[K interface{ ~uint32 | ~string }, V any](m map[K]V) []K {

@@ -36,6 +36,9 @@ func (k *walk) cluster(s state, name, host string) (*Path, error) {
 	st := Step{Kind: "cluster", Name: name, Origins: trim(about(originsAt(c.res, names.Part{}), s.service))}
 	if l := c.msg.GetLbPolicy(); c.msg.GetType() != clusterv3.Cluster_ORIGINAL_DST && l != clusterv3.Cluster_CLUSTER_PROVIDED {
 		st.Text = "load balancing " + strings.ToLower(l.String())
+		if p := c.msg.GetLoadBalancingPolicy().GetPolicies(); len(p) > 0 {
+			st.Text = "load balancing " + strings.TrimPrefix(p[0].GetTypedExtensionConfig().GetName(), "envoy.load_balancing_policies.")
+		}
 	}
 	s.add(st)
 	switch {

@@ -203,7 +203,7 @@ func (k *walk) external(s state, enabled *matcherv3.MetadataMatcher, authorizer 
 // tokens runs a JWT filter.
 func (k *walk) tokens(s state, res *bundle.Resource, cfg *jwtv3.JwtAuthentication, goOn next, again func(*state)) (*Path, error) {
 	before := s.call
-	status, err := VerifyTokens(cfg, &s.call, k.req.Tokens)
+	judged, err := judgeTokens(cfg, &s.call, k.req.Tokens)
 	st := Step{Kind: "jwt", Name: "RequestAuthentication"}
 	for _, n := range slices.Sorted(maps.Keys(cfg.GetProviders())) {
 		st.Effects = append(st.Effects, Effect{EffectIssuer, "", cfg.GetProviders()[n].GetIssuer()})
@@ -214,12 +214,17 @@ func (k *walk) tokens(s state, res *bundle.Resource, cfg *jwtv3.JwtAuthenticatio
 		s.add(st)
 		return goOn(s)
 	}
-	switch {
-	case status == 401:
+	switch judged {
+	case tokenOK:
+	case tokenMissing:
+		st.say("no token, and one is required", "refused")
+		s.add(st)
+		return s.end(Denied, 401, "RequestAuthentication wants a token, and there is none", st.Origins...), nil
+	default:
 		st.say("the token is not one of an accepted issuer, or not valid", "refused")
 		s.add(st)
 		return s.end(Denied, 401, "RequestAuthentication refuses the token", st.Origins...), nil
-	case status == 403:
+	case tokenOtherAudience:
 		st.say("the token is meant for another audience", "another audience")
 		s.add(st)
 		return s.end(Denied, 403, "RequestAuthentication refuses the token: its audience is another", st.Origins...), nil

@@ -36,32 +36,37 @@ const (
 // a bad token. The result is the HTTP status of a refusal, 401 or 403 for a good token meant for somebody else, and 0 when
 // the call goes on; claims of good tokens are then left in its metadata and headers.
 func VerifyTokens(cfg *jwtv3.JwtAuthentication, c *Call, known map[string]Token) (int, error) {
+	s, err := judgeTokens(cfg, c, known)
+	switch {
+	case s == tokenOK || err != nil:
+		return 0, err
+	case s == tokenOtherAudience:
+		return http.StatusForbidden, nil
+	}
+	return http.StatusUnauthorized, nil
+}
+
+// judgeTokens is what the filter finds of the tokens of a call.
+func judgeTokens(cfg *jwtv3.JwtAuthentication, c *Call, known map[string]Token) (tokenStatus, error) {
 	if cfg.GetBypassCorsPreflight() && c.Method == "OPTIONS" {
 		_, origin := c.Header("origin")
 		_, method := c.Header("access-control-request-method")
 		if origin && method {
-			return 0, nil
+			return tokenOK, nil
 		}
 	}
 	for _, rule := range cfg.GetRules() {
 		prefix := rule.GetMatch().GetPrefix()
 		if prefix == "" || rule.GetRequires() == nil || len(rule.GetMatch().GetHeaders()) > 0 {
-			return 0, &Unsupported{What: "requirement rule of jwt_authn"}
+			return tokenBad, &Unsupported{What: "requirement rule of jwt_authn"}
 		}
 		if strings.HasPrefix(c.BarePath(), prefix) {
 			sanitize(cfg, c)
 			v := &tokens{cfg: cfg, call: c, known: known}
-			s, err := v.requirement(rule.GetRequires())
-			switch {
-			case s == tokenOK || err != nil:
-				return 0, err
-			case s == tokenOtherAudience:
-				return http.StatusForbidden, nil
-			}
-			return http.StatusUnauthorized, nil
+			return v.requirement(rule.GetRequires())
 		}
 	}
-	return 0, nil
+	return tokenOK, nil
 }
 
 // sanitize removes the headers that any provider would set, as Envoy does, so that no client can forge them.

@@ -3,9 +3,12 @@ package cluster
 import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	utilizationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/envoy/xds"
 )
 
 func (b *clusterBuild) simpleLB() networking.LoadBalancerSettings_SimpleLB {
@@ -28,6 +31,10 @@ func (b *clusterBuild) loadBalancer() {
 	}
 	if hash := lb.GetConsistentHash(); hash != nil {
 		consistentHash(b.c, hash)
+		return
+	}
+	if u := lb.GetBackendUtilization(); u != nil {
+		backendUtilization(b.c, u)
 		return
 	}
 	switch lb.GetSimple() {
@@ -69,6 +76,25 @@ func consistentHash(c *clusterv3.Cluster, hash *networking.LoadBalancerSettings_
 	}
 	c.LbPolicy = clusterv3.Cluster_RING_HASH
 	c.LbConfig = &clusterv3.Cluster_RingHashLbConfig_{RingHashLbConfig: &clusterv3.Cluster_RingHashLbConfig{MinimumRingSize: wrapperspb.UInt64(size)}}
+}
+
+// backendUtilization weighs endpoints by the load that they report with their answers. Envoy takes this policy only without
+// weights of localities and zones; and where Istio leaves errors out, Envoy would count them.
+func backendUtilization(c *clusterv3.Cluster, in *networking.LoadBalancerSettings_BackendUtilizationLB) {
+	c.CommonLbConfig.LocalityConfigSpecifier = nil
+	c.LbPolicy = clusterv3.Cluster_LOAD_BALANCING_POLICY_CONFIG
+	c.LoadBalancingPolicy = &clusterv3.LoadBalancingPolicy{Policies: []*clusterv3.LoadBalancingPolicy_Policy{{
+		TypedExtensionConfig: &corev3.TypedExtensionConfig{
+			Name: "envoy.load_balancing_policies.client_side_weighted_round_robin",
+			TypedConfig: xds.Any(&utilizationv3.ClientSideWeightedRoundRobin{
+				BlackoutPeriod:                     in.GetWeightStabilizationPeriod(),
+				WeightExpirationPeriod:             in.GetWeightExpirationPeriod(),
+				WeightUpdatePeriod:                 in.GetWeightUpdatePeriod(),
+				ErrorUtilizationPenalty:            wrapperspb.Float(float32(in.GetErrorUtilizationPenaltyPercent()) / 100),
+				MetricNamesForComputingUtilization: in.GetMetricNamesForComputingUtilization(),
+			}),
+		},
+	}}}
 }
 
 // slowStart lowers warmup, or the older warmupDurationSecs where warmup is not set.

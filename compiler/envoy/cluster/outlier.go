@@ -22,6 +22,9 @@ func (b *clusterBuild) outlierDetection() {
 	if e := o.ConsecutiveGatewayErrors; e != nil {
 		out.ConsecutiveGatewayFailure, out.EnforcingConsecutiveGatewayFailure = enforced(e.Value)
 	}
+	if e := o.FailurePercentageThreshold; e != nil {
+		out.FailurePercentageThreshold, out.EnforcingFailurePercentage = enforced(e.Value)
+	}
 	if o.MaxEjectionPercent > 0 {
 		out.MaxEjectionPercent = xds.UInt32(uint32(o.MaxEjectionPercent))
 	}

@@ -113,7 +113,7 @@ func proxyTLS(m *mesh.Mesh, t *networking.ClientTLSSettings, http2 bool) *tlsv3.
 	default:
 		return nil
 	}
-	cert, root := originationSecrets(t)
+	cert, root := originationSecrets(t, true)
 	common := &tlsv3.CommonTlsContext{TlsParams: upstreamTLSParams(), AlpnProtocols: alpn}
 	if t.Mode == networking.ClientTLSSettings_MUTUAL && cert != "" {
 		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{xds.SDSSecret(cert)}

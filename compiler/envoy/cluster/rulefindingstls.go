@@ -1,7 +1,10 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"time"
 
 	networking "istio.io/api/networking/v1alpha3"
 
@@ -16,7 +19,8 @@ func (c *ruleCheck) lbFindings(l policyLayer) {
 		return
 	}
 	simple, hash := lb.GetSimple(), lb.GetConsistentHash()
-	slow := hash == nil && (simple == networking.LoadBalancerSettings_ROUND_ROBIN || simple == networking.LoadBalancerSettings_LEAST_REQUEST ||
+	use := lb.GetBackendUtilization()
+	slow := hash == nil && use == nil && (simple == networking.LoadBalancerSettings_ROUND_ROBIN || simple == networking.LoadBalancerSettings_LEAST_REQUEST ||
 		simple == networking.LoadBalancerSettings_UNSPECIFIED || simple == networking.LoadBalancerSettings_LEAST_CONN)
 	old := lb.GetWarmupDurationSecs() != nil //nolint:staticcheck // deprecated
 	switch {
@@ -34,7 +38,31 @@ func (c *ruleCheck) lbFindings(l policyLayer) {
 	if m := hash.GetMinimumRingSize(); m != 0 && (hash.GetMaglev() != nil || hash.GetRingHash().GetMinimumRingSize() > 0) { //nolint:staticcheck // deprecated
 		c.noEffect(l, "ringHash or maglev takes its place", "Remove it.", "loadBalancer", "consistentHash", "minimumRingSize")
 	}
+	if use != nil {
+		c.utilizationFindings(l, use)
+		return
+	}
 	c.localityFindings(l)
+}
+
+// shortestUpdate is how often Envoy computes the weights of backendUtilization at most.
+const shortestUpdate = 100 * time.Millisecond
+
+// utilizationFindings reports what a backendUtilization block cannot do: load is told in answers of HTTP, and the policy knows
+// neither weights of localities nor zones.
+func (c *ruleCheck) utilizationFindings(l policyLayer, use *networking.LoadBalancerSettings_BackendUtilizationLB) {
+	if p := use.GetWeightUpdatePeriod(); p != nil && p.AsDuration() < shortestUpdate {
+		c.noEffect(l, "Envoy computes weights every 100ms at most", "Write 100ms or more.", "loadBalancer", "backendUtilization", "weightUpdatePeriod")
+	}
+	for _, name := range []string{"localityLbSetting", "zoneAwareLbSetting"} {
+		if name == "localityLbSetting" && len(l.lb.GetLocalityLbSetting().GetDistribute()) == 0 || name == "zoneAwareLbSetting" && l.lb.GetZoneAwareLbSetting() == nil {
+			continue
+		}
+		c.noEffect(l, "backendUtilization weighs endpoints by their load alone, wherever they are", "Remove it, or choose another algorithm.", "loadBalancer", name)
+	}
+	if c.exact() && len(l.ports) > 0 && !slices.ContainsFunc(l.ports, func(p *mesh.Port) bool { return !p.Protocol.IsTCP() }) {
+		c.noEffect(l, "no port it applies to speaks HTTP, in whose answers endpoints report their load", "Choose another algorithm.", "loadBalancer", "backendUtilization")
+	}
 }
 
 func (c *ruleCheck) localityFindings(l policyLayer) {
@@ -120,6 +148,7 @@ func (c *ruleCheck) unreadFiles(unread func(bool, string, string), t *networking
 	unread(t.CaCertificates != "", "caCertificates", why)
 	unread(t.CaCrl != "", "caCrl", why)
 	unread(t.CredentialName != "", "credentialName", why)
+	unread(t.CaCertCredentialName != "", "caCertCredentialName", why)
 }
 
 // verifyFindings are about how SIMPLE and MUTUAL verify the server.
@@ -129,6 +158,8 @@ func (c *ruleCheck) verifyFindings(unread func(bool, string, string), l policyLa
 	case t.CredentialName != "":
 		unread(t.CaCertificates != "", "caCertificates", "credentialName takes its place")
 		unread(t.CaCrl != "", "caCrl", "the revocation list of credentialName is in its Secret")
+	case t.CaCertCredentialName != "":
+		unread(t.CaCrl != "", "caCrl", "the revocation list of caCertCredentialName is in its Secret")
 	case skip:
 		unread(t.CaCertificates != "", "caCertificates", "insecureSkipVerify turns verification off")
 		unread(t.CaCrl != "", "caCrl", "insecureSkipVerify turns verification off")
@@ -139,11 +170,17 @@ func (c *ruleCheck) verifyFindings(unread func(bool, string, string), l policyLa
 	if !skip {
 		c.nameFindings(l)
 	}
-	if t.CredentialName != "" && !credentialUsable(c.in, t) {
+	if t.CredentialName != "" && !credentialUsable(c.in, t.CredentialName) {
 		at := append(append([]any{}, l.path...), "tls", "credentialName")
 		c.ds.Add(l.object.Finding(diag.Error, codeCredential,
 			"credentialName "+t.CredentialName+" cannot be used by sidecars without a workloadSelector: connections to "+c.in.Service.Hostname+" would be sent without TLS",
 			"Add a workloadSelector that selects the clients which may read the Secret (for egress, the gateway, in its namespace), or use files or caCertificates.", at...))
+	}
+	if n := t.CaCertCredentialName; n != "" && !credentialUsable(c.in, n) {
+		at := append(append([]any{}, l.path...), "tls", "caCertCredentialName")
+		c.ds.Add(l.object.Finding(diag.Error, codeCredential,
+			"caCertCredentialName "+n+" cannot be used by sidecars without a workloadSelector: "+cmp.Or(t.CaCertificates, "the roots of the operating system")+" would verify "+c.in.Service.Hostname+" instead",
+			"Add a workloadSelector that selects the clients which may read the Secret (for egress, the gateway, in its namespace), or use configmap:// or caCertificates.", at...))
 	}
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -135,7 +136,7 @@ func meshTLS(m *mesh.Mesh, sni string, sans, alpn []string) *tlsv3.UpstreamTlsCo
 // originateTLS is SIMPLE and MUTUAL: TLS to a server that need not know the mesh. nil: not possible here, see
 // credentialUsable.
 func (b *clusterBuild) originateTLS(t *networking.ClientTLSSettings) *tlsv3.UpstreamTlsContext {
-	if t.CredentialName != "" && !credentialUsable(b.in, t) {
+	if t.CredentialName != "" && !credentialUsable(b.in, t.CredentialName) {
 		return nil
 	}
 	skip := t.GetInsecureSkipVerify().GetValue()
@@ -148,7 +149,7 @@ func (b *clusterBuild) originateTLS(t *networking.ClientTLSSettings) *tlsv3.Upst
 	if b.http.kind == upstreamHTTP2 {
 		common.AlpnProtocols = []string{"h2"}
 	}
-	cert, root := originationSecrets(t)
+	cert, root := originationSecrets(t, credentialUsable(b.in, t.CaCertCredentialName))
 	if t.Mode == networking.ClientTLSSettings_MUTUAL && cert != "" {
 		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{xds.SDSSecret(cert)}
 	}
@@ -160,7 +161,7 @@ func (b *clusterBuild) originateTLS(t *networking.ClientTLSSettings) *tlsv3.Upst
 		common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{}}
 	} else {
 		crl := t.CaCrl
-		if t.CredentialName != "" {
+		if t.CredentialName != "" || t.CaCertCredentialName != "" {
 			crl = ""
 		}
 		common.ValidationContextType = upstreamValidation(xds.SDSSecret(root), sans, crl)
@@ -169,29 +170,28 @@ func (b *clusterBuild) originateTLS(t *networking.ClientTLSSettings) *tlsv3.Upst
 }
 
 // originationSecrets names the client certificate and the root of trust of SIMPLE and MUTUAL. Without caCertificates
-// the proxy's operating system decides whom to trust.
-func originationSecrets(t *networking.ClientTLSSettings) (cert, root string) {
-	if n := t.CredentialName; n != "" {
-		if names.IsConfigMap(n) {
-			return "", n
-		}
-		return names.Credential(n), names.CredentialRoots(names.Credential(n))
-	}
-	if t.ClientCertificate != "" {
+// the proxy's operating system decides whom to trust; so it does where caCertCredentialName is not usable.
+func originationSecrets(t *networking.ClientTLSSettings, usable bool) (cert, root string) {
+	root = names.FileRoots(cmp.Or(t.CaCertificates, names.SystemRoots))
+	switch n := t.CredentialName; {
+	case names.IsConfigMap(n):
+		root = n
+	case n != "":
+		cert, root = names.Credential(n), names.CredentialRoots(names.Credential(n))
+	case t.ClientCertificate != "":
 		cert = names.FileCertificate(t.ClientCertificate, t.PrivateKey)
 	}
-	root = names.FileRoots(names.SystemRoots)
-	if t.CaCertificates != "" {
-		root = names.FileRoots(t.CaCertificates)
+	if n := t.CaCertCredentialName; n != "" && usable {
+		root = names.Credential(n)
 	}
 	return cert, root
 }
 
 // credentialUsable: a gateway reads Secrets of its own namespace; a sidecar only where the rule selects it by
 // workloadSelector, or for a public root in a ConfigMap.
-func credentialUsable(in Inputs, t *networking.ClientTLSSettings) bool {
+func credentialUsable(in Inputs, name string) bool {
 	selected := in.Rule != nil && len(in.Rule.Spec.GetWorkloadSelector().GetMatchLabels()) > 0
-	return in.Gateway || selected || names.IsConfigMap(t.CredentialName)
+	return in.Gateway || selected || names.IsConfigMap(name)
 }
 
 // autoNames makes Envoy take SNI, and the name to verify, from the request where the policy gives none.

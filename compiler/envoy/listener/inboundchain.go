@@ -154,7 +154,7 @@ func (b *inbound) manager(p *inboundPort) manager {
 	}
 	return manager{
 		role: inboundRole, mesh: b.in.Mesh, proxy: b.in.Proxy, protocol: p.protocol, stat: bind,
-		routes: inboundRoutes(p), auth: b.httpAuth(), logs: b.logs, tracing: b.tracing,
+		routes: inboundRoutes(b.in.Mesh, p), auth: b.httpAuth(), logs: b.logs, tracing: b.tracing,
 	}
 }
 

@@ -3,6 +3,7 @@ package listener
 import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
+	"github.com/meshc/meshc/compiler/envoy/route"
 	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
@@ -10,8 +11,9 @@ import (
 
 // inboundRoutes builds the inline route configuration of an inbound port: every request goes to the workload itself,
 // without time limit, since the client has decided about that. A request that was reset before any byte of it was sent
-// is tried again, which is safe for every method; gRPC clients do so themselves.
-func inboundRoutes(p *inboundPort) *routev3.RouteConfiguration {
+// is tried again, which is safe for every method; gRPC clients do so themselves. MeshConfig.defaultInboundHttpRetryPolicy
+// says otherwise.
+func inboundRoutes(m *mesh.Mesh, p *inboundPort) *routev3.RouteConfiguration {
 	action := &routev3.RouteAction{
 		ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: p.cluster},
 		Timeout:          xds.Seconds(0),
@@ -21,7 +23,7 @@ func inboundRoutes(p *inboundPort) *routev3.RouteConfiguration {
 		},
 	}
 	if p.protocol != mesh.GRPC && p.protocol != mesh.GRPCWeb {
-		action.RetryPolicy = &routev3.RetryPolicy{RetryOn: "reset-before-request", NumRetries: xds.UInt32(2)}
+		action.RetryPolicy = route.InboundRetries(m.Config.GetDefaultInboundHttpRetryPolicy())
 	}
 	host := ""
 	if p.service != nil {

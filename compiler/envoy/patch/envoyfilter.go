@@ -35,7 +35,7 @@ const (
 
 // istioVersion is the Istio API that meshc implements: what proxyVersion of a patch is matched against, since proxies run
 // stock Envoy and have no Istio version of their own.
-const istioVersion = "1.31.1"
+const istioVersion = "1.32.0"
 
 type (
 	applyTo      = networking.EnvoyFilter_ApplyTo

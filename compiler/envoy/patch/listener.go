@@ -329,7 +329,7 @@ func chainMatches(e *envoyPatch, l *listenerv3.Listener, c *listenerv3.FilterCha
 	}
 	if f.Name != "" && f.Name != c.Name || f.Sni != "" && !slices.Contains(c.GetFilterChainMatch().GetServerNames(), f.Sni) ||
 		f.TransportProtocol != "" && f.TransportProtocol != c.GetFilterChainMatch().GetTransportProtocol() ||
-		f.DestinationPort != 0 && f.DestinationPort != port {
+		f.TransportSocket != "" && f.TransportSocket != transportSocket(c) || f.DestinationPort != 0 && f.DestinationPort != port {
 		return false
 	}
 	if f.ApplicationProtocols != "" {
@@ -341,6 +341,11 @@ func chainMatches(e *envoyPatch, l *listenerv3.Listener, c *listenerv3.FilterCha
 	}
 	name := f.GetFilter().GetName()
 	return name == "" || slices.ContainsFunc(c.Filters, func(x *listenerv3.Filter) bool { return x.Name == name }) || !needsFilter(e)
+}
+
+// transportSocket names what handles the bytes of a chain; Envoy takes raw_buffer where nothing is said.
+func transportSocket(c *listenerv3.FilterChain) string {
+	return cmp.Or(c.GetTransportSocket().GetName(), "envoy.transport_sockets.raw_buffer")
 }
 
 // needsFilter tells whether the chain must already have the filter that the match names.

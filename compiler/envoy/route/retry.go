@@ -26,14 +26,8 @@ func retryPolicy(in *networking.HTTPRetry, hashed bool) *routev3.RetryPolicy {
 	}
 	out := &routev3.RetryPolicy{NumRetries: xds.UInt32(2), RetryOn: defaultRetryOn}
 	if in != nil {
-		out.NumRetries = xds.UInt32(uint32(in.GetAttempts()))
-		if in.GetRetryOn() != "" {
-			out.RetryOn, out.RetriableStatusCodes = retryOn(in.GetRetryOn())
-		}
+		retriesSaid(out, in)
 		out.PerTryTimeout = in.GetPerTryTimeout()
-		if in.GetBackoff() != nil {
-			out.RetryBackOff = &routev3.RetryPolicy_RetryBackOff{BaseInterval: in.GetBackoff()}
-		}
 		if in.GetRetryRemoteLocalities().GetValue() {
 			out.RetryPriority = &routev3.RetryPolicy_RetryPriority{
 				Name:       "envoy.retry_priorities.previous_priorities",
@@ -53,6 +47,30 @@ func retryPolicy(in *networking.HTTPRetry, hashed bool) *routev3.RetryPolicy {
 		out.HostSelectionRetryMaxAttempts = retryHostsTried
 	}
 	return out
+}
+
+// InboundRetries lowers MeshConfig.defaultInboundHttpRetryPolicy (nil: two retries of what was reset before the application
+// got any of it), nil for no retries. There is one host, so nothing is said about which to try.
+func InboundRetries(in *networking.HTTPRetry) *routev3.RetryPolicy {
+	if in != nil && in.GetAttempts() <= 0 {
+		return nil
+	}
+	out := &routev3.RetryPolicy{NumRetries: xds.UInt32(2), RetryOn: "reset-before-request"}
+	if in != nil {
+		retriesSaid(out, in)
+	}
+	return out
+}
+
+// retriesSaid sets what a policy says of how often, when and how soon.
+func retriesSaid(out *routev3.RetryPolicy, in *networking.HTTPRetry) {
+	out.NumRetries = xds.UInt32(uint32(in.GetAttempts()))
+	if in.GetRetryOn() != "" {
+		out.RetryOn, out.RetriableStatusCodes = retryOn(in.GetRetryOn())
+	}
+	if in.GetBackoff() != nil {
+		out.RetryBackOff = &routev3.RetryPolicy_RetryBackOff{BaseInterval: in.GetBackoff()}
+	}
 }
 
 // retryOn splits HTTPRetry.retryOn: numbers become status codes, and then Envoy must be told to look at codes.

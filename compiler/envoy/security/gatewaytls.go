@@ -35,7 +35,7 @@ func ServerTLS(m *mesh.Mesh, s *networking.ServerTLSSettings) *tlsv3.DownstreamT
 	case s.Mode == networking.ServerTLSSettings_ISTIO_MUTUAL:
 		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{xds.IdentitySecret(m, names.OwnCertificate)}
 		validation(common, xds.IdentitySecret(m, names.OwnRoots), &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: exactSANs(s.SubjectAltNames), Crl: crl(s)})
-		return out // TLS versions and ciphers are those of the mesh
+		return out // TLS versions, ciphers, curves and protocols are those of the mesh
 	case len(credentials) > 0:
 		for _, c := range credentials {
 			common.TlsCertificateSdsSecretConfigs = append(common.TlsCertificateSdsSecretConfigs, xds.SDSSecret(names.Credential(c)))
@@ -50,6 +50,9 @@ func ServerTLS(m *mesh.Mesh, s *networking.ServerTLSSettings) *tlsv3.DownstreamT
 			acceptUntrusted(v, s)
 			validation(common, xds.SDSSecret(names.FileRoots(s.CaCertificates)), v)
 		}
+	}
+	if len(s.AlpnProtocols) > 0 {
+		common.AlpnProtocols = Dedupe(s.AlpnProtocols)
 	}
 	common.TlsParams = serverTLSParams(m, s)
 	return out
@@ -139,7 +142,7 @@ func serverTLSParams(m *mesh.Mesh, s *networking.ServerTLSSettings) *tlsv3.TlsPa
 		TlsMinimumProtocolVersion: tlsVersion(s.MinProtocolVersion),
 		TlsMaximumProtocolVersion: tlsVersion(s.MaxProtocolVersion),
 		CipherSuites:              UsableCiphers(s.CipherSuites),
-		EcdhCurves:                Dedupe(def.GetEcdhCurves()),
+		EcdhCurves:                Dedupe(s.EcdhCurves),
 	}
 	if p.TlsMinimumProtocolVersion == tlsv3.TlsParameters_TLS_AUTO {
 		switch def.GetMinProtocolVersion() {
@@ -148,6 +151,9 @@ func serverTLSParams(m *mesh.Mesh, s *networking.ServerTLSSettings) *tlsv3.TlsPa
 		case meshconfig.MeshConfig_TLSConfig_TLSV1_3:
 			p.TlsMinimumProtocolVersion = tlsv3.TlsParameters_TLSv1_3
 		}
+	}
+	if len(p.EcdhCurves) == 0 {
+		p.EcdhCurves = Dedupe(def.GetEcdhCurves())
 	}
 	if len(p.CipherSuites) == 0 {
 		p.CipherSuites = UsableCiphers(def.GetCipherSuites())

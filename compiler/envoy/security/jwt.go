@@ -50,13 +50,13 @@ func jwtAuthn(in *mesh.Inbound) (*jwtv3.JwtAuthentication, diag.List) {
 	}
 	var found diag.List
 	out := &jwtv3.JwtAuthentication{Providers: map[string]*jwtv3.JwtProvider{}, BypassCorsPreflight: true}
-	var providers []string
+	var demands []jwtDemand
 	for i, r := range rules {
 		name := names.TokenProvider(i)
-		providers = append(providers, name)
+		demands = append(demands, jwtDemand{name, r.Spec.GetPresence() == security.JWTRule_REQUIRED})
 		out.Providers[name] = jwtProvider(in, r, &found)
 	}
-	out.Rules = []*jwtv3.RequirementRule{jwtRequirementRule(providers)}
+	out.Rules = []*jwtv3.RequirementRule{jwtRequirementRule(demands)}
 	return out, found
 }
 

@@ -51,6 +51,8 @@ func ServerTLSFindings(o *schema.Object, t *networking.ServerTLSSettings, path .
 		unread(t.MinProtocolVersion != networking.ServerTLSSettings_TLS_AUTO, diag.Warning, "minProtocolVersion", why, help)
 		unread(t.MaxProtocolVersion != networking.ServerTLSSettings_TLS_AUTO, diag.Warning, "maxProtocolVersion", why, help)
 		unread(len(t.CipherSuites) > 0, diag.Warning, "cipherSuites", why, help)
+		unread(len(t.EcdhCurves) > 0, diag.Warning, "ecdhCurves", why, help)
+		unread(len(t.AlpnProtocols) > 0, diag.Warning, "alpnProtocols", "mode ISTIO_MUTUAL offers what clients of the mesh ask for", "Remove it, or change the mode.")
 		why, help = "mode ISTIO_MUTUAL verifies clients by the identities of the mesh", "Match identities with subjectAltNames or an AuthorizationPolicy."
 		unread(len(t.VerifyCertificateSpki) > 0, diag.Error, "verifyCertificateSpki", why, help)
 		unread(len(t.VerifyCertificateHash) > 0, diag.Error, "verifyCertificateHash", why, help)
