@@ -33,11 +33,17 @@ import (
 // repeated headers, escapes, dots, slashes and case in paths, queries, hosts with ports and X-Forwarded-For.
 func TestRequestsEndAsAtEnvoy(t *testing.T) {
 	binary := findEnvoy(t)
-	const requests = 1250
+	for _, d := range draws(t) {
+		t.Run(d.name, func(t *testing.T) { requestsEndAsAtEnvoy(t, binary, d) })
+	}
+}
+
+func requestsEndAsAtEnvoy(t *testing.T, binary string, d draw) {
+	requests := 1250 / d.share // with all eight, 10,000
 	for i, normalization := range []string{"NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES", "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"} {
 		t.Run(fmt.Sprintf("%s-%d", normalization, i), func(t *testing.T) {
 			t.Parallel()
-			r := rand.New(rand.NewPCG(7, uint64(i)))
+			r := rand.New(rand.NewPCG(d.seed, uint64(i)))
 			ports := freePorts(t, 2)
 			text := randomGateway(r, normalization, i%3, ports[0])
 			b := compiled(t, text)
@@ -60,7 +66,7 @@ func TestRequestsEndAsAtEnvoy(t *testing.T) {
 					t.Fatalf("Envoy answers %d, and the walk ends with %d\nrequest: %s\n%+v\n%s", got, want, q, result.Path.Outcome, text)
 				}
 			}
-			if len(ends) < 6 || ends[http.StatusForbidden] == 0 || ends[http.StatusNotFound] == 0 {
+			if d.share == 1 && (len(ends) < 6 || ends[http.StatusForbidden] == 0 || ends[http.StatusNotFound] == 0) {
 				t.Errorf("the requests tell nothing apart: %v", ends)
 			}
 		})
@@ -90,7 +96,7 @@ func (q *wildRequest) String() string { return strings.ReplaceAll(q.wire, "\r\n"
 func randomRequest(r *rand.Rand, port uint16) *wildRequest {
 	var path strings.Builder
 	for range 1 + r.IntN(4) {
-		path.WriteString("/" + pick(r, "a", "b", "A", "ab", "%61", "%41b", "%2f", "%2F", "..", ".", "", "a%20b", "%2e%2e", "a;b", `a"b`, `a\b`, "%5cb", "{a}", "a%5Eb", "a^b", "%7e"))
+		path.WriteString("/" + pick(r, "a", "b", "A", "ab", "%61", "%41b", "%2f", "%2F", "..", ".", "", "a%20b", "%2e%2e", "a;b", "a%09b", "%c3%a9", "a%3Fb", "a%23", "a,b", "a=b", "%", "%zz", "%2", "%2e", "...", ".a", `a"b`, `a\b`, "%5cb", "{a}", "a%5Eb", "a^b", "%7e"))
 	}
 	if r.IntN(3) == 0 {
 		path.WriteString("?" + pick(r, "q=1", "q=2", "q", "q=1&q=2", "x=/../a", "q=%31", "q=a%20b"))
@@ -102,8 +108,8 @@ func randomRequest(r *rand.Rand, port uint16) *wildRequest {
 	wire := fmt.Sprintf("%s %s HTTP/1.1\r\nhost: %s\r\ncontent-length: 0\r\n", q.walk.Method, path.String(), host)
 	for _, name := range []string{"x-role", "x-tier", "accept", "user-agent", "cookie"} {
 		for range max(0, r.IntN(5)-2) {
-			v := pick(r, "admin", "user", "admin,user", "5", "50", "", "Admin")
-			q.walk.Headers[name] = append(q.walk.Headers[name], v)
+			v := pick(r, "admin", "user", "admin,user", "5", "50", "", "Admin", " admin ", "admin, user", "\"admin\"")
+			q.walk.Headers[name] = append(q.walk.Headers[name], strings.TrimSpace(v)) // the parser of HTTP takes the spaces
 			wire += name + ": " + v + "\r\n"
 		}
 	}

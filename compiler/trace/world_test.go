@@ -248,7 +248,8 @@ func (w *world) inbound(r *rand.Rand, port uint16) *mesh.Inbound {
 		if r.IntN(3) == 0 {
 			continue
 		}
-		rule := &security.JWTRule{Issuer: iss, Jwks: w.jwks, ForwardOriginalToken: r.IntN(2) == 0, Audiences: some(r, "api", "web")}
+		rule := &security.JWTRule{Issuer: iss, Jwks: w.jwks, ForwardOriginalToken: r.IntN(2) == 0, Audiences: some(r, "api", "web"),
+			Presence: pick(r, security.JWTRule_OPTIONAL, security.JWTRule_OPTIONAL, security.JWTRule_REQUIRED)}
 		if r.IntN(3) == 0 {
 			rule.FromHeaders = []*security.JWTHeader{{Name: "x-token", Prefix: pick(r, "", "Tok ")}}
 			rule.FromParams = some(r, "tok")
