@@ -9,7 +9,6 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/mesh"
-	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
@@ -55,7 +54,7 @@ func (l *linter) unverified(d *networking.DestinationRule, t *networking.ClientT
 	switch t.GetMode() {
 	case networking.ClientTLSSettings_SIMPLE, networking.ClientTLSSettings_MUTUAL:
 		named := cmp.Or(t.GetCaCertCredentialName(), t.GetCredentialName())
-		return t.GetCaCertificates() == "" && !names.IsConfigMap(named) && (named == "" || d.GetWorkloadSelector() == nil)
+		return t.GetCaCertificates() == "" && !strings.HasPrefix(named, "configmap://") && (named == "" || d.GetWorkloadSelector() == nil)
 	}
 	return false
 }

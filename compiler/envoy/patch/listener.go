@@ -327,20 +327,23 @@ func chainMatches(e *envoyPatch, l *listenerv3.Listener, c *listenerv3.FilterCha
 	if f == nil {
 		return true
 	}
-	if f.Name != "" && f.Name != c.Name || f.Sni != "" && !slices.Contains(c.GetFilterChainMatch().GetServerNames(), f.Sni) ||
-		f.TransportProtocol != "" && f.TransportProtocol != c.GetFilterChainMatch().GetTransportProtocol() ||
-		f.TransportSocket != "" && f.TransportSocket != transportSocket(c) || f.DestinationPort != 0 && f.DestinationPort != port {
+	if f.Name != "" && f.Name != c.Name || f.DestinationPort != 0 && f.DestinationPort != port || !transportMatches(f, c) {
 		return false
-	}
-	if f.ApplicationProtocols != "" {
-		for _, want := range strings.Split(f.ApplicationProtocols, ",") {
-			if !slices.Contains(c.GetFilterChainMatch().GetApplicationProtocols(), want) {
-				return false
-			}
-		}
 	}
 	name := f.GetFilter().GetName()
 	return name == "" || slices.ContainsFunc(c.Filters, func(x *listenerv3.Filter) bool { return x.Name == name }) || !needsFilter(e)
+}
+
+// transportMatches is about what a chain takes from the handshake, and what handles its bytes.
+func transportMatches(f *networking.EnvoyFilter_ListenerMatch_FilterChainMatch, c *listenerv3.FilterChain) bool {
+	m := c.GetFilterChainMatch()
+	if f.Sni != "" && !slices.Contains(m.GetServerNames(), f.Sni) || f.TransportProtocol != "" && f.TransportProtocol != m.GetTransportProtocol() ||
+		f.TransportSocket != "" && f.TransportSocket != transportSocket(c) {
+		return false
+	}
+	return f.ApplicationProtocols == "" || !slices.ContainsFunc(strings.Split(f.ApplicationProtocols, ","), func(want string) bool {
+		return !slices.Contains(m.GetApplicationProtocols(), want)
+	})
 }
 
 // transportSocket names what handles the bytes of a chain; Envoy takes raw_buffer where nothing is said.
