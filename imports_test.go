@@ -58,6 +58,7 @@ var mayImport = map[string][]string{
 	"compiler":                 {"internal/config", "internal/diag", "internal/secret", "internal/source", "internal/fault", "schema", "policies", "compiler/"},
 	"delivery/airgap":          {"internal/archive", "internal/limit", "compiler/bundle"},
 	"delivery/files":           {"internal/limit", "internal/regular", "internal/bootstrap", "internal/credential", "compiler/bundle"},
+	"delivery/manifest":        {"internal/limit", "compiler/bundle"},
 	"delivery/pieces":          {"internal/limit", "compiler/bundle"},
 	"delivery/registry":        {"internal/limit", "compiler/bundle", "delivery/pieces"},
 	"delivery/signature":       {"internal/limit", "internal/regular", "compiler/bundle"},

@@ -17,17 +17,6 @@ import (
 	"github.com/meshc/meshc/internal/regular"
 )
 
-func newExport(a *app) *cobra.Command {
-	c := &cobra.Command{
-		Use:   "export",
-		Short: "Write configuration for proxies that have no server",
-		Args:  noVerb,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(newExportEnvoy(a))
-	return c
-}
-
 // exportFlags are the flags of meshc export envoy.
 type exportFlags struct {
 	bootstrapFlags

@@ -153,3 +153,23 @@ func refuseFormat(manifest []byte) error {
 	}
 	return refuse(CodeFormat, manifestFile, help, "the bundle has format %q, this meshc reads format %q", head.FormatVersion, FormatVersion)
 }
+
+// SetSource says another source of the bundle, in its files, too. The digest stays: it is that of the configuration.
+func (b *Bundle) SetSource(s SourceInfo) error {
+	if b.files == nil {
+		return errNoFiles()
+	}
+	b.Provenance.Source = s
+	for _, name := range []string{provenanceFile, digestFile} {
+		i := slices.IndexFunc(b.files, func(f file) bool { return f.name == name })
+		if i < 0 {
+			return errNoFiles()
+		}
+		if name == provenanceFile {
+			b.files[i].data = b.encodeProvenance()
+		} else {
+			b.files[i].data = b.encodeDigests()
+		}
+	}
+	return nil
+}

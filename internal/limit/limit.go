@@ -47,6 +47,8 @@ const (
 	BundleSetResources = 1 << 25 // in all sets; they overlap little, and one that lists everything is a few bytes
 	BundleClassSets    = 1000
 	BundleRequirements = 1 << 20 // of all sets; some thirty of each are many
+
+	ConfigMapBytes = 1<<20 - 16<<10 // of an archive in a ConfigMap, which Kubernetes lets hold 1 MiB
 )
 
 // Of one kustomization, besides those of a source and of YAML.

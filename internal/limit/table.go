@@ -103,6 +103,7 @@ func bundles() Table {
 		{"BundleSetResources", "resources in all sets", count(BundleSetResources), overBundle},
 		{"BundleClassSets", "sets of one class", count(BundleClassSets), overBundle},
 		{"BundleRequirements", "requirements in all sets", count(BundleRequirements), overBundle},
+		{"ConfigMapBytes", "an archive in a ConfigMap", size(ConfigMapBytes), "no objects are written"},
 	}}
 }
 
