@@ -13,102 +13,13 @@ import (
 	"github.com/golang/protobuf/jsonpb" //nolint:staticcheck // the only reader that takes Istio's durations and refuses unknown fields
 	protov1 "github.com/golang/protobuf/proto"
 	"google.golang.org/protobuf/proto"
-	extensions "istio.io/api/extensions/v1alpha1"
-	networking "istio.io/api/networking/v1alpha3"
-	networkingv1beta1 "istio.io/api/networking/v1beta1"
-	security "istio.io/api/security/v1beta1"
-	telemetry "istio.io/api/telemetry/v1alpha1"
-	appsv1 "k8s.io/api/apps/v1"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/kinds"
 	"github.com/meshc/meshc/internal/source"
 )
-
-// istioMessage returns a new message for the spec of a kind of Istio.
-func istioMessage(kind string) proto.Message {
-	switch kind {
-	case "VirtualService":
-		return &networking.VirtualService{}
-	case "DestinationRule":
-		return &networking.DestinationRule{}
-	case "Gateway":
-		return &networking.Gateway{}
-	case "ServiceEntry":
-		return &networking.ServiceEntry{}
-	case "WorkloadEntry":
-		return &networking.WorkloadEntry{}
-	case "WorkloadGroup":
-		return &networking.WorkloadGroup{}
-	case "Sidecar":
-		return &networking.Sidecar{}
-	case "EnvoyFilter":
-		return &networking.EnvoyFilter{}
-	case "ProxyConfig":
-		return &networkingv1beta1.ProxyConfig{}
-	case "PeerAuthentication":
-		return &security.PeerAuthentication{}
-	case "AuthorizationPolicy":
-		return &security.AuthorizationPolicy{}
-	case "RequestAuthentication":
-		return &security.RequestAuthentication{}
-	case "Telemetry":
-		return &telemetry.Telemetry{}
-	case "WasmPlugin":
-		return &extensions.WasmPlugin{}
-	case "TrafficExtension":
-		return &extensions.TrafficExtension{}
-	}
-	return nil
-}
-
-// kubernetesObject returns a new object for a kind of Kubernetes.
-func kubernetesObject(kind string) any {
-	switch kind {
-	case "Namespace":
-		return &corev1.Namespace{}
-	case "Node":
-		return &corev1.Node{}
-	case "Pod":
-		return &corev1.Pod{}
-	case "Service":
-		return &corev1.Service{}
-	case "ServiceAccount":
-		return &corev1.ServiceAccount{}
-	case "ConfigMap":
-		return &corev1.ConfigMap{}
-	case "ReplicationController":
-		return &corev1.ReplicationController{}
-	case "Endpoints":
-		return &corev1.Endpoints{} //nolint:staticcheck // deprecated, and still what sources hold
-	case "Deployment":
-		return &appsv1.Deployment{}
-	case "StatefulSet":
-		return &appsv1.StatefulSet{}
-	case "DaemonSet":
-		return &appsv1.DaemonSet{}
-	case "ReplicaSet":
-		return &appsv1.ReplicaSet{}
-	case "Job":
-		return &batchv1.Job{}
-	case "CronJob":
-		return &batchv1.CronJob{}
-	case "Rollout":
-		return &Rollout{}
-	case "MeshRollout":
-		return &MeshRollout{}
-	case "EndpointSlice":
-		return &discoveryv1.EndpointSlice{}
-	case "Ingress":
-		return &networkingv1.Ingress{}
-	case "IngressClass":
-		return &networkingv1.IngressClass{}
-	}
-	return nil
-}
 
 // check checks and decodes one document; the object is nil if it cannot be decoded. One with errors that can be is kept,
 // so that what refers to it is not called dangling.
@@ -151,7 +62,7 @@ func (c *checker) istio(o *Object, value map[string]any) diag.List {
 	if misshapen(out) {
 		return out
 	}
-	msg := istioMessage(o.Kind)
+	msg := kinds.Find(o.Kind).New().(proto.Message)
 	if err := decodeMessage(spec, msg); err != nil {
 		out.Add(o.Finding(diag.Error, shapeCode, "the spec cannot be read: "+err.Error(), "Correct the value that the message names.", "spec"))
 		return out
@@ -169,7 +80,7 @@ func misshapen(l diag.List) bool {
 
 func (c *checker) kubernetes(o *Object, value map[string]any) diag.List {
 	out := modernize(o, value)
-	obj := kubernetesObject(o.Kind)
+	obj := kinds.Find(o.Kind).New()
 	out.Add(c.knownFields(o, value, reflect.TypeOf(obj), nil)...)
 	t := &target{doc: o.Doc, ref: o.Ref(), def: "#" + o.Kind, value: value}
 	out.Add(c.validate(t)...)
@@ -180,7 +91,7 @@ func (c *checker) kubernetes(o *Object, value map[string]any) diag.List {
 		return out
 	}
 	o.Spec = obj
-	if m, ok := obj.(*MeshRollout); ok && !out.HasErrors() {
+	if m, ok := obj.(*kinds.MeshRollout); ok && !out.HasErrors() {
 		out.Add(meshRollout(o, m)...)
 	}
 	if s, ok := obj.(*discoveryv1.EndpointSlice); ok && s.AddressType == discoveryv1.AddressTypeFQDN {

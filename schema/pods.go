@@ -3,7 +3,6 @@ package schema
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -13,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/kinds"
 )
 
 // Pods is what the pods of an object are like.
@@ -26,49 +26,6 @@ type Pods struct {
 
 // At is a path inside the template, or the Pod.
 func (p *Pods) At(path ...any) []any { return append(slices.Clone(p.path), path...) }
-
-// Rollout is what stands for a Deployment under Argo Rollouts, as far as it says who runs.
-type Rollout struct {
-	Spec struct {
-		Selector *metav1.LabelSelector   `json:"selector"`
-		Template *corev1.PodTemplateSpec `json:"template"`
-		Strategy struct {
-			Canary struct {
-				Stable PodMetadata `json:"stableMetadata"`
-				Canary PodMetadata `json:"canaryMetadata"`
-			} `json:"canary"`
-			BlueGreen struct {
-				Active  PodMetadata `json:"activeMetadata"`
-				Preview PodMetadata `json:"previewMetadata"`
-			} `json:"blueGreen"`
-		} `json:"strategy"`
-	} `json:"spec"`
-}
-
-// PodMetadata is what the pods of one version of a Rollout have besides the metadata of its template.
-type PodMetadata struct {
-	Labels map[string]string `json:"labels"`
-}
-
-// Versions are the labels of the pods that a Rollout runs, by the name of the version; those of its template under "" where
-// it gives versions none.
-func (r *Rollout) Versions() map[string]map[string]string {
-	out := map[string]map[string]string{}
-	s := &r.Spec.Strategy
-	for name, of := range map[string]PodMetadata{"stable": s.Canary.Stable, "canary": s.Canary.Canary, "active": s.BlueGreen.Active, "preview": s.BlueGreen.Preview} {
-		if len(of.Labels) > 0 {
-			out[name] = maps.Clone(r.Spec.Template.Labels)
-			if out[name] == nil {
-				out[name] = map[string]string{}
-			}
-			maps.Copy(out[name], of.Labels)
-		}
-	}
-	if len(out) < 2 { // those of the other version are as the template says
-		out[""] = r.Spec.Template.Labels
-	}
-	return out
-}
 
 // Pods returns what the pods of a workload are like; nil for all other kinds, and for a workload that leaves it to another.
 func (o *Object) Pods() *Pods {
@@ -90,7 +47,7 @@ func (o *Object) Pods() *Pods {
 		return pods(path, nil, &k.Spec.Template)
 	case *batchv1.CronJob:
 		return pods(path, nil, &k.Spec.JobTemplate.Spec.Template)
-	case *Rollout:
+	case *kinds.Rollout:
 		return pods(path, k.Spec.Selector, k.Spec.Template)
 	}
 	return nil

@@ -1,10 +1,15 @@
 package schema
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"github.com/meshc/meshc/internal/kinds"
+)
 
 // Reference describes the fields of one kind, as the schema files have them.
 type Reference struct {
-	Kind   Kind
+	Kind   kinds.Kind
 	Open   bool // the kind has more fields, which are not read
 	Fields []FieldReference
 }
@@ -21,19 +26,18 @@ type FieldReference struct {
 	On          []string // of an annotation or label: kinds that it means something on; empty: any
 }
 
-// References describes all kinds, in the order of Kinds, and after them the mesh configuration, MeshConfig and
+// References describes all kinds, in the order of kinds.All, and after them the mesh configuration, MeshConfig and
 // MeshNetworks, which stand in the ConfigMap istio, and the annotations and labels that parts of a mesh read.
 func References() ([]Reference, error) {
 	shapes, err := readShapes()
 	if err != nil {
 		return nil, err
 	}
-	kinds := append(Kinds(), Kind{Name: "MeshConfig", Definition: "#MeshConfig"}, Kind{Name: "MeshNetworks", Definition: "#MeshNetworks"},
-		Kind{Name: "Annotation", Definition: "#Annotation"}, Kind{Name: "Label", Definition: "#Label"})
-	out := make([]Reference, 0, len(kinds))
-	for _, k := range kinds {
-		sh := shapes[k.Definition]
-		r := Reference{Kind: k, Open: sh.open}
+	all := slices.Concat(kinds.All(), []*kinds.Kind{{Name: "MeshConfig"}, {Name: "MeshNetworks"}, {Name: "Annotation"}, {Name: "Label"}})
+	out := make([]Reference, 0, len(all))
+	for _, k := range all {
+		sh := shapes[k.Definition()]
+		r := Reference{Kind: *k, Open: sh.open}
 		shapes.list(&r, sh, "", &field{}, nil)
 		out = append(out, r)
 	}

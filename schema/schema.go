@@ -21,6 +21,7 @@ import (
 
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/fault"
+	"github.com/meshc/meshc/internal/kinds"
 	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/source"
 )
@@ -32,36 +33,6 @@ var files embed.FS
 type Options struct {
 	Workers int  // goroutines; 0 for one per CPU
 	Lenient bool // what Istio tolerates is a warning
-}
-
-// Kind is a kind that meshc reads.
-type Kind struct {
-	Group      string // empty for the core group of Kubernetes
-	Name       string
-	Definition string // CUE definition: of the spec for a kind of Istio, of the object for one of Kubernetes
-	Istio      bool
-}
-
-// Kinds lists all kinds that meshc reads.
-func Kinds() []Kind {
-	var out []Kind
-	add := func(group string, istio bool, names ...string) {
-		for _, n := range names {
-			out = append(out, Kind{Group: group, Name: n, Definition: "#" + n, Istio: istio})
-		}
-	}
-	add("networking.istio.io", true, "VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "WorkloadEntry", "WorkloadGroup", "Sidecar", "EnvoyFilter", "ProxyConfig")
-	add("security.istio.io", true, "PeerAuthentication", "AuthorizationPolicy", "RequestAuthentication")
-	add("telemetry.istio.io", true, "Telemetry")
-	add("extensions.istio.io", true, "WasmPlugin", "TrafficExtension")
-	add("", false, "Namespace", "Node", "Pod", "ReplicationController", "Service", "Endpoints", "ServiceAccount", "ConfigMap")
-	add("apps", false, "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
-	add("batch", false, "Job", "CronJob")
-	add("argoproj.io", false, "Rollout")
-	add(source.OwnGroup, false, "MeshRollout")
-	add("discovery.k8s.io", false, "EndpointSlice")
-	add("networking.k8s.io", false, "Ingress", "IngressClass")
-	return out
 }
 
 // contextLife is how many values one CUE context serves before it is replaced, because a context keeps what it saw.
@@ -147,11 +118,11 @@ func uncompiled(d *source.Document, class source.Class, opts Options) diag.List 
 
 func unknownKindHelp(d *source.Document) string {
 	group, version, _ := strings.Cut(d.APIVersion, "/")
-	if group == source.OwnGroup {
-		return "meshc has one kind of its own: MeshRollout of " + source.OwnGroup + "/v1alpha1."
+	if group == kinds.OwnGroup {
+		return "meshc has one kind of its own: MeshRollout of " + kinds.OwnGroup + "/v1alpha1."
 	}
 	var names []string
-	for _, k := range Kinds() {
+	for _, k := range kinds.All() {
 		if k.Name == d.Kind && k.Istio {
 			if k.Group == group {
 				return "The version " + version + " does not exist; write " + k.Group + "/v1."

@@ -14,6 +14,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/kinds"
 	"github.com/meshc/meshc/internal/source"
 	"github.com/meshc/meshc/internal/watchdog"
 )
@@ -34,9 +35,9 @@ func TestNoFieldIsSilent(t *testing.T) {
 		t.Fatal(err)
 	}
 	roots := map[string]proto.Message{"MeshConfig": &mesh.MeshConfig{}, "MeshNetworks": &mesh.MeshNetworks{}}
-	for _, k := range Kinds() {
+	for _, k := range kinds.All() {
 		if k.Istio {
-			roots[k.Name] = istioMessage(k.Name)
+			roots[k.Name] = k.New().(proto.Message)
 		}
 	}
 	seen := map[protoreflect.FullName]bool{}
@@ -85,26 +86,19 @@ func TestNoFieldIsSilent(t *testing.T) {
 	}
 }
 
-func TestKindsAgreeWithTheLoader(t *testing.T) {
+// TestKindsHaveDefinitions: there is a definition for each kind that is read, in all versions.
+func TestKindsHaveDefinitions(t *testing.T) {
 	all, _ := readShapes()
-	for _, k := range Kinds() {
+	for _, k := range kinds.All() {
 		want := source.Kubernetes
 		if k.Istio {
 			want = source.Istio
 		}
-		version := "v1"
-		if k.Group == "argoproj.io" || k.Group == "meshc.dev" {
-			version = "v1alpha1" // the only one there is
+		if got := source.Classify(k.Served(), k.Name); got != want {
+			t.Errorf("%s %s: class %d", k.Served(), k.Name, got)
 		}
-		apiVersion := strings.TrimPrefix(k.Group+"/"+version, "/")
-		if got := source.Classify(apiVersion, k.Name); got != want {
-			t.Errorf("%s %s: class %d", apiVersion, k.Name, got)
-		}
-		if all[k.Definition] == nil {
+		if all[k.Definition()] == nil {
 			t.Errorf("%s has no definition", k.Name)
-		}
-		if k.Istio == (istioMessage(k.Name) == nil) || k.Istio == (kubernetesObject(k.Name) != nil) {
-			t.Errorf("%s has no Go type", k.Name)
 		}
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/meshc/meshc/internal/fault"
+	"github.com/meshc/meshc/internal/kinds"
 	"github.com/meshc/meshc/internal/source"
 )
 
@@ -33,10 +35,11 @@ func Validate(docs []*source.Document, opts Options) error {
 func Decode(docs []*source.Document, opts Options) error {
 	return straight(docs, opts, func() func(*source.Document) error {
 		return func(d *source.Document) error {
-			if msg := istioMessage(d.Kind); msg != nil {
+			into := kinds.Find(d.Kind).New()
+			if msg, ok := into.(proto.Message); ok {
 				return decodeMessage(ownPart(d), msg)
 			}
-			return decodeObject(ownPart(d), kubernetesObject(d.Kind))
+			return decodeObject(ownPart(d), into)
 		}
 	})
 }

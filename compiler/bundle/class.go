@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/meshc/meshc/compiler/endpoint"
 )
 
 // matcher finds the class of a node: which selectors match decides, and nothing else about the node. Label selectors
@@ -95,12 +97,7 @@ func (s *Selector) Match(n Node) bool {
 	}
 	switch {
 	case len(s.Labels) > 0:
-		for k, v := range s.Labels {
-			if got, ok := n.Labels[k]; !ok || got != v {
-				return false
-			}
-		}
-		return true
+		return endpoint.Subset(s.Labels, n.Labels)
 	case s.Address != "":
 		return slices.Contains(n.Addresses, s.Address)
 	case s.Locality != "":

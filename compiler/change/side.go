@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/trace"
 )
 
@@ -134,7 +135,7 @@ func (s *side) nameOf(address string) string { return cmp.Or(s.byAddress[address
 func (s *side) selected(namespace string, want ...map[string]string) []string {
 	var out []string
 	for _, w := range s.workloads {
-		if w.namespace == namespace && !slices.ContainsFunc(want, func(m map[string]string) bool { return !trace.Carries(w.labels, m) }) {
+		if w.namespace == namespace && !slices.ContainsFunc(want, func(m map[string]string) bool { return !endpoint.Subset(m, w.labels) }) {
 			out = append(out, w.key())
 		}
 	}

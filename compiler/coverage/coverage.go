@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
@@ -123,7 +124,7 @@ func (c *checker) counts(k *mesh.Class) bool {
 		}
 		ns := k.Scope.Namespace
 		return ns == g.Object.Namespace || ns == c.mesh.RootNamespace || slices.ContainsFunc(c.mesh.Services, func(s *mesh.Service) bool {
-			return s.Namespace == ns && len(s.Selector) > 0 && has(g.Spec.GetSelector(), s.Selector)
+			return s.Namespace == ns && len(s.Selector) > 0 && endpoint.Subset(s.Selector, g.Spec.GetSelector())
 		})
 	})
 }

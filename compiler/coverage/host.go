@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meshc/meshc/compiler/hosts"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 )
@@ -81,7 +82,7 @@ const codeNoImport = "MESHC1274"
 
 // importsNothing says why a host of a Sidecar takes in no service; "" where it does, or is exempt.
 func (c *checker) importsNothing(s *mesh.Sidecar, host string) string {
-	ns, name := mesh.SplitHost(host)
+	ns, name := hosts.Split(host)
 	name = strings.ToLower(name)
 	if strings.HasPrefix(ns, "~") || name == "*" && slices.Contains([]string{"*", ".", c.mesh.RootNamespace, s.Object.Namespace}, ns) || c.importsRoutes(s, ns, name) {
 		return ""
@@ -89,13 +90,13 @@ func (c *checker) importsNothing(s *mesh.Sidecar, host string) string {
 	private, wider, elsewhere := "", "", ""
 	for _, svc := range c.mesh.Services {
 		in := c.named(s, ns, svc.Namespace)
-		within := mesh.HostWithin(svc.Hostname, name)
+		within := hosts.Within(svc.Hostname, name)
 		switch {
 		case in && within && c.sees(s, svc):
 			return ""
 		case in && within:
 			private = svc.Hostname
-		case in && mesh.HostWithin(name, svc.Hostname):
+		case in && hosts.Within(name, svc.Hostname):
 			wider = svc.Hostname
 		case within && name != "*":
 			elsewhere = svc.Namespace
@@ -118,7 +119,7 @@ func (c *checker) importsNothing(s *mesh.Sidecar, host string) string {
 func (c *checker) importsRoutes(s *mesh.Sidecar, ns, name string) bool {
 	return slices.ContainsFunc(c.mesh.VirtualServices, func(v *mesh.VirtualService) bool {
 		return c.named(s, ns, v.Object.Namespace) && slices.Contains(v.Spec.Gateways, meshGateway) &&
-			slices.ContainsFunc(v.Spec.Hosts, func(h string) bool { return mesh.HostMatches(h, name) })
+			slices.ContainsFunc(v.Spec.Hosts, func(h string) bool { return hosts.Meet(h, name) })
 	})
 }
 
@@ -140,13 +141,13 @@ func (c *checker) sees(s *mesh.Sidecar, svc *mesh.Service) bool {
 }
 
 // portOf tells whether a service that the hosts of an egress listener may take in has the port, or nothing is known of any.
-func (c *checker) portOf(s *mesh.Sidecar, hosts []string, port uint32) bool {
+func (c *checker) portOf(s *mesh.Sidecar, list []string, port uint32) bool {
 	any := false
-	for _, h := range hosts {
-		ns, name := mesh.SplitHost(h)
+	for _, h := range list {
+		ns, name := hosts.Split(h)
 		for _, svc := range c.mesh.Services {
 			if c.named(s, ns, svc.Namespace) &&
-				mesh.HostWithin(svc.Hostname, strings.ToLower(name)) && c.sees(s, svc) {
+				hosts.Within(svc.Hostname, strings.ToLower(name)) && c.sees(s, svc) {
 				any = true
 				if svc.HasPort(port) != nil {
 					return true

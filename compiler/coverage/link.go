@@ -8,6 +8,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 
 	"github.com/meshc/meshc/compiler/envoy/xds"
+	"github.com/meshc/meshc/compiler/hosts"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
@@ -198,7 +199,7 @@ func (c *checker) whySubset(name names.Cluster, k *mesh.Class, svc *mesh.Service
 	}
 	for _, r := range c.mesh.DestinationRules {
 		i := slices.IndexFunc(r.Spec.Subsets, func(s *networking.Subset) bool { return s.Name == name.Subset })
-		if i < 0 || !mesh.HostWithin(svc.Hostname, r.Spec.Host) {
+		if i < 0 || !hosts.Within(svc.Hostname, r.Spec.Host) {
 			continue
 		}
 		o := r.Subsets[i]

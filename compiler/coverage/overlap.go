@@ -6,6 +6,8 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/hosts"
+	"github.com/meshc/meshc/compiler/httpmatch"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 )
@@ -73,8 +75,8 @@ func (c *checker) takes(first, second *mesh.VirtualService, host string) {
 		for _, m := range everyMatch(a) {
 			for j, b := range second.Spec.Http {
 				for n, o := range everyMatch(b) {
-					all := mesh.Covers(m, o)
-					if everything(m) != everything(o) || !all && (everything(m) || mesh.Meet(m, o) != mesh.Sure || mesh.Covers(o, m)) {
+					all := httpmatch.Covers(m, o)
+					if everything(m) != everything(o) || !all && (everything(m) || httpmatch.Meet(m, o) != httpmatch.Sure || httpmatch.Covers(o, m)) {
 						continue
 					}
 					c.taken(first, i, second, j, n, host, all)
@@ -111,7 +113,7 @@ func everyMatch(h *networking.HTTPRoute) []*networking.HTTPMatchRequest {
 
 // everything tells whether a match takes every request that comes to the gateway.
 func everything(m *networking.HTTPMatchRequest) bool {
-	return mesh.Covers(m, &networking.HTTPMatchRequest{Port: m.GetPort(), Gateways: m.GetGateways(), SourceLabels: m.GetSourceLabels(), SourceNamespace: m.GetSourceNamespace()})
+	return httpmatch.Covers(m, &networking.HTTPMatchRequest{Port: m.GetPort(), Gateways: m.GetGateways(), SourceLabels: m.GetSourceLabels(), SourceNamespace: m.GetSourceNamespace()})
 }
 
 // redirects reports servers whose requests are answered by the redirect to HTTPS of another Gateway, since they have a host
@@ -152,7 +154,7 @@ func (c *checker) redirects(servers []*mesh.GatewayServer, said map[mark]bool) {
 // redirectedHosts are the hosts that a server with httpsRedirect answers for: its own, and those of its VirtualServices.
 func redirectedHosts(s *mesh.GatewayServer) (out []string) {
 	for _, h := range s.Hosts {
-		if ns, name := mesh.SplitHost(h); ns == "" || ns == "*" {
+		if ns, name := hosts.Split(h); ns == "" || ns == "*" {
 			out = append(out, name)
 		}
 	}

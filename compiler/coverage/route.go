@@ -8,6 +8,8 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/compiler/hosts"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 )
@@ -241,7 +243,7 @@ func viewed(view *mesh.View, host string) (out []*mesh.Service) {
 		return []*mesh.Service{s}
 	}
 	for _, s := range view.Services {
-		if wild := strings.HasPrefix(host, "*") || strings.HasPrefix(s.Hostname, "*"); wild && mesh.HostMatches(host, s.Hostname) {
+		if wild := strings.HasPrefix(host, "*") || strings.HasPrefix(s.Hostname, "*"); wild && hosts.Meet(host, s.Hostname) {
 			out = append(out, s)
 		}
 	}
@@ -299,17 +301,8 @@ func (b *block) fits(k *mesh.Class) bool {
 		if b.kind == "http" && len(m.gateways) > 0 {
 			return true // then the caller is not looked at
 		}
-		return (m.namespace == "" || m.namespace == k.Scope.Namespace) && slices.ContainsFunc(k.Workloads, func(w *mesh.Workload) bool { return has(w.Labels, m.labels) })
+		return (m.namespace == "" || m.namespace == k.Scope.Namespace) && slices.ContainsFunc(k.Workloads, func(w *mesh.Workload) bool { return endpoint.Subset(m.labels, w.Labels) })
 	})
-}
-
-func has(labels, selector map[string]string) bool {
-	for key, v := range selector {
-		if w, ok := labels[key]; !ok || w != v {
-			return false
-		}
-	}
-	return true
 }
 
 // asks says what the matches ask of the caller.

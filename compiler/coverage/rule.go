@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/compiler/hosts"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
@@ -41,7 +43,7 @@ func (c *checker) whyIdle(r *mesh.DestinationRule) (why, help string, related []
 	var service *mesh.Service
 	for _, p := range c.proxies {
 		for _, s := range p.Class.Scope.Services {
-			if s.Resolution == mesh.Alias || !mesh.HostWithin(s.Hostname, r.Spec.Host) {
+			if s.Resolution == mesh.Alias || !hosts.Within(s.Hostname, r.Spec.Host) {
 				continue
 			}
 			callers = append(callers, p.Class)
@@ -90,7 +92,7 @@ func (c *checker) subsets() {
 		for i, s := range r.Spec.Subsets {
 			o := r.Subsets[i]
 			if s.GetTrafficPolicy() == nil || !c.traced(o.Object.Ref(), "spec") ||
-				slices.ContainsFunc(routed[s.Name], func(h string) bool { return mesh.HostWithin(h, r.Spec.Host) }) {
+				slices.ContainsFunc(routed[s.Name], func(h string) bool { return hosts.Within(h, r.Spec.Host) }) {
 				continue
 			}
 			c.findings.Add(o.Object.Finding(diag.Warning, codeUnusedSubset, fmt.Sprintf("no route names the subset %s of %s, so this policy is never used", s.Name, r.Spec.Host),
@@ -101,7 +103,7 @@ func (c *checker) subsets() {
 
 // behind tells whether all workloads of a class are among those that a service leads to.
 func behind(k *mesh.Class, s *mesh.Service) bool {
-	return k.Scope.Namespace == s.Namespace && len(s.Selector) > 0 && !slices.ContainsFunc(k.Workloads, func(w *mesh.Workload) bool { return !has(w.Labels, s.Selector) })
+	return k.Scope.Namespace == s.Namespace && len(s.Selector) > 0 && !slices.ContainsFunc(k.Workloads, func(w *mesh.Workload) bool { return !endpoint.Subset(s.Selector, w.Labels) })
 }
 
 // expects tells whether other objects of a namespace are about workloads in it, wherever these are kept.

@@ -6,6 +6,7 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
@@ -123,7 +124,7 @@ func (x server) in(r *mesh.DestinationRule, subset string) bool {
 	}
 	for _, ss := range r.Spec.Subsets {
 		if ss.Name == subset {
-			return slices.ContainsFunc(x.class.Workloads, func(w *mesh.Workload) bool { return has(w.Labels, ss.Labels) })
+			return slices.ContainsFunc(x.class.Workloads, func(w *mesh.Workload) bool { return endpoint.Subset(ss.Labels, w.Labels) })
 		}
 	}
 	return false

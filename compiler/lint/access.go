@@ -9,6 +9,7 @@ import (
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	security "istio.io/api/security/v1beta1"
 
+	"github.com/meshc/meshc/compiler/attach"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
@@ -152,9 +153,9 @@ func (l *linter) idleIssuer(p *mesh.AuthorizationPolicy) func(string) string {
 
 // issuers are those whose tokens are verified on the workloads of a policy; none where they cannot be listed.
 func (l *linter) issuers(p *mesh.AuthorizationPolicy) (out []string) {
-	for _, w := range l.reached(p.Object, p.Spec.GetSelector().GetMatchLabels()) {
+	for _, w := range l.reached(attachmentOf(p.Object)) {
 		for _, r := range l.m.RequestAuthentications {
-			if !l.reaches(r.Object, r.Spec.GetSelector().GetMatchLabels(), w) {
+			if !l.reaches(attachmentOf(r.Object), w) {
 				continue
 			}
 			for _, j := range r.Spec.GetJwtRules() {
@@ -250,10 +251,10 @@ func (l *linter) idleToken(p *mesh.AuthorizationPolicy, reported *bool, uses boo
 		return
 	}
 	any := false
-	for _, w := range l.reached(p.Object, p.Spec.GetSelector().GetMatchLabels()) {
+	for _, w := range l.reached(attachmentOf(p.Object)) {
 		any = true
 		for _, r := range l.m.RequestAuthentications {
-			if l.reaches(r.Object, r.Spec.GetSelector().GetMatchLabels(), w) {
+			if l.reaches(attachmentOf(r.Object), w) {
 				return
 			}
 		}
@@ -265,16 +266,26 @@ func (l *linter) idleToken(p *mesh.AuthorizationPolicy, reported *bool, uses boo
 	}
 }
 
-// reaches tells whether an object with a selector holds for a workload.
-func (l *linter) reaches(o *schema.Object, selector map[string]string, w *mesh.Workload) bool {
-	return (o.Namespace == w.Namespace || o.Namespace == l.m.RootNamespace) && selects(selector, w.Labels)
+// attachmentOf returns how an object of a kind that chooses workloads does.
+func attachmentOf(o *schema.Object) attach.Attachment {
+	a, _ := attach.Of(o)
+	return a
 }
 
-// reached are the workloads of the source that an object with a selector holds for.
-func (l *linter) reached(o *schema.Object, selector map[string]string) []*mesh.Workload {
+// reaches tells whether an object holds for a workload.
+func (l *linter) reaches(a attach.Attachment, w *mesh.Workload) bool {
+	return a.Reaches(l.m.RootNamespace, w.Namespace, w.Labels)
+}
+
+// reached are the workloads of the source that an object holds for.
+func (l *linter) reached(a attach.Attachment) []*mesh.Workload {
+	list := l.m.Workloads
+	if ns := a.Namespace(l.m.RootNamespace); ns != "" {
+		list = l.declared(ns)
+	}
 	var out []*mesh.Workload
-	for _, w := range l.m.Workloads {
-		if l.reaches(o, selector, w) {
+	for _, w := range list {
+		if l.reaches(a, w) {
 			out = append(out, w)
 		}
 	}
@@ -284,31 +295,31 @@ func (l *linter) reached(o *schema.Object, selector map[string]string) []*mesh.W
 // unenforced: policies for workloads none of which has a proxy, as far as the source tells.
 func (l *linter) unenforced() {
 	for _, p := range l.m.AuthorizationPolicies {
-		l.withoutProxy(p.Object, p.Spec.GetSelector().GetMatchLabels(), "nobody enforces this policy")
+		l.withoutProxy(attachmentOf(p.Object), "nobody enforces this policy")
 	}
 	for _, p := range l.m.RequestAuthentications {
-		l.withoutProxy(p.Object, p.Spec.GetSelector().GetMatchLabels(), "nobody verifies tokens")
+		l.withoutProxy(attachmentOf(p.Object), "nobody verifies tokens")
 	}
-	var list []selected
+	var list []attach.Attachment
 	for _, p := range l.m.PeerAuthentications {
-		sel := p.Spec.GetSelector().GetMatchLabels()
-		list = append(list, selected{p.Object, sel, []any{"spec", "selector"}})
+		a := attachmentOf(p.Object)
+		list = append(list, a)
 		if p.Spec.GetMtls().GetMode() == security.PeerAuthentication_MutualTLS_STRICT {
-			l.withoutProxy(p.Object, sel, "nobody asks clients for a certificate")
+			l.withoutProxy(a, "nobody asks clients for a certificate")
 		}
 	}
 	l.claims(list, "PeerAuthentication", "MESHC1226", "MESHC1226")
 }
 
-func (l *linter) withoutProxy(o *schema.Object, selector map[string]string, outcome string) {
-	list := l.reached(o, selector)
+func (l *linter) withoutProxy(a attach.Attachment, outcome string) {
+	list := l.reached(a)
 	for _, w := range list {
 		if !l.bare(w) {
 			return
 		}
 	}
 	if len(list) > 0 {
-		l.add(o, diag.Warning, "MESHC1225", fmt.Sprintf("none of the workloads it is for has a proxy (%s/%s), so %s", list[0].Namespace, list[0].Name, outcome),
+		l.add(a.Object, diag.Warning, "MESHC1225", fmt.Sprintf("none of the workloads it is for has a proxy (%s/%s), so %s", list[0].Namespace, list[0].Name, outcome),
 			"Label the namespace istio-injection: enabled, or the pods sidecar.istio.io/inject: \"true\".", "spec")
 	}
 }

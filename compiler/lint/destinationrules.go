@@ -8,6 +8,7 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
@@ -79,13 +80,13 @@ func (l *linter) subsets(r *mesh.DestinationRule, s *mesh.Service) {
 
 func (l *linter) someone(s *mesh.Service, labels map[string]string) bool {
 	for _, w := range l.byNamespace[s.Namespace] {
-		if selects(s.Selector, w.Labels) && selects(labels, w.Labels) {
+		if endpoint.Subset(s.Selector, w.Labels) && endpoint.Subset(labels, w.Labels) {
 			return true
 		}
 	}
 	for _, p := range s.Ports {
 		for _, e := range p.Endpoints {
-			if selects(labels, e.Labels) {
+			if endpoint.Subset(labels, e.Labels) {
 				return true
 			}
 		}
@@ -118,7 +119,7 @@ func (l *linter) offered(g *mesh.Gateway) map[uint32]bool {
 			continue
 		}
 		for _, w := range proxies {
-			if w.Namespace != s.Namespace || !selects(s.Selector, w.Labels) {
+			if w.Namespace != s.Namespace || !endpoint.Subset(s.Selector, w.Labels) {
 				continue
 			}
 			if out == nil {
@@ -133,7 +134,7 @@ func (l *linter) offered(g *mesh.Gateway) map[uint32]bool {
 	if len(proxies) == 0 && defaultGateway(g.Spec.Selector) {
 		out = map[uint32]bool{80: true, 443: true, 8080: true, 8443: true, 15021: true, 15443: true, 31400: true}
 		for _, s := range l.m.Services { // those that somebody put before it, too
-			if s.Kubernetes && len(s.Selector) > 0 && selects(s.Selector, g.Spec.Selector) {
+			if s.Kubernetes && len(s.Selector) > 0 && endpoint.Subset(s.Selector, g.Spec.Selector) {
 				for _, p := range s.Ports {
 					out[p.Number], out[p.TargetPort] = true, true
 				}
@@ -173,7 +174,7 @@ func (l *linter) gatewayCertificates() {
 				switch {
 				case o.gateway == s.gateway:
 					twice = twice || i < at && o.port == s.port && o.bind == s.bind
-				case selects(s.gateway.Spec.Selector, o.gateway.Spec.Selector) && !slices.Contains(others, o.gateway.Object):
+				case endpoint.Subset(s.gateway.Spec.Selector, o.gateway.Spec.Selector) && !slices.Contains(others, o.gateway.Object):
 					others = append(others, o.gateway.Object)
 				}
 			}

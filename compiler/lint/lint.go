@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
@@ -25,13 +26,8 @@ func Mesh(m *mesh.Mesh, objects []*schema.Object) diag.List {
 		l.byObject[w.Object] = append(l.byObject[w.Object], w)
 	}
 	for _, o := range objects {
-		switch o.Spec.(type) {
-		case *corev1.Namespace:
+		if _, ok := o.Spec.(*corev1.Namespace); ok {
 			l.namespaces[o.Name] = o
-		case *corev1.ConfigMap:
-			if o.Name == "istio" && l.config == nil {
-				l.config = o
-			}
 		}
 	}
 	l.namespaceLabels()
@@ -70,7 +66,6 @@ type linter struct {
 	byNamespace map[string][]*mesh.Workload
 	byObject    map[*schema.Object][]*mesh.Workload // a Rollout may have several
 	namespaces  map[string]*schema.Object
-	config      *schema.Object // the mesh configuration; nil: none in the source
 	found       diag.List
 }
 
@@ -89,16 +84,6 @@ func (l *linter) conflict(list []*schema.Object, sev diag.Severity, code, messag
 		}
 		l.found.Add(d)
 	}
-}
-
-// selects tells whether a selector has all its labels in labels; an empty one selects everything.
-func selects(selector, labels map[string]string) bool {
-	for k, v := range selector {
-		if w, ok := labels[k]; !ok || w != v {
-			return false
-		}
-	}
-	return true
 }
 
 func text(labels map[string]string) string {
@@ -125,7 +110,7 @@ func (l *linter) declared(namespace string) []*mesh.Workload { return l.byNamesp
 func (l *linter) gatewayProxies(selector map[string]string) []*mesh.Workload {
 	var out []*mesh.Workload
 	for _, w := range l.m.Workloads {
-		if selects(selector, w.Labels) {
+		if endpoint.Subset(selector, w.Labels) {
 			out = append(out, w)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/httpmatch"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 )
@@ -28,7 +29,7 @@ func (l *linter) repeatedMatches() {
 		for i, h := range v.Spec.Http {
 			repeated := 0
 			for j, m := range h.Match {
-				by := slices.IndexFunc(before, func(t taken) bool { return mesh.Covers(t.spec, m) })
+				by := slices.IndexFunc(before, func(t taken) bool { return httpmatch.Covers(t.spec, m) })
 				if by < 0 {
 					before = append(before, taken{i, j, m})
 					continue
@@ -70,8 +71,8 @@ func (l *linter) registries() {
 	networks := l.m.Networks.GetNetworks()
 	for _, name := range slices.Sorted(maps.Keys(networks)) {
 		for _, e := range networks[name].GetEndpoints() {
-			if r := e.GetFromRegistry(); r != "" && !known[r] && l.config != nil {
-				l.add(l.config, diag.Warning, "IST0126", fmt.Sprintf("network %s takes the endpoints of registry %s, and nothing in the source is in a cluster of this name", name, r),
+			if r := e.GetFromRegistry(); r != "" && !known[r] && l.m.Settings != nil {
+				l.add(l.m.Settings, diag.Warning, "IST0126", fmt.Sprintf("network %s takes the endpoints of registry %s, and nothing in the source is in a cluster of this name", name, r),
 					"Correct the name; a workload says its cluster by the label topology.istio.io/cluster.", "data", "meshNetworks")
 			}
 		}

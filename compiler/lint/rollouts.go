@@ -4,6 +4,7 @@ import (
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/rollout"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/kinds"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -13,7 +14,7 @@ func Rollouts(objects []*schema.Object, meshes []*mesh.Mesh) (*rollout.Plan, dia
 	l := &linter{}
 	var all []*schema.Object
 	for _, o := range objects {
-		if _, ok := o.Spec.(*schema.MeshRollout); ok {
+		if _, ok := o.Spec.(*kinds.MeshRollout); ok {
 			all = append(all, o)
 		}
 	}
@@ -23,7 +24,7 @@ func Rollouts(objects []*schema.Object, meshes []*mesh.Mesh) (*rollout.Plan, dia
 	if len(all) > 1 {
 		l.conflict(all, diag.Error, "MESHC1850", "the mesh has several MeshRollouts, and a bundle is taken into service by one", "Keep one.")
 	}
-	plan := &all[0].Spec.(*schema.MeshRollout).Spec
+	plan := &all[0].Spec.(*kinds.MeshRollout).Spec
 	proxies := proxiesOf(meshes)
 	if len(proxies) == 0 {
 		return plan, l.found

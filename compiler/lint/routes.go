@@ -7,6 +7,7 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/hosts"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 )
@@ -41,7 +42,7 @@ func (l *linter) gateway(name string) *mesh.Gateway {
 
 func serves(g *mesh.Gateway, s *networking.Server, v *mesh.VirtualService) bool {
 	for _, h := range s.GetHosts() {
-		ns, host := mesh.SplitHost(strings.ToLower(h))
+		ns, host := hosts.Split(strings.ToLower(h))
 		if ns == "." {
 			ns = g.Object.Namespace
 		}
@@ -49,7 +50,7 @@ func serves(g *mesh.Gateway, s *networking.Server, v *mesh.VirtualService) bool 
 			continue
 		}
 		for _, vh := range v.Spec.Hosts {
-			if mesh.HostMatches(host, vh) {
+			if hosts.Meet(host, vh) {
 				return true
 			}
 		}
@@ -141,7 +142,7 @@ func (l *linter) checksTokens(g *mesh.Gateway) bool {
 	}
 	for _, w := range proxies {
 		for _, r := range l.m.RequestAuthentications {
-			if (r.Object.Namespace == w.Namespace || r.Object.Namespace == l.m.RootNamespace) && selects(r.Spec.GetSelector().GetMatchLabels(), w.Labels) {
+			if l.reaches(attachmentOf(r.Object), w) {
 				return true
 			}
 		}

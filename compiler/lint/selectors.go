@@ -12,32 +12,26 @@ import (
 	networkingbeta "istio.io/api/networking/v1beta1"
 	security "istio.io/api/security/v1beta1"
 	telemetry "istio.io/api/telemetry/v1alpha1"
-	typev1beta1 "istio.io/api/type/v1beta1"
 
+	"github.com/meshc/meshc/compiler/attach"
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/schema"
 )
 
-// selected is an object that has, or has not, a selector of workloads.
-type selected struct {
-	object   *schema.Object
-	selector map[string]string
-	path     []any // of the selector
-}
-
 // claims reports several objects of one kind that claim one workload, or a whole namespace; one of them counts.
-func (l *linter) claims(list []selected, kind, several, whole string) {
-	byNamespace := map[string][]selected{}
+func (l *linter) claims(list []attach.Attachment, kind, several, whole string) {
+	byNamespace := map[string][]attach.Attachment{}
 	for _, s := range list {
-		byNamespace[s.object.Namespace] = append(byNamespace[s.object.Namespace], s)
+		byNamespace[s.Object.Namespace] = append(byNamespace[s.Object.Namespace], s)
 	}
 	for _, ns := range sorted(byNamespace) {
 		var all []*schema.Object
 		for _, s := range byNamespace[ns] {
-			if len(s.selector) == 0 {
-				all = append(all, s.object)
+			if !s.Selects {
+				all = append(all, s.Object)
 			}
 		}
 		if len(all) > 1 {
@@ -48,8 +42,8 @@ func (l *linter) claims(list []selected, kind, several, whole string) {
 		for _, w := range l.declared(ns) {
 			var by []*schema.Object
 			for _, s := range byNamespace[ns] {
-				if len(s.selector) > 0 && selects(s.selector, w.Labels) {
-					by = append(by, s.object)
+				if s.Selects && l.reaches(s, w) {
+					by = append(by, s.Object)
 				}
 			}
 			if who := objectNames(by); len(by) > 1 && !reported[who] {
@@ -61,20 +55,20 @@ func (l *linter) claims(list []selected, kind, several, whole string) {
 }
 
 // nobody reports objects that reach no workload of the source: by their labels, or since nothing runs in their namespace.
-func (l *linter) nobody(list []selected) {
+func (l *linter) nobody(list []attach.Attachment) {
 	for _, s := range list {
-		ns := s.object.Namespace
+		ns := s.Object.Namespace
 		switch {
-		case len(l.m.Workloads) == 0, l.matches(ns, s.selector), l.ofGateway(s.selector), defaultGateway(s.selector):
-		case len(s.selector) > 0:
+		case len(l.m.Workloads) == 0, s.Idle(l.m.RootNamespace), len(l.reached(s)) > 0, l.ofGateway(s.Labels), defaultGateway(s.Labels):
+		case s.Selects:
 			where := "of namespace " + ns + " "
-			if ns == l.m.RootNamespace {
+			if s.Namespace(l.m.RootNamespace) == "" {
 				where = ""
 			}
-			l.add(s.object, diag.Warning, "IST0101", "no workload "+where+"in the source has the labels of the selector ("+text(s.selector)+")",
-				"Correct the labels, or add the workload.", s.path...)
-		case protects(s.object) && ns != l.m.RootNamespace && l.namespaces[ns] == nil && !l.offers(ns):
-			l.add(s.object, diag.Warning, "IST0101", "nothing of the source is in namespace "+ns+": this object reaches no workload", "Correct the namespace, or add the workloads.", "metadata", "namespace")
+			l.add(s.Object, diag.Warning, "IST0101", "no workload "+where+"in the source has the labels of the selector ("+text(s.Labels)+")",
+				"Correct the labels, or add the workload.", s.Path()...)
+		case protects(s.Object) && ns != l.m.RootNamespace && l.namespaces[ns] == nil && !l.offers(ns):
+			l.add(s.Object, diag.Warning, "IST0101", "nothing of the source is in namespace "+ns+": this object reaches no workload", "Correct the namespace, or add the workloads.", "metadata", "namespace")
 		}
 	}
 }
@@ -86,7 +80,7 @@ func protects(o *schema.Object) bool {
 
 // ofGateway tells whether a selector picks the proxies of a Gateway, which are often installed by somebody else.
 func (l *linter) ofGateway(selector map[string]string) bool {
-	return len(selector) > 0 && slices.ContainsFunc(l.m.Gateways, func(g *mesh.Gateway) bool { return selects(selector, g.Spec.GetSelector()) })
+	return len(selector) > 0 && slices.ContainsFunc(l.m.Gateways, func(g *mesh.Gateway) bool { return endpoint.Subset(selector, g.Spec.GetSelector()) })
 }
 
 // offers tells whether a namespace has a Service or a ServiceEntry.
@@ -94,43 +88,20 @@ func (l *linter) offers(namespace string) bool {
 	return slices.ContainsFunc(l.m.Services, func(s *mesh.Service) bool { return s.Namespace == namespace })
 }
 
-// matches tells whether a selector picks a workload of a namespace, or for objects of the root namespace of any.
-func (l *linter) matches(namespace string, selector map[string]string) bool {
-	list := l.declared(namespace)
-	if namespace == l.m.RootNamespace {
-		list = l.m.Workloads
-	}
-	return slices.ContainsFunc(list, func(w *mesh.Workload) bool { return selects(selector, w.Labels) })
-}
-
 // attached: whatever else is for workloads reaches some.
 func (l *linter) attached() {
-	var list []selected
-	add := func(o *schema.Object, labels map[string]string, path ...any) {
-		list = append(list, selected{o, labels, path})
-	}
+	var list []attach.Attachment
 	for _, o := range l.objects {
-		if t, ok := o.Spec.(targeted); ok && (t.GetTargetRef() != nil || len(t.GetTargetRefs()) > 0) {
+		a, ok := attach.Of(o)
+		if !ok {
 			continue
 		}
-		switch s := o.Spec.(type) {
-		case *security.PeerAuthentication:
-			if o.Namespace != l.m.RootNamespace { // MESHC1224
-				add(o, s.GetSelector().GetMatchLabels(), "spec", "selector")
-			}
-		case *security.RequestAuthentication:
-			add(o, s.GetSelector().GetMatchLabels(), "spec", "selector")
-		case *networking.EnvoyFilter:
-			if len(s.GetTargetRefs()) == 0 {
-				add(o, s.GetWorkloadSelector().GetLabels(), "spec", "workloadSelector")
-			}
-		case *extensions.WasmPlugin:
-			add(o, s.GetSelector().GetMatchLabels(), "spec", "selector")
-		case *networkingbeta.ProxyConfig:
-			add(o, s.GetSelector().GetMatchLabels(), "spec", "selector")
+		switch o.Spec.(type) {
+		case *security.PeerAuthentication, *security.RequestAuthentication, *networking.EnvoyFilter, *extensions.WasmPlugin, *networkingbeta.ProxyConfig:
+			list = append(list, a)
 		case *networking.ServiceEntry:
-			if labels := s.GetWorkloadSelector().GetLabels(); len(labels) > 0 {
-				add(o, labels, "spec", "workloadSelector")
+			if len(a.Labels) > 0 {
+				list = append(list, a)
 			}
 		}
 	}
@@ -138,16 +109,16 @@ func (l *linter) attached() {
 }
 
 func (l *linter) sidecars() {
-	var list []selected
+	var list []attach.Attachment
 	for _, s := range l.m.Sidecars {
-		sel := s.Spec.GetWorkloadSelector().GetLabels()
-		list = append(list, selected{s.Object, sel, []any{"spec", "workloadSelector"}})
+		a := attachmentOf(s.Object)
+		list = append(list, a)
 		ambient := false
 		if n := l.namespaces[s.Object.Namespace]; n != nil { // a label for injection beside it wins
 			ambient = n.Labels[labelDataplane] == "ambient" && n.Labels[mesh.LabelInjection] == "" && n.Labels[mesh.LabelRevision] == ""
 		}
 		for _, w := range l.declared(s.Object.Namespace) {
-			ambient = ambient || len(sel) > 0 && selects(sel, w.Labels) && w.Labels[labelDataplane] == "ambient"
+			ambient = ambient || a.Selects && l.reaches(a, w) && w.Labels[labelDataplane] == "ambient"
 		}
 		if ambient {
 			l.add(s.Object, diag.Warning, "IST0167", "a Sidecar has no effect on workloads in ambient mode", "Remove it, or the label "+labelDataplane+".", "spec")
@@ -158,10 +129,10 @@ func (l *linter) sidecars() {
 }
 
 func (l *linter) telemetries() {
-	var list []selected
-	for _, o := range l.objects {
-		if t, ok := o.Spec.(*telemetry.Telemetry); ok && len(t.GetTargetRefs()) == 0 && t.GetTargetRef() == nil {
-			list = append(list, selected{o, t.GetSelector().GetMatchLabels(), []any{"spec", "selector"}})
+	var list []attach.Attachment
+	for _, t := range l.m.Telemetries {
+		if a := attachmentOf(t.Object); a.Targets == "" {
+			list = append(list, a)
 		}
 	}
 	l.claims(list, "Telemetry", "IST0159", "IST0160")
@@ -171,12 +142,12 @@ func (l *linter) telemetries() {
 // authorizationPolicies: a policy protects somebody, and names namespaces that are there.
 func (l *linter) authorizationPolicies() {
 	for _, p := range l.m.AuthorizationPolicies {
-		if len(p.Spec.GetTargetRefs()) > 0 || p.Spec.GetTargetRef() != nil {
+		a := attachmentOf(p.Object)
+		if a.Targets != "" {
 			continue
 		}
-		sel := p.Spec.GetSelector().GetMatchLabels()
-		if len(l.m.Workloads) > 0 && !l.reachesSome(p.Object.Namespace, sel) {
-			l.add(p.Object, diag.Warning, "IST0127", "this policy protects no workload of the source: none is in namespace "+p.Object.Namespace+" with the labels "+text(sel),
+		if len(l.m.Workloads) > 0 && len(l.reached(a)) == 0 {
+			l.add(p.Object, diag.Warning, "IST0127", "this policy protects no workload of the source: none is in namespace "+p.Object.Namespace+" with the labels "+text(a.Labels),
 				"Correct selector or namespace, or add the workload.", "spec")
 		}
 		if len(l.namespaces) == 0 {
@@ -189,15 +160,6 @@ func (l *linter) authorizationPolicies() {
 			}
 		}
 	}
-}
-
-func (l *linter) reachesSome(namespace string, selector map[string]string) bool {
-	for _, w := range l.m.Workloads {
-		if (w.Namespace == namespace || namespace == l.m.RootNamespace) && selects(selector, w.Labels) {
-			return true
-		}
-	}
-	return namespace == l.m.RootNamespace && len(selector) == 0
 }
 
 func (l *linter) sourceNamespaces(o *schema.Object, list []string, path ...any) {
@@ -214,33 +176,22 @@ func (l *linter) sourceNamespaces(o *schema.Object, list []string, path ...any) 
 	}
 }
 
-// targeted is a policy that may name what it is for.
-type targeted interface {
-	GetTargetRef() *typev1beta1.PolicyTargetReference
-	GetTargetRefs() []*typev1beta1.PolicyTargetReference
-}
-
 const labelGatewayName = "gateway.networking.k8s.io/gateway-name"
 
 // kubernetesGateways: proxies of Gateway API gateways take policies by targetRefs only.
 func (l *linter) kubernetesGateways() {
 	for _, o := range l.objects {
-		var sel map[string]string
-		switch s := o.Spec.(type) {
-		case *security.AuthorizationPolicy:
-			sel = s.GetSelector().GetMatchLabels()
-		case *security.RequestAuthentication:
-			sel = s.GetSelector().GetMatchLabels()
-		case *telemetry.Telemetry:
-			sel = s.GetSelector().GetMatchLabels()
-		case *extensions.WasmPlugin:
-			sel = s.GetSelector().GetMatchLabels()
+		switch o.Spec.(type) {
+		case *security.AuthorizationPolicy, *security.RequestAuthentication, *telemetry.Telemetry, *extensions.WasmPlugin:
+		default:
+			continue
 		}
-		if t, ok := o.Spec.(targeted); len(sel) == 0 || ok && (t.GetTargetRef() != nil || len(t.GetTargetRefs()) > 0) {
+		a := attachmentOf(o)
+		if !a.Selects {
 			continue
 		}
 		for _, w := range l.declared(o.Namespace) {
-			if name := w.Labels[labelGatewayName]; name != "" && selects(sel, w.Labels) {
+			if name := w.Labels[labelGatewayName]; name != "" && l.reaches(a, w) {
 				l.add(o, diag.Warning, "IST0166", "the selector picks the proxy of the Gateway API gateway "+name+", which takes no policies by selector", "Use targetRefs with the controller that serves the gateway.", "spec", "selector")
 				break
 			}

@@ -8,6 +8,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
@@ -49,7 +50,7 @@ func (l *linter) targetPorts() {
 		}
 		var behind []*mesh.Workload
 		for _, w := range l.declared(s.Namespace) {
-			if selects(s.Selector, w.Labels) {
+			if endpoint.Subset(s.Selector, w.Labels) {
 				behind = append(behind, w)
 			}
 		}
@@ -78,7 +79,7 @@ func (l *linter) sharedWorkloads() {
 		}
 		protocols, targets := map[uint32][]use{}, map[string][]use{}
 		for _, s := range services[o.Namespace] {
-			if !selects(s.Selector, pods.Labels) {
+			if !endpoint.Subset(s.Selector, pods.Labels) {
 				continue
 			}
 			for _, p := range s.Ports {

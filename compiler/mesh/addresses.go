@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
@@ -77,9 +78,9 @@ func (c *checker) unaddressed() {
 
 // gatewayOnly tells whether the workloads behind a service are gateways: they are called from outside.
 func (c *checker) gatewayOnly(s *Service) bool {
-	behind := c.m.index.templates.matching(s.Namespace, s.Selector)
+	behind := c.m.index.templates.Matching(s.Namespace, s.Selector)
 	for _, w := range c.m.Workloads {
-		if w.Observed && w.Namespace == s.Namespace && len(s.Selector) > 0 && subset(s.Selector, w.Labels) {
+		if w.Observed && w.Namespace == s.Namespace && len(s.Selector) > 0 && endpoint.Subset(s.Selector, w.Labels) {
 			behind = append(behind, w)
 		}
 	}

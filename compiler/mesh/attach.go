@@ -4,67 +4,80 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"sync"
 
 	networking "istio.io/api/networking/v1alpha3"
 	security "istio.io/api/security/v1beta1"
-	typev1beta1 "istio.io/api/type/v1beta1"
 
+	"github.com/meshc/meshc/compiler/attach"
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
 
-// attached is how every kind with a workload selector reaches workloads: an object of the root namespace reaches all
-// namespaces, any other its own; a selector narrows it to the workloads whose labels it matches.
-func (m *Mesh) attached(o *schema.Object, selector map[string]string, namespace string, labels map[string]string) bool {
-	return (o.Namespace == namespace || o.Namespace == m.RootNamespace) && subset(selector, labels)
+// attachments are the objects that hold for workloads, filed when they are first asked for: the lists must be complete then.
+type attachments struct {
+	peers          func() *attach.Table[*PeerAuthentication]
+	authorizations func() *attach.Table[*AuthorizationPolicy]
+	tokens         func() *attach.Table[*RequestAuthentication]
+	filters        func() *attach.Table[*EnvoyFilter]
+	telemetries    func() *attach.Table[*Telemetry]
+	sidecars       func() *attach.Table[*Sidecar]
+	proxyConfigs   func() *attach.Table[*ProxyConfig]
 }
 
-// envoyFiltersFor returns the EnvoyFilters of a workload, in the order in which they apply.
-func (m *Mesh) envoyFiltersFor(namespace string, labels map[string]string) []*EnvoyFilter {
-	var out []*EnvoyFilter
-	for _, f := range m.index.filters.in(m, namespace, m.EnvoyFilters, func(f *EnvoyFilter) *schema.Object { return f.Object }) {
-		if len(f.Spec.GetTargetRefs()) == 0 && m.attached(f.Object, f.Spec.GetWorkloadSelector().GetLabels(), namespace, labels) {
-			out = append(out, f)
-		}
+func newAttachments(m *Mesh) attachments {
+	return attachments{
+		peers:          filed(m, &m.PeerAuthentications, func(p *PeerAuthentication) *schema.Object { return p.Object }),
+		authorizations: filed(m, &m.AuthorizationPolicies, func(p *AuthorizationPolicy) *schema.Object { return p.Object }),
+		tokens:         filed(m, &m.RequestAuthentications, func(p *RequestAuthentication) *schema.Object { return p.Object }),
+		filters:        filed(m, &m.EnvoyFilters, func(f *EnvoyFilter) *schema.Object { return f.Object }),
+		telemetries:    filed(m, &m.Telemetries, func(t *Telemetry) *schema.Object { return t.Object }),
+		sidecars:       filed(m, &m.Sidecars, func(s *Sidecar) *schema.Object { return s.Object }),
+		proxyConfigs:   filed(m, &m.ProxyConfigs, func(p *ProxyConfig) *schema.Object { return p.Object }),
 	}
-	return out
+}
+
+func filed[T comparable](m *Mesh, list *[]T, object func(T) *schema.Object) func() *attach.Table[T] {
+	return sync.OnceValue(func() *attach.Table[T] {
+		return attach.NewTable(m.RootNamespace, *list, func(x T) attach.Attachment { return attachmentOf(object(x)) })
+	})
+}
+
+// attachmentOf returns how an object of a kind that chooses workloads does.
+func attachmentOf(o *schema.Object) attach.Attachment {
+	a, _ := attach.Of(o)
+	return a
 }
 
 // authorizationsFor returns the AuthorizationPolicies of a workload, those of the root namespace first.
 func (m *Mesh) authorizationsFor(namespace string, labels map[string]string) []*AuthorizationPolicy {
-	all := m.index.authorizations.in(m, namespace, m.AuthorizationPolicies, func(p *AuthorizationPolicy) *schema.Object { return p.Object })
-	root, own := policiesFor(m, all, namespace, labels, func(p *AuthorizationPolicy) (*schema.Object, policySpec) { return p.Object, p.Spec })
+	root, own := m.index.authorizations().Parted(namespace, labels)
 	return append(root, own...)
 }
 
 // tokensFor returns the RequestAuthentications of a workload, those of the root namespace last.
 func (m *Mesh) tokensFor(namespace string, labels map[string]string) []*RequestAuthentication {
-	all := m.index.tokens.in(m, namespace, m.RequestAuthentications, func(p *RequestAuthentication) *schema.Object { return p.Object })
-	root, own := policiesFor(m, all, namespace, labels, func(p *RequestAuthentication) (*schema.Object, policySpec) { return p.Object, p.Spec })
+	root, own := m.index.tokens().Parted(namespace, labels)
 	return append(own, root...)
 }
 
-// policySpec is what a policy says of whom it is for.
-type policySpec interface {
-	GetSelector() *typev1beta1.WorkloadSelector
-	GetTargetRef() *typev1beta1.PolicyTargetReference
-	GetTargetRefs() []*typev1beta1.PolicyTargetReference
-}
-
-// policiesFor parts the policies of a workload, those with targetRefs aside, into those of the root namespace and its own.
-func policiesFor[P any](m *Mesh, all []P, namespace string, labels map[string]string, of func(P) (*schema.Object, policySpec)) (root, own []P) {
-	for _, p := range all {
-		o, spec := of(p)
-		switch {
-		case len(spec.GetTargetRefs()) > 0 || spec.GetTargetRef() != nil || !m.attached(o, spec.GetSelector().GetMatchLabels(), namespace, labels):
-		case o.Namespace == m.RootNamespace:
-			root = append(root, p)
-		default:
-			own = append(own, p)
+// telemetriesFor returns the layers in effect for a workload: that of the mesh, that of the namespace, then all that select it.
+func (m *Mesh) telemetriesFor(namespace string, labels map[string]string) (out []*Telemetry) {
+	l := m.index.telemetries().Layers(namespace, labels)
+	for _, t := range []*Telemetry{l.Mesh, l.Namespace} {
+		if t != nil {
+			out = append(out, t)
 		}
 	}
-	return root, own
+	return append(out, l.Workload...)
+}
+
+// sidecarFor picks the Sidecar for a workload: the first that selects it, else that of its namespace, else that of the mesh;
+// nil for the built-in default.
+func (m *Mesh) sidecarFor(namespace string, labels map[string]string) *Sidecar {
+	l := m.index.sidecars().Layers(namespace, labels)
+	return cmp.Or(l.First(), l.Namespace, l.Mesh)
 }
 
 // peerModes is the outcome of all PeerAuthentications for one workload.
@@ -94,23 +107,17 @@ func modeOf(t *security.PeerAuthentication_MutualTLS, inherited MTLSMode) MTLSMo
 	return inherited
 }
 
-// peerMode settles the mode of a workload: workload over namespace over mesh, the oldest object in each class, UNSET
-// inherits. Port modes come from the workload's object only. An object with a selector in the root namespace has no
-// effect, not even there.
+// peerMode settles the mode of a workload: workload over namespace over mesh, the oldest object of each, UNSET inherits. Port
+// modes come from the workload's object only.
 func (m *Mesh) peerMode(namespace string, labels map[string]string) *peerModes {
-	var mesh, ns, workload *PeerAuthentication
-	for _, p := range m.index.peers.in(m, namespace, m.PeerAuthentications, func(p *PeerAuthentication) *schema.Object { return p.Object }) {
-		selector := p.Spec.GetSelector().GetMatchLabels()
-		switch {
-		case len(selector) == 0 && p.Object.Namespace == m.RootNamespace:
-			mesh = firstPA(mesh, p)
-		case len(selector) == 0 && p.Object.Namespace == namespace:
-			ns = firstPA(ns, p)
-		case len(selector) > 0 && p.Object.Namespace == namespace && namespace != m.RootNamespace && subset(selector, labels):
-			workload = firstPA(workload, p)
-		}
-	}
-	return settlePeers(mesh, ns, workload)
+	l := m.index.peers().Layers(namespace, labels)
+	return settlePeers(l.Mesh, l.Namespace, l.First())
+}
+
+// NamespaceMode is the mode of the workloads of a namespace that no PeerAuthentication selects.
+func (m *Mesh) NamespaceMode(namespace string) MTLSMode {
+	l := m.index.peers().Layers(namespace, nil)
+	return settlePeers(l.Mesh, l.Namespace, nil).mode
 }
 
 func settlePeers(mesh, ns, workload *PeerAuthentication) *peerModes {
@@ -132,25 +139,13 @@ func (m *Mesh) plaintext() endpoint.Plaintext {
 	if !slices.ContainsFunc(m.PeerAuthentications, (*PeerAuthentication).disables) {
 		return nil
 	}
-	var mesh *PeerAuthentication
-	byNamespace := map[string]*PeerAuthentication{}
-	out := endpoint.Plaintext{}
-	for _, p := range m.PeerAuthentications {
-		switch namespace, all := p.Object.Namespace, len(p.Spec.GetSelector().GetMatchLabels()) == 0; {
-		case namespace == m.RootNamespace:
-			if all {
-				mesh = firstPA(mesh, p)
-			}
-		default:
-			out[namespace] = nil
-			if all {
-				byNamespace[namespace] = firstPA(byNamespace[namespace], p)
-			}
+	rule := func(namespace string, workload *PeerAuthentication) endpoint.PlainRule {
+		l := m.index.peers().Layers(namespace, nil)
+		modes := settlePeers(l.Mesh, l.Namespace, workload)
+		r := endpoint.PlainRule{All: modes.mode == Disable}
+		if workload != nil {
+			r.Labels = attachmentOf(workload.Object).Labels
 		}
-	}
-	rule := func(ns, workload *PeerAuthentication) endpoint.PlainRule {
-		modes := settlePeers(mesh, ns, workload)
-		r := endpoint.PlainRule{Labels: workload.selector(), All: modes.mode == Disable}
 		for port, mode := range modes.ports {
 			if r.Ports == nil {
 				r.Ports = map[uint32]bool{}
@@ -159,15 +154,20 @@ func (m *Mesh) plaintext() endpoint.Plaintext {
 		}
 		return r
 	}
+	out := endpoint.Plaintext{}
 	for _, p := range m.PeerAuthentications {
-		if ns := p.Object.Namespace; ns != m.RootNamespace && len(p.selector()) > 0 {
-			out[ns] = append(out[ns], rule(byNamespace[ns], p))
+		switch ns := p.Object.Namespace; {
+		case ns == m.RootNamespace:
+		case attachmentOf(p.Object).Selects:
+			out[ns] = append(out[ns], rule(ns, p))
+		case out[ns] == nil:
+			out[ns] = nil
 		}
 	}
 	for ns := range out {
-		out[ns] = append(out[ns], rule(byNamespace[ns], nil))
+		out[ns] = append(out[ns], rule(ns, nil))
 	}
-	out[""] = []endpoint.PlainRule{rule(nil, nil)}
+	out[""] = []endpoint.PlainRule{rule("", nil)}
 	return out
 }
 
@@ -180,25 +180,11 @@ func (p *PeerAuthentication) disables() bool {
 	return off
 }
 
-func (p *PeerAuthentication) selector() map[string]string {
-	if p == nil {
-		return nil
-	}
-	return p.Spec.GetSelector().GetMatchLabels()
-}
-
 func (p *PeerAuthentication) ports() map[uint32]*security.PeerAuthentication_MutualTLS {
 	if p == nil {
 		return nil
 	}
 	return p.Spec.GetPortLevelMtls()
-}
-
-func firstPA(have, next *PeerAuthentication) *PeerAuthentication {
-	if have != nil {
-		return have
-	}
-	return next
 }
 
 // dryRun tells whether a policy is only tried out: the annotation is a boolean in any spelling of Go's.
@@ -214,7 +200,7 @@ func (m *Mesh) linkPolicies(objects []*schema.Object) diag.List {
 		switch s := o.Spec.(type) {
 		case *security.PeerAuthentication:
 			m.PeerAuthentications = append(m.PeerAuthentications, &PeerAuthentication{o, s})
-			if o.Namespace == m.RootNamespace && len(s.GetSelector().GetMatchLabels()) > 0 {
+			if attachmentOf(o).Idle(m.RootNamespace) {
 				findings.Add(o.Finding(diag.Error, "MESHC1224", "a PeerAuthentication with a selector has no effect in the root namespace "+m.RootNamespace+": it protects nothing",
 					"remove the selector to set the mode of the mesh, or move the object to the namespace of the workload", "spec", "selector"))
 			}

@@ -7,6 +7,8 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/compiler/hosts"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/schema"
@@ -27,17 +29,17 @@ func (m *Mesh) check() diag.List {
 		c.gateway(g)
 	}
 	for _, p := range m.AuthorizationPolicies {
-		c.targetRefs(p.Object, p.Spec.GetTargetRef() != nil, len(p.Spec.GetTargetRefs()), "this policy protects nothing")
+		c.targetRefs(p.Object, "this policy protects nothing")
 		c.policyPorts(p)
 	}
 	for _, p := range m.RequestAuthentications {
-		c.targetRefs(p.Object, p.Spec.GetTargetRef() != nil, len(p.Spec.GetTargetRefs()), "this policy checks nothing")
+		c.targetRefs(p.Object, "this policy checks nothing")
 	}
 	for _, p := range m.PeerAuthentications {
 		c.portModes(p)
 	}
 	for _, t := range m.Telemetries {
-		c.targetRefs(t.Object, t.Spec.GetTargetRef() != nil, len(t.Spec.GetTargetRefs()), "this object has no effect")
+		c.targetRefs(t.Object, "this object has no effect")
 	}
 	c.namedEntries()
 	c.unaddressed()
@@ -52,7 +54,7 @@ func (c *checker) namedEntries() {
 		if len(s.Selector) == 0 || s.Resolution == Passthrough {
 			continue
 		}
-		for _, w := range c.m.index.entries.matching(s.Namespace, s.Selector) {
+		for _, w := range c.m.index.entries.Matching(s.Namespace, s.Selector) {
 			at := pair{w.Object, s.Object}
 			if e := w.Object.Spec.(*networking.WorkloadEntry); !s.takes(e) && !seen[at] {
 				seen[at] = true
@@ -63,12 +65,9 @@ func (c *checker) namedEntries() {
 }
 
 // targetRefs reports an object that attaches to what a bundle never has.
-func (c *checker) targetRefs(o *schema.Object, one bool, many int, outcome string) {
-	field := "targetRefs"
-	switch {
-	case one:
-		field = "targetRef"
-	case many == 0:
+func (c *checker) targetRefs(o *schema.Object, outcome string) {
+	field := attachmentOf(o).Targets
+	if field == "" {
 		return
 	}
 	c.findings.Add(o.Finding(diag.Error, "MESHC1221", field+" reaches only waypoints and Gateway API gateways, which a bundle has none of: "+outcome, "use a selector", "spec", field))
@@ -158,7 +157,7 @@ func (c *checker) destination(o *schema.Object, v *VirtualService, d *networking
 
 func (c *checker) subsetExists(svc *Service, name string) bool {
 	for _, r := range c.m.DestinationRules {
-		if HostWithin(svc.Hostname, r.Spec.Host) && slices.ContainsFunc(r.Spec.Subsets, func(s *networking.Subset) bool { return s.Name == name }) {
+		if hosts.Within(svc.Hostname, r.Spec.Host) && slices.ContainsFunc(r.Spec.Subsets, func(s *networking.Subset) bool { return s.Name == name }) {
 			return true
 		}
 	}
@@ -167,7 +166,7 @@ func (c *checker) subsetExists(svc *Service, name string) bool {
 
 func (c *checker) destinationRule(r *DestinationRule) {
 	for _, s := range c.m.Services {
-		if HostWithin(s.Hostname, r.Spec.Host) {
+		if hosts.Within(s.Hostname, r.Spec.Host) {
 			return
 		}
 	}
@@ -181,12 +180,12 @@ func (c *checker) gateway(g *Gateway) {
 		return // the second is the gateway that an installation of Istio brings
 	}
 	for _, w := range c.m.Workloads {
-		if subset(g.Spec.Selector, w.Labels) {
+		if endpoint.Subset(g.Spec.Selector, w.Labels) {
 			return
 		}
 	}
 	for _, s := range c.m.Services {
-		if len(s.Selector) > 0 && subset(g.Spec.Selector, s.Selector) {
+		if len(s.Selector) > 0 && endpoint.Subset(g.Spec.Selector, s.Selector) {
 			return
 		}
 	}

@@ -6,17 +6,18 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/meshc/meshc/compiler/attach"
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/internal/diag"
-	"github.com/meshc/meshc/schema"
 )
 
 // portModes reports modes of ports that no selected workload has. The ports are those of workloads, not of Services.
 func (c *checker) portModes(p *PeerAuthentication) {
-	selector := p.Spec.GetSelector().GetMatchLabels()
-	if len(p.Spec.GetPortLevelMtls()) == 0 || len(selector) == 0 || p.Object.Namespace == c.m.RootNamespace {
+	a := attachmentOf(p.Object)
+	if len(p.Spec.GetPortLevelMtls()) == 0 || !a.Selects || a.Idle(c.m.RootNamespace) {
 		return
 	}
-	serves := c.served(p.Object, selector)
+	serves := c.served(a)
 	for _, port := range slices.Sorted(maps.Keys(p.Spec.GetPortLevelMtls())) {
 		target := serves[port]
 		if target == port || target == 0 {
@@ -30,10 +31,10 @@ func (c *checker) portModes(p *PeerAuthentication) {
 
 // served tells, of the ports that the workloads of an object listen on and those of their Services, where connections
 // arrive: a port of a workload at itself, one that only Services have at the port it leads to.
-func (c *checker) served(o *schema.Object, selector map[string]string) map[uint32]uint32 {
+func (c *checker) served(a attach.Attachment) map[uint32]uint32 {
 	out, own := map[uint32]uint32{}, map[uint32]bool{}
 	for _, w := range c.m.Workloads {
-		if !c.m.attached(o, selector, w.Namespace, w.Labels) {
+		if !a.Reaches(c.m.RootNamespace, w.Namespace, w.Labels) {
 			continue
 		}
 		for _, n := range w.Ports {
@@ -44,7 +45,7 @@ func (c *checker) served(o *schema.Object, selector map[string]string) map[uint3
 			out[t.Port.Number] = t.TargetPort
 		}
 		for _, g := range c.m.Gateways {
-			if !subset(g.Spec.GetSelector(), w.Labels) {
+			if !endpoint.Subset(g.Spec.GetSelector(), w.Labels) {
 				continue
 			}
 			for _, s := range g.Spec.GetServers() {
@@ -66,7 +67,7 @@ func (c *checker) policyPorts(p *AuthorizationPolicy) {
 	check := func(list []string, path ...any) {
 		for i, v := range list {
 			if serves == nil {
-				serves = c.served(p.Object, p.Spec.GetSelector().GetMatchLabels())
+				serves = c.served(attachmentOf(p.Object))
 			}
 			n, err := strconv.ParseUint(v, 10, 16)
 			if target := serves[uint32(n)]; err == nil && target != 0 && target != uint32(n) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/memo"
@@ -74,6 +75,6 @@ func (m *Mesh) ServesGateway(w *Workload) bool {
 		case len(g.Spec.GetSelector()) == 0:
 			return !w.Injected
 		}
-		return subset(g.Spec.Selector, w.Labels)
+		return endpoint.Subset(g.Spec.Selector, w.Labels)
 	})
 }

@@ -35,18 +35,6 @@ var Codes = []diag.Code{
 		Remedy:  "correct the host",
 	},
 	{
-		ID: "MESHC1201", Severity: diag.Error,
-		Means:   "two mesh configurations",
-		Example: "two ConfigMaps named `istio`, or two of revisions and none of that name",
-		Remedy:  "keep one",
-	},
-	{
-		ID: "MESHC1202", Severity: diag.Error, FailsClosed: true,
-		Means:   "the mesh configuration cannot be read",
-		Example: "`outboundTrafficPolicy: ALLOW_ANY`",
-		Remedy:  "compare with the MeshConfig reference",
-	},
-	{
 		ID: "MESHC1203", Severity: diag.Info,
 		Means:   "a namespace is left out, because `discoverySelectors` do not take it",
 		Example: "a selector for a label that the Namespace has not",
@@ -59,22 +47,10 @@ var Codes = []diag.Code{
 		Remedy:  "one of the two",
 	},
 	{
-		ID: "MESHC1205", Severity: diag.Error,
-		Means:   "the mesh configuration lies outside `istio-system`, where others may write",
-		Example: "a ConfigMap `istio` among those of an application",
-		Remedy:  "move it, rename the ConfigMap, or lower the severity if the control plane was installed there",
-	},
-	{
 		ID: "MESHC1206", Severity: diag.Warning,
 		Means:   "a mesh-wide default of `exportTo` names a namespace, which means nothing there",
 		Example: "`defaultServiceExportTo: [shop]`",
 		Remedy:  "`.` or `*`",
-	},
-	{
-		ID: unreadSettings, Severity: diag.Warning,
-		Means:   "a ConfigMap with settings that are not in force: of another revision, or under another key",
-		Example: "`istio-canary` beside `istio`",
-		Remedy:  "compile revisions apart; what the help says",
 	},
 	{
 		ID: "MESHC1208", Severity: diag.Warning,
@@ -207,36 +183,6 @@ var Codes = []diag.Code{
 		Means:   "proxies that need different configuration have the same labels, and no address tells them apart",
 		Example: "two Deployments with one set of labels whose named ports mean different numbers",
 		Remedy:  "a label of their own for the pods of each",
-	},
-	{
-		ID: "MESHC1260", Severity: diag.Warning,
-		Means:   "an Ingress rule without paths",
-		Example: "`rules: [{host: a}]`",
-		Remedy:  "add `http.paths`",
-	},
-	{
-		ID: "MESHC1261", Severity: diag.Error,
-		Means:   "`spec.defaultBackend` of an Ingress is not served, as in Istio",
-		Example: "`defaultBackend: {service: …}`",
-		Remedy:  "a rule without host and with path `/`",
-	},
-	{
-		ID: "MESHC1262", Severity: diag.Error,
-		Means:   "an Ingress backend that is no Service",
-		Example: "`backend: {resource: …}`",
-		Remedy:  "name a Service",
-	},
-	{
-		ID: "MESHC1263", Severity: diag.Warning,
-		Means:   "a `tls` entry of an Ingress without a secret is not served",
-		Example: "`tls: [{hosts: [a]}]`",
-		Remedy:  "set `secretName`",
-	},
-	{
-		ID: "MESHC1264", Severity: diag.Error,
-		Means:   "the IngressClass of an Ingress is not in the source",
-		Example: "`ingressClassName: istio`",
-		Remedy:  "an IngressClass with controller `istio.io/ingress-controller`",
 	},
 	{
 		ID: "MESHC1549", Severity: diag.Warning,

@@ -8,6 +8,9 @@ import (
 	"google.golang.org/protobuf/proto"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/attach"
+	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/compiler/hosts"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
@@ -55,7 +58,7 @@ func (m *Mesh) linkDestinationRules(objects []*schema.Object) diag.List {
 			if a == b {
 				return 0
 			}
-			if MoreSpecific(a, b) {
+			if hosts.MoreSpecific(a, b) {
 				return -1
 			}
 			return 1
@@ -191,7 +194,7 @@ func (m *Mesh) ruleIn(namespace, host string, counts func(*DestinationRule) bool
 		return list, true
 	}
 	for _, h := range m.index.ruleHosts[namespace] {
-		if h != host && HostWithin(host, h) {
+		if h != host && hosts.Within(host, h) {
 			if list := m.index.rules[namespace+"/"+h]; slices.ContainsFunc(list, counts) {
 				return list, true
 			}
@@ -204,12 +207,12 @@ func (m *Mesh) ruleIn(namespace, host string, counts func(*DestinationRule) bool
 func choose(list []*DestinationRule, labels map[string]string, visible func(*DestinationRule) bool) *DestinationRule {
 	var last *DestinationRule
 	for _, r := range list {
-		selector := r.Spec.WorkloadSelector
+		a, _ := attach.With(r.Object, r.Spec)
 		switch {
 		case !visible(r):
-		case selector == nil:
+		case !a.Selects:
 			last = r
-		case labels != nil && subset(selector.MatchLabels, labels):
+		case labels != nil && endpoint.Subset(a.Labels, labels):
 			return r
 		}
 	}

@@ -9,7 +9,7 @@ func namespace(name, labels string) string {
 	return "apiVersion: v1\nkind: Namespace\nmetadata: {name: " + name + ", labels: {" + labels + "}}\n"
 }
 
-func hosts(m *Mesh) (out []string) {
+func hostsOf(m *Mesh) (out []string) {
 	for _, s := range m.Services {
 		out = append(out, s.Namespace)
 	}
@@ -32,7 +32,7 @@ func TestDiscoverySelectors(t *testing.T) {
 		{"[{matchExpressions: [{key: team, operator: Is, values: [x]}]}]", nil, []string{"MESHC1202 ConfigMap/istio data.mesh", "MESHC1203 Service/web metadata.namespace", "MESHC1203 Service/web metadata.namespace", "MESHC1203 Service/web metadata.namespace"}},
 	} {
 		m, findings := link(t, append(slices.Clone(world), meshConfig("istio", "discoverySelectors: "+c.selectors))...)
-		if got := hosts(m); !slices.Equal(got, c.want) {
+		if got := hostsOf(m); !slices.Equal(got, c.want) {
 			t.Errorf("%s takes %v, want %v", c.selectors, got, c.want)
 		}
 		wantCodes(t, findings, c.codes...)

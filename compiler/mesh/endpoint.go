@@ -89,7 +89,7 @@ func (m *Mesh) podOf(o *schema.Object, spec *corev1.Pod, w *Workload) *endpoint.
 
 func (x *index) addPod(p *endpoint.Pod) {
 	x.pods[p.Namespace+"/"+p.Name] = p
-	x.podsByLabel.add(p.Namespace, p.Labels, p)
+	x.podsByLabel.Add(p.Namespace, p.Labels, p)
 	for _, a := range p.Addresses {
 		if key := p.Namespace + "/" + a; x.podsByAddress[key] == nil {
 			x.podsByAddress[key] = p
@@ -110,11 +110,11 @@ func (m *Mesh) selectedEndpoints(s *Service, pods bool, lists [][]*Endpoint) {
 		return
 	}
 	if pods {
-		for _, p := range m.index.podsByLabel.matching(s.Namespace, s.Selector) {
+		for _, p := range m.index.podsByLabel.Matching(s.Namespace, s.Selector) {
 			m.Site.FromPod(s.Source, p, lists)
 		}
 	}
-	for _, w := range m.index.entries.matching(s.Namespace, s.Selector) {
+	for _, w := range m.index.entries.Matching(s.Namespace, s.Selector) {
 		e := w.Object.Spec.(*networking.WorkloadEntry)
 		if !s.takes(e) {
 			continue
@@ -206,7 +206,7 @@ func (m *Mesh) finishEndpoints(s *Service, lists [][]*Endpoint) {
 		}
 	}
 	if len(s.Selector) > 0 {
-		behind := m.index.templates.matching(s.Namespace, s.Selector)
+		behind := m.index.templates.Matching(s.Namespace, s.Selector)
 		s.AllProxied = len(behind) > 0 && !slices.ContainsFunc(behind, func(w *Workload) bool { return w.Labels[LabelTLSMode] != endpoint.TLSModeIstio })
 		for _, w := range behind {
 			accounts[m.spiffe(w.Namespace, w.ServiceAccount)] = true

@@ -8,6 +8,8 @@ import (
 
 	meshconfig "istio.io/api/mesh/v1alpha1"
 
+	"github.com/meshc/meshc/compiler/attach"
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/internal/memo"
 	"github.com/meshc/meshc/schema"
 )
@@ -51,8 +53,8 @@ type portMode struct {
 	mode MTLSMode
 }
 
-// attachments is what is attached to workloads by their labels and namespace.
-type attachments struct {
+// attachedObjects is what is attached to workloads by their labels and namespace.
+type attachedObjects struct {
 	sidecar        *Sidecar
 	peers          *peerModes
 	telemetries    memo.List[*Telemetry]
@@ -74,7 +76,7 @@ type factTable struct {
 	questions labelQuestions
 	locality  string // of all endpoints
 	local     bool   // proxies in different localities differ
-	attached  *memo.Table[attachedTo, *attachments]
+	attached  *memo.Table[attachedTo, *attachedObjects]
 
 	labels         memo.Lists[label]
 	targets        memo.Lists[Target]
@@ -94,12 +96,12 @@ func newFactTable(m *Mesh) *factTable {
 	return t
 }
 
-func (t *factTable) attachedTo(to attachedTo) *attachments {
+func (t *factTable) attachedTo(to attachedTo) *attachedObjects {
 	labels := labelMap(to.labels)
 	m, ns := t.mesh, to.namespace
-	return &attachments{
+	return &attachedObjects{
 		sidecar: m.sidecarFor(ns, labels), peers: m.peerMode(ns, labels),
-		telemetries: t.telemetries.Of(m.telemetriesFor(ns, labels)...), filters: t.filters.Of(m.envoyFiltersFor(ns, labels)...),
+		telemetries: t.telemetries.Of(m.telemetriesFor(ns, labels)...), filters: t.filters.Of(m.index.filters().For(ns, labels)...),
 		authorizations: t.authorizations.Of(m.authorizationsFor(ns, labels)...), tokens: t.tokens.Of(m.tokensFor(ns, labels)...),
 		asked: t.labels.Of(t.questions.of(ns, labels)...),
 	}
@@ -183,8 +185,8 @@ func (m *Mesh) labelQuestions() labelQuestions {
 		q.selectors = append(q.selectors, labelQuestion{"", labels})
 	}
 	for _, r := range m.DestinationRules {
-		if labels := r.Spec.GetWorkloadSelector().GetMatchLabels(); len(labels) > 0 {
-			q.selectors = append(q.selectors, labelQuestion{r.Object.Namespace, labels})
+		if a, _ := attach.With(r.Object, r.Spec); len(a.Labels) > 0 {
+			q.selectors = append(q.selectors, labelQuestion{a.Namespace(m.RootNamespace), a.Labels})
 		}
 	}
 	return q
@@ -195,7 +197,7 @@ func (m *Mesh) labelQuestions() labelQuestions {
 func (q labelQuestions) of(namespace string, labels map[string]string) []label {
 	out := map[string]string{}
 	for _, s := range q.selectors {
-		if (s.namespace == "" || s.namespace == namespace) && subset(s.labels, labels) {
+		if (s.namespace == "" || s.namespace == namespace) && endpoint.Subset(s.labels, labels) {
 			maps.Copy(out, s.labels)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/compiler/hosts"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
@@ -96,7 +98,7 @@ func (m *Mesh) gatewaysOf(labels map[string]string, targets []Target) (out []*Ga
 			if len(gatewayTargets(gw, targets)) > 0 {
 				out = append(out, gw)
 			}
-		} else if subset(gw.Spec.GetSelector(), labels) {
+		} else if endpoint.Subset(gw.Spec.GetSelector(), labels) {
 			out = append(out, gw)
 		}
 	}
@@ -143,7 +145,7 @@ func (g *gatewayMerge) conflict(s, with *GatewayServer, why string) {
 func (g *gatewayMerge) add(gw *Gateway, index int, spec *networking.Server, port uint32) {
 	s := &GatewayServer{Gateway: gw, Index: index, Spec: spec, RouteName: routeName(gw, spec, port)}
 	for _, h := range spec.Hosts {
-		ns, name := SplitHost(h)
+		ns, name := hosts.Split(h)
 		if ns == "." {
 			ns = gw.Object.Namespace
 		}
@@ -177,7 +179,7 @@ func (g *gatewayMerge) takesHosts(s *GatewayServer, key string) bool {
 	}
 	at := func(h string) string {
 		if isTLS(s.Spec) {
-			_, h = SplitHost(h)
+			_, h = hosts.Split(h)
 		}
 		return key + "|" + strings.TrimPrefix(h, "*/")
 	}
@@ -248,16 +250,16 @@ func (m *Mesh) boundTo(namespace string, s *GatewayServer) []*VirtualService {
 func (s *GatewayServer) MatchingHosts(v *VirtualService) []string {
 	var out []string
 	for _, h := range s.Hosts {
-		ns, name := SplitHost(h)
+		ns, name := hosts.Split(h)
 		if ns != "" && ns != "*" && ns != v.Object.Namespace {
 			continue
 		}
 		for _, vh := range v.Spec.Hosts {
-			if !HostMatches(name, vh) {
+			if !hosts.Meet(name, vh) {
 				continue
 			}
 			host := vh
-			if !HostWithin(vh, name) {
+			if !hosts.Within(vh, name) {
 				host = name
 			}
 			out = appendNew(out, host)

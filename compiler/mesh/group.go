@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/internal/diag"
 )
 
@@ -190,7 +191,7 @@ func tellApart(parts []*part, selectors []map[string]string) bool {
 		for _, w := range p.members {
 			var b strings.Builder
 			for _, labels := range selectors {
-				b.WriteString(strconv.FormatBool(len(labels) > 0 && subset(labels, w.Labels)))
+				b.WriteString(strconv.FormatBool(len(labels) > 0 && endpoint.Subset(labels, w.Labels)))
 			}
 			if have := owner[b.String()]; have != nil && have != p {
 				return false

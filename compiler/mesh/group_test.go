@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/meshc/meshc/schema"
+	"github.com/meshc/meshc/internal/kinds"
 )
 
 // withPort is a Deployment whose container names a port.
@@ -125,7 +125,7 @@ func TestKindsThatSelect(t *testing.T) {
 		table = append(table, k.kind)
 	}
 	selecting := 0
-	for _, k := range schema.Kinds() {
+	for _, k := range kinds.All() {
 		selects := k.Name == "Pod" // by annotations that are about one pod
 		switch {
 		case k.Istio:

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/meshc/meshc/compiler/hosts"
 	"github.com/meshc/meshc/internal/near"
 )
 
@@ -42,7 +43,7 @@ func (m *Mesh) hostHint(namespace, host string) string {
 func (m *Mesh) subsetHint(s *Service, name string) string {
 	var names []string
 	for _, r := range m.DestinationRules {
-		if HostWithin(s.Hostname, r.Spec.Host) {
+		if hosts.Within(s.Hostname, r.Spec.Host) {
 			for _, x := range r.Spec.Subsets {
 				names = append(names, x.Name)
 			}

@@ -1,6 +1,10 @@
 package mesh
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/meshc/meshc/compiler/hosts"
+)
 
 func TestQualify(t *testing.T) {
 	m := &Mesh{Domain: "cluster.local"}
@@ -49,14 +53,14 @@ func TestHosts(t *testing.T) {
 		{"a.com", "*", true, true},
 		{"*.x.com", "*.y.com", false, false},
 	} {
-		if got := HostMatches(c.a, c.b); got != c.matches {
-			t.Errorf("HostMatches(%s, %s) = %t", c.a, c.b, got)
+		if got := hosts.Meet(c.a, c.b); got != c.matches {
+			t.Errorf("hosts.Meet(%s, %s) = %t", c.a, c.b, got)
 		}
-		if got := HostMatches(c.b, c.a); got != c.matches {
-			t.Errorf("HostMatches(%s, %s) = %t", c.b, c.a, got)
+		if got := hosts.Meet(c.b, c.a); got != c.matches {
+			t.Errorf("hosts.Meet(%s, %s) = %t", c.b, c.a, got)
 		}
-		if got := HostWithin(c.a, c.b); got != c.within {
-			t.Errorf("HostWithin(%s, %s) = %t", c.a, c.b, got)
+		if got := hosts.Within(c.a, c.b); got != c.within {
+			t.Errorf("hosts.Within(%s, %s) = %t", c.a, c.b, got)
 		}
 	}
 }
@@ -66,8 +70,8 @@ func TestMoreSpecific(t *testing.T) {
 	order := []string{"www.example.com", "a.com", "b.com", "*.www.example.com", "*.example.com", "*.com", "*"}
 	for i, a := range order {
 		for j, b := range order {
-			if got := MoreSpecific(a, b); got != (i < j) {
-				t.Errorf("MoreSpecific(%s, %s) = %t", a, b, got)
+			if got := hosts.MoreSpecific(a, b); got != (i < j) {
+				t.Errorf("hosts.MoreSpecific(%s, %s) = %t", a, b, got)
 			}
 		}
 	}
@@ -75,7 +79,7 @@ func TestMoreSpecific(t *testing.T) {
 
 func TestSplitHost(t *testing.T) {
 	for h, want := range map[string][2]string{"a.com": {"", "a.com"}, "ns/a.com": {"ns", "a.com"}, "./*": {".", "*"}, "~/*": {"~", "*"}} {
-		if ns, name := SplitHost(h); ns != want[0] || name != want[1] {
+		if ns, name := hosts.Split(h); ns != want[0] || name != want[1] {
 			t.Errorf("%s: got %s and %s", h, ns, name)
 		}
 	}

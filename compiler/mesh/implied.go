@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/meshc/meshc/compiler/attach"
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -43,9 +45,9 @@ func (s *standIns) add(namespace string, labels map[string]string, address strin
 
 // ofSelectors stands in for what selectors select, where no workload is declared that they do.
 func (s *standIns) ofSelectors(selectors *selectorSet) {
-	byLabels := labelled[*Workload]{}
+	byLabels := attach.ByLabels[*Workload]{}
 	for _, w := range s.mesh.Workloads {
-		byLabels.add(w.Namespace, w.Labels, w)
+		byLabels.Add(w.Namespace, w.Labels, w)
 	}
 	for _, id := range sortedKeys(selectors.all) {
 		x := selectors.all[id]
@@ -53,7 +55,7 @@ func (s *standIns) ofSelectors(selectors *selectorSet) {
 			continue
 		}
 		for _, ns := range s.mesh.selectorNamespaces(x) {
-			if len(byLabels.matching(ns, x.Labels)) == 0 {
+			if len(byLabels.Matching(ns, x.Labels)) == 0 {
 				s.byNamespace[ns] = append(s.byNamespace[ns], x.Labels)
 				s.add(ns, x.Labels, "")
 			}
@@ -138,7 +140,7 @@ func (m *Mesh) selectorNamespaces(x *Selector) []string {
 	}
 	set := map[string]bool{m.RootNamespace: true}
 	for _, s := range m.Services {
-		if len(s.Selector) > 0 && subset(s.Selector, x.Labels) {
+		if len(s.Selector) > 0 && endpoint.Subset(s.Selector, x.Labels) {
 			set[s.Namespace] = true
 		}
 	}

@@ -37,7 +37,7 @@ func (m *Mesh) linkAddresses() map[string][]addressTarget {
 // targetsOf returns the workload ports that services send requests to, in the order of the services' age.
 func (m *Mesh) targetsOf(w *Workload) []Target {
 	var out []Target
-	for _, s := range m.index.selecting.matching(w.Namespace, w.Labels) {
+	for _, s := range m.index.selecting.Matching(w.Namespace, w.Labels) {
 		for _, p := range s.Ports {
 			if number := inboundPort(s, p, w); number != 0 && p.Protocol != UDP {
 				out = append(out, Target{Service: s, Port: p, TargetPort: number})

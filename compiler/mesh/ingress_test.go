@@ -6,9 +6,11 @@ import (
 	"testing"
 
 	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/ingress"
 )
 
-func ingress(name, meta, spec string) string {
+func ingressOf(name, meta, spec string) string {
 	return "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: " + name + ", namespace: shop" + meta + "}\nspec: {" + spec + "}"
 }
 
@@ -38,7 +40,7 @@ func TestWhichIngressesAreMeant(t *testing.T) {
 		{"DEFAULT", ", annotations: {kubernetes.io/ingress.class: nginx}", "ingressClassName: istio, ", false},
 		{"OFF", "", "ingressClassName: istio, ", false},
 	} {
-		m, _ := link(t, ingressClass("ours", ingressController), ingressClass("theirs", "nginx"), meshConfig("istio", "ingressControllerMode: '"+c.mode+"'"), service("shop", "web"), ingress("in", c.meta, c.class+rules))
+		m, _ := link(t, ingressClass("ours", ingress.Controller), ingressClass("theirs", "nginx"), meshConfig("istio", "ingressControllerMode: '"+c.mode+"'"), service("shop", "web"), ingressOf("in", c.meta, c.class+rules))
 		if got := len(m.Gateways) > 0 && len(m.VirtualServices) > 0; got != c.meant {
 			t.Errorf("%s %s%s: got %v", c.mode, c.meta, c.class, got)
 		}
@@ -51,9 +53,9 @@ func TestIngressPaths(t *testing.T) {
 	path := func(kind, p string) string {
 		return "{path: '" + p + "', pathType: " + kind + ", " + backend + "}"
 	}
-	m, findings := link(t, ingressClass("istio", ingressController), service("shop", "web"),
-		ingress("two", "", "ingressClassName: istio, rules: [{host: x.com, http: {paths: ["+path("Exact", "/")+", "+path("ImplementationSpecific", "/plain")+", "+path("Prefix", "/plain")+"]}}, {http: {paths: ["+path("Prefix", "/any")+", "+path("ImplementationSpecific", "/")+", "+path("ImplementationSpecific", "/*")+"]}}]"),
-		ingress("one", "", "ingressClassName: istio, rules: [{host: X.com, http: {paths: ["+path("Prefix", "/")+", "+path("Prefix", "/a.b/")+", "+path("ImplementationSpecific", "/glob/*")+", "+path("ImplementationSpecific", "/dot.*")+"]}}]"))
+	m, findings := link(t, ingressClass("istio", ingress.Controller), service("shop", "web"),
+		ingressOf("two", "", "ingressClassName: istio, rules: [{host: x.com, http: {paths: ["+path("Exact", "/")+", "+path("ImplementationSpecific", "/plain")+", "+path("Prefix", "/plain")+"]}}, {http: {paths: ["+path("Prefix", "/any")+", "+path("ImplementationSpecific", "/")+", "+path("ImplementationSpecific", "/*")+"]}}]"),
+		ingressOf("one", "", "ingressClassName: istio, rules: [{host: X.com, http: {paths: ["+path("Prefix", "/")+", "+path("Prefix", "/a.b/")+", "+path("ImplementationSpecific", "/glob/*")+", "+path("ImplementationSpecific", "/dot.*")+"]}}]"))
 	if findings.HasErrors() {
 		t.Error(findings)
 	}
@@ -94,8 +96,8 @@ func TestIngressGateway(t *testing.T) {
 		{"ingressService: istio-ingressgateway", "ingressgateway"},
 		{"{ingressService: edge, ingressSelector: front}", "front"},
 	} {
-		m, findings := link(t, meshConfig("istio", c.mesh), ingressClass("istio", ingressController), service("shop", "web"),
-			ingress("in", "", "ingressClassName: istio, tls: [{hosts: [a.com]}, {hosts: [b.com], secretName: b}], rules: [{http: {paths: [{path: /, pathType: Prefix, "+backend+"}]}}]"))
+		m, findings := link(t, meshConfig("istio", c.mesh), ingressClass("istio", ingress.Controller), service("shop", "web"),
+			ingressOf("in", "", "ingressClassName: istio, tls: [{hosts: [a.com]}, {hosts: [b.com], secretName: b}], rules: [{http: {paths: [{path: /, pathType: Prefix, "+backend+"}]}}]"))
 		if got := codes(findings); !slices.Contains(got, "MESHC1263 Ingress/in spec.tls[0]") {
 			t.Error(got)
 		}
@@ -107,9 +109,9 @@ func TestIngressGateway(t *testing.T) {
 }
 
 func TestIngressFindings(t *testing.T) {
-	_, findings := link(t, ingressClass("istio", ingressController), service("shop", "web"), ingress("in", "", "ingressClassName: istio, defaultBackend: {service: {name: web, port: {number: 80}}}, "+
+	_, findings := link(t, ingressClass("istio", ingress.Controller), service("shop", "web"), ingressOf("in", "", "ingressClassName: istio, defaultBackend: {service: {name: web, port: {number: 80}}}, "+
 		"rules: [{host: x.com}, {http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {name: none}}}}, {path: /r, pathType: Prefix, backend: {resource: {kind: Bucket, name: b}}}]}}]"))
-	_, missing := link(t, service("shop", "web"), ingress("in", "", "ingressClassName: istio, rules: [{http: {paths: [{path: /, pathType: Prefix, "+backend+"}]}}]"))
+	_, missing := link(t, service("shop", "web"), ingressOf("in", "", "ingressClassName: istio, rules: [{http: {paths: [{path: /, pathType: Prefix, "+backend+"}]}}]"))
 	wantCodes(t, missing, "MESHC1264 Ingress/in spec.ingressClassName")
 	wantCodes(t, findings,
 		"MESHC1260 Ingress/in spec.rules[0]",

@@ -18,6 +18,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/meshc/meshc/compiler/ingress"
+	"github.com/meshc/meshc/compiler/settings"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
@@ -34,15 +36,16 @@ func (m *Mesh) read(objects []*schema.Object) ([]*schema.Object, diag.List) {
 	objects = slices.Clone(objects)
 	slices.SortStableFunc(objects, byAge)
 	var findings, f diag.List
-	var from *schema.Object
-	m.Config, m.Networks, from, f = linkConfig(objects)
+	m.Config, m.Networks, m.Settings, f = settings.Read(objects)
 	findings.Add(f...)
-	objects, f = discovered(objects, m.Config, from)
+	findings.Add(checkIdentitySource(m.Settings, m.Config)...)
+	findings.Add(checkDefaultExports(m.Settings, m.Config)...)
+	objects, f = discovered(objects, m.Config, m.Settings)
 	findings.Add(f...)
-	findings.Add(checkVisibility(m.Config, from)...)
+	findings.Add(checkVisibility(m.Config, m.Settings)...)
 	m.RootNamespace = cmp.Or(m.Config.RootNamespace, schema.SystemNamespace)
 	m.TrustDomain = cmp.Or(m.Config.TrustDomain, "cluster.local")
-	derived, f := ingressObjects(objects, m.Config, m.RootNamespace, m.Domain)
+	derived, f := ingress.Objects(objects, m.Config, m.RootNamespace, m.Domain)
 	findings.Add(f...)
 	objects = append(objects, derived...)
 	m.linkNamespaces(objects)
@@ -100,7 +103,7 @@ func (m *Mesh) closeIndex() {
 	}
 	for _, s := range m.Services {
 		if len(s.Selector) > 0 {
-			m.index.selecting.add(s.Namespace, s.Selector, s)
+			m.index.selecting.Add(s.Namespace, s.Selector, s)
 		}
 	}
 	m.index.addresses = m.linkAddresses()

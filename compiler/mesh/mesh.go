@@ -18,10 +18,11 @@ type Mesh struct {
 	Cluster       string                 // whose proxies the mesh is built for; "" where the input has one cluster
 	Config        *meshconfig.MeshConfig // with Istio's defaults filled in
 	Networks      *meshconfig.MeshNetworks
-	RootNamespace string // istio-system unless MeshConfig says otherwise
-	Domain        string // cluster.local
-	TrustDomain   string // MeshConfig.trustDomain, default cluster.local
-	IPv6          bool   // a pod or a Kubernetes service has an IPv6 address
+	Settings      *schema.Object // the ConfigMap that has them; nil: there is none, and the defaults hold
+	RootNamespace string         // istio-system unless MeshConfig says otherwise
+	Domain        string         // cluster.local
+	TrustDomain   string         // MeshConfig.trustDomain, default cluster.local
+	IPv6          bool           // a pod or a Kubernetes service has an IPv6 address
 	Namespaces    map[string]*Namespace
 
 	Services         []*Service

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -31,9 +30,6 @@ func sortServices(list []*Service) {
 		return cmp.Or(a.Object.Created.Compare(b.Object.Created), cmp.Compare(name(a), name(b)), cmp.Compare(a.Namespace, b.Namespace), byAge(a.Object, b.Object))
 	})
 }
-
-// subset tells whether every label of selector is in labels. An empty selector selects everything.
-func subset(selector, labels map[string]string) bool { return endpoint.Subset(selector, labels) }
 
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))

@@ -7,6 +7,7 @@ import (
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	networkingv1beta1 "istio.io/api/networking/v1beta1"
 
+	"github.com/meshc/meshc/compiler/settings"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -33,28 +34,11 @@ type proxyLayers struct {
 	networkView               string // of the proxy's own container, which charts of gateways set there and not by proxyMetadata
 }
 
-// proxyLayersOf picks the oldest ProxyConfig object of each scope: the root namespace and the workload's own, without
-// selector, and those of its namespace whose selector matches.
+// proxyLayersOf picks the oldest ProxyConfig object of each layer.
 func (m *Mesh) proxyLayersOf(w *Workload) proxyLayers {
 	l := proxyLayers{annotation: w.Annotations[AnnotationProxyConfig], interception: w.Annotations[annotationInterception], networkView: w.networkView}
-	for _, p := range m.ProxyConfigs {
-		selector := p.Spec.GetSelector().GetMatchLabels()
-		switch {
-		case len(selector) > 0:
-			if l.workload == nil && p.Object.Namespace == w.Namespace && subset(selector, w.Labels) {
-				l.workload = p
-			}
-		case p.Object.Namespace == m.RootNamespace:
-			if l.root == nil {
-				l.root = p
-			}
-		case p.Object.Namespace == w.Namespace && l.namespace == nil:
-			l.namespace = p
-		}
-	}
-	if w.Namespace == m.RootNamespace {
-		l.namespace = nil
-	}
+	of := m.index.proxyConfigs().Layers(w.Namespace, w.Labels)
+	l.root, l.namespace, l.workload = of.Mesh, of.Namespace, of.First()
 	return l
 }
 
@@ -79,15 +63,15 @@ func (m *Mesh) mergeLayers(l proxyLayers) proxyOutcome {
 	if l == (proxyLayers{}) {
 		return proxyOutcome{config: base}
 	}
-	c := mergeProxyConfig(mergeProxyConfig(base, l.root.values()), l.namespace.values())
+	c := settings.MergeProxyConfig(settings.MergeProxyConfig(base, l.root.values()), l.namespace.values())
 	if l.annotation != "" {
 		over := &meshconfig.ProxyConfig{}
-		if err := decodeStrict(l.annotation, over); err != nil {
+		if err := settings.Decode(l.annotation, over); err != nil {
 			return proxyOutcome{base, err}
 		}
-		c = mergeProxyConfig(c, over)
+		c = settings.MergeProxyConfig(c, over)
 	}
-	c = mergeProxyConfig(c, l.workload.values())
+	c = settings.MergeProxyConfig(c, l.workload.values())
 	if l.interception != "" {
 		mode, ok := meshconfig.ProxyConfig_InboundInterceptionMode_value[l.interception]
 		if !ok {
@@ -97,7 +81,7 @@ func (m *Mesh) mergeLayers(l proxyLayers) proxyOutcome {
 		c.InterceptionMode = meshconfig.ProxyConfig_InboundInterceptionMode(mode)
 	}
 	if l.networkView != "" {
-		c = mergeProxyConfig(c, &meshconfig.ProxyConfig{ProxyMetadata: map[string]string{MetadataNetworkView: l.networkView}})
+		c = settings.MergeProxyConfig(c, &meshconfig.ProxyConfig{ProxyMetadata: map[string]string{MetadataNetworkView: l.networkView}})
 	}
 	return proxyOutcome{config: c}
 }

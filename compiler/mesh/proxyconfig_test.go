@@ -8,6 +8,7 @@ import (
 	networkingv1beta1 "istio.io/api/networking/v1beta1"
 	typev1beta1 "istio.io/api/type/v1beta1"
 
+	"github.com/meshc/meshc/compiler/settings"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -16,11 +17,12 @@ func proxyObject(namespace, value string, labels map[string]string) *ProxyConfig
 	if labels != nil {
 		p.Spec.Selector = &typev1beta1.WorkloadSelector{MatchLabels: labels}
 	}
+	p.Object.Spec = p.Spec
 	return p
 }
 
 func TestProxyConfigLayers(t *testing.T) {
-	m := &Mesh{RootNamespace: "istio-system", Config: defaultConfig()}
+	m := &Mesh{RootNamespace: "istio-system", Config: settings.Default()}
 	m.index = newIndex(m)
 	m.Config.DefaultConfig.ProxyMetadata = map[string]string{"WHO": "mesh", "mesh": "set"}
 	m.ProxyConfigs = []*ProxyConfig{
@@ -68,7 +70,7 @@ func TestMergeProxyHeaders(t *testing.T) {
 	over := &meshconfig.ProxyConfig{ProxyHeaders: &meshconfig.ProxyConfig_ProxyHeaders{
 		AttemptCount: &meshconfig.ProxyConfig_ProxyHeaders_AttemptCount{Disabled: wrapperspb.Bool(true)},
 	}}
-	got := mergeProxyConfig(base, over).ProxyHeaders
+	got := settings.MergeProxyConfig(base, over).ProxyHeaders
 	if got.Server.GetValue() != "mine" || got.ForwardedClientCert != meshconfig.ForwardClientCertDetails_SANITIZE || !got.AttemptCount.GetDisabled().GetValue() {
 		t.Errorf("%v", got)
 	}

@@ -8,7 +8,9 @@ import (
 	meshconfig "istio.io/api/mesh/v1alpha1"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/attach"
 	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/compiler/hosts"
 	"github.com/meshc/meshc/internal/memo"
 	"github.com/meshc/meshc/schema"
 )
@@ -18,10 +20,10 @@ import (
 type index struct {
 	services      map[string][]*Service    // by hostname, oldest first
 	pods          map[string]*endpoint.Pod // by namespace/name
-	podsByLabel   labelled[*endpoint.Pod]
+	podsByLabel   attach.ByLabels[*endpoint.Pod]
 	podsByAddress map[string]*endpoint.Pod      // by namespace/address, the first
-	entries       labelled[*Workload]           // of WorkloadEntries
-	templates     labelled[*Workload]           // of Deployments and the like
+	entries       attach.ByLabels[*Workload]    // of WorkloadEntries
+	templates     attach.ByLabels[*Workload]    // of Deployments and the like
 	injectors     map[string]*injector          // by revision
 	rules         map[string][]*DestinationRule // by namespace/host
 	ruleHosts     map[string][]string           // hosts with a rule, by namespace, most specific first
@@ -29,7 +31,7 @@ type index struct {
 	byGateway     map[string][]*VirtualService  // by gateway name, oldest first
 	visible       *memo.Table[visibleInputs, []*VirtualService]
 	seen          *memo.Table[string, memo.List[*Service]] // services that a namespace sees
-	selecting     selecting[*Service]                      // services with a selector
+	selecting     attach.BySelector[*Service]              // services with a selector
 	addresses     map[string][]addressTarget               // by endpoint address
 	proxies       *memo.Table[proxyLayers, proxyOutcome]
 	allocated     map[string][]string             // virtual addresses, by namespace/host
@@ -40,22 +42,17 @@ type index struct {
 	contested     func() bool                           // any host is that of services of several namespaces
 	hidden        func() map[string]map[string]*Service // services that their own namespace does not see, by namespace and host
 
-	peers          reaching[*PeerAuthentication]
-	authorizations reaching[*AuthorizationPolicy]
-	tokens         reaching[*RequestAuthentication]
-	filters        reaching[*EnvoyFilter]
-	telemetries    reaching[*Telemetry]
-	sidecars       reaching[*Sidecar]
+	attachments
 }
 
 func newIndex(m *Mesh) *index {
 	return &index{
-		services: map[string][]*Service{}, pods: map[string]*endpoint.Pod{}, podsByLabel: labelled[*endpoint.Pod]{}, podsByAddress: map[string]*endpoint.Pod{}, entries: labelled[*Workload]{}, templates: labelled[*Workload]{},
+		services: map[string][]*Service{}, pods: map[string]*endpoint.Pod{}, podsByLabel: attach.ByLabels[*endpoint.Pod]{}, podsByAddress: map[string]*endpoint.Pod{}, entries: attach.ByLabels[*Workload]{}, templates: attach.ByLabels[*Workload]{},
 		rules: map[string][]*DestinationRule{}, ruleHosts: map[string][]string{}, gateways: map[string]*Gateway{},
 		byGateway: map[string][]*VirtualService{}, visible: memo.Plain(m.visibleVirtualServices), seen: memo.Plain(m.servicesVisibleTo),
 		proxies: memo.Plain(m.mergeLayers), allocated: map[string][]string{}, captured: memo.Plain(m.capture), anyObject: map[string]*schema.Object{},
 		sharing: newSharing(m), contested: sync.OnceValue(m.contested),
-		hidden: sync.OnceValue(m.hiddenServices),
+		hidden: sync.OnceValue(m.hiddenServices), attachments: newAttachments(m),
 	}
 }
 
@@ -69,29 +66,6 @@ func (m *Mesh) servicesVisibleTo(namespace string) memo.List[*Service] {
 		}
 	}
 	return m.index.sharing.services.Of(slices.Concat(ranked[0], ranked[1], ranked[2])...)
-}
-
-// sidecarFor picks the Sidecar for a workload: the oldest whose selector matches, else the oldest without a selector in
-// the namespace, else the one of the root namespace; nil for the built-in default.
-func (m *Mesh) sidecarFor(namespace string, labels map[string]string) *Sidecar {
-	var ns, root *Sidecar
-	for _, s := range m.index.sidecars.in(m, namespace, m.Sidecars, func(s *Sidecar) *schema.Object { return s.Object }) {
-		selector := s.Spec.GetWorkloadSelector().GetLabels()
-		switch {
-		case s.Spec.WorkloadSelector != nil:
-			if s.Object.Namespace == namespace && subset(selector, labels) {
-				return s
-			}
-		case s.Object.Namespace == namespace && ns == nil:
-			ns = s
-		case s.Object.Namespace == m.RootNamespace && root == nil:
-			root = s
-		}
-	}
-	if ns != nil {
-		return ns
-	}
-	return root
 }
 
 func (m *Mesh) linkSidecars(objects []*schema.Object) {
@@ -267,10 +241,10 @@ type imports struct {
 	include, exclude map[string][]string
 }
 
-func (m *Mesh) parseImports(hosts []string, namespace string) imports {
+func (m *Mesh) parseImports(list []string, namespace string) imports {
 	im := imports{include: map[string][]string{}, exclude: map[string][]string{}}
-	for _, h := range hosts {
-		ns, name := SplitHost(h)
+	for _, h := range list {
+		ns, name := hosts.Split(h)
 		into := im.include
 		if strings.HasPrefix(ns, "~") {
 			if ns == "~" {
@@ -288,12 +262,12 @@ func (m *Mesh) parseImports(hosts []string, namespace string) imports {
 
 // has tells whether a service is imported.
 func (im imports) has(namespace, host string) bool {
-	return im.listed(im.include, namespace, host, HostWithin) && !im.listed(im.exclude, namespace, host, HostWithin)
+	return im.listed(im.include, namespace, host, hosts.Within) && !im.listed(im.exclude, namespace, host, hosts.Within)
 }
 
 // routes tells whether a VirtualService host is imported: also one that is wider than what is listed.
 func (im imports) routes(namespace, host string) bool {
-	return im.listed(im.include, namespace, host, HostMatches) && !im.listed(im.exclude, namespace, host, HostWithin)
+	return im.listed(im.include, namespace, host, hosts.Meet) && !im.listed(im.exclude, namespace, host, hosts.Within)
 }
 
 func (im imports) listed(in map[string][]string, namespace, host string, match func(host, pattern string) bool) bool {

@@ -3,6 +3,8 @@ package mesh
 import (
 	"slices"
 	"strings"
+
+	"github.com/meshc/meshc/compiler/attach"
 )
 
 // Selector is one thing about a proxy that the configuration may depend on: labels it has (in a namespace, or in any
@@ -22,7 +24,7 @@ type Selector struct {
 type selectorSet struct {
 	cluster    string
 	all        map[string]*Selector
-	byLabels   selecting[*Selector]
+	byLabels   attach.BySelector[*Selector]
 	addresses  map[string]*Selector
 	localities map[string]*Selector
 	networks   map[string]*Selector
@@ -55,7 +57,7 @@ func (s *selectorSet) labels(namespace string, labels map[string]string) {
 	if s.all[id] == nil {
 		x := &Selector{ID: id, Cluster: s.cluster, Namespace: namespace, Labels: labels}
 		s.all[id] = x
-		s.byLabels.add(namespace, labels, x)
+		s.byLabels.Add(namespace, labels, x)
 	}
 }
 
@@ -84,7 +86,7 @@ func (s *selectorSet) network(network string) {
 func (s *selectorSet) match(w *Workload) []string {
 	var out []string
 	for _, ns := range [2]string{w.Namespace, ""} {
-		for _, x := range s.byLabels.matching(ns, w.Labels) {
+		for _, x := range s.byLabels.Matching(ns, w.Labels) {
 			out = append(out, x.ID)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/attach"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -24,32 +25,28 @@ func selects[T any](kind string, list []T, selector func(T) (string, map[string]
 	}}
 }
 
+// attaches makes the row of a kind that chooses workloads.
+func attaches[T any](m *Mesh, kind string, list []T, of func(T) (*schema.Object, any)) selectorKind {
+	return selects(kind, list, func(x T) (string, map[string]string) {
+		a, _ := attach.With(of(x))
+		return a.Namespace(m.RootNamespace), a.Labels
+	})
+}
+
 // selectorKinds are all of them. A kind that is not here can select proxies which then share the configuration of others.
 func (m *Mesh) selectorKinds() []selectorKind {
 	type labels = map[string]string
 	return []selectorKind{
 		selects("Service", m.Services, func(x *Service) (string, labels) { return x.Namespace, x.Selector }), // of ServiceEntries, too
-		selects("Sidecar", m.Sidecars, func(x *Sidecar) (string, labels) { return x.Object.Namespace, x.Spec.GetWorkloadSelector().GetLabels() }),
-		selects("Gateway", m.Gateways, func(x *Gateway) (string, labels) { return "", x.Spec.GetSelector() }),
-		selects("PeerAuthentication", m.PeerAuthentications, func(x *PeerAuthentication) (string, labels) {
-			return x.Object.Namespace, x.Spec.GetSelector().GetMatchLabels()
-		}),
-		selects("AuthorizationPolicy", m.AuthorizationPolicies, func(x *AuthorizationPolicy) (string, labels) {
-			return m.scoped(x.Object), x.Spec.GetSelector().GetMatchLabels()
-		}),
-		selects("RequestAuthentication", m.RequestAuthentications, func(x *RequestAuthentication) (string, labels) {
-			return m.scoped(x.Object), x.Spec.GetSelector().GetMatchLabels()
-		}),
-		selects("EnvoyFilter", m.EnvoyFilters, func(x *EnvoyFilter) (string, labels) {
-			return m.scoped(x.Object), x.Spec.GetWorkloadSelector().GetLabels()
-		}),
-		selects("Telemetry", m.Telemetries, func(x *Telemetry) (string, labels) { return x.Object.Namespace, x.Spec.GetSelector().GetMatchLabels() }),
-		selects("ProxyConfig", m.ProxyConfigs, func(x *ProxyConfig) (string, labels) {
-			return x.Object.Namespace, x.Spec.GetSelector().GetMatchLabels()
-		}),
-		selects("DestinationRule", m.DestinationRules, func(x *DestinationRule) (string, labels) {
-			return x.Object.Namespace, x.Spec.GetWorkloadSelector().GetMatchLabels()
-		}),
+		attaches(m, "Sidecar", m.Sidecars, func(x *Sidecar) (*schema.Object, any) { return x.Object, x.Spec }),
+		attaches(m, "Gateway", m.Gateways, func(x *Gateway) (*schema.Object, any) { return x.Object, x.Spec }),
+		attaches(m, "PeerAuthentication", m.PeerAuthentications, func(x *PeerAuthentication) (*schema.Object, any) { return x.Object, x.Spec }),
+		attaches(m, "AuthorizationPolicy", m.AuthorizationPolicies, func(x *AuthorizationPolicy) (*schema.Object, any) { return x.Object, x.Spec }),
+		attaches(m, "RequestAuthentication", m.RequestAuthentications, func(x *RequestAuthentication) (*schema.Object, any) { return x.Object, x.Spec }),
+		attaches(m, "EnvoyFilter", m.EnvoyFilters, func(x *EnvoyFilter) (*schema.Object, any) { return x.Object, x.Spec }),
+		attaches(m, "Telemetry", m.Telemetries, func(x *Telemetry) (*schema.Object, any) { return x.Object, x.Spec }),
+		attaches(m, "ProxyConfig", m.ProxyConfigs, func(x *ProxyConfig) (*schema.Object, any) { return x.Object, x.Spec }),
+		attaches(m, "DestinationRule", m.DestinationRules, func(x *DestinationRule) (*schema.Object, any) { return x.Object, x.Spec }),
 		selects("VirtualService", m.sourceLabels(), func(x labels) (string, labels) { return "", x }),
 		selects("Pod", m.Workloads, func(w *Workload) (string, labels) {
 			if w.Annotations[AnnotationProxyConfig] != "" || w.networkView != "" || hasTrafficAnnotations(w.Annotations) {
@@ -58,14 +55,6 @@ func (m *Mesh) selectorKinds() []selectorKind {
 			return "", nil
 		}),
 	}
-}
-
-// scoped returns the namespace a selector reaches: every one for an object of the root namespace.
-func (m *Mesh) scoped(o *schema.Object) string {
-	if o.Namespace == m.RootNamespace {
-		return ""
-	}
-	return o.Namespace
 }
 
 // collectSelectors gathers everything that objects select proxies by.

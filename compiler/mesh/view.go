@@ -9,6 +9,7 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/hosts"
 	"github.com/meshc/meshc/internal/memo"
 )
 
@@ -151,7 +152,7 @@ func (m *Mesh) viewOf(s *Scope, all []*Service) *View {
 			continue
 		}
 		for _, svc := range base.Services {
-			if HostWithin(svc.Hostname, host) {
+			if hosts.Within(svc.Hostname, host) {
 				check(svc)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/internal/kinds"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -101,12 +102,12 @@ func (m *Mesh) linkWorkloads(objects []*schema.Object) {
 		switch k := o.Spec.(type) {
 		case *corev1.Pod:
 			m.addPod(o, k, nodes)
-		case *schema.Rollout:
+		case *kinds.Rollout:
 			m.addRollout(o, k)
 		case *networking.WorkloadEntry:
 			w := m.entryWorkload(o, k)
 			m.Workloads = append(m.Workloads, w)
-			m.index.entries.add(w.Namespace, w.Labels, w)
+			m.index.entries.Add(w.Namespace, w.Labels, w)
 		case *networking.WorkloadGroup:
 			w := m.entryWorkload(o, k.GetTemplate())
 			for key, v := range k.GetMetadata().GetLabels() {
@@ -139,7 +140,7 @@ func (m *Mesh) addPod(o *schema.Object, k *corev1.Pod, nodes map[string]*corev1.
 }
 
 // addRollout adds each version that a Rollout gives labels of its own.
-func (m *Mesh) addRollout(o *schema.Object, r *schema.Rollout) {
+func (m *Mesh) addRollout(o *schema.Object, r *kinds.Rollout) {
 	pod := o.Pods()
 	if pod == nil {
 		return // workloadRef: the Deployment has the template
@@ -159,7 +160,7 @@ func (m *Mesh) addRollout(o *schema.Object, r *schema.Rollout) {
 func (m *Mesh) addTemplate(o *schema.Object, name string, pod *schema.Pods) {
 	w := m.podWorkload(o, name, pod, false)
 	m.Workloads = append(m.Workloads, w)
-	m.index.templates.add(w.Namespace, w.Labels, w)
+	m.index.templates.Add(w.Namespace, w.Labels, w)
 }
 
 func (m *Mesh) entryWorkload(o *schema.Object, e *networking.WorkloadEntry) *Workload {

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/names"
 )
 
@@ -206,7 +207,7 @@ func (k *walk) selected(r *bundle.Resource) []member {
 	seen := map[kind]bool{}
 	for i := range k.w.b.Workloads {
 		x := &k.w.b.Workloads[i]
-		if x.Namespace != sel.Namespace || x.Class == "" || seen[kind{x.Class, x.Proxy}] || !carries(x.Labels, sel.Workloads) || !carries(x.Labels, sel.Labels) {
+		if x.Namespace != sel.Namespace || x.Class == "" || seen[kind{x.Class, x.Proxy}] || !endpoint.Subset(sel.Workloads, x.Labels) || !endpoint.Subset(sel.Labels, x.Labels) {
 			continue
 		}
 		seen[kind{x.Class, x.Proxy}] = true
@@ -220,15 +221,6 @@ func (k *walk) selected(r *bundle.Resource) []member {
 		out = append(out, m)
 	}
 	return out
-}
-
-func carries(have, want map[string]string) bool {
-	for k, v := range want {
-		if h, ok := have[k]; !ok || h != v {
-			return false
-		}
-	}
-	return true
 }
 
 // namedPort is the number of a named port on a workload: the chain that its proxy has for the port of the service.

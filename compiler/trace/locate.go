@@ -11,6 +11,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/names"
 )
 
@@ -281,7 +282,7 @@ func (k *walk) gatewayPort(v *view, port uint16) (uint16, string, error) {
 			continue
 		}
 		for _, x := range k.w.workloadsOf(v.class.ID) {
-			if target := uint16(sel.TargetPort); carries(x.Labels, sel.Workloads) && v.listens(target) {
+			if target := uint16(sel.TargetPort); endpoint.Subset(sel.Workloads, x.Labels) && v.listens(target) {
 				if target == port {
 					return port, "", nil
 				}

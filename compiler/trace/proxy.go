@@ -165,6 +165,3 @@ func Socket(c *clusterv3.Cluster, meta *corev3.Metadata) *corev3.TransportSocket
 	s, _ := socketFor(c, meta)
 	return s
 }
-
-// Carries tells whether labels meet a selector.
-func Carries(have, want map[string]string) bool { return carries(have, want) }

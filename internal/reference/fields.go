@@ -61,7 +61,7 @@ func about(r schema.Reference) string {
 		return "\nYAML under the key `" + key + "` of the ConfigMap `istio`.\n"
 	case r.Kind.Name == "Annotation" || r.Kind.Name == "Label":
 		return "\nOn which kinds they mean something stands in the second column; a pod template counts as Pod. What is not listed here is left to whom it belongs.\n"
-	case r.Open && r.Kind.Definition != "":
+	case r.Open:
 		return "\nOnly these fields are read.\n"
 	}
 	return ""

@@ -3,6 +3,8 @@ package source
 import (
 	"slices"
 	"strings"
+
+	"github.com/meshc/meshc/internal/kinds"
 )
 
 // Class says what meshc does with a kind.
@@ -22,24 +24,19 @@ const (
 // same message.
 func Classify(apiVersion, kind string) Class {
 	group, version := splitVersion(apiVersion)
-	if slices.ContainsFunc(readKinds, func(r readKind) bool { return r.kind == kind && r.has(group, version) }) {
+	if k := kinds.Find(kind); k != nil && k.Has(group, version) {
+		if k.Istio {
+			return Istio
+		}
 		return Kubernetes
 	}
 	switch group {
-	case OwnGroup:
+	case kinds.OwnGroup:
 		return UnknownMesh
 	case gatewayGroup, "gateway.networking.x-k8s.io":
 		return GatewayAPI
 	case "install.istio.io", "operator.istio.io", "sailoperator.io":
 		return Installer
-	}
-	if kinds, ok := istioKinds(group); ok {
-		for _, k := range kinds {
-			if k == kind && istioVersion(version) {
-				return Istio
-			}
-		}
-		return UnknownMesh
 	}
 	if strings.HasSuffix(group, ".istio.io") {
 		return UnknownMesh
@@ -68,48 +65,34 @@ func splitVersion(apiVersion string) (group, version string) {
 	return group, version
 }
 
-// OwnGroup is the group of meshc's own kinds.
-const OwnGroup = "meshc.dev"
-
 // gatewayGroup is the group of the Gateway API.
 const gatewayGroup = "gateway.networking.k8s.io"
 
-func istioVersion(v string) bool {
-	return v == "v1alpha1" || v == "v1alpha3" || v == "v1beta1" || v == "v1"
-}
-
-func istioGroups() []string {
-	return []string{"networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"}
-}
-
-func istioKinds(group string) ([]string, bool) {
-	switch group {
-	case "networking.istio.io":
-		return []string{"VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "WorkloadEntry", "WorkloadGroup", "Sidecar", "EnvoyFilter", "ProxyConfig"}, true
-	case "security.istio.io":
-		return []string{"PeerAuthentication", "AuthorizationPolicy", "RequestAuthentication"}, true
-	case "telemetry.istio.io":
-		return []string{"Telemetry"}, true
-	case "extensions.istio.io":
-		return []string{"WasmPlugin", "TrafficExtension"}, true
+// istioGroups are the groups of Istio's kinds.
+func istioGroups() (out []string) {
+	for _, k := range kinds.All() {
+		if k.Istio && !slices.Contains(out, k.Group) {
+			out = append(out, k.Group)
+		}
 	}
-	return nil, false
+	return out
 }
 
 // istioGroup is the group of a kind of Istio, or "".
 func istioGroup(kind string) string {
-	for _, g := range istioGroups() {
-		if kinds, _ := istioKinds(g); slices.Contains(kinds, kind) {
-			return g
-		}
+	if k := kinds.Find(kind); k != nil && k.Istio {
+		return k.Group
 	}
 	return ""
 }
 
 // ClusterScoped tells whether objects of a kind live outside of namespaces.
 func ClusterScoped(apiVersion, kind string) bool {
-	switch kind {
-	case "Namespace", "Node", "PersistentVolume", "GatewayClass", "IngressClass", "StorageClass", "PriorityClass",
+	if k := kinds.Find(kind); k != nil && k.Cluster {
+		return true
+	}
+	switch kind { // of those that are not read, what comes along with a mesh
+	case "PersistentVolume", "GatewayClass", "StorageClass", "PriorityClass",
 		"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration",
 		"ValidatingWebhookConfiguration", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "APIService",
 		"ClusterIssuer", "RuntimeClass":

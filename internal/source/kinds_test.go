@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"k8s.io/client-go/kubernetes/scheme"
+
+	"github.com/meshc/meshc/internal/kinds"
 )
 
 // TestKindsOfKubernetes holds the tables to the kinds that the client of Kubernetes knows.
@@ -17,13 +19,13 @@ func TestKindsOfKubernetes(t *testing.T) {
 		if !slices.Contains(strings.Fields(builtInKinds[gvk.Group]), gvk.Kind) {
 			t.Errorf("%s is not in the table", gvk)
 		}
-		if r := slices.IndexFunc(readKinds, func(r readKind) bool { return r.kind == gvk.Kind }); r >= 0 && !readKinds[r].has(gvk.Group, gvk.Version) {
+		if k := kinds.Find(gvk.Kind); k != nil && !k.Has(gvk.Group, gvk.Version) {
 			t.Errorf("%s is read, but not in the version %s", gvk.Kind, gvk.GroupVersion())
 		}
 	}
-	for _, r := range readKinds {
-		if own, known := builtInKinds[r.group]; known && !slices.Contains(strings.Fields(own), r.kind) {
-			t.Errorf("%s is read and not in the table of its group", r.kind)
+	for _, k := range kinds.All() {
+		if own, known := builtInKinds[k.Group]; known && !slices.Contains(strings.Fields(own), k.Name) {
+			t.Errorf("%s is read and not in the table of its group", k.Name)
 		}
 	}
 }

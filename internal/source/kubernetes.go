@@ -1,67 +1,14 @@
 package source
 
-import "slices"
-
-// readKind is a kind of Kubernetes, or of an extension that runs pods in it, that meshc reads.
-type readKind struct {
-	kind, group, version string
-	old                  []OldVersion
-}
-
-// OldVersion is an API version in which a kind was served once. It means the same, and is read.
-type OldVersion struct {
-	APIVersion string
-	Until      string // the release of Kubernetes that removed it
-}
-
-// readKinds lists the kinds of Kubernetes that meshc reads, with all versions.
-var readKinds = []readKind{
-	{kind: "Namespace", version: "v1"},
-	{kind: "Node", version: "v1"},
-	{kind: "Pod", version: "v1"},
-	{kind: "ReplicationController", version: "v1"},
-	{kind: "Service", version: "v1"},
-	{kind: "Endpoints", version: "v1"},
-	{kind: "ServiceAccount", version: "v1"},
-	{kind: "ConfigMap", version: "v1"},
-	{kind: "Deployment", group: "apps", version: "v1", old: []OldVersion{{"apps/v1beta1", "1.16"}, {"apps/v1beta2", "1.16"}, {"extensions/v1beta1", "1.16"}}},
-	{kind: "StatefulSet", group: "apps", version: "v1", old: []OldVersion{{"apps/v1beta1", "1.16"}, {"apps/v1beta2", "1.16"}}},
-	{kind: "DaemonSet", group: "apps", version: "v1", old: []OldVersion{{"apps/v1beta2", "1.16"}, {"extensions/v1beta1", "1.16"}}},
-	{kind: "ReplicaSet", group: "apps", version: "v1", old: []OldVersion{{"apps/v1beta2", "1.16"}, {"extensions/v1beta1", "1.16"}}},
-	{kind: "Job", group: "batch", version: "v1"},
-	{kind: "CronJob", group: "batch", version: "v1", old: []OldVersion{{"batch/v1beta1", "1.25"}}},
-	{kind: "Rollout", group: "argoproj.io", version: "v1alpha1"},
-	{kind: "MeshRollout", group: OwnGroup, version: "v1alpha1"},
-	{kind: "EndpointSlice", group: "discovery.k8s.io", version: "v1", old: []OldVersion{{"discovery.k8s.io/v1beta1", "1.25"}}},
-	{kind: "Ingress", group: "networking.k8s.io", version: "v1", old: []OldVersion{{"networking.k8s.io/v1beta1", "1.22"}, {"extensions/v1beta1", "1.22"}}},
-	{kind: "IngressClass", group: "networking.k8s.io", version: "v1", old: []OldVersion{{"networking.k8s.io/v1beta1", "1.22"}}},
-}
-
-// apiVersion is the version that API servers serve.
-func (r readKind) apiVersion() string {
-	if r.group == "" {
-		return r.version
-	}
-	return r.group + "/" + r.version
-}
-
-func (r readKind) has(group, version string) bool {
-	if r.group == group && r.version == version {
-		return true
-	}
-	return slices.ContainsFunc(r.old, func(o OldVersion) bool { return o.APIVersion == group+"/"+version })
-}
+import "github.com/meshc/meshc/internal/kinds"
 
 // Served returns the version in which API servers serve a kind of Kubernetes that is read, and, where the one given is no
 // longer served, what is known of it.
-func Served(apiVersion, kind string) (string, *OldVersion) {
-	for _, r := range readKinds {
-		if r.kind != kind {
-			continue
-		}
-		for i := range r.old {
-			if r.old[i].APIVersion == apiVersion {
-				return r.apiVersion(), &r.old[i]
+func Served(apiVersion, kind string) (string, *kinds.OldVersion) {
+	if k := kinds.Find(kind); k != nil {
+		for i := range k.Old {
+			if k.Old[i].APIVersion == apiVersion {
+				return k.Served(), &k.Old[i]
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meshc/meshc/internal/kinds"
 	"github.com/meshc/meshc/internal/near"
 )
 
@@ -13,14 +14,14 @@ import (
 func Misnamed(apiVersion, kind string) (why, help string) {
 	group, version := splitVersion(apiVersion)
 	own, known := builtInKinds[group]
-	kinds := strings.Fields(own)
+	names := strings.Fields(own)
 	switch {
-	case known && slices.Contains(kinds, kind):
+	case known && slices.Contains(names, kind):
 		return wrongVersion(apiVersion, kind)
 	case group == "" && slices.Contains(meshGroups(), version):
 		return "the apiVersion " + apiVersion + " has no version", "Write apiVersion: " + apiVersion + "/v1."
 	case known || !strings.Contains(group, "."):
-		return wrongKind(apiVersion, kind, kinds)
+		return wrongKind(apiVersion, kind, names)
 	default:
 		return wrongGroup(apiVersion, group, kind)
 	}
@@ -36,14 +37,14 @@ func wrongVersion(apiVersion, kind string) (why, help string) {
 }
 
 // wrongKind is about a kind that a closed group does not have.
-func wrongKind(apiVersion, kind string, kinds []string) (why, help string) {
+func wrongKind(apiVersion, kind string, names []string) (why, help string) {
 	if v := servedVersion(kind); v != "" {
 		return "no API server has the kind " + kind + " in " + apiVersion, "It belongs to " + v + ": write apiVersion: " + v + "."
 	}
-	if len(kinds) == 0 || isBuiltIn(kind) {
+	if len(names) == 0 || isBuiltIn(kind) {
 		return "", ""
 	}
-	meant := near.Word(kind, slices.Concat(kinds, readNames()))
+	meant := near.Word(kind, slices.Concat(names, readNames()))
 	limit := 1
 	if len(kind) > 4 {
 		limit = max(2, len(kind)/6)
@@ -74,9 +75,9 @@ func wrongGroup(apiVersion, group, kind string) (why, help string) {
 // meshGroups are the groups with a dot whose kinds make a mesh.
 func meshGroups() []string {
 	out := append(istioGroups(), gatewayGroup)
-	for _, r := range readKinds {
-		if _, known := builtInKinds[r.group]; known && strings.Contains(r.group, ".") && !slices.Contains(out, r.group) {
-			out = append(out, r.group)
+	for _, k := range kinds.All() {
+		if _, known := builtInKinds[k.Group]; known && strings.Contains(k.Group, ".") && !slices.Contains(out, k.Group) {
+			out = append(out, k.Group)
 		}
 	}
 	return out
@@ -84,13 +85,8 @@ func meshGroups() []string {
 
 // servedVersion is the apiVersion of a kind that is read, or "".
 func servedVersion(kind string) string {
-	for _, r := range readKinds {
-		if r.kind == kind {
-			return r.apiVersion()
-		}
-	}
-	if g := istioGroup(kind); g != "" {
-		return g + "/v1"
+	if k := kinds.Find(kind); k != nil {
+		return k.Served()
 	}
 	return ""
 }
@@ -98,12 +94,8 @@ func servedVersion(kind string) string {
 // readNames are the kinds that are read.
 func readNames() []string {
 	var out []string
-	for _, r := range readKinds {
-		out = append(out, r.kind)
-	}
-	for _, g := range istioGroups() {
-		kinds, _ := istioKinds(g)
-		out = append(out, kinds...)
+	for _, k := range kinds.All() {
+		out = append(out, k.Name)
 	}
 	return out
 }
@@ -117,7 +109,8 @@ func IsRead(kind string) (read, alone bool) {
 
 // IsKubernetes tells whether a kind of some group has the name of one of Kubernetes that is read.
 func IsKubernetes(kind string) bool {
-	return slices.ContainsFunc(readKinds, func(r readKind) bool { return r.kind == kind })
+	k := kinds.Find(kind)
+	return k != nil && !k.Istio
 }
 
 func isBuiltIn(kind string) bool {

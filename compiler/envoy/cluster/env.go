@@ -8,25 +8,24 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	meshconfig "istio.io/api/mesh/v1alpha1"
-	security "istio.io/api/security/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/envoy/xds"
+	"github.com/meshc/meshc/compiler/hosts"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 )
 
 // Env holds the facts of a mesh that clusters share, worked out once per compile. It is immutable.
 type Env struct {
-	Mesh      *mesh.Mesh
-	autoMTLS  bool
-	plaintext map[string]bool               // namespaces whose PeerAuthentication, or the mesh's, is DISABLE
-	Gateways  map[string][]endpoint.Gateway // by network
-	family    clusterv3.Cluster_DnsLookupFamily
-	hosts     map[string]bool
-	twins     map[declaredHost][]*mesh.Service // services that share host and namespace, where there are several
-	registry  map[string]string                // network of a cluster, by MeshNetworks fromRegistry
+	Mesh     *mesh.Mesh
+	autoMTLS bool
+	Gateways map[string][]endpoint.Gateway // by network
+	family   clusterv3.Cluster_DnsLookupFamily
+	hosts    map[string]bool
+	twins    map[declaredHost][]*mesh.Service // services that share host and namespace, where there are several
+	registry map[string]string                // network of a cluster, by MeshNetworks fromRegistry
 }
 
 type declaredHost struct{ host, namespace string }
@@ -37,14 +36,13 @@ const defaultGatewayPort = 15443
 // NewEnv works out the shared facts. Findings are about network gateways that cannot be used.
 func NewEnv(m *mesh.Mesh) (*Env, diag.List) {
 	e := &Env{
-		Mesh:      m,
-		autoMTLS:  m.Config.GetEnableAutoMtls() == nil || m.Config.GetEnableAutoMtls().Value,
-		plaintext: plaintextNamespaces(m),
-		Gateways:  map[string][]endpoint.Gateway{},
-		twins:     map[declaredHost][]*mesh.Service{},
-		registry:  map[string]string{},
-		hosts:     make(map[string]bool, len(m.Services)),
-		family:    dnsFamily(m),
+		Mesh:     m,
+		autoMTLS: m.Config.GetEnableAutoMtls() == nil || m.Config.GetEnableAutoMtls().Value,
+		Gateways: map[string][]endpoint.Gateway{},
+		twins:    map[declaredHost][]*mesh.Service{},
+		registry: map[string]string{},
+		hosts:    make(map[string]bool, len(m.Services)),
+		family:   dnsFamily(m),
 	}
 	for _, svc := range m.Services {
 		e.hosts[svc.Hostname] = true
@@ -53,38 +51,6 @@ func NewEnv(m *mesh.Mesh) (*Env, diag.List) {
 	}
 	maps.DeleteFunc(e.twins, func(_ declaredHost, l []*mesh.Service) bool { return len(l) < 2 })
 	return e, e.readNetworks()
-}
-
-// plaintextNamespaces finds the namespaces whose servers are declared not to speak mutual TLS, by their own
-// selector-less PeerAuthentication or else the root namespace's; "" stands for all others.
-func plaintextNamespaces(m *mesh.Mesh) map[string]bool {
-	mode := map[string]security.PeerAuthentication_MutualTLS_Mode{}
-	for _, p := range m.PeerAuthentications {
-		ns := p.Object.Namespace
-		if len(p.Spec.GetSelector().GetMatchLabels()) > 0 {
-			continue
-		}
-		if _, ok := mode[ns]; !ok { // oldest first
-			mode[ns] = p.Spec.GetMtls().GetMode()
-		}
-	}
-	root := mode[m.RootNamespace] == security.PeerAuthentication_MutualTLS_DISABLE
-	out := map[string]bool{}
-	add := func(ns string) {
-		switch mode[ns] {
-		case security.PeerAuthentication_MutualTLS_DISABLE:
-			out[ns] = true
-		case security.PeerAuthentication_MutualTLS_UNSET:
-			out[ns] = root
-		}
-	}
-	for ns := range mode {
-		add(ns)
-	}
-	for _, svc := range m.Services {
-		add(svc.Namespace)
-	}
-	return out
 }
 
 // readNetworks collects the gateways of every network: MeshNetworks, and Services labelled with a network.
@@ -189,7 +155,7 @@ func (e *Env) clusterLocal(host string) bool {
 	best, local := -1, false
 	for _, s := range e.Mesh.Config.GetServiceSettings() {
 		for _, h := range s.GetHosts() {
-			if hostMatches(h, host) && len(h) > best {
+			if hosts.Within(host, h) && len(h) > best {
 				best, local = len(h), s.GetSettings().GetClusterLocal()
 			}
 		}
@@ -199,13 +165,6 @@ func (e *Env) clusterLocal(host string) bool {
 	}
 	d := e.Mesh.Domain
 	return host == "kubernetes.default.svc."+d || strings.HasSuffix(host, ".kube-system.svc."+d)
-}
-
-func hostMatches(pattern, host string) bool {
-	if suffix, ok := strings.CutPrefix(pattern, "*"); ok {
-		return strings.HasSuffix(host, suffix)
-	}
-	return pattern == host
 }
 
 // outboundStatName is MeshConfig.outboundClusterStatName for a cluster, else its name. The ";" marks where the name ends

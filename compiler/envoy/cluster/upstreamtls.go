@@ -50,7 +50,7 @@ func (b *clusterBuild) tls() {
 
 func (b *clusterBuild) autoMTLS() {
 	svc, env := b.in.Service, b.in.Env
-	if svc.MeshExternal || !env.autoMTLS || env.plaintext[svc.Namespace] {
+	if svc.MeshExternal || !env.autoMTLS || env.Mesh.NamespaceMode(svc.Namespace) == mesh.Disable {
 		return
 	}
 	passthrough := svc.Resolution == mesh.Passthrough || b.simpleLB() == networking.LoadBalancerSettings_PASSTHROUGH

@@ -14,6 +14,7 @@ import (
 	"github.com/meshc/meshc/compiler/envoy/security"
 	"github.com/meshc/meshc/compiler/envoy/telemetry"
 	"github.com/meshc/meshc/compiler/envoy/xds"
+	"github.com/meshc/meshc/compiler/hosts"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
@@ -185,7 +186,7 @@ func (g *gateway) https(m *mesh.MergedServer, s *mesh.GatewayServer, p mesh.Prot
 func serverNames(s *mesh.GatewayServer) []string {
 	var out []string
 	for _, h := range s.Hosts {
-		_, name := mesh.SplitHost(h)
+		_, name := hosts.Split(h)
 		out = append(out, name)
 	}
 	return security.Dedupe(out)
@@ -289,7 +290,7 @@ func (g *gateway) sni(s *mesh.GatewayServer) []*xds.Chain {
 	var out []*xds.Chain
 	names := serverNames(s)
 	for _, svc := range g.View.Services {
-		if svc.MeshExternal || !slices.ContainsFunc(names, func(h string) bool { return mesh.HostWithin(svc.Hostname, h) }) {
+		if svc.MeshExternal || !slices.ContainsFunc(names, func(h string) bool { return hosts.Within(svc.Hostname, h) }) {
 			continue
 		}
 		for _, p := range svc.Ports {

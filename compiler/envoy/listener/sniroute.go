@@ -8,6 +8,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/envoy/route"
 	"github.com/meshc/meshc/compiler/envoy/xds"
+	"github.com/meshc/meshc/compiler/hosts"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
 )
@@ -74,5 +75,5 @@ func runtimeKey(sni, subnets []string) string {
 
 // matchesHost tells whether a VirtualService host and a service host overlap, either may be a wildcard.
 func matchesHost(vs *networking.VirtualService, host string) bool {
-	return slices.ContainsFunc(vs.Hosts, func(h string) bool { return mesh.HostMatches(h, host) })
+	return slices.ContainsFunc(vs.Hosts, func(h string) bool { return hosts.Meet(h, host) })
 }

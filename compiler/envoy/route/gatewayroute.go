@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/envoy/xds"
+	"github.com/meshc/meshc/compiler/hosts"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/schema"
 )
@@ -89,7 +90,7 @@ func (g *gatewayConfig) addServer(s *mesh.GatewayServer) {
 	if redirect {
 		for _, h := range s.Hosts {
 			// As in Istio, a host that is kept for a namespace redirects only where a VirtualService has it.
-			if ns, h := mesh.SplitHost(h); ns == "" || ns == "*" {
+			if ns, h := hosts.Split(h); ns == "" || ns == "*" {
 				g.host(h, port, s).requireTLS = true
 			}
 		}

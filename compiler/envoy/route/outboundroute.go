@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/envoy/xds"
+	"github.com/meshc/meshc/compiler/hosts"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
@@ -239,30 +240,30 @@ func (o *outboundConfig) planVirtualService(vs *mesh.VirtualService) {
 // split sorts the hosts of a VirtualService into services on the port and the rest. A wildcard stands for all services
 // below it which no VirtualService names more precisely, and for nothing else as soon as it overlaps with any service:
 // also if none is left to it.
-func (o *outboundConfig) split(vs *mesh.VirtualService) (services []*mesh.Service, hosts []string) {
+func (o *outboundConfig) split(vs *mesh.VirtualService) (services []*mesh.Service, others []string) {
 	for _, h := range vs.Spec.GetHosts() {
 		if !strings.HasPrefix(h, "*") {
 			if svc := o.services[h]; svc != nil {
 				services = append(services, svc)
 			} else {
-				hosts = append(hosts, h)
+				others = append(others, h)
 			}
 			continue
 		}
 		overlaps := false
 		for _, host := range slices.Sorted(maps.Keys(o.services)) {
-			if mesh.HostMatches(host, h) {
+			if hosts.Meet(host, h) {
 				overlaps = true
-				if mesh.HostWithin(host, h) && o.index.owner(host) == vs {
+				if hosts.Within(host, h) && o.index.owner(host) == vs {
 					services = append(services, o.services[host])
 				}
 			}
 		}
 		if !overlaps {
-			hosts = append(hosts, h)
+			others = append(others, h)
 		}
 	}
-	return services, hosts
+	return services, others
 }
 
 // plan adds a virtual host unless its name is taken: the first VirtualService for a host wins.

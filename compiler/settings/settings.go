@@ -1,4 +1,9 @@
-package mesh
+// Package settings reads the settings of a mesh, Istio's MeshConfig and MeshNetworks, from the one ConfigMap that is in force,
+// and lays one ProxyConfig over another.
+//
+// The input may have several such ConfigMaps, of revisions or by mistake: schema.MeshConfigMaps says which go before which,
+// and the first counts. What it sets replaces the default field by field; only defaultConfig is merged.
+package settings
 
 import (
 	"strings"
@@ -16,8 +21,8 @@ import (
 	"github.com/meshc/meshc/schema"
 )
 
-// defaultConfig returns MeshConfig as Istio starts from: see istio.io/docs/reference/config/istio.mesh.v1alpha1.
-func defaultConfig() *meshconfig.MeshConfig {
+// Default returns MeshConfig as Istio starts from: see istio.io/docs/reference/config/istio.mesh.v1alpha1.
+func Default() *meshconfig.MeshConfig {
 	return &meshconfig.MeshConfig{
 		RootNamespace:                  "istio-system",
 		TrustDomain:                    "cluster.local",
@@ -45,8 +50,8 @@ func defaultConfig() *meshconfig.MeshConfig {
 	}
 }
 
-// decodeStrict reads YAML into a message, refusing unknown fields and accepting the durations that Istio documents.
-func decodeStrict(text string, into proto.Message) error {
+// Decode reads YAML into a message, refusing unknown fields and accepting the durations that Istio documents.
+func Decode(text string, into proto.Message) error {
 	j, err := yaml.YAMLToJSON([]byte(text))
 	if err != nil {
 		return err
@@ -58,41 +63,40 @@ func decodeStrict(text string, into proto.Message) error {
 	}))
 }
 
-// linkConfig reads the ConfigMap with the settings of the mesh: key mesh over the defaults, key meshNetworks. A field that the
-// map sets replaces the default's whole sub-message, except defaultConfig, which is laid over field by field.
-func linkConfig(objects []*schema.Object) (*meshconfig.MeshConfig, *meshconfig.MeshNetworks, *schema.Object, diag.List) {
-	cfg, networks := defaultConfig(), &meshconfig.MeshNetworks{}
-	from, findings := settingsOf(objects)
+// Read reads the ConfigMap with the settings of the mesh: key mesh over the defaults, key meshNetworks. A field that the
+// map sets replaces the default's whole sub-message, except defaultConfig, which is laid over field by field. The object is
+// the ConfigMap, nil where there is none.
+func Read(objects []*schema.Object) (*meshconfig.MeshConfig, *meshconfig.MeshNetworks, *schema.Object, diag.List) {
+	cfg, networks := Default(), &meshconfig.MeshNetworks{}
+	from, findings := inForce(objects)
 	if from == nil {
 		return cfg, networks, nil, findings
 	}
 	cm := from.Spec.(*corev1.ConfigMap)
 	read := &meshconfig.MeshConfig{}
 	if text := cm.Data[schema.MeshKey]; text != "" {
-		if err := decodeStrict(text, read); err != nil {
-			findings.Add(from.Finding(diag.Error, "MESHC1202", "the mesh configuration cannot be read: "+err.Error(), "compare the field with the MeshConfig reference", "data", schema.MeshKey))
+		if err := Decode(text, read); err != nil {
+			findings.Add(from.Finding(diag.Error, codeUnreadable, "the mesh configuration cannot be read: "+err.Error(), "compare the field with the MeshConfig reference", "data", schema.MeshKey))
 		} else {
 			overlayConfig(cfg, read, topLevelKeys(text))
-			findings.Add(checkIdentitySource(from, read)...)
-			findings.Add(checkDefaultExports(from, read)...)
 		}
 	}
 	if text := cm.Data[schema.NetworksKey]; text != "" {
-		if err := decodeStrict(text, networks); err != nil {
-			findings.Add(from.Finding(diag.Error, "MESHC1202", "meshNetworks cannot be read: "+err.Error(), "compare the field with the MeshNetworks reference", "data", schema.NetworksKey))
+		if err := Decode(text, networks); err != nil {
+			findings.Add(from.Finding(diag.Error, codeUnreadable, "meshNetworks cannot be read: "+err.Error(), "compare the field with the MeshNetworks reference", "data", schema.NetworksKey))
 		}
 	}
 	if from.Namespace != schema.SystemNamespace {
-		findings.Add(from.Finding(diag.Error, "MESHC1205", "the mesh configuration lies in namespace "+from.Namespace+": whoever writes there decides for the whole mesh",
+		findings.Add(from.Finding(diag.Error, codeOutside, "the mesh configuration lies in namespace "+from.Namespace+": whoever writes there decides for the whole mesh",
 			"move it to "+schema.SystemNamespace+", or rename the ConfigMap if it is not meant; where the control plane was installed in "+from.Namespace+", lower the severity of this finding", "metadata", "namespace"))
 	}
 	return cfg, networks, from, findings
 }
 
-// overlayConfig replaces each top-level field that over sets; defaultConfig goes by mergeProxyConfig.
+// overlayConfig replaces each top-level field that over sets; defaultConfig goes by MergeProxyConfig.
 // A field of a plain type that is written out counts even where its value is the one it has when absent.
 func overlayConfig(base, over *meshconfig.MeshConfig, written map[string]bool) {
-	def := mergeProxyConfig(base.DefaultConfig, over.DefaultConfig)
+	def := MergeProxyConfig(base.DefaultConfig, over.DefaultConfig)
 	b, o := base.ProtoReflect(), over.ProtoReflect()
 	fields := o.Descriptor().Fields()
 	for i := range fields.Len() {
@@ -117,9 +121,9 @@ func topLevelKeys(text string) map[string]bool {
 	return out
 }
 
-// mergeProxyConfig lays one ProxyConfig over another as Istio does: a field that is set replaces the whole field below,
+// MergeProxyConfig lays one ProxyConfig over another as Istio does: a field that is set replaces the whole field below,
 // except proxyMetadata, whose keys add up, and the older fields of proxyHeaders, which are kept one by one.
-func mergeProxyConfig(base, over *meshconfig.ProxyConfig) *meshconfig.ProxyConfig {
+func MergeProxyConfig(base, over *meshconfig.ProxyConfig) *meshconfig.ProxyConfig {
 	if over == nil {
 		return base
 	}

@@ -1,10 +1,12 @@
-package mesh
+package attach
 
 import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
 	"testing"
+
+	"github.com/meshc/meshc/compiler/endpoint"
 )
 
 // TestFilingIsMatching compares both look-ups with a walk over everything.
@@ -18,30 +20,30 @@ func TestFilingIsMatching(t *testing.T) {
 		return out
 	}
 	for range 50 {
-		has, asks := labelled[int]{}, &selecting[int]{}
+		has, asks := ByLabels[int]{}, &BySelector[int]{}
 		var labels, selectors []map[string]string
 		for i := range 40 {
 			labels, selectors = append(labels, random(0)), append(selectors, random(1))
-			has.add("n", labels[i], i)
-			asks.add("n", selectors[i], i)
+			has.Add("n", labels[i], i)
+			asks.Add("n", selectors[i], i)
 		}
 		for i := range 40 {
 			var pods, services []int
 			for j := range 40 {
-				if subset(selectors[i], labels[j]) {
+				if endpoint.Subset(selectors[i], labels[j]) {
 					pods = append(pods, j)
 				}
-				if subset(selectors[j], labels[i]) {
+				if endpoint.Subset(selectors[j], labels[i]) {
 					services = append(services, j)
 				}
 			}
-			if got := has.matching("n", selectors[i]); !slices.Equal(got, pods) {
+			if got := has.Matching("n", selectors[i]); !slices.Equal(got, pods) {
 				t.Fatalf("%v: %v, want %v", selectors[i], got, pods)
 			}
-			if got := asks.matching("n", labels[i]); !slices.Equal(got, services) {
+			if got := asks.Matching("n", labels[i]); !slices.Equal(got, services) {
 				t.Fatalf("%v: %v, want %v", labels[i], got, services)
 			}
-			if len(has.matching("other", selectors[i]))+len(asks.matching("other", labels[i])) > 0 {
+			if len(has.Matching("other", selectors[i]))+len(asks.Matching("other", labels[i])) > 0 {
 				t.Fatal("another namespace matches")
 			}
 		}

@@ -1,4 +1,6 @@
-package mesh
+// Package httpmatch compares the matches of HTTP routes with each other: whether a request can meet two of them, and whether one
+// takes in all that another does. Regular expressions are read only where the other side is an exact text.
+package httpmatch
 
 import (
 	"regexp"
@@ -6,6 +8,8 @@ import (
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
+
+	"github.com/meshc/meshc/compiler/endpoint"
 )
 
 // Meeting tells whether a request can meet two conditions at once.
@@ -121,7 +125,7 @@ func Covers(a, b *networking.HTTPMatchRequest) bool {
 	case a.GetPort() != 0 && a.GetPort() != b.GetPort(),
 		a.GetSourceNamespace() != "" && a.GetSourceNamespace() != b.GetSourceNamespace(),
 		len(a.GetGateways()) > 0 && (len(b.GetGateways()) == 0 || slices.ContainsFunc(b.GetGateways(), func(g string) bool { return !slices.Contains(a.GetGateways(), g) })),
-		!subset(a.GetSourceLabels(), b.GetSourceLabels()),
+		!endpoint.Subset(a.GetSourceLabels(), b.GetSourceLabels()),
 		!coversPath(a, b):
 		return false
 	}
