@@ -38,6 +38,7 @@ func (out *loweredSets) inventory(rs []*xds.Resource) *inventory {
 			for _, p := range r.Message.(*routev3.RouteConfiguration).GetClusterSpecifierPlugins() {
 				inv.has[validate.Reference{Kind: validate.ToPlugin, Name: p.GetExtension().GetName()}] = true
 			}
+		case xds.VirtualHost: // asked for by the route configuration that holds it
 		}
 		for _, ref := range out.checked[r].References {
 			inv.uses = append(inv.uses, use{r, ref})
@@ -53,8 +54,9 @@ func everywhere(r validate.Reference) bool {
 		return r.Name == names.XDSCluster || r.Name == names.AdminCluster || r.Name == names.AgentCluster
 	case validate.ToSecret:
 		return names.ParseSecret(r.Name).Kind != names.UnknownSecret
+	default:
+		return false
 	}
-	return false
 }
 
 // missing returns the uses of what none of the inventories has.

@@ -77,6 +77,7 @@ func consequence(k validate.ReferenceKind) string {
 		return "Envoy refuses the resource"
 	case validate.ToSecret, validate.ToRoutes, validate.ToEndpoints:
 		return "Envoy waits for it and serves nothing until then"
+	case validate.ToDiscovered:
 	}
 	return "no server of a bundle hands it out"
 }

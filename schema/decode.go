@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/golang/protobuf/jsonpb" //nolint:staticcheck // the only reader that takes Istio's durations and refuses unknown fields
+	"github.com/golang/protobuf/jsonpb" // the only reader that takes Istio's durations and refuses unknown fields
 	protov1 "github.com/golang/protobuf/proto"
 	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"

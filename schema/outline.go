@@ -294,6 +294,7 @@ func (o *outliner) write(f *form, v any) {
 			o.list(f, l)
 			return
 		}
+	case exactly, referred:
 	}
 	o.exactly(v)
 }

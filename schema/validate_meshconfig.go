@@ -76,7 +76,7 @@ func (r *rules) proxyConfig(p at, c *mesh.ProxyConfig) {
 	r.hostPort(p.to("envoyAccessLogService", "address"), c.GetEnvoyAccessLogService().GetAddress())
 	r.hostPort(p.to("tracing", "zipkin", "address"), c.GetTracing().GetZipkin().GetAddress())
 	r.hostPort(p.to("tracing", "datadog", "address"), c.GetTracing().GetDatadog().GetAddress())
-	if l := c.GetTracing().GetLightstep(); l != nil { //nolint:staticcheck // still read
+	if l := c.GetTracing().GetLightstep(); l != nil {
 		if l.Address == "" || l.AccessToken == "" {
 			r.bad(p.to("tracing", "lightstep"), "Give both.", "lightstep needs address and accessToken")
 		}

@@ -105,6 +105,7 @@ func (g *generation) set(s *bundle.Set) *setView {
 				continue
 			}
 			ver = ads.Fold(r.Digest, d)
+		default: // their version is their digest
 		}
 		v.ids[k].Set(g.reg.Add(k, r.Name, ver, r.Bytes, r))
 	}

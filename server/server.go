@@ -345,7 +345,7 @@ func (srv *Server) GRPC() *grpc.Server {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
 		grpc.MaxConcurrentStreams(limit.ConnStreams), grpc.MaxRecvMsgSize(limit.MessageBytes),
-		grpc.ReadBufferSize(4 << 10), grpc.WriteBufferSize(32 << 10), grpc.SharedWriteBuffer(true),
+		grpc.ReadBufferSize(4 << 10), grpc.WriteBufferSize(32 << 10),
 		grpc.MaxHeaderListSize(limit.HeaderBytes), grpc.ConnectionTimeout(limit.Handshake),
 	}
 	if srv.own != nil {

@@ -84,13 +84,16 @@ Exit codes: 0, with --exit-code 1 if requests differ, with --fail-on 1 for the k
 	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit code 1 when requests differ")
 	c.Flags().StringSliceVar(&failOn, "fail-on", nil, "exit code 1 when requests differ in these ways: "+strings.Join(kinds, ", "))
 	_ = c.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions(kinds, cobra.ShellCompDirectiveNoFileComp))
-	_ = c.RegisterFlagCompletionFunc("from", func(c *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-		if len(args) < 2 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		return completeClients(c, args[1:2], prefix)
-	})
+	_ = c.RegisterFlagCompletionFunc("from", completeSenders)
 	return c
+}
+
+// completeSenders completes who sent a request, when BASE is named.
+func completeSenders(c *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	if len(args) < 2 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return completeClients(c, args[1:2], prefix)
 }
 
 // meant guesses which word was meant.

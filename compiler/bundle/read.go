@@ -177,6 +177,7 @@ func unreadable(err error) error {
 		code, help = CodeTooLarge, ""
 	case archive.BadName, archive.BadKind, archive.Twice:
 		code, help = CodeForeign, "a bundle holds regular files only, each once"
+	case archive.Damaged:
 	}
 	return refuse(code, e.Name, help, "%s", e.Message)
 }

@@ -1,8 +1,6 @@
 package change
 
 import (
-	"cmp"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -297,12 +295,4 @@ func (f *finder) spaceFor(host string, optional []string) *sets.Space {
 	s := sets.NewSpace(dims...)
 	f.spaces[key] = s
 	return s
-}
-
-// unspecified is an address that is not known, with a port.
-func unspecified(port uint16) netip.AddrPort { return netip.AddrPortFrom(netip.Addr{}, port) }
-
-// graver orders cells by kind and category.
-func graver(a, b cell) int {
-	return cmp.Or(cmp.Compare(slices.Index(Kinds(), a.kind), slices.Index(Kinds(), b.kind)), cmp.Compare(slices.Index(Categories(), a.category), slices.Index(Categories(), b.category)))
 }

@@ -194,7 +194,7 @@ func (s *side) endpoints(d *destination, c *trace.Found[*clusterv3.Cluster], loa
 	if len(ends) == 0 {
 		where = s.behind(d, c.Resource)
 		d.empty = d.direction == "outbound" && discovered && c.Message.GetClusterType() == nil && !s.late
-		sockets[tlsText(fallback(c.Message), c.Message)] = nil
+		sockets[tlsText(fallback(c.Message))] = nil
 	}
 	d.end = d.name
 	if where != "" {
@@ -248,7 +248,7 @@ func (s *side) endpoint(d *destination, c *clusterv3.Cluster, g *endpointv3.Loca
 	if meta.GetFilterMetadata()["envoy.transport_socket_match"] == nil && g.GetMetadata().GetFilterMetadata()["envoy.transport_socket_match"] != nil {
 		meta = g.GetMetadata()
 	}
-	tls = tlsText(trace.Socket(c, meta), c)
+	tls = tlsText(trace.Socket(c, meta))
 	switch {
 	case a.GetPipe() != nil:
 		return "unix:" + a.GetPipe().GetPath(), tls

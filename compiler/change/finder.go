@@ -334,7 +334,7 @@ func (f *finder) serverPort(p pair, port uint16, was, is *trace.Proxy) error {
 			}
 			a := meeting{side: f.base, proxy: was, place: atServer, conn: c, host: t.call, anonymous: !mesh}
 			b := meeting{side: f.head, proxy: is, place: atServer, conn: c, host: t.call, anonymous: !mesh}
-			if a.isHTTP() != http && b.isHTTP() != http || http == false && a.isHTTP() && b.isHTTP() {
+			if a.isHTTP() != http && b.isHTTP() != http || !http && a.isHTTP() && b.isHTTP() {
 				continue
 			}
 			x, err := f.compare(a, b)

@@ -40,11 +40,11 @@ func (f *finder) follow(p pair) error {
 }
 
 func (f *finder) followTo(p pair, t target, was, is *trace.Proxy) error {
-	base, http, err := f.base.reached(t, p.base, was)
+	base, http, err := f.base.reached(t, was)
 	if err != nil {
 		return err
 	}
-	head, also, err := f.head.reached(t, p.head, is)
+	head, also, err := f.head.reached(t, is)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (f *finder) asked(server pair, t target, http bool, was, is arrival) ([]pla
 }
 
 // reached lists the workloads that the requests of a client for a target come to, and whether a proxy reads them as HTTP.
-func (s *side) reached(t target, w *workload, p *trace.Proxy) (map[string]serverAt, bool, error) {
+func (s *side) reached(t target, p *trace.Proxy) (map[string]serverAt, bool, error) {
 	out := map[string]serverAt{}
 	if p == nil {
 		if s.served == nil {

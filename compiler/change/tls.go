@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	proxyprotocolv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/proxy_protocol/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -20,12 +19,12 @@ const tlsMesh = "mutual TLS of the mesh"
 
 // tlsText says which TLS a socket opens, as one line; "" for none. The identities that the mesh gives to servers are left
 // out: they follow from the accounts of the servers, which the walk to them judges.
-func tlsText(socket *corev3.TransportSocket, c *clusterv3.Cluster) string {
+func tlsText(socket *corev3.TransportSocket) string {
 	if socket == nil {
 		return ""
 	}
 	if p, ok := unpack(socket.GetTypedConfig(), &proxyprotocolv3.ProxyProtocolUpstreamTransport{}); ok {
-		inner := tlsText(p.GetTransportSocket(), c)
+		inner := tlsText(p.GetTransportSocket())
 		return strings.TrimSuffix("a PROXY protocol header "+p.GetConfig().GetVersion().String()+", "+inner, ", ")
 	}
 	u, ok := unpack(socket.GetTypedConfig(), &tlsv3.UpstreamTlsContext{})

@@ -27,7 +27,7 @@ func Slices(e *corev1.Endpoints) []*discoveryv1.EndpointSlice { //nolint:staticc
 	return out
 }
 
-func mirrored(family discoveryv1.AddressType, list []corev1.EndpointAddress, ready bool) []discoveryv1.Endpoint { //nolint:staticcheck // as above
+func mirrored(family discoveryv1.AddressType, list []corev1.EndpointAddress, ready bool) []discoveryv1.Endpoint {
 	var out []discoveryv1.Endpoint
 	for i := range list {
 		a := &list[i]

@@ -297,7 +297,7 @@ func (g gitFS) blob(name string, most int64) ([]byte, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	defer r.Close() //nolint:errcheck // read only
+	defer r.Close()
 	return io.ReadAll(io.LimitReader(r, most+1))
 }
 

@@ -373,6 +373,7 @@ func (p *parser) problem(d *source.Document, pr source.Problem) {
 			p.template(pr.Node.Line)
 			return
 		}
+	case source.BadScalar, source.BadAlias, source.BadMerge:
 	}
 	f := finding(pos, code, pr.Message, pr.Help)
 	f.Object = d.Ref()

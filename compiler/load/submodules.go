@@ -99,7 +99,7 @@ func (s *Sources) submodulesOnDisk(b *batch) {
 	if err != nil {
 		return
 	}
-	defer root.Close() //nolint:errcheck // read only
+	defer root.Close()
 	lacking(b, tree{fsys: root.FS(), prefix: slashRel(s.root, top), dir: slashRel(top, b.at.disk)})
 }
 

@@ -103,6 +103,7 @@ func (b *batch) refuseArchive(err error) {
 		help = "Pack regular files only."
 	case archive.Twice:
 		help = "Pack it again with one of the two."
+	case archive.Damaged:
 	}
 	name := b.at.inside
 	if e.Name != "" {

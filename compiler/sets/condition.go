@@ -228,6 +228,7 @@ func (t *tables) make(n *cond, neg bool) *formula {
 		return &formula{op: opNone}
 	case opExact:
 		return t.leaf(n.dim, leaf{n.set, neg})
+	default: // what joins others
 	}
 	o := n.op
 	if neg {
@@ -367,6 +368,7 @@ func (t *tables) eval(f *formula, in box) truth {
 		default:
 			return no.not(f.neg)
 		}
+	default: // what joins others
 	}
 	decides, result := no, yes
 	if f.op == opOr {
@@ -378,6 +380,7 @@ func (t *tables) eval(f *formula, in box) truth {
 			return decides
 		case open:
 			result = open
+		default: // decides nothing
 		}
 	}
 	return result

@@ -292,6 +292,7 @@ func (x *search) left(s *side, rules []int, in box) []int {
 			out = append(out, i)
 		case yes:
 			return append(out, i)
+		case no:
 		}
 	}
 	return out

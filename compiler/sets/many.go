@@ -79,6 +79,7 @@ func (f *formula) opposite() *formula {
 		return &formula{op: opAll}
 	case opExact:
 		return &formula{op: opExact, atom: f.atom, neg: !f.neg}
+	default: // what joins others
 	}
 	out := &formula{op: opAnd + opOr - f.op}
 	for _, s := range f.subs {

@@ -215,6 +215,7 @@ func (p *program) closure(from []uint32, held syntax.EmptyOp, c behind) []uint32
 			}
 		case doRead, doMatch:
 			out = append(out, at)
+		case doFail: // ends here
 		}
 	}
 	slices.Sort(out)

@@ -1,6 +1,7 @@
 package sets
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -230,7 +231,7 @@ func TestBudget(t *testing.T) {
 	for i := range 20 {
 		parts = append(parts, Contains(fmt.Sprintf("%c%c", 'a'+i, 'b'+i), false), Contains(fmt.Sprintf("%c-%c", 'a'+i, 'b'+i), false))
 	}
-	if _, _, err := Intersection(parts...).And(mustRegex(`.{0,20}`)).Word(1000); err != ErrBudget {
+	if _, _, err := Intersection(parts...).And(mustRegex(`.{0,20}`)).Word(1000); !errors.Is(err, ErrBudget) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package airgap
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -41,7 +42,7 @@ func TestSha256sum(t *testing.T) {
 	dir := t.TempDir()
 	for r := tar.NewReader(bytes.NewReader(packed(t))); ; {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		data, err := io.ReadAll(r)

@@ -147,7 +147,7 @@ func (j *Joiner) Add(piece []byte) error {
 // Files returns the files, when all pieces are there.
 func (j *Joiner) Files() (map[string][]byte, error) {
 	text := j.text.Bytes()
-	line, rest, ok := bytes.Cut(text[:min(len(text), 1<<16)], []byte("\n"))
+	line, _, ok := bytes.Cut(text[:min(len(text), 1<<16)], []byte("\n"))
 	if !ok {
 		return nil, errors.New("the first piece does not begin with a list of files")
 	}
@@ -158,7 +158,7 @@ func (j *Joiner) Files() (map[string][]byte, error) {
 	if h.Version != version {
 		return nil, fmt.Errorf("the pieces are those of version %d, and this meshc reads version %d", h.Version, version)
 	}
-	rest = text[len(line)+1:]
+	rest := text[len(line)+1:]
 	files := map[string][]byte{}
 	for _, e := range h.Files {
 		if !slices.Contains(order(), e.Name) || files[e.Name] != nil {
@@ -194,7 +194,7 @@ func thinner(name string, data, resources []byte) ([]byte, bool) {
 	var thin []byte
 	switch name {
 	case "index.json":
-		thin = thinIndex(data, resources)
+		thin = thinIndex(data)
 	case "manifest.json":
 		thin = numberDigests(data)
 	default:

@@ -15,7 +15,7 @@ import (
 
 // thinIndex leaves out of each line of index.json that describes a resource its digest, which follows from its type, name
 // and bytes, and its offset, which follows from the lengths before it. It is nil where a line is not as expected.
-func thinIndex(index, resources []byte) []byte {
+func thinIndex(index []byte) []byte {
 	out := make([]byte, 0, len(index))
 	for line := range bytes.Lines(index) {
 		l := scanner{rest: line}

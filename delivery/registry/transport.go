@@ -116,7 +116,7 @@ func (t *transport) once(r *http.Request) (*http.Response, error) {
 	resp, err := t.base.RoundTrip(r.WithContext(ctx))
 	timer.Stop()
 	if err != nil {
-		if context.Cause(ctx) == error(errStalled) {
+		if errors.Is(context.Cause(ctx), errStalled) {
 			err = errStalled
 		}
 		cancel(nil)
@@ -147,7 +147,7 @@ func (a *attended) Read(p []byte) (int, error) {
 	timer := time.AfterFunc(a.patience, func() { a.cancel(errStalled) })
 	n, err := a.body.Read(p)
 	timer.Stop()
-	if err != nil && !errors.Is(err, io.EOF) && context.Cause(a.ctx) == error(errStalled) {
+	if err != nil && !errors.Is(err, io.EOF) && errors.Is(context.Cause(a.ctx), errStalled) {
 		err = errStalled
 	}
 	return n, err

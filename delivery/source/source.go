@@ -42,7 +42,6 @@ type Source struct {
 	o      Options
 	have   registry.Blobs // of the bundle in service
 	digest string         // of the artifact that was taken last
-	unkept error          // why it is not on disk
 	last   *taken
 	wait   time.Duration
 }

@@ -78,7 +78,8 @@ func (d *Document) at(path []any) (any, bool) {
 	for _, e := range path {
 		switch e := e.(type) {
 		case string:
-			m, ok := v.(map[string]any)
+			m, _ := v.(map[string]any)
+			var ok bool
 			if v, ok = m[e]; !ok {
 				return nil, false
 			}

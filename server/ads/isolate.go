@@ -128,6 +128,7 @@ func (s *Stream) follow(p *plan) {
 		for _, host := range s.forgetHosts(names) {
 			s.subs[VirtualHosts].outdate(host) // in case that the view changes before it is sent again
 		}
+	default: // Envoy drops nothing with others
 	}
 }
 

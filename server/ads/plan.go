@@ -253,6 +253,7 @@ func (s *Stream) commit(p *plan) *Response {
 		}
 	case VirtualHosts:
 		s.fresh = nil
+	default: // nothing waits for others
 	}
 	sub.answer, sub.missing, sub.last = false, nil, nonce
 	out := sent{nonce: nonce, of: s.view.Bundle, ids: p.adds, removed: p.names, full: p.full, mixed: p.full && len(sub.sent) > 0}

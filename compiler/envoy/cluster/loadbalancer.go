@@ -101,7 +101,7 @@ func backendUtilization(c *clusterv3.Cluster, in *networking.LoadBalancerSetting
 func slowStart(lb *networking.LoadBalancerSettings) *clusterv3.Cluster_SlowStartConfig {
 	w := lb.GetWarmup()
 	if w == nil {
-		if d := lb.GetWarmupDurationSecs(); d != nil { //nolint:staticcheck // deprecated in the API, still read
+		if d := lb.GetWarmupDurationSecs(); d != nil {
 			return &clusterv3.Cluster_SlowStartConfig{SlowStartWindow: d}
 		}
 		return nil

@@ -22,7 +22,7 @@ func (c *ruleCheck) lbFindings(l policyLayer) {
 	use := lb.GetBackendUtilization()
 	slow := hash == nil && use == nil && (simple == networking.LoadBalancerSettings_ROUND_ROBIN || simple == networking.LoadBalancerSettings_LEAST_REQUEST ||
 		simple == networking.LoadBalancerSettings_UNSPECIFIED || simple == networking.LoadBalancerSettings_LEAST_CONN)
-	old := lb.GetWarmupDurationSecs() != nil //nolint:staticcheck // deprecated
+	old := lb.GetWarmupDurationSecs() != nil
 	switch {
 	case lb.Warmup != nil && !slow:
 		c.noEffect(l, "slow start works with ROUND_ROBIN and LEAST_REQUEST only", "Change the algorithm or remove warmup.", "loadBalancer", "warmup")
@@ -35,7 +35,7 @@ func (c *ruleCheck) lbFindings(l policyLayer) {
 	if w := lb.Warmup; w != nil && w.Duration == nil {
 		c.finding(l.object, codeRuleIncomplete, "warmup without duration warms nothing up", "Set duration.", append(append([]any{}, l.path...), "loadBalancer", "warmup")...)
 	}
-	if m := hash.GetMinimumRingSize(); m != 0 && (hash.GetMaglev() != nil || hash.GetRingHash().GetMinimumRingSize() > 0) { //nolint:staticcheck // deprecated
+	if m := hash.GetMinimumRingSize(); m != 0 && (hash.GetMaglev() != nil || hash.GetRingHash().GetMinimumRingSize() > 0) {
 		c.noEffect(l, "ringHash or maglev takes its place", "Remove it.", "loadBalancer", "consistentHash", "minimumRingSize")
 	}
 	if use != nil {

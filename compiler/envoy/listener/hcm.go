@@ -139,6 +139,7 @@ func (m manager) clientCert(h *hcmv3.HttpConnectionManager) {
 			Dns:     d.GetDns() == nil || d.Dns.Value,
 			Uri:     d.GetUri() == nil || d.Uri.Value,
 		}
+	case outboundRole: // Envoy takes the header away unless told otherwise
 	}
 }
 
