@@ -145,7 +145,7 @@ func (r *rules) loadBalancer(p at, l *networking.LoadBalancerSettings) {
 		if m := h.GetMaglev(); m != nil && m.TableSize == 0 {
 			r.bad(p.to("consistentHash", "maglev"), "Add tableSize, a prime number as 65537.", "maglev has no tableSize")
 		}
-		if h.MinimumRingSize != 0 && h.GetHashAlgorithm() != nil { //nolint:staticcheck // still read
+		if h.MinimumRingSize != 0 && h.GetHashAlgorithm() != nil {
 			r.bad(p.to("consistentHash", "minimumRingSize"), "Keep ringHash or maglev.", "minimumRingSize excludes ringHash and maglev, which have sizes of their own")
 		}
 		if h.GetHashKey() == nil {

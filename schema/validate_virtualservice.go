@@ -424,8 +424,8 @@ func (r *rules) fault(p at, f *networking.HTTPFaultInjection) {
 		if d.Percentage != nil {
 			r.percent(p.to("delay", "percentage", "value"), d.Percentage.Value)
 		}
-		if d.Percent < 0 || d.Percent > 100 { //nolint:staticcheck // still read
-			r.bad(p.to("delay", "percent"), "Use 0 to 100.", "the percentage %d is out of range", d.Percent) //nolint:staticcheck // still read
+		if d.Percent < 0 || d.Percent > 100 {
+			r.bad(p.to("delay", "percent"), "Use 0 to 100.", "the percentage %d is out of range", d.Percent)
 		}
 	}
 }
@@ -550,7 +550,7 @@ func (r *rules) mirrors(p at, h *networking.HTTPRoute) {
 			r.bad(p.to("mirrors"), "Use mirrors alone.", "a route takes mirror or mirrors, not both")
 		}
 	}
-	if v := h.MirrorPercent; v != nil && v.Value > 100 { //nolint:staticcheck // still read
+	if v := h.MirrorPercent; v != nil && v.Value > 100 {
 		r.bad(p.to("mirrorPercent"), "Use 0 to 100.", "the percentage %d is out of range", v.Value)
 	}
 	if v := h.MirrorPercentage; v != nil && (v.Value < 0 || v.Value > 100) {

@@ -182,6 +182,7 @@ func (srv *Server) say(actions []waves.Action, before *lineup, proxies int) {
 			level = slog.LevelError
 		case waves.Waits:
 			level = slog.LevelWarn
+		default: // as it goes
 		}
 		srv.log.Log(context.Background(), level, message(t.What), args...)
 		if t.What == waves.Switched || t.What == waves.Began {
@@ -289,14 +290,14 @@ func (srv *Server) lookSoon() {
 // mostSteps is how many steps are taken by one look: one leads to the next where there is nothing to wait for.
 const mostSteps = 8
 
-// look tells a rollout under way how the proxies are. It returns whether one is.
-func (srv *Server) look(now time.Time) bool {
+// look tells a rollout under way how the proxies are.
+func (srv *Server) look(now time.Time) {
 	srv.turn.Lock()
 	defer srv.turn.Unlock()
 	for range mostSteps {
 		line := srv.line.Load()
 		if line.state.Run == nil {
-			return false
+			return
 		}
 		e := waves.Looked{Now: now, Proxies: srv.seen()}
 		e.Probe, e.Errors = srv.observed(line.state.Run)
@@ -305,14 +306,13 @@ func (srv *Server) look(now time.Time) bool {
 				srv.stuck = err.Error()
 				srv.log.Error("the rollout does not go on", "error", err.Error())
 			}
-			return true
+			return
 		}
 		srv.stuck = ""
 		if srv.line.Load().state.Run == line.state.Run || sameStep(srv.line.Load().state.Run, line.state.Run) {
-			return true
+			return
 		}
 	}
-	return true
 }
 
 // sameStep tells whether nothing has changed that makes another look worth while.

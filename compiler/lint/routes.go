@@ -156,7 +156,7 @@ func (l *linter) deprecatedFields() {
 		switch s := o.Spec.(type) {
 		case *networking.VirtualService:
 			for i, h := range s.Http {
-				if h.GetFault().GetDelay().GetPercent() != 0 { //nolint:staticcheck // that is the finding
+				if h.GetFault().GetDelay().GetPercent() != 0 {
 					l.add(o, diag.Warning, "IST0002", "fault.delay.percent is deprecated", "Use fault.delay.percentage.value.", "spec", "http", i, "fault", "delay", "percent")
 				}
 			}

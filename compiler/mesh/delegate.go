@@ -123,7 +123,6 @@ func inheritBlock(out, root *networking.HTTPRoute) {
 	if out.Mirror == nil {
 		out.Mirror = root.Mirror
 	}
-	//nolint:staticcheck // the field is deprecated, and still in use
 	if out.MirrorPercent == nil {
 		out.MirrorPercent = root.MirrorPercent
 	}

@@ -130,8 +130,9 @@ func patchMessage(a applyTo) proto.Message {
 		return &routev3.Route{}
 	case networking.EnvoyFilter_EXTENSION_CONFIG:
 		return &corev3.TypedExtensionConfig{}
+	default: // BOOTSTRAP, which no server hands out
+		return nil
 	}
-	return nil
 }
 
 // decode reads the value strictly: a field that the message lacks is a finding, not left out. The patch is of use if it

@@ -35,7 +35,7 @@ func (b *httpBlock) cors(in *networking.CorsPolicy) *corsv3.CorsPolicy {
 				"write whole seconds", "corsPolicy", "maxAge")
 		}
 	}
-	old := in.GetAllowOrigin() //nolint:staticcheck // still read where the new field is absent
+	old := in.GetAllowOrigin()
 	for i, o := range in.GetAllowOrigins() {
 		if o.GetMatchType() == nil || presence(o) {
 			b.report(diag.Warning, codeNoEffect, "corsPolicy.allowOrigins entry has no value to match and allows no origin",

@@ -41,7 +41,7 @@ func (b *httpBlock) delay(in *networking.HTTPFaultInjection_Delay) *faultcommonv
 		return nil
 	}
 	out := &faultcommonv3.FaultDelay{FaultDelaySecifier: &faultcommonv3.FaultDelay_FixedDelay{FixedDelay: d.FixedDelay}}
-	percent := in.GetPercent() //nolint:staticcheck // still read where the new field is absent
+	percent := in.GetPercent()
 	switch {
 	case in.GetPercentage() != nil:
 		out.Percentage = millionths(in.GetPercentage())

@@ -40,7 +40,7 @@ func all() *typev3.FractionalPercent { return &typev3.FractionalPercent{Numerato
 
 // mirrorPercent reads the percentage of mirror from its two fields, the older one of which loses.
 func (b *httpBlock) mirrorPercent() *typev3.FractionalPercent {
-	old := b.in.GetMirrorPercent() //nolint:staticcheck // still read where the new field is absent
+	old := b.in.GetMirrorPercent()
 	newer := b.in.GetMirrorPercentage()
 	if b.in.GetMirror() == nil {
 		if old != nil {

@@ -166,7 +166,7 @@ func (b *httpBlock) reportIdle(action string) {
 	}{
 		{"route", len(h.GetRoute()) > 0}, {"rewrite", h.GetRewrite() != nil}, {"timeout", h.GetTimeout() != nil},
 		{"retries", h.GetRetries() != nil}, {"mirror", h.GetMirror() != nil}, {"mirrors", len(h.GetMirrors()) > 0},
-		{"mirrorPercentage", h.GetMirrorPercentage() != nil}, {"mirrorPercent", h.GetMirrorPercent() != nil}, //nolint:staticcheck // old field
+		{"mirrorPercentage", h.GetMirrorPercentage() != nil}, {"mirrorPercent", h.GetMirrorPercent() != nil},
 		{"directResponse", action == "redirect" && h.GetDirectResponse() != nil},
 	} {
 		if f.set {

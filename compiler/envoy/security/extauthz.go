@@ -154,7 +154,7 @@ func (l *authz) extAuthz(name string) (*extAuthz, error) {
 
 // anyHeader tells whether a list of headers has a star alone: all headers of a caller, or of the answer.
 func anyHeader(w *meshconfig.MeshConfig_ExtensionProvider_EnvoyExternalAuthorizationHttpProvider) bool {
-	return slices.ContainsFunc([][]string{w.GetIncludeRequestHeadersInCheck(), w.GetIncludeHeadersInCheck(), //nolint:staticcheck // deprecated, but still in use
+	return slices.ContainsFunc([][]string{w.GetIncludeRequestHeadersInCheck(), w.GetIncludeHeadersInCheck(),
 		w.GetHeadersToUpstreamOnAllow(), w.GetHeadersToDownstreamOnDeny(), w.GetHeadersToDownstreamOnAllow()},
 		func(list []string) bool { return slices.Contains(list, "*") })
 }
@@ -177,7 +177,7 @@ func (e *extAuthz) http() *extauthzv3.ExtAuthz {
 	f.WithRequestBody = requestBody(w.GetIncludeRequestBodyInCheck())
 	include := w.GetIncludeRequestHeadersInCheck()
 	if len(include) == 0 {
-		include = w.GetIncludeHeadersInCheck() //nolint:staticcheck // deprecated, but still in use
+		include = w.GetIncludeHeadersInCheck()
 	}
 	f.AllowedHeaders = headerPatterns(include)
 	s := &extauthzv3.HttpService{PathPrefix: w.GetPathPrefix(), ServerUri: &corev3.HttpUri{
