@@ -89,6 +89,7 @@ func Refer(n bundle.Node, account, name string) (Reference, error) {
 		return Reference{Roots: ca}, nil
 	case names.StoredSecret, names.StoredRoots:
 		return storedRef(n, s)
+	case names.UnknownSecret:
 	}
 	return Reference{}, ErrNoName
 }
