@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 const (
@@ -64,9 +66,23 @@ func FuzzParseLine(f *testing.F) {
 	f.Add([]byte(tcpLine))
 	f.Add([]byte(`{"log":"{\"log\":\"x\"}"}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
+		defer watchdog.Watch(t)()
 		e, err := parseLine(line)
 		if err == nil && e.Code > 999 && len(line) == 0 {
 			t.Errorf("%+v", e)
+		}
+	})
+}
+
+func FuzzReadCallers(f *testing.F) {
+	f.Add("# pods\n10.0.0.1 shop web-1\n10.0.0.2   shop/web\n<none> shop waiting\n\n::ffff:10.0.0.3 a b\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		defer watchdog.Watch(t)()
+		got, err := ReadCallers(strings.NewReader(text))
+		for a, name := range got {
+			if err == nil && (a.Is4In6() || strings.Count(name, "/") == 0) {
+				t.Errorf("%v is %q", a, name)
+			}
 		}
 	})
 }
@@ -85,9 +101,10 @@ func TestReadCallers(t *testing.T) {
 
 func TestTableIsBounded(t *testing.T) {
 	tab := newTable[int](100)
+	first := shapeKey("")
 	for i := range 1000 {
-		tab.put(strings.Repeat("x", i), i)
-		if v, ok := tab.get(""); !ok && i < 50 || ok && v != 0 {
+		tab.put(shapeKey(strings.Repeat("x", i)), i)
+		if v, ok := tab.get(first); !ok && i < 50 || ok && v != 0 {
 			t.Fatalf("%d: %d %v", i, v, ok)
 		}
 	}

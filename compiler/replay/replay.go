@@ -71,6 +71,7 @@ const (
 	shownCallers  = 5
 	shownExamples = 3
 	shownText     = 240
+	longExample   = 4096 // bytes; one that is longer is shown if it is the first of its group
 )
 
 // verdict is what is known of a shape.
@@ -170,7 +171,7 @@ func (r *run) line(line []byte) {
 		r.skip(err.Error(), line)
 		return
 	}
-	key := r.asked.shape(&e, s)
+	key := shapeKey(r.asked.shape(&e, s))
 	v, known := r.shapes.get(key)
 	if !known {
 		v = r.judge(&e, s)
@@ -238,7 +239,7 @@ func (r *run) group(kind string, req trace.Request, e *entry, route string, b, h
 			d.Callers = append(d.Callers, req.From)
 		}
 	}
-	if call := req.Call(); len(d.Examples) < shownExamples && !slices.Contains(d.Examples, call) {
+	if call := req.Call(); len(d.Examples) == 0 || len(call) <= longExample && len(d.Examples) < shownExamples && !slices.Contains(d.Examples, call) {
 		d.Examples = append(d.Examples, call)
 	}
 	return d

@@ -15,6 +15,7 @@ import (
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/replay"
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 const mesh = `apiVersion: v1
@@ -54,7 +55,7 @@ spec:
   - route: [{destination: {host: cart.shop.svc.cluster.local}}]
 `
 
-func compile(t *testing.T, text string) *bundle.Bundle {
+func compile(t testing.TB, text string) *bundle.Bundle {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "mesh.yaml"), []byte(text), 0o600); err != nil {
@@ -189,4 +190,48 @@ spec:
 	if err != nil || r.Used() || len(r.Unused) != 1 || !strings.Contains(r.Unused[0].Reason, "HEAD has no shop/web") {
 		t.Errorf("%v %+v", err, r)
 	}
+}
+
+// FuzzReplay: whatever a log holds, packed or not, each of its lines is counted once.
+func FuzzReplay(f *testing.F) {
+	base := compile(f, mesh)
+	head := compile(f, strings.NewReplacer("5s", "1s", "v[0-9]", "v[0-8]").Replace(mesh))
+	for _, packed := range []bool{false, true} {
+		f.Add([]byte(line("/items/1", cluster, "10.96.0.1:8080", "10.1.0.2:4000", 200)), packed)
+		f.Add([]byte(line("/v9/%2e%2e//x?a=b", "inbound|80||", "10.1.0.1:80", "10.7.7.7:4000", 403)+"x\n\n[2026"), packed)
+		f.Add([]byte(`{"method":"GET","path":"/v1/x","response_code":200,"authority":"cart.shop:8080","upstream_cluster":"`+cluster+`","downstream_local_address":"10.96.0.1:8080","downstream_remote_address":"10.1.0.2:1","requested_server_name":null}`), packed)
+	}
+	f.Fuzz(func(t *testing.T, log []byte, packed bool) {
+		defer watchdog.Watch(t)()
+		if packed {
+			var z bytes.Buffer
+			w := gzip.NewWriter(&z)
+			_, _ = w.Write(log)
+			_ = w.Close()
+			log = z.Bytes()
+		}
+		r, err := replay.Replay(bytes.NewReader(log), base, head, replay.Options{Callers: callers})
+		if err != nil {
+			return
+		}
+		counted := r.Requests
+		for _, u := range r.Unused {
+			counted += u.Lines
+		}
+		if broken := len(r.Unused) > 0; counted != r.Lines && !(broken && counted == r.Lines+1) {
+			t.Errorf("%d lines, %d counted", r.Lines, counted)
+		}
+		differ := r.Forgotten
+		for _, d := range r.Differences {
+			differ += d.Requests
+		}
+		if differ+r.Same != r.Requests {
+			t.Errorf("%d requests, %d differ and %d are the same", r.Requests, differ, r.Same)
+		}
+		for _, print := range []func(io.Writer) error{r.Print, r.Markdown, r.JSON} {
+			if err := print(io.Discard); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }

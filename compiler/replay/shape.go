@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -210,29 +211,34 @@ func (a *asked) shape(e *entry, s sender) string {
 	return strings.Join([]string{s.from, e.Method, e.Authority, e.Local.String(), e.ServerName, e.Cluster, strconv.FormatBool(e.Code >= 200 && e.Code < 400), refused, agent, forwarded, source, a.path(e.Path)}, "\x00")
 }
 
+// key stands for a shape: whoever sends requests decides how long one is, and many are kept.
+type key [sha256.Size]byte
+
+func shapeKey(shape string) key { return sha256.Sum256([]byte(shape)) }
+
 // table is what is known of shapes, of bounded size: when the newer half is full the older half is forgotten.
 type table[V any] struct {
-	newer, older map[string]V
+	newer, older map[key]V
 	half         int
 }
 
 func newTable[V any](size int) *table[V] {
-	return &table[V]{newer: map[string]V{}, older: map[string]V{}, half: size / 2}
+	return &table[V]{newer: map[key]V{}, older: map[key]V{}, half: size / 2}
 }
 
-func (t *table[V]) get(key string) (V, bool) {
-	v, ok := t.newer[key]
+func (t *table[V]) get(at key) (V, bool) {
+	v, ok := t.newer[at]
 	if !ok {
-		if v, ok = t.older[key]; ok {
-			t.put(key, v)
+		if v, ok = t.older[at]; ok {
+			t.put(at, v)
 		}
 	}
 	return v, ok
 }
 
-func (t *table[V]) put(key string, v V) {
+func (t *table[V]) put(at key, v V) {
 	if len(t.newer) >= t.half {
-		t.older, t.newer = t.newer, make(map[string]V, t.half)
+		t.older, t.newer = t.newer, make(map[key]V, t.half)
 	}
-	t.newer[key] = v
+	t.newer[at] = v
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 func packed(t testing.TB) []byte {
@@ -91,5 +92,8 @@ func TestAltered(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add(packed(f))
-	f.Fuzz(func(_ *testing.T, text []byte) { _, _ = Read(bytes.NewReader(text)) })
+	f.Fuzz(func(t *testing.T, text []byte) {
+		defer watchdog.Watch(t)()
+		_, _ = Read(bytes.NewReader(text))
+	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/internal/registrytest"
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 func joined(t *testing.T, list []Piece) map[string][]byte {
@@ -119,15 +120,68 @@ func TestCuts(t *testing.T) {
 	}
 }
 
-// FuzzJoin: whatever a piece holds, there is an answer.
-func FuzzJoin(f *testing.F) {
+// seeds are texts from which pieces are made.
+func seeds(f *testing.F) {
+	f.Helper()
 	f.Add([]byte(`{"meshcPieces":1,"files":[{"name":"index.json","size":3,"thin":true}]}` + "\nabc"))
 	f.Add([]byte(`{"meshcPieces":1,"files":[{"name":"manifest.json","size":9,"thin":true}]}` + "\n0\n\x01x\x01aaa"))
 	f.Add([]byte(`{"meshcPieces":1,"files":[{"name":"index.json","size":45,"thin":true},{"name":"resources.bin","size":1}]}` + "\n{\"type\":4,\"name\":\"x\",\"length\":1000000000000}ab"))
-	f.Fuzz(func(_ *testing.T, text []byte) {
+}
+
+// FuzzJoin: whatever a piece holds, there is an answer.
+func FuzzJoin(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		defer watchdog.Watch(t)()
 		var j Joiner
 		if j.Add(compress(text).Data) == nil {
-			_, _ = j.Files()
+			if files, err := j.Files(); err == nil {
+				_, _ = bundle.FromContents(files)
+			}
+		}
+	})
+}
+
+// FuzzAdd: pieces as a registry sends them, whose compression may be wrong, too.
+func FuzzAdd(f *testing.F) {
+	for _, text := range []string{`{"meshcPieces":1,"files":[{"name":"index.json","size":3}]}` + "\nabc", "abc", ""} {
+		p := compress([]byte(text)).Data
+		f.Add(p, p[:len(p)/2])
+		f.Add(append(p, p...), p)
+	}
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		defer watchdog.Watch(t)()
+		var j Joiner
+		for _, p := range [][]byte{first, second} {
+			if j.Add(p) != nil {
+				return
+			}
+		}
+		_, _ = j.Files()
+	})
+}
+
+// FuzzThin: whatever the files of a bundle hold, they come back from their pieces.
+func FuzzThin(f *testing.F) {
+	digest := "sha256:" + strings.Repeat("0", 64)
+	f.Add([]byte(`{"type":0,"name":"x","digest":"`+strings.Repeat("0", 64)+`","offset":0,"length":3,"a":1}`+"\n"), []byte(digest+digest), []byte("abc"))
+	f.Add([]byte(`{"type":`), []byte("\x01"), []byte{})
+	f.Fuzz(func(t *testing.T, index, manifest, resources []byte) {
+		defer watchdog.Watch(t)()
+		var files []bundle.File
+		for _, name := range order() {
+			data := map[string][]byte{"index.json": index, "manifest.json": manifest, resourcesFile: resources}[name]
+			files = append(files, bundle.File{Name: name, Data: data})
+		}
+		list, err := Cut(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back := joined(t, list)
+		for _, file := range files {
+			if !bytes.Equal(back[file.Name], file.Data) {
+				t.Errorf("%s comes back as %q, not %q", file.Name, back[file.Name], file.Data)
+			}
 		}
 	})
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/internal/registrytest"
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 // fast is a client for tests: its patience is short, and it repeats nothing unless told.
@@ -383,4 +384,31 @@ func TestParse(t *testing.T) {
 			t.Errorf("loopback(%s) = %v", host, !want)
 		}
 	}
+}
+
+// FuzzAssemble: whatever a registry sends as a manifest and as layers that have the digests in it, there is an answer.
+func FuzzAssemble(f *testing.F) {
+	b := registrytest.Compile(f, registrytest.Mesh(f, 2))
+	for _, whole := range []bool{false, true} {
+		p, err := packBundle(b, About{Whole: whole})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(p.manifest.data, p.blobs[0].data, p.blobs[1].data)
+	}
+	r := ref(f, Scheme+"registry.example/mesh:v1")
+	f.Fuzz(func(t *testing.T, manifest, first, second []byte) {
+		defer watchdog.Watch(t)()
+		p, err := Assemble(r, manifest, func(digest string) ([]byte, bool) {
+			for _, data := range [][]byte{first, second} {
+				if Sum(data) == digest {
+					return data, true
+				}
+			}
+			return first, true // an altered one, as if the digest had been checked before
+		})
+		if err == nil && p.Bundle == nil {
+			t.Error("neither a bundle nor a reason")
+		}
+	})
 }

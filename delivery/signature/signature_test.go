@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/meshc/meshc/internal/watchdog"
 )
 
 func pkcs8(t testing.TB, key any) []byte {
@@ -187,8 +189,21 @@ func FuzzOpen(f *testing.F) {
 	}
 	f.Add(text)
 	f.Fuzz(func(t *testing.T, text []byte) {
+		defer watchdog.Watch(t)()
 		if s, err := k.Public().Open(text); err == nil && !s.Covers(digestA) {
 			t.Errorf("%q opens", text)
+		}
+	})
+}
+
+func FuzzParseTrust(f *testing.F) {
+	f.Add([]byte("keys: [{name: release, file: release.pub, repositories: [example.com/*], trustDomains: [cluster.local], notBefore: 2026-01-01T00:00:00Z}]"))
+	f.Add([]byte("keys:\n- name: a\n  key: |\n    " + strings.ReplaceAll(cosignPublic, "\n", "\n    ")))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		defer watchdog.Watch(t)()
+		trust, err := parseTrust(text, func(string) ([]byte, error) { return []byte(cosignPublic), nil })
+		if err == nil && len(trust.keys) == 0 {
+			t.Errorf("%q trusts nothing and is taken", text)
 		}
 	})
 }
