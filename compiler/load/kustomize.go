@@ -50,7 +50,8 @@ func readTree(ctx context.Context, b *batch, t tree) {
 	}
 	k := newKustomization(t, b)
 	k.scan(t.dir, nil)
-	if !b.diags.HasErrors() && k.affordable() {
+	left := int64(limit.KustomizeSteps)
+	if !b.diags.HasErrors() && k.affordable(&left) {
 		k.build(ctx)
 	}
 }
@@ -87,14 +88,15 @@ type kustomization struct {
 	dirs     []string
 	folders  map[string]*kustomizationFolder // by directory
 	places   []place
-	weighed  map[string]int  // objects by file
-	verified map[string]bool // directories of what configures plugins
-	copied   uint64          // bytes that kustomize sees
-	escapes  bool            // a base lies outside of the file system
+	weighed  map[string]int      // objects by file
+	pieces   map[string][]string // documents by file
+	verified map[string]bool     // directories of what configures plugins
+	copied   uint64              // bytes that kustomize sees
+	escapes  bool                // a base lies outside of the file system
 }
 
 func newKustomization(t tree, b *batch) *kustomization {
-	return &kustomization{tree: t, b: b, folders: map[string]*kustomizationFolder{}, weighed: map[string]int{}, verified: map[string]bool{}}
+	return &kustomization{tree: t, b: b, folders: map[string]*kustomizationFolder{}, weighed: map[string]int{}, pieces: map[string][]string{}, verified: map[string]bool{}}
 }
 
 // place is a path that a kustomization file names.
@@ -228,29 +230,44 @@ func (s scanned) ReadFile(name string) ([]byte, error) {
 }
 
 func (k *kustomization) run(ctx context.Context, mem filesys.FileSystem, keep bool) error {
-	var built resmap.ResMap
-	err := watched(ctx, k.memory(), func() error {
-		m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(scanned{mem, k.folders}, path.Join(memRoot, k.dir))
-		built = m
-		return err
-	})
-	if caught := (*fault.Error)(nil); errors.As(err, &caught) {
-		return fmt.Errorf("kustomize gave up: %w", caught)
-	}
-	if err != nil {
-		return err
-	}
-	origins := map[string][]*yaml.Node{}
-	for _, r := range built.Resources() {
-		if err := k.document(r, keep, origins); err != nil {
+	origins := map[string]*originals{}
+	type id struct{ kind, namespace, name string }
+	seen := map[id]bool{}
+	for _, part := range k.parts(mem) {
+		built, err := k.kustomize(ctx, part)
+		if err != nil {
 			return err
+		}
+		for _, r := range built.Resources() {
+			at := r.CurId()
+			if at := (id{at.Gvk.String(), at.EffectiveNamespace(), at.Name}); seen[at] {
+				return fmt.Errorf("may not add resource with an already registered id: %s", r.CurId())
+			} else {
+				seen[at] = true
+			}
+			if err := k.document(r, keep, origins); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
+// kustomize runs it over a file system.
+func (k *kustomization) kustomize(ctx context.Context, see filesys.FileSystem) (built resmap.ResMap, err error) {
+	err = watched(ctx, k.memory(), func() error {
+		m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(see, path.Join(memRoot, k.dir))
+		built = m
+		return err
+	})
+	if caught := (*fault.Error)(nil); errors.As(err, &caught) {
+		return nil, fmt.Errorf("kustomize gave up: %w", caught)
+	}
+	return built, err
+}
+
 // document turns one object of the result into a document whose positions are those of the file it came from.
-func (k *kustomization) document(r *resource.Resource, keep bool, origins map[string][]*yaml.Node) error {
+func (k *kustomization) document(r *resource.Resource, keep bool, origins map[string]*originals) error {
 	at := kustomizationIn(k.fsys, k.dir)
 	if o, err := r.GetOrigin(); err == nil && o != nil {
 		switch {
@@ -298,30 +315,55 @@ func (k *kustomization) document(r *resource.Resource, keep bool, origins map[st
 	return nil
 }
 
-// original finds an object in the file it came from; a prefix or suffix may have been added to its name.
-func (k *kustomization) original(file, kind, name string, cache map[string][]*yaml.Node) *yaml.Node {
-	nodes, ok := cache[file]
-	if !ok {
-		data, err := fs.ReadFile(k.fsys, file)
-		if err == nil {
-			nodes = objectNodes(data)
-		}
-		cache[file] = nodes
-	}
-	var best *yaml.Node
-	longest, same := -1, 0
+// originals are the objects of a file, of which there may be many.
+type originals struct {
+	byKind map[string][]*yaml.Node
+	byName map[[2]string]*yaml.Node // by kind and name, the first of each
+}
+
+func newOriginals(nodes []*yaml.Node) *originals {
+	o := &originals{byKind: map[string][]*yaml.Node{}, byName: map[[2]string]*yaml.Node{}}
 	for _, n := range nodes {
-		if v := child(n, "kind"); v == nil || v.Value != kind {
+		v := child(n, "kind")
+		if v == nil {
 			continue
 		}
-		same++
-		was := ""
-		if m := child(n, "metadata"); m != nil {
-			if v := child(m, "name"); v != nil {
-				was = v.Value
-			}
+		o.byKind[v.Value] = append(o.byKind[v.Value], n)
+		if at := [2]string{v.Value, nameIn(n)}; o.byName[at] == nil {
+			o.byName[at] = n
 		}
-		if strings.Contains(name, was) && len(was) > longest {
+	}
+	return o
+}
+
+// nameIn is the name of an object.
+func nameIn(n *yaml.Node) string {
+	if m := child(n, "metadata"); m != nil {
+		if v := child(m, "name"); v != nil {
+			return v.Value
+		}
+	}
+	return ""
+}
+
+// original finds an object in the file it came from; a prefix or suffix may have been added to its name.
+func (k *kustomization) original(file, kind, name string, cache map[string]*originals) *yaml.Node {
+	in, ok := cache[file]
+	if !ok {
+		data, err := fs.ReadFile(k.fsys, file)
+		if err != nil {
+			data = nil
+		}
+		in = newOriginals(objectNodes(data))
+		cache[file] = in
+	}
+	if n := in.byName[[2]string{kind, name}]; n != nil {
+		return n
+	}
+	var best *yaml.Node
+	longest := -1
+	for _, n := range in.byKind[kind] {
+		if was := nameIn(n); strings.Contains(name, was) && len(was) > longest {
 			best, longest = n, len(was)
 		}
 	}

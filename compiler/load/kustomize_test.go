@@ -134,7 +134,7 @@ func TestKustomizationBudget(t *testing.T) {
 		"old bases":  {doubling("bases", 20), "kustomization.yaml:3", "10000 builds of the 41 kustomizations"},
 		"components": {doubling("components", 20), "kustomization.yaml:3", "10000 builds"},
 		"plugins":    {append(doubling("resources", 20), "top/kustomization.yaml", "resources: [a.yaml]\ntransformers: [..]\n", "top/a.yaml", objectText("Sidecar", "a")), "kustomization.yaml:1", "changes what it names"},
-		"objects":    {[]string{"kustomization.yaml", "resources: [a.yaml, b.yaml]\n", "a.yaml", objects.String(), "b.yaml", objects.String()}, "kustomization.yaml:1", "comparisons of objects, of which there are 24000"},
+		"objects":    {[]string{"kustomization.yaml", "resources: [a.yaml, b.yaml]\nnamePrefix: x-\n", "a.yaml", objects.String(), "b.yaml", objects.String()}, "kustomization.yaml:1", "comparisons of objects, of which there are 24000"},
 		"directives": {[]string{"kustomization.yaml", "resources: [a.yaml]\nimages:\n" + patches.String(), "a.yaml", objects.String()}, "kustomization.yaml:1", "comparisons of objects"},
 		"keys":       {[]string{"kustomization.yaml", "resources: [a.yaml]\ncommonLabels: {" + numbered(limit.MappingKeys+1) + "}\n", "a.yaml", objectText("Sidecar", "a")}, "kustomization.yaml:2", "keys"},
 		"aliases": {[]string{"kustomization.yaml", "resources: [a.yaml]\n", "a.yaml", objectText("Sidecar", "a") + "spec:\n  a: &a [x,x,x,x,x,x,x,x,x,x]\n  b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n" +

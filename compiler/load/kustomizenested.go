@@ -30,7 +30,7 @@ func nested(ctx context.Context, b *batch, t tree) {
 		}
 	}
 	b.files = slices.DeleteFunc(b.files, func(f file) bool { return named[f.name] })
-	built := map[string]bool{}
+	built, left := map[string]bool{}, int64(limit.KustomizeSteps)
 	for _, again := range []bool{false, true} { // the second time those that only build on each other, which kustomize refuses
 		for _, k := range builds {
 			if built[k.dir] || isBase[k.dir] && !again {
@@ -39,7 +39,7 @@ func nested(ctx context.Context, b *batch, t tree) {
 			for d := range k.folders {
 				built[d] = true
 			}
-			if !k.b.diags.HasErrors() && k.affordable() {
+			if !k.b.diags.HasErrors() && k.affordable(&left) {
 				k.build(ctx)
 			}
 			b.join(k.b)

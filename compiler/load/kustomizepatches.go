@@ -94,7 +94,7 @@ func (k *kustomization) targets(ctx context.Context, mem filesys.FileSystem) {
 		var sets []resmap.ResMap
 		generates := false
 		for _, d := range k.appliedIn(dir) {
-			if left -= k.costOf(d).steps; left < 0 {
+			if left -= k.costOf(d).steps(); left < 0 {
 				return
 			}
 			m := k.before(ctx, mem, d, dir)

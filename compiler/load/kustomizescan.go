@@ -59,10 +59,10 @@ func (k *kustomization) scan(dir string, from *place) {
 			k.readable(file, r, info)
 		}
 	}
-	at.directives = directives(&f.Kustomization)
 	at.kind, at.resources, at.components = f.Kind, f.Resources, f.Components
 	at.generates, at.plugins = len(f.ConfigMapGenerator) > 0 || len(f.SecretGenerator) > 0, len(f.Generators) > 0
 	at.patches = k.patches(dir, f)
+	at.work, at.separate = workOf(&f.Kustomization, at.patches), separately(f.Kustomization)
 }
 
 func (k *kustomization) note(file string, r reference) {

@@ -74,7 +74,7 @@ func archives() Table {
 func kustomizations() Table {
 	return Table{"A kustomization", []Bound{
 		{"KustomizeBuilds", "builds, of which each base takes one for every way that leads to it", count(KustomizeBuilds), overSource},
-		{"KustomizeSteps", "comparisons of objects, counted before it is built", count(KustomizeSteps), overSource},
+		{"KustomizeSteps", "comparisons of objects in all kustomizations of a source, counted before they are built", count(KustomizeSteps), overSource},
 		{"KustomizeFree", "memory by which the process grows, whatever the size of the files", size(KustomizeFree), overSource},
 		{"KustomizeByteMemory", "bytes of memory more for each byte of the files", count(KustomizeByteMemory), overSource},
 		{"KustomizeMemory", "memory by which the process grows in all", size(KustomizeMemory), overSource},
