@@ -53,8 +53,13 @@ func (p *parser) binary(limit int) {
 		p.simple()
 	}
 	for left, right := priorities(p.token.kind); left > limit; left, right = priorities(p.token.kind) {
+		operator := p.token.kind
 		p.advance()
-		p.binary(right)
+		if operator == "and" || operator == "or" {
+			p.maybe(func() { p.binary(right) })
+		} else {
+			p.binary(right)
+		}
 	}
 }
 
@@ -77,13 +82,20 @@ func (p *parser) simple() {
 	}
 }
 
-// suffixed reads a name or an expression in brackets, and the fields and calls behind it.
-func (p *parser) suffixed() form {
-	f := value
+// variable reads a name and notes that its variable is used.
+func (p *parser) variable() bare {
+	name := p.name()
+	p.use(name)
+	return p.resolve(name)
+}
+
+// suffixed reads a name or an expression in brackets, and the fields and calls behind it. A variable without any is returned,
+// too.
+func (p *parser) suffixed() (f form, alone bare) {
 	switch p.token.kind {
 	case tokenName:
-		f = variable
-		p.use(p.name())
+		f, alone = variable, p.variable()
+		p.used(alone)
 	case "(":
 		p.advance()
 		p.expression()
@@ -103,14 +115,15 @@ func (p *parser) suffixed() form {
 		case ":":
 			p.advance()
 			p.name()
-			p.arguments()
+			p.arguments(bare{})
 			f = call
 		case "(", tokenString, "{":
-			p.arguments()
+			p.arguments(alone)
 			f = call
 		default:
-			return f
+			return f, alone
 		}
+		alone = bare{}
 	}
 }
 
@@ -120,7 +133,8 @@ func (p *parser) index() {
 	p.want("]")
 }
 
-func (p *parser) arguments() {
+// arguments reads those of a call of a variable, or of something else.
+func (p *parser) arguments(callee bare) {
 	switch p.token.kind {
 	case tokenString:
 		p.advance()
@@ -128,6 +142,7 @@ func (p *parser) arguments() {
 		p.table()
 	default:
 		p.want("(")
+		p.asserts(callee)
 		if p.token.kind != ")" {
 			p.expressions()
 		}

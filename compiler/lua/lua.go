@@ -3,7 +3,8 @@
 // of later versions and the numbers of its foreign functions.
 //
 // A recursive descent over the tokens knows what no grammar says, too: labels, loops and the limits of one function. It
-// builds no tree and runs nothing: that a chunk can be loaded does not mean that it does not fail when it runs.
+// builds no tree and runs nothing. Envoy runs a chunk once when it loads it, and what is certain to raise an error then is found
+// on the way (see raises.go); that nothing is found does not mean that a chunk does not fail when it runs.
 package lua
 
 import (
@@ -25,12 +26,15 @@ func Check(chunk string) (err error) {
 			err = e
 		}
 	}()
-	p := &parser{lexer: newLexer(chunk)}
+	p := &parser{lexer: newLexer(chunk), certainty: certainty{globals: map[string]bool{}, nils: map[int]bool{}}}
 	p.advance()
 	p.fn = &function{varargs: true, upvalues: map[upvalue]bool{}}
 	p.open(false)
 	p.chunk()
 	p.want(tokenEnd)
 	p.close()
+	if p.raised != nil {
+		return p.raised
+	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/meshc/meshc/compiler/lua"
+	"github.com/meshc/meshc/compiler/lua/luatest"
 	"github.com/meshc/meshc/internal/watchdog"
 )
 
@@ -21,7 +22,7 @@ func TestCheck(t *testing.T) {
 		"goto a":                                 "line 1: undefined label 'a'",
 		"::a:: do goto a end":                    "",
 		"do ::a:: end goto a":                    "line 1: undefined label 'a'",
-		"goto a; local b; ::a:: c()":             "line 1: goto a jumps into the scope of local 'b'",
+		"goto a; local b; ::a:: c = 1":           "line 1: goto a jumps into the scope of local 'b'",
 		"while x do f(function() break end) end": "line 1: break outside of a loop",
 		"local a = '\\u{110000}'":                "line 1: invalid escape sequence",
 		"local a = '\\u{d7ff}\\z \n '":           "",
@@ -44,4 +45,14 @@ func FuzzCheck(f *testing.F) {
 		defer watchdog.Watch(t)()
 		_ = lua.Check(chunk)
 	})
+}
+
+// TestRaises: what is certain to raise an error when Envoy loads a chunk is found, and nothing else. TestLuaLoads in
+// internal/envoytest asks Envoy about the same chunks.
+func TestRaises(t *testing.T) {
+	for chunk, raises := range luatest.Chunks() {
+		if err := lua.Check(chunk); (err != nil) != raises {
+			t.Errorf("%q: %v, want %v", chunk, err, raises)
+		}
+	}
 }

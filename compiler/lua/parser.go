@@ -9,6 +9,7 @@ type parser struct {
 	ahead  *token // read already
 	fn     *function
 	levels int
+	certainty
 }
 
 // advance goes to the next token.
@@ -105,7 +106,7 @@ func (p *parser) statement() (last bool) {
 		p.advance()
 		p.expression()
 		p.want("do")
-		p.body(true)
+		p.maybe(func() { p.body(true) })
 		p.want("end")
 	case "do":
 		p.advance()
@@ -124,14 +125,17 @@ func (p *parser) statement() (last bool) {
 		if !p.atEnd() && p.token.kind != ";" {
 			p.expressions()
 		}
+		p.leaves()
 		return true
 	case "break":
 		if p.advance(); !p.inLoop() {
 			p.fail("break outside of a loop")
 		}
 	case "::":
+		p.leaves()
 		p.labels()
 	case "goto":
+		p.leaves()
 		line := p.token.line
 		p.advance()
 		p.jump(jump{label: p.name(), line: line, locals: len(p.fn.locals)})
@@ -142,16 +146,18 @@ func (p *parser) statement() (last bool) {
 }
 
 func (p *parser) branches() {
-	for more := true; more; {
-		p.advance()
-		p.expression()
+	p.advance()
+	p.expression() // which is asked in any case
+	p.maybe(func() {
 		p.want("then")
-		p.body(false)
-		more = p.token.kind == "elseif"
-	}
-	if p.accept("else") {
-		p.body(false)
-	}
+		for p.body(false); p.accept("elseif"); p.body(false) {
+			p.expression()
+			p.want("then")
+		}
+		if p.accept("else") {
+			p.body(false)
+		}
+	})
 	p.want("end")
 }
 
@@ -175,7 +181,7 @@ func (p *parser) loop() {
 		p.expressions()
 	}
 	p.want("do")
-	p.body(false, names...)
+	p.maybe(func() { p.body(false, names...) })
 	p.want("end")
 	p.close()
 }
@@ -184,15 +190,22 @@ func (p *parser) loop() {
 func (p *parser) repeat() {
 	p.advance()
 	p.open(true)
-	p.chunk()
-	p.want("until")
-	p.expression()
+	p.maybe(func() {
+		p.chunk()
+		p.want("until")
+		p.expression()
+	})
 	p.close()
 }
 
 func (p *parser) namedFunction() {
 	p.advance()
-	p.use(p.name())
+	b := p.variable()
+	if p.token.kind == "(" {
+		p.set(b)
+	} else {
+		p.used(b)
+	}
 	for p.accept(".") {
 		p.name()
 	}
@@ -215,10 +228,17 @@ func (p *parser) local() {
 	for p.accept(",") {
 		names = append(names, p.name())
 	}
-	if p.accept("=") {
+	unset := !p.accept("=")
+	if !unset {
+		unset = p.token.kind == "nil" && len(names) == 1
 		p.expressions()
 	}
 	p.declare(names...)
+	if unset && p.fn.outer == nil {
+		for i := range names {
+			p.nils[len(p.fn.locals)-1-i] = true
+		}
+	}
 }
 
 // labels reads labels that follow one another.
@@ -243,10 +263,11 @@ func (p *parser) labels() {
 
 // callOrAssignment reads a statement that begins with an expression.
 func (p *parser) callOrAssignment() {
-	what := p.suffixed()
+	what, b := p.suffixed()
 	if what == call {
 		return
 	}
+	targets := []bare{b}
 	for {
 		if what != variable {
 			p.unexpected()
@@ -254,10 +275,14 @@ func (p *parser) callOrAssignment() {
 		if !p.accept(",") {
 			break
 		}
-		what = p.suffixed()
+		what, b = p.suffixed()
+		targets = append(targets, b)
 	}
 	p.want("=")
 	p.expressions()
+	for _, b := range targets {
+		p.set(b)
+	}
 }
 
 // function reads parameters and body of a function.
@@ -274,7 +299,7 @@ func (p *parser) function(parameters ...string) {
 	}
 	p.want(")")
 	p.declare(parameters...)
-	p.chunk()
+	p.maybe(p.chunk)
 	p.want("end")
 	p.close()
 	p.fn = p.fn.outer

@@ -98,6 +98,11 @@ func (p *parser) inLoop() bool {
 
 // declare brings local variables into scope.
 func (p *parser) declare(names ...string) {
+	if p.fn.outer == nil {
+		for i := range names {
+			delete(p.nils, len(p.fn.locals)+i)
+		}
+	}
 	if p.fn.locals = append(p.fn.locals, names...); len(p.fn.locals) > maxLocals {
 		p.fail("a function has more than %d local variables", maxLocals)
 	}

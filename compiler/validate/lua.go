@@ -34,6 +34,6 @@ func luaSource(v *visit, field string, s *corev3.DataSource) {
 
 func luaChunk(v *visit, field, chunk string) {
 	if err := lua.Check(chunk); err != nil {
-		v.bad(field, "Correct the script; Envoy runs LuaJIT, whose language is Lua 5.1 with goto.", "the script cannot be loaded: %v", err)
+		v.bad(field, "Correct the script; Envoy runs it once when it loads it, by LuaJIT, whose language is Lua 5.1 with goto.", "the script cannot be loaded: %v", err)
 	}
 }
