@@ -8,25 +8,14 @@ import (
 	"slices"
 	"strings"
 
-	meshconfig "istio.io/api/mesh/v1alpha1"
-
 	"github.com/meshc/meshc/internal/diag"
 )
 
-// Labels and metadata that govern the virtual addresses of ServiceEntries without addresses.
-const (
-	labelAllocate      = "networking.istio.io/enable-autoallocate-ip"
-	metadataDNSCapture = "ISTIO_META_DNS_CAPTURE"
-)
+// labelAllocate governs the virtual addresses of ServiceEntries without addresses.
+const labelAllocate = "networking.istio.io/enable-autoallocate-ip"
 
 // allocatable is how many hosts can be given an address: the hosts of 240.240.0.0/16 but the first and the last.
 const allocatable = 1<<16 - 2
-
-// CapturesDNS tells whether proxies under a ProxyConfig answer the name look-ups of their application (proxyMetadata
-// ISTIO_META_DNS_CAPTURE). Only then can a client come to call an allocated address.
-func CapturesDNS(p *meshconfig.ProxyConfig) bool {
-	return p.GetProxyMetadata()[metadataDNSCapture] == "true"
-}
 
 // allocate gives each host of a ServiceEntry without addresses a virtual one, out of 240.240.0.0/16 and 2001:2::/48 as
 // Istio does. What Istio keeps in the status of the object follows here from the name of the host and its namespace, so

@@ -14,7 +14,7 @@ import (
 // Classes groups all workloads, declared and implied, by what they receive, and settles the scope and the inbound side
 // of each group once. Classes and selectors are sorted by id.
 func Classes(m *Mesh) ([]*Class, []*Selector, diag.List) {
-	var findings diag.List
+	findings := m.checkProxyMetadata()
 	selectors := m.collectSelectors()
 	workloads := append(slices.Clone(m.Workloads), m.impliedWorkloads(selectors)...)
 	for _, w := range workloads {

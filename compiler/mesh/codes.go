@@ -185,6 +185,12 @@ var Codes = []diag.Code{
 		Remedy:  "a label of their own for the pods of each",
 	},
 	{
+		ID: "MESHC1252", Severity: diag.Error, Also: []diag.Severity{diag.Warning},
+		Means:   "an entry of proxyMetadata that is read as a switch or a duration is none",
+		Example: "`ISTIO_META_IDLE_TIMEOUT: 90`",
+		Remedy:  "what the help says",
+	},
+	{
 		ID: "MESHC1549", Severity: diag.Warning,
 		Means:   "an AuthorizationPolicy names the port of a Service where the workload's is meant",
 		Example: "`ports: [\"80\"]` for `targetPort: 8080`",

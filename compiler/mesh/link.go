@@ -39,6 +39,7 @@ func (m *Mesh) read(objects []*schema.Object) ([]*schema.Object, diag.List) {
 	m.Config, m.Networks, m.Settings, f = settings.Read(objects)
 	findings.Add(f...)
 	findings.Add(checkIdentitySource(m.Settings, m.Config)...)
+	findings.Add(checkMeshMetadata(m.Settings, m.Config)...)
 	findings.Add(checkDefaultExports(m.Settings, m.Config)...)
 	objects, f = discovered(objects, m.Config, m.Settings)
 	findings.Add(f...)

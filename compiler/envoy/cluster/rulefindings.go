@@ -139,6 +139,7 @@ func (c *ruleCheck) poolFindings(l policyLayer) {
 	if http.UseClientProtocol && http.H2UpgradePolicy != networking.ConnectionPoolSettings_HTTPSettings_DEFAULT {
 		c.noEffect(l, "useClientProtocol decides the protocol", "Remove one of the two.", "connectionPool", "http", "h2UpgradePolicy")
 	}
+	c.upgradeFindings(l, http)
 	if http.IdleTimeout != nil && l.pool.GetTcp().GetIdleTimeout() != nil && allHTTP(l.ports) {
 		c.noEffect(l, "http.idleTimeout takes its place on HTTP ports", "Remove one of the two.", "connectionPool", "tcp", "idleTimeout")
 	}
@@ -160,6 +161,21 @@ func (c *ruleCheck) poolFindings(l policyLayer) {
 	if http.Http2KeepAlive != nil {
 		c.noEffect(l, why, help, "connectionPool", "http", "http2KeepAlive")
 	}
+}
+
+// upgradeFindings reports an UPGRADE that is for ports without a declared protocol alone: on these a sidecar speaks what its
+// client speaks, whatever the rule says. On ports that are not HTTP it holds for requests that a route leads there.
+func (c *ruleCheck) upgradeFindings(l policyLayer, http *networking.ConnectionPoolSettings_HTTPSettings) {
+	if http.UseClientProtocol || http.H2UpgradePolicy != networking.ConnectionPoolSettings_HTTPSettings_UPGRADE || c.in.Gateway || !c.exact() || len(l.ports) == 0 {
+		return
+	}
+	for _, p := range l.ports {
+		if !p.Protocol.IsAuto() {
+			return
+		}
+	}
+	c.noEffect(l, "on port "+strconv.Itoa(int(l.ports[0].Number))+", whose protocol is not declared, sidecars speak HTTP/1.1 or HTTP/2 as their client does",
+		"Name the port http-… or http2-…, or set its appProtocol.", "connectionPool", "http", "h2UpgradePolicy")
 }
 
 // exact tells whether the rule is for this service alone. What a rule for many hosts says may have an effect on another.

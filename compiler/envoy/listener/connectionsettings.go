@@ -10,6 +10,7 @@ import (
 	meshconfig "istio.io/api/mesh/v1alpha1"
 
 	"github.com/meshc/meshc/compiler/envoy/xds"
+	"github.com/meshc/meshc/compiler/mesh"
 )
 
 type settings = meshconfig.ProxyConfig_ConnectionSettings
@@ -130,10 +131,10 @@ func underscores(a meshconfig.ProxyConfig_ConnectionSettings_HeadersWithUndersco
 	}
 }
 
-// metadataIdleTimeout reads ISTIO_META_IDLE_TIMEOUT, a Go duration, nil where it is unset or not one.
+// metadataIdleTimeout is the time of proxyMetadata, nil where it has none.
 func metadataIdleTimeout(p *meshconfig.ProxyConfig) *durationpb.Duration {
-	d, err := time.ParseDuration(p.GetProxyMetadata()["ISTIO_META_IDLE_TIMEOUT"])
-	if err != nil || d < 0 {
+	d, ok := mesh.IdleTimeout(p)
+	if !ok {
 		return nil
 	}
 	return durationpb.New(d)

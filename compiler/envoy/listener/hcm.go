@@ -105,7 +105,7 @@ func (m manager) headers(h *hcmv3.HttpConnectionManager) {
 	if xds.KeepsCase(m.proxy) {
 		http1(h).HeaderKeyFormat = xds.PreserveCase()
 	}
-	if m.proxy.GetProxyMetadata()["ISTIO_META_HTTP10"] == "1" {
+	if mesh.TakesHTTP10(m.proxy) {
 		http1(h).AcceptHttp_10 = true
 	}
 }

@@ -120,7 +120,7 @@ func (b *inbound) virtual(ports []*inboundPort) *xds.Resource {
 	if xds.DualStack(b.in.Mesh) {
 		l.AdditionalAddresses = xds.AlsoIPv6(xds.Wildcard, port)
 	}
-	l.ConnectionBalanceConfig = xds.ConnectionBalance(b.in.Proxy, "ISTIO_META_INBOUND_LISTENER_EXACT_BALANCE")
+	l.ConnectionBalanceConfig = xds.ConnectionBalance(mesh.BalancesInbound(b.in.Proxy))
 	if transparent {
 		l.Transparent = xds.Bool(true)
 	}

@@ -32,7 +32,7 @@ func (o *outbound) virtualOutbound() *xds.Resource {
 		Address:                 xds.Address(xds.Wildcard, port),
 		UseOriginalDst:          xds.Bool(true),
 		TrafficDirection:        corev3.TrafficDirection_OUTBOUND,
-		ConnectionBalanceConfig: xds.ConnectionBalance(o.Proxy, "ISTIO_META_OUTBOUND_LISTENER_EXACT_BALANCE"),
+		ConnectionBalanceConfig: xds.ConnectionBalance(mesh.BalancesOutbound(o.Proxy)),
 		FilterChains: []*listenerv3.FilterChain{
 			{
 				Name:             names.OutboundBlackHoleChain,

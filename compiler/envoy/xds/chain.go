@@ -10,7 +10,6 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
-	meshconfig "istio.io/api/mesh/v1alpha1"
 
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
@@ -121,9 +120,9 @@ func IsIP(s string) bool {
 	return err == nil
 }
 
-// ConnectionBalance is set where proxyMetadata asks for an even spread of connections over the worker threads of Envoy.
-func ConnectionBalance(p *meshconfig.ProxyConfig, key string) *listenerv3.Listener_ConnectionBalanceConfig {
-	if p.GetProxyMetadata()[key] != "true" {
+// ConnectionBalance is set where an even spread of connections over the worker threads of Envoy is asked for.
+func ConnectionBalance(even bool) *listenerv3.Listener_ConnectionBalanceConfig {
+	if !even {
 		return nil
 	}
 	return &listenerv3.Listener_ConnectionBalanceConfig{
