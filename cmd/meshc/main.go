@@ -27,8 +27,12 @@ func main() {
 	os.Exit(code)
 }
 
+// manyNotes is how many different notes of libraries are told apart.
+const manyNotes = 1000
+
 // overhear has what libraries write to standard error come by way of the app, as notes: they quote names of the input, and
-// know nothing of --quiet. Panics of Go do not come this way.
+// know nothing of --quiet. What was said before is not said again: a library that is asked once for each part of the input
+// repeats itself. Panics of Go do not come this way.
 func (a *app) overhear() {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -40,10 +44,14 @@ func (a *app) overhear() {
 	heard := make(chan struct{})
 	go func() {
 		defer close(heard)
+		said := map[string]bool{}
 		for lines := bufio.NewReader(r); ; {
 			line, err := lines.ReadString('\n')
-			if line = strings.TrimSpace(line); line != "" && !a.silent.Load() {
+			if line = strings.TrimSpace(line); line != "" && !said[line] && !a.silent.Load() {
 				_, _ = fmt.Fprintln(a.stderr, line)
+				if len(said) < manyNotes {
+					said[line] = true
+				}
 			}
 			if err != nil {
 				_, _ = io.Copy(io.Discard, r)
