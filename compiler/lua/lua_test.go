@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/meshc/meshc/compiler/lua"
-	"github.com/meshc/meshc/compiler/lua/luatest"
+	"github.com/meshc/meshc/internal/luatest"
 	"github.com/meshc/meshc/internal/watchdog"
 )
 

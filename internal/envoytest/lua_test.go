@@ -14,8 +14,8 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/meshc/meshc/compiler/lua/luatest"
 	"github.com/meshc/meshc/internal/envoytest"
+	"github.com/meshc/meshc/internal/luatest"
 )
 
 // TestLuaLoads: Envoy refuses the chunks that are said to raise an error when they are loaded, and takes the others.
