@@ -43,6 +43,8 @@ func TestBudget(t *testing.T) {
 		"regex":           long + "some i in numbers.range(1, 1000000); regex.match(`(0|00)*(0|0)*[^0]`, a)",
 		"states":          long + "regex.match(`(0{30}){30}`, a)",
 		"shift":           "bits.lsh(1, 10000000000) > 0",
+		"shifts":          "bits.lsh(1, 60000000) > 0",
+		"sum":             "a := bits.lsh(1, 400000); sum([a | some i in numbers.range(1, 500)]) > 0",
 		"multiplication":  doubled("99999999999999999999", "X * X", 40) + "x40 > 0",
 		"product":         "product(numbers.range(1, 200000)) > 0",
 		"values":          doubled("[1]", "[X, X]", 40) + "json.marshal(x40) != \"\"",

@@ -38,9 +38,14 @@ func length(t *ast.Term) int64 {
 	case ast.Set:
 		return int64(v.Len())
 	case ast.Number:
-		return digits(v) / limit.PolicyStepBytes
+		return based(digits(v))
 	}
 	return 0
+}
+
+// based is for a number that is read or written: changing its base takes longer than in proportion to its digits.
+func based(digits int64) int64 {
+	return times(digits/limit.PolicyStepBytes, 1+digits/10_000)
 }
 
 // text is what an operand says, if it is a text.
@@ -159,7 +164,7 @@ func numbers(operands []*ast.Term, _ int64) int64 {
 	n := int64(1)
 	for _, t := range operands {
 		if v, ok := t.Value.(ast.Number); ok {
-			n = times(n, 1+digits(v)/limit.PolicyStepBytes)
+			n = times(n, 1+based(digits(v)))
 		} else {
 			n += length(t) // minus of sets, to_number of a text
 		}
@@ -173,7 +178,7 @@ func shift(operands []*ast.Term, most int64) int64 {
 	if !ok {
 		return endless
 	}
-	return numbers(operands, most) + max(n, 0)/(8*limit.PolicyStepBytes)
+	return min(numbers(operands, most)+based(max(n, 0)/3), endless) // a third of a digit for each bit
 }
 
 // interval is for a list of the numbers between two.

@@ -42,10 +42,10 @@ func stalled(t *testing.T) (address string, asked <-chan struct{}) {
 // behind.
 func TestSignalsEndWaits(t *testing.T) {
 	dir := t.TempDir()
-	put(t, filepath.Join(dir, "mesh", "a.yaml"), "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 80}]}\n")
+	put(t, filepath.Join(dir, "mesh.yaml"), "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 80}]}\n")
 	at := func(name string) string { return filepath.Join(dir, name) }
 	for _, args := range [][]string{
-		{"meshc", "compile", at("mesh"), "-o", at("bundle.tar.gz")},
+		{"meshc", "compile", at("mesh.yaml"), "-o", at("bundle.tar.gz")},
 		{"openssl", "genpkey", "-algorithm", "ed25519", "-out", at("release.pem")},
 		{"openssl", "pkey", "-in", at("release.pem"), "-pubout", "-out", at("release.pub")},
 	} {
@@ -64,7 +64,7 @@ func TestSignalsEndWaits(t *testing.T) {
 		"xds":            {"bundle", "xds", "REF", "--node", at("node.json")},
 		"pull":           {"bundle", "pull", "REF", "-o", at("pulled.tar.gz")},
 		"push":           {"bundle", "push", at("bundle.tar.gz"), "REF"},
-		"compile":        {"compile", at("mesh"), "-o", "REF"},
+		"compile":        {"compile", at("mesh.yaml"), "-o", "REF"},
 		"copy":           {"bundle", "copy", "REF", "REF2"},
 		"tag":            {"bundle", "tag", "REF", "v2"},
 		"sign":           {"bundle", "sign", "REF", "--key", at("release.pem")},
@@ -129,8 +129,7 @@ func waits(t *testing.T, asked <-chan struct{}, args []string) {
 		t.Fatal(err)
 	}
 	if slices.Contains(args, "-") {
-		_, err = io.WriteString(out, strings.Repeat("x\n", 1<<15)) // as much as a pipe holds: some of it was read
-		time.Sleep(100 * time.Millisecond)
+		_, err = io.WriteString(out, strings.Repeat("x\n", 1<<17)) // more than a pipe holds: some of it was read
 	} else {
 		select {
 		case <-asked:
