@@ -7,6 +7,7 @@ import (
 	"io"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -42,6 +43,14 @@ func Trusting(name string, key *PublicKey) *Trust {
 	return &Trust{keys: []trusted{{Name: name, public: key}}, now: time.Now}
 }
 
+// trustFile is the text of a trust.
+type trustFile struct {
+	Keys []trusted `yaml:"keys"`
+}
+
+// typeNames are what the reader of YAML says of types in Go, which means nothing to whoever writes the file.
+var typeNames = regexp.MustCompile(` (in type|into) signature\.[a-zA-Z]+`)
+
 // ReadTrust reads a trust file.
 func ReadTrust(file string) (*Trust, error) {
 	text, err := regular.ReadFile(file, limit.TextBytes)
@@ -71,10 +80,7 @@ func InlineTrust(file string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	type list struct {
-		Keys []trusted `yaml:"keys"`
-	}
-	out := list{}
+	out := trustFile{}
 	for _, k := range t.keys {
 		k.File, k.Key = "", string(k.public.pem())
 		out.Keys = append(out.Keys, k)
@@ -83,13 +89,11 @@ func InlineTrust(file string) ([]byte, error) {
 }
 
 func parseTrust(text []byte, read func(string) ([]byte, error)) (*Trust, error) {
-	var list struct {
-		Keys []trusted `yaml:"keys"`
-	}
+	var list trustFile
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
 	if err := d.Decode(&list); err != nil {
-		return nil, errors.New(strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), " in type signature.trusted", "")), " "))
+		return nil, errors.New(strings.Join(strings.Fields(typeNames.ReplaceAllString(err.Error(), "")), " "))
 	}
 	if err := d.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
 		return nil, errors.New("holds more than one document")
