@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
+	"os"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -93,6 +96,20 @@ var onlyHere = map[string][]string{
 	"github.com/open-policy-agent/": {"policies"},
 }
 
+// TestArchitectureNamesPackages: every package has its place in the picture of docs/architecture.md, by its path or, where the
+// line is about several, its name.
+func TestArchitectureNamesPackages(t *testing.T) {
+	page, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range slices.Concat(slices.Sorted(maps.Keys(mayImport)), free) {
+		if !strings.Contains(string(page), "`"+p+"`") && !strings.Contains(string(page), "`"+path.Base(p)+"`") && p != "examples" {
+			t.Errorf("docs/architecture.md does not say what %s is for", p)
+		}
+	}
+}
+
 func TestImports(t *testing.T) {
 	const module = "github.com/meshc/meshc"
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
@@ -109,24 +126,24 @@ func TestImports(t *testing.T) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		path := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
-		below := func(f string) bool { return path == f || strings.HasPrefix(path, f+"/") }
-		if path == "" || slices.ContainsFunc(free, below) {
+		dir := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		below := func(f string) bool { return dir == f || strings.HasPrefix(dir, f+"/") }
+		if dir == "" || slices.ContainsFunc(free, below) {
 			continue
 		}
-		allowed, known := mayImport[path]
+		allowed, known := mayImport[dir]
 		if !known {
-			t.Errorf("package %s is not in the table of imports", path)
+			t.Errorf("package %s is not in the table of imports", dir)
 		}
 		for _, i := range p.Imports {
 			own, ok := strings.CutPrefix(i, module+"/")
 			fits := func(a string) bool { return own == a || strings.HasSuffix(a, "/") && strings.HasPrefix(own, a) }
 			if ok && !slices.ContainsFunc(allowed, fits) {
-				t.Errorf("package %s imports %s, which its place in the design does not allow", path, own)
+				t.Errorf("package %s imports %s, which its place in the design does not allow", dir, own)
 			}
 			for module, by := range onlyHere {
-				if strings.HasPrefix(i, module) && !slices.Contains(by, path) {
-					t.Errorf("package %s imports %s, which only %v may", path, i, by)
+				if strings.HasPrefix(i, module) && !slices.Contains(by, dir) {
+					t.Errorf("package %s imports %s, which only %v may", dir, i, by)
 				}
 			}
 		}

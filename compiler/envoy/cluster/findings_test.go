@@ -45,7 +45,7 @@ func TestFindings(t *testing.T) {
 func TestProxyAddress(t *testing.T) {
 	for address, want := range map[string][]string{"zipkin.test:9411": nil, "$(HOST_IP):9411": {codeProxyAddress}, "zipkin.test": {codeProxyAddress}, "": {codeProxyAddress}} {
 		proxy := &meshconfig.ProxyConfig{Tracing: &meshconfig.Tracing{Tracer: &meshconfig.Tracing_Zipkin_{Zipkin: &meshconfig.Tracing_Zipkin{Address: address}}}}
-		if rs, found := ProxyClusters(&mesh.Inbound{Mesh: &mesh.Mesh{}, Proxy: proxy}); !slices.Equal(lowertest.CodesOf(found), want) || len(rs)+len(found) != 1 {
+		if rs, found := ProxyClusters(&mesh.Inbound{Mesh: &mesh.Mesh{}, Proxy: proxy}); !slices.Equal(lowertest.CodesOf(found), want) || len(rs) != 1 { // a cluster in any case: what traces to it is not reported besides
 			t.Errorf("%q: %v %v", address, rs, found)
 		}
 	}

@@ -30,6 +30,9 @@ func ProxyClusters(in *mesh.Inbound) ([]*xds.Resource, diag.List) {
 		if err != nil {
 			ds.Add(diag.Diagnostic{Code: codeProxyAddress, Severity: diag.Error, Field: field,
 				Message: fmt.Sprintf("%s of ProxyConfig is %q: %v", field, address, err), Help: "write HOST:PORT, without placeholders"})
+			// Without endpoints, so that what sends to it has a cluster, and the address alone is reported.
+			out = append(out, &xds.Resource{Type: xds.Cluster, Name: name, Message: &clusterv3.Cluster{Name: name, ConnectTimeout: xds.Seconds(1),
+				ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}, LoadAssignment: &endpointv3.ClusterLoadAssignment{ClusterName: name}}})
 			return
 		}
 		c := proxyCluster(in.Mesh, name, host, port, http2)
