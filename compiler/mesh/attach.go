@@ -116,6 +116,9 @@ func (m *Mesh) peerMode(namespace string, labels map[string]string) *peerModes {
 
 // NamespaceMode is the mode of the workloads of a namespace that no PeerAuthentication selects.
 func (m *Mesh) NamespaceMode(namespace string) MTLSMode {
+	if len(m.PeerAuthentications) == 0 {
+		return Permissive
+	}
 	l := m.index.peers().Layers(namespace, nil)
 	return settlePeers(l.Mesh, l.Namespace, nil).mode
 }
