@@ -39,7 +39,7 @@ func busyKustomization(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	var b strings.Builder
-	for i := range 6_000 {
+	for i := range 4_000 {
 		fmt.Fprintf(&b, "---\napiVersion: v1\nkind: Service\nmetadata: {name: s%d}\nspec: {ports: [{port: 80}]}\n", i)
 	}
 	put(t, filepath.Join(dir, "a.yaml"), b.String())

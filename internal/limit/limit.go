@@ -54,7 +54,7 @@ const (
 // Of one kustomization, besides those of a source and of YAML.
 const (
 	KustomizeBuilds = 10_000
-	KustomizeSteps  = 40_000_000 // comparisons of objects, in all kustomizations of a source: a minute or so
+	KustomizeSteps  = 20_000_000 // comparisons of objects, in all kustomizations of a source: a minute or so
 	// Bytes by which memory grows: for each byte of its files, and whatever their size, but never more than the last.
 	KustomizeByteMemory = 100
 	KustomizeFree       = 512 << 20
