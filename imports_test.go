@@ -89,7 +89,7 @@ var free = []string{"golden", "internal/lab", "internal/bench", "internal/soak",
 // may import them.
 var onlyHere = map[string][]string{
 	"k8s.io/client-go/":             {"server/kube"},
-	"github.com/prometheus/":        {"server", "server/observe"},
+	"github.com/prometheus/":        {"server"},
 	"github.com/spiffe/":            {"server"},
 	"github.com/go-git/":            {"compiler/load"},
 	"oras.land/":                    {"delivery/registry"},

@@ -74,4 +74,5 @@ const (
 	ObservedProxies = 100 // whose metrics are read
 	ObserveTime     = 5 * time.Second
 	MetricsBytes    = 32 << 20 // of one proxy
+	MetricsLine     = 1 << 16
 )

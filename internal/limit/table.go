@@ -258,5 +258,6 @@ func observations() Table {
 		{"ObservedProxies", "proxies of the waves whose metrics are read", count(ObservedProxies), "those with the lowest ids count"},
 		{"ObserveTime", "time for one answer", period(ObserveTime), "it counts as none"},
 		{"MetricsBytes", "the metrics of one proxy", size(MetricsBytes), "they count as none"},
+		{"MetricsLine", "one line of them", size(MetricsLine), "they count as none"},
 	}}
 }

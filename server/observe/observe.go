@@ -8,6 +8,7 @@
 package observe
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -18,11 +19,9 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
-
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 
 	"github.com/meshc/meshc/compiler/rollout"
 	"github.com/meshc/meshc/internal/limit"
@@ -217,28 +216,43 @@ const (
 // own are listeners of the proxy itself, not of the mesh.
 var own = []string{"admin", "stats", "ready", "health"}
 
-// parse adds up the answers in Prometheus' text.
+// parse adds up the answers in Prometheus' text. Of all its lines only those of one counter are looked at: a proxy may be
+// hostile, and the readers there are for the whole format are made for those who are not.
 func parse(r io.Reader) (c counts, err error) {
-	p := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := p.TextToMetricFamilies(r)
-	if err != nil {
-		return c, fmt.Errorf("its metrics cannot be read: %w", err)
-	}
-	for _, m := range families[answered].GetMetric() {
-		labels := map[string]string{}
-		for _, l := range m.GetLabel() {
-			labels[l.GetName()] = l.GetValue()
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, limit.MetricsLine)
+	for lines.Scan() {
+		rest, ok := strings.CutPrefix(lines.Text(), answered+"{")
+		if !ok {
+			continue
 		}
-		v := m.GetCounter().GetValue() + m.GetUntyped().GetValue()
-		if slices.Contains(own, labels[prefixLabel]) || math.IsNaN(v) || v < 0 {
+		labels, value, ok := strings.Cut(rest, "} ")
+		v, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		if !ok || err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
+			return c, fmt.Errorf("its metrics cannot be read: the line %.200q", lines.Text())
+		}
+		if slices.Contains(own, labelOf(labels, prefixLabel)) {
 			continue
 		}
 		c.all += v
-		if labels[classLabel] == "5" {
+		if labelOf(labels, classLabel) == "5" {
 			c.failed += v
 		}
 	}
+	if err := lines.Err(); err != nil {
+		return c, fmt.Errorf("its metrics cannot be read: %w", err)
+	}
 	return c, nil
+}
+
+// labelOf is the value of a label, a name of Envoy's without quotes in it.
+func labelOf(labels, name string) string {
+	for l := range strings.SplitSeq(labels, ",") {
+		if k, v, _ := strings.Cut(l, "="); k == name {
+			return strings.Trim(v, `"`)
+		}
+	}
+	return ""
 }
 
 func (o *Observer) counted(now time.Time, e *rollout.Errors, read map[string]counts, err error) {
