@@ -74,6 +74,7 @@ var mayImport = map[string][]string{
 	"delivery/shelf":           {"internal/limit", "internal/regular", "compiler/bundle", "delivery/registry"},
 	"delivery/source":          {"internal/limit", "internal/regular", "compiler/bundle", "delivery/registry", "delivery/shelf", "delivery/signature"},
 	"server":                   {"internal/credential", "internal/limit", "internal/regular", "internal/show", "compiler/bundle", "compiler/endpoint", "compiler/names", "compiler/rollout", "server/"},
+	"server/live":              {"compiler/bundle", "compiler/names"},
 	"server/observe":           {"internal/limit", "compiler/rollout"},
 	"server/waves":             {"compiler/rollout"},
 	"server/kube":              {"internal/regular"},

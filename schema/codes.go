@@ -77,6 +77,12 @@ var Codes = []diag.Code{
 		Remedy:  "write it in the version that the help names",
 	},
 	{
+		ID: "MESHC1852", Severity: diag.Error,
+		Means:   "`meshc.dev/live-weights` names what is no http route with a name of its own and several destinations",
+		Example: "`meshc.dev/live-weights: main` where no route has `name: main`",
+		Remedy:  "name the route; give it all destinations, with weight 0 if they are to get nothing at rest",
+	},
+	{
 		ID: "MESHC1150", Severity: diag.Warning,
 		Means:   "a kind of the Gateway API: its traffic is not part of the bundle",
 		Example: "`HTTPRoute`",

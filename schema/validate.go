@@ -21,6 +21,7 @@ func relate(o *Object) diag.List {
 	switch m := o.Spec.(type) {
 	case *networking.VirtualService:
 		r.virtualService(m)
+		r.out.Add(liveWeights(o, m)...)
 	case *networking.DestinationRule:
 		r.destinationRule(m)
 	case *networking.Gateway:

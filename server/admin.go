@@ -31,6 +31,8 @@ type Status struct {
 	Failed   []waves.Failure   `json:"failed,omitempty"`   // bundles that went back
 	Channels []rollout.Channel `json:"channels,omitempty"` // that hold proxies on a bundle
 
+	Live []LiveStatus `json:"live,omitempty"` // routes with weights that are set while the mesh runs
+
 	Requirements []string        `json:"requirements"`        // of the bundle, beyond the extensions of Envoy
 	Watches      []watch.Status  `json:"watches,omitempty"`   // what is read again and again: the bundle, endpoints, secrets, the server's identity
 	Identity     *IdentityStatus `json:"identity,omitempty"`  // the server's own; without TLS none
@@ -127,6 +129,7 @@ func (srv *Server) Status() Status {
 		}
 		st.Nodes = append(st.Nodes, n)
 	}
+	st.Live = slices.DeleteFunc(srv.Weights(), func(l LiveStatus) bool { return l.Since == nil })
 	if state.Run != nil {
 		st.Rollout = rolloutStatus(state, srv.seen())
 	}

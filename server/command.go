@@ -50,6 +50,14 @@ func (srv *Server) commands(mux *http.ServeMux) {
 		return srv.RollBack(req.Bundle)
 	}))
 	mux.HandleFunc("POST /release", srv.command(func(*http.Request) (any, error) { return srv.Release() }))
+	mux.HandleFunc("PUT /weights", srv.command(func(r *http.Request) (any, error) {
+		var req WeightsRequest
+		if err := body(r, &req); err != nil {
+			return nil, err
+		}
+		return srv.SetWeights(req)
+	}))
+	mux.HandleFunc("GET /weights", func(w http.ResponseWriter, _ *http.Request) { answer(w, srv.Weights()) })
 	mux.HandleFunc("GET /bundles", func(w http.ResponseWriter, _ *http.Request) {
 		if srv.opts.Shelf == nil {
 			reply(w, http.StatusNotFound, "no bundle is kept: start the server with --keep DIR\n")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/server/ads"
+	"github.com/meshc/meshc/server/live"
 )
 
 // generation is a bundle in service. Sets and classes are numbered when the first proxy needs them. Where a source sees
@@ -24,6 +25,10 @@ type generation struct {
 	views   map[classAt]*ads.View
 	inlined map[*bundle.Class]ads.Bitset
 	secrets map[*bundle.Class]map[string]bool // SDS names in its resources
+
+	live      live.Weights       // that are set
+	allLive   []bundle.LiveRoute // nil: not looked for yet
+	classLive map[*bundle.Class][]bundle.LiveRoute
 }
 
 // setAt and classAt are a set and a class for the proxies at a place; "" where the place does not count.
@@ -44,6 +49,7 @@ type setView struct {
 	loose   []*bundle.Resource
 	joins   []joining
 	byPlace bool // some of joins depend on the place of the proxy
+	live    []bundle.LiveRoute
 }
 
 // joining is endpoints that are joined, with the digest of their cluster.
@@ -59,10 +65,10 @@ type joinedSet struct {
 }
 
 // newGeneration takes a bundle into service whose resources are numbered by a registry, with what a source of endpoints sees;
-// nil: there is no source.
-func newGeneration(b *bundle.Bundle, reg *ads.Registry, sight *sighting) *generation {
+// nil: there is no source; and with the weights that are set live.
+func newGeneration(b *bundle.Bundle, reg *ads.Registry, sight *sighting, set live.Weights) *generation {
 	g := &generation{bundle: b, reg: reg, sets: map[*bundle.Set]*setView{}, joined: map[setAt]*joinedSet{}, views: map[classAt]*ads.View{}, inlined: map[*bundle.Class]ads.Bitset{},
-		secrets: map[*bundle.Class]map[string]bool{}}
+		secrets: map[*bundle.Class]map[string]bool{}, live: set, classLive: map[*bundle.Class][]bundle.LiveRoute{}}
 	g.tell(b)
 	if sight != nil && b.Plan != nil {
 		g.joiner = newJoiner(b.Plan, sight)
@@ -108,6 +114,7 @@ func (g *generation) set(s *bundle.Set) *setView {
 		default: // their version is their digest
 		}
 		v.ids[k].Set(g.reg.Add(k, r.Name, ver, r.Bytes, r))
+		v.live = append(v.live, r.LiveRoutes()...)
 	}
 	g.sets[s] = v
 	return v
@@ -141,6 +148,11 @@ func (g *generation) view(c *bundle.Class, n bundle.Node, delta bool) (*ads.View
 		v.Target[ads.InlinedRoutes] = inlined
 	}
 	g.targetEndpoints(v, at.place)
+	layer, err := g.layer(c)
+	if err != nil {
+		return nil, err
+	}
+	v.Target[ads.Runtimes] = layer
 	g.views[at] = v
 	return v, nil
 }

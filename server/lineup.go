@@ -6,6 +6,7 @@ import (
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/rollout"
 	"github.com/meshc/meshc/server/ads"
+	"github.com/meshc/meshc/server/live"
 	"github.com/meshc/meshc/server/waves"
 )
 
@@ -14,6 +15,7 @@ type lineup struct {
 	state waves.State
 	base  *generation
 	by    map[string]*generation // all of them, by digest
+	live  live.Weights           // that are set, of whatever bundle
 }
 
 // member is a node as waves and channels see it.
@@ -29,10 +31,10 @@ func (l *lineup) of(n bundle.Node) *generation {
 	return l.by[l.state.Leads(member(n))]
 }
 
-// newLineup makes the lineup of a state after the one before, nil at the start. bundles has those that were not in service,
+// newLineup makes the lineup of a state, with the weights that are set, after the one before, nil at the start. bundles has those that were not in service,
 // by digest.
-func newLineup(state waves.State, before *lineup, bundles map[string]*bundle.Bundle, sight *sighting) (*lineup, error) {
-	l := &lineup{state: state, by: map[string]*generation{}}
+func newLineup(state waves.State, set live.Weights, before *lineup, bundles map[string]*bundle.Bundle, sight *sighting) (*lineup, error) {
+	l := &lineup{state: state, live: set, by: map[string]*generation{}}
 	needed := 0
 	for _, digest := range state.Bundles() {
 		b := bundles[digest]
@@ -60,13 +62,13 @@ func newLineup(state waves.State, before *lineup, bundles map[string]*bundle.Bun
 	for _, digest := range state.Bundles() {
 		if before != nil && before.by[digest] != nil && !anew {
 			l.by[digest] = before.by[digest]
-			continue
+			continue // with its weights
 		}
 		b := l.by[digest].bundle
 		if before == nil || before.by[digest] == nil {
 			b.Detach(like)
 		}
-		g := newGeneration(b, reg, sight)
+		g := newGeneration(b, reg, sight, set)
 		if before != nil && before.by[digest] != nil {
 			g.account.Store(before.by[digest].account.Load())
 		}

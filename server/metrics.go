@@ -41,10 +41,10 @@ func newMetrics(srv *Server) *metrics {
 	m.steps = vec("meshc_rollout_steps_total", "Steps of rollouts, by what: switched, began, baking, completed, went-back, dropped, waits, rolled-back, released.", "what")
 	m.apiErrors = vec("meshc_kubernetes_errors_total", "Requests to the API server of Kubernetes that failed, by reason: forbidden, unauthorized, unknown, unreachable, error, unreadable.", "reason")
 	m.endpoints = vec("meshc_endpoint_loads_total", "Changes of live endpoints that the source told while serving, by result.", "result")
-	m.unserved = vec("meshc_unserved_subscriptions_total", "Types that streams asked for and that are not served, by type: rtds, ecds, srds, vhds (state of the world), nds, pcds, wds, wads, other.", "type")
+	m.unserved = vec("meshc_unserved_subscriptions_total", "Types that streams asked for and that are not served, by type: ecds, srds, vhds (state of the world), nds, pcds, wds, wads, other.", "type")
 	m.throttled = prometheus.NewCounter(prometheus.CounterOpts{Name: "meshc_throttled_requests_total", Help: "Requests of proxies that had to wait because there were too many of them."})
 	m.unlogged = prometheus.NewCounter(prometheus.CounterOpts{Name: "meshc_suppressed_log_lines_total", Help: "Lines about the doings of proxies that were not logged, because there were too many of them."})
-	m.registry.MustRegister(m.throttled, m.unlogged, newEndpointGauges(srv), newWatchGauges(srv), newRolloutGauges(srv), &live{srv: srv,
+	m.registry.MustRegister(m.throttled, m.unlogged, newEndpointGauges(srv), newWatchGauges(srv), newRolloutGauges(srv), &nodeGauges{srv: srv,
 		nodes:   prometheus.NewDesc("meshc_connected_nodes", "Proxies connected, by class.", []string{"class"}, nil),
 		info:    prometheus.NewDesc("meshc_bundle_info", "The bundle in service; always 1.", []string{"digest", "revision", "compiler"}, nil),
 		bad:     prometheus.NewDesc("meshc_bundle_rejected", "1 while the newest bundle at the path cannot be taken into service.", nil, nil),
@@ -64,8 +64,8 @@ func (m *metrics) sent(r *ads.Response) {
 	m.bytes.WithLabelValues(l).Add(float64(r.Size))
 }
 
-// live reads the gauges when they are asked for.
-type live struct {
+// nodeGauges reads the gauges when they are asked for.
+type nodeGauges struct {
 	srv                               *Server
 	nodes, info, bad, nacked, expires *prometheus.Desc
 	kept, lacking                     *prometheus.Desc
@@ -73,14 +73,14 @@ type live struct {
 }
 
 // Describe implements prometheus.Collector.
-func (l *live) Describe(c chan<- *prometheus.Desc) {
+func (l *nodeGauges) Describe(c chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{l.nodes, l.info, l.bad, l.nacked, l.expires, l.objects, l.kept, l.lacking} {
 		c <- d
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (l *live) Collect(c chan<- prometheus.Metric) {
+func (l *nodeGauges) Collect(c chan<- prometheus.Metric) {
 	count := map[string]int{}
 	nacked := 0
 	kept := map[string]int{}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/rollout"
+	"github.com/meshc/meshc/server/live"
 	"github.com/meshc/meshc/server/waves"
 )
 
@@ -117,7 +118,7 @@ func (srv *Server) advance(e waves.Event, brought ...*bundle.Bundle) error {
 	if err := srv.remember(before.state, state, slices.Contains(actions, waves.Action(waves.Lead{}))); err != nil {
 		return err
 	}
-	line, err := newLineup(state, before, bundles, srv.sight)
+	line, err := newLineup(state, before.live, before, bundles, srv.sight)
 	if err != nil {
 		return err
 	}
@@ -144,8 +145,7 @@ func (srv *Server) remember(before, state waves.State, leads bool) error {
 	if err != nil || string(was) == string(text) && srv.saved() == nil {
 		return err
 	}
-	err = srv.opts.Shelf.Save(text, state.Needed())
-	srv.setUnsaved(err)
+	err = srv.save(state, srv.line.Load().live)
 	if err == nil {
 		return nil
 	}
@@ -252,7 +252,7 @@ func (srv *Server) resume() (bool, error) {
 	if err != nil || text == nil {
 		return false, err
 	}
-	var state waves.State
+	var state remembered
 	if err := json.Unmarshal(text, &state); err != nil {
 		return false, fmt.Errorf("the state of the rollout on disk: %w", err)
 	}
@@ -270,7 +270,7 @@ func (srv *Server) resume() (bool, error) {
 		}
 		bundles[digest] = b
 	}
-	line, err := newLineup(state, srv.line.Load(), bundles, srv.sight)
+	line, err := newLineup(state.State, state.Live, srv.line.Load(), bundles, srv.sight)
 	if err != nil {
 		return false, err
 	}
@@ -339,6 +339,26 @@ func (s *session) seen() waves.Seen {
 		}
 	}
 	return x
+}
+
+// remembered is what a server wants to know after a restart.
+type remembered struct {
+	waves.State
+	Live live.Weights `json:"live,omitempty"`
+}
+
+// save puts a state and the weights that are set on disk, where there is a shelf.
+func (srv *Server) save(state waves.State, set live.Weights) error {
+	if srv.opts.Shelf == nil {
+		return nil
+	}
+	text, err := json.Marshal(remembered{state, set})
+	if err != nil {
+		return err
+	}
+	err = srv.opts.Shelf.Save(text, state.Needed())
+	srv.setUnsaved(err)
+	return err
 }
 
 // saved is why the state of the rollout is not on disk; nil: it is, or is not to be.

@@ -324,7 +324,7 @@ func New(b *bundle.Bundle, o Options) *Server {
 	srv.endpointWatch = &watch.Monitor{Name: "endpoints", Path: o.Endpoints, StallAfter: o.open.stall}
 	digest := b.Digest.String()
 	b.Detach(nil)
-	base := newGeneration(b, ads.NewRegistry(), srv.sight)
+	base := newGeneration(b, ads.NewRegistry(), srv.sight, nil)
 	srv.brought, srv.answered, srv.observer = b, make(chan struct{}, 1), observe.New()
 	srv.line.Store(&lineup{state: waves.State{Base: digest, Newest: digest}, base: base, by: map[string]*generation{digest: base}})
 	srv.metrics = newMetrics(srv)

@@ -34,7 +34,7 @@ func (srv *Server) see(next *sighting, namespaces map[string]bool) {
 	line := srv.line.Load()
 	streams := []*session(nil)
 	if line.crowded() {
-		again, err := newLineup(line.state, line, nil, next)
+		again, err := newLineup(line.state, line.live, line, nil, next)
 		if err != nil {
 			srv.log.Error("the endpoints before stay in service", "error", err.Error()) // cannot be: all bundles are those of before
 			return

@@ -19,6 +19,7 @@ import (
 func newDiff(a *app) *cobra.Command {
 	var in input
 	var output string
+	var weights liveFlag
 	var gate diffGate
 	c := &cobra.Command{
 		Use:   "diff BASE HEAD",
@@ -47,6 +48,9 @@ BASE and HEAD are bundles (paths or oci://HOST/REPOSITORY:TAG), or anything that
 			if err != nil {
 				return uncompared("HEAD", err)
 			}
+			if err := weights.apply(c.Context(), a, base, head); err != nil {
+				return err
+			}
 			r, err := change.Compare(base, head)
 			if err != nil {
 				return err
@@ -61,6 +65,7 @@ BASE and HEAD are bundles (paths or oci://HOST/REPOSITORY:TAG), or anything that
 		},
 	}
 	in.flags(c)
+	weights.flags(c.Flags())
 	formatFlag(c, &output, "text", "markdown", "json", "github", "sarif", "junit")
 	gate.flags(c)
 	return c

@@ -30,6 +30,7 @@ type routeFlags struct {
 
 func newRoute(a *app) *cobra.Command {
 	var in input
+	var weights liveFlag
 	var f routeFlags
 	var output string
 	c := &cobra.Command{
@@ -65,6 +66,9 @@ Exit code: 0 when every branch is allowed or answered, 1 when one is denied or f
 			if err != nil {
 				return err
 			}
+			if err := weights.apply(c.Context(), a, b); err != nil {
+				return err
+			}
 			r, err := trace.New(b).Walk(req)
 			if err != nil {
 				return err
@@ -86,6 +90,7 @@ Exit code: 0 when every branch is allowed or answered, 1 when one is denied or f
 		},
 	}
 	in.flags(c)
+	weights.flags(c.Flags())
 	f.add(c)
 	formatFlag(c, &output, "text", "json")
 	_ = c.RegisterFlagCompletionFunc("from", completeClients)

@@ -110,6 +110,9 @@ func rolloutText(st server.Status) (text string) {
 	for _, c := range st.Channels {
 		text += fmt.Sprintf("channel     %s holds %s\n", c.Name, c.Bundle)
 	}
+	for _, l := range st.Live {
+		text += "weights     " + liveText(l) + "\n"
+	}
 	if r := st.Rollout; r != nil {
 		text += "rollout     " + r.Bundle + "\n"
 		for _, w := range r.Waves {

@@ -16,6 +16,9 @@ const (
 	// ProgramSize is about regular expressions: RE2 makes a program of each, and Envoy refuses those whose program is larger
 	// than its runtime setting re2.max_program_size.error_level, which is 100 unless the bootstrap sets it.
 	ProgramSize = "re2-program-size"
+	// LiveWeights is about a layer of the runtime that the server sets: without it weights that are set while the mesh runs do
+	// not reach the proxy, and those of the bundle hold.
+	LiveWeights = "live-weights"
 	// Extension is a message that configures an extension of Envoy.
 	Extension = "extension"
 )
@@ -113,6 +116,10 @@ func (r Requirement) lack(n Node, has func(string) bool) string {
 			return "the node does not say that its bootstrap sets re2.max_program_size.error_level; where it does not, Envoy refuses expressions of more than 100. Write it by meshc bootstrap"
 		} else if have < r.AtLeast {
 			return fmt.Sprintf("the bootstrap of the node sets re2.max_program_size.error_level to %d, and Envoy refuses what is larger", have)
+		}
+	case NewRequirement(LiveWeights, 0, "").Mark():
+		if n.Bootstrap[r.Mark()] == 0 {
+			return "the node does not say that its bootstrap has the runtime layer of the server, without which weights that are set live do not reach it. Write it by meshc bootstrap"
 		}
 	case NewRequirement(Extension, 0, "").Mark():
 		if has != nil && !has(r.Of) {

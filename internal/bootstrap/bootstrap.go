@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -128,10 +129,7 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 		StatsConfig:      statistics(),
 		DynamicResources: dynamic,
 		StaticResources:  &bootstrapv3.Bootstrap_StaticResources{Clusters: append(agentClusters(o), clusters...)},
-		LayeredRuntime: &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{
-			{Name: "mesh", LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: runtime}},
-			{Name: "admin", LayerSpecifier: &bootstrapv3.RuntimeLayer_AdminLayer_{AdminLayer: &bootstrapv3.RuntimeLayer_AdminLayer{}}},
-		}},
+		LayeredRuntime:   &bootstrapv3.LayeredRuntime{Layers: layers(o, runtime)},
 	}
 	if !o.NoServing {
 		b.StaticResources.Clusters = append(b.StaticResources.Clusters, adminCluster(admin))
@@ -186,7 +184,7 @@ func Node(o Options) (*corev3.Node, error) {
 	meta := map[string]any{
 		"NAME": o.Name, "NAMESPACE": o.Namespace, "SERVICE_ACCOUNT": o.ServiceAccount, "WORKLOAD_NAME": o.Workload,
 		"INSTANCE_IPS": strings.Join(ips, ","), "CLUSTER_ID": o.ClusterID, "MESH_ID": o.MeshID,
-		"LABELS": anyMap(o.Labels), bundle.BootstrapMetadata: map[string]any{bundle.NewRequirement(bundle.ProgramSize, 0, "").Mark(): re2.Bootstrap},
+		"LABELS": anyMap(o.Labels), bundle.BootstrapMetadata: map[string]any{bundle.NewRequirement(bundle.ProgramSize, 0, "").Mark(): re2.Bootstrap, bundle.NewRequirement(bundle.LiveWeights, 0, "").Mark(): 1},
 	}
 	if len(o.Annotations) > 0 {
 		meta["ANNOTATIONS"] = anyMap(o.Annotations)
@@ -219,6 +217,20 @@ func anyMap(m map[string]string) map[string]any {
 	}
 	return out
 }
+
+// layers are those of the runtime, a later one over an earlier: what the mesh relies on, what the server sets while it runs, what
+// somebody sets by the admin interface.
+func layers(o Options, mesh *structpb.Struct) []*bootstrapv3.RuntimeLayer {
+	out := []*bootstrapv3.RuntimeLayer{{Name: "mesh", LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: mesh}}}
+	if o.Files == nil {
+		from := &corev3.ConfigSource{ResourceApiVersion: corev3.ApiVersion_V3, ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}}, InitialFetchTimeout: durationpb.New(layerWait)}
+		out = append(out, &bootstrapv3.RuntimeLayer{Name: names.RuntimeLayer, LayerSpecifier: &bootstrapv3.RuntimeLayer_RtdsLayer_{RtdsLayer: &bootstrapv3.RuntimeLayer_RtdsLayer{Name: names.RuntimeLayer, RtdsConfig: from}}})
+	}
+	return append(out, &bootstrapv3.RuntimeLayer{Name: "admin", LayerSpecifier: &bootstrapv3.RuntimeLayer_AdminLayer_{AdminLayer: &bootstrapv3.RuntimeLayer_AdminLayer{}}})
+}
+
+// layerWait is how long an Envoy that starts waits for the runtime layer of the server: one that has no such thing holds up nobody.
+const layerWait = 5 * time.Second
 
 // runtimeValues are the runtime settings that the routes of a mesh rely on: long regular expressions are accepted, which the
 // node says of itself, and a fragment in a path is cut off instead of refused.

@@ -9,6 +9,7 @@ const (
 	Clusters Kind = iota
 	Endpoints
 	Secrets
+	Runtimes // layers of the runtime that the server sets, which are in no bundle
 	Listeners
 	Routes // route configurations without their virtual hosts
 	VirtualHosts
@@ -19,6 +20,9 @@ const (
 // SecretType is the type of secrets, which are in no bundle.
 const SecretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 
+// RuntimeType is the type of runtime layers, which are in no bundle.
+const RuntimeType = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
+
 func (k Kind) url() string {
 	switch k {
 	case Clusters:
@@ -27,6 +31,8 @@ func (k Kind) url() string {
 		return bundle.EndpointsType
 	case Secrets:
 		return SecretType
+	case Runtimes:
+		return RuntimeType
 	case Listeners:
 		return bundle.ListenerType
 	case VirtualHosts:
@@ -38,7 +44,7 @@ func (k Kind) url() string {
 
 // String is the short name of metrics and status.
 func (k Kind) String() string {
-	return [...]string{"cds", "eds", "sds", "lds", "rds", "vhds", "rds"}[k]
+	return [...]string{"cds", "eds", "sds", "rtds", "lds", "rds", "vhds", "rds"}[k]
 }
 
 // KindOf is the kind of a resource of a bundle.
@@ -55,6 +61,8 @@ func kindOf(url string, delta bool) (Kind, bool) {
 		return Endpoints, true
 	case SecretType:
 		return Secrets, true
+	case RuntimeType:
+		return Runtimes, true
 	case bundle.ListenerType:
 		return Listeners, true
 	case bundle.RouteConfigurationType:

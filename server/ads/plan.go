@@ -21,9 +21,9 @@ type plan struct {
 // order is the order in which kinds are looked at.
 func (s *Stream) order() []Kind {
 	if s.o.Delta {
-		return []Kind{Clusters, Endpoints, Secrets, Listeners, Routes, VirtualHosts}
+		return []Kind{Clusters, Endpoints, Secrets, Runtimes, Listeners, Routes, VirtualHosts}
 	}
-	return []Kind{Clusters, Endpoints, Secrets, Listeners, InlinedRoutes}
+	return []Kind{Clusters, Endpoints, Secrets, Runtimes, Listeners, InlinedRoutes}
 }
 
 // next decides what to send now, or sets a timer.

@@ -1,6 +1,7 @@
 package ads
 
 import (
+	"crypto/sha256"
 	"slices"
 	"sync"
 
@@ -128,6 +129,11 @@ func (r *Registry) Add(k Kind, name, version string, value []byte, from *bundle.
 	s.byKey[key] = id
 	s.added++
 	return id
+}
+
+// AddMade numbers what the server made itself; its version is that of its bytes.
+func (r *Registry) AddMade(k Kind, name string, value []byte) int32 {
+	return r.Add(k, name, Version(sha256.Sum256(value)), value, nil)
 }
 
 // trimmed is what a refusal has to be told of a resource: a copy that keeps nothing of the bundle it is of.

@@ -1,7 +1,6 @@
 package ads
 
 import (
-	"crypto/sha256"
 	"maps"
 	"slices"
 
@@ -69,7 +68,7 @@ func (s *Stream) setSecrets(now map[string]Secret) {
 		}
 		s.secretNames[name] = x.Missing
 		if x.Message != nil {
-			target.Set(s.reg.Add(Secrets, name, Version(sha256.Sum256(x.Message)), x.Message, nil))
+			target.Set(s.reg.AddMade(Secrets, name, x.Message))
 		}
 	}
 	s.secretTarget = target

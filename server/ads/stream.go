@@ -151,6 +151,12 @@ func (s *Stream) Synced() bool {
 	return synced
 }
 
+// Has tells whether the proxy asks for a kind, and has acknowledged all that it is to have of it.
+func (s *Stream) Has(k Kind) bool {
+	sub := &s.subs[k]
+	return sub.asked && len(sub.sent)+len(sub.refused)+len(sub.suspects) == 0 && s.diff(k) == nil
+}
+
 // NACKs are the latest refusals of what the proxy has not taken since.
 func (s *Stream) NACKs() []NACK { return append([]NACK{}, s.nacks...) }
 

@@ -8,7 +8,6 @@ import (
 
 // unservedNames are the types that proxies and agents are known to ask for and that no bundle holds, as metrics call them.
 var unservedNames = map[string]string{
-	"type.googleapis.com/envoy.service.runtime.v3.Runtime":               "rtds",
 	"type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig":      "ecds",
 	"type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration": "srds",
 	"type.googleapis.com/envoy.config.route.v3.VirtualHost":              "vhds",

@@ -11,6 +11,7 @@ import (
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/schema"
 )
 
 // leads resolves a Destination of a VirtualService.
@@ -72,10 +73,12 @@ func (b *httpBlock) destinations(r *routev3.Route, a *routev3.RouteAction) {
 		return
 	}
 	var out []*routev3.WeightedCluster_ClusterWeight
+	live, total := b.live(), int32(0)
 	for i, d := range in {
-		if d.GetWeight() <= 0 {
-			continue
+		if d.GetWeight() <= 0 && live == "" {
+			continue // it gets nothing, and never will
 		}
+		total += d.GetWeight()
 		c := &routev3.WeightedCluster_ClusterWeight{Name: b.forwardTo(d.GetDestination(), "route", i, "destination"), Weight: xds.UInt32(uint32(d.GetWeight()))}
 		ops := b.headerOps(d.GetHeaders(), "route", i, "headers")
 		c.RequestHeadersToAdd, c.RequestHeadersToRemove = ops.requestAdd, ops.requestRemove
@@ -90,12 +93,24 @@ func (b *httpBlock) destinations(r *routev3.Route, a *routev3.RouteAction) {
 		b.addHash(a, d)
 		out = append(out, c)
 	}
-	if len(out) == 0 {
+	if total == 0 {
 		b.report(diag.Error, codeNoDestination, "the route forwards to nothing: no destination has a weight above 0", "give at least one destination a weight", "route")
 		a.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: names.BlackHoleCluster}
 		return
 	}
-	a.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: &routev3.WeightedCluster{Clusters: out}}
+	a.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: &routev3.WeightedCluster{Clusters: out, RuntimeKeyPrefix: live}}
+}
+
+// live is the prefix of the runtime keys that override the weights of the block; "": nothing does.
+func (b *httpBlock) live() string {
+	if b.origin.Object == nil {
+		return ""
+	}
+	name, ok := schema.Live(b.origin.Object, b.origin.Index)
+	if !ok {
+		return ""
+	}
+	return names.LiveWeights(b.origin.Object.Namespace, b.origin.Object.Name, name)
 }
 
 func (b *httpBlock) single(r *routev3.Route, a *routev3.RouteAction, d *networking.HTTPRouteDestination) {
