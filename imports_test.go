@@ -80,7 +80,7 @@ var mayImport = map[string][]string{
 	"server/kube":              {"internal/regular"},
 	"server/watch":             {"internal/limit"},
 	"server/ads":               {"internal/limit", "compiler/bundle", "compiler/names"},
-	"cmd/meshc":                {"internal/bootstrap", "internal/config", "internal/diag", "internal/fault", "internal/limit", "internal/near", "internal/regular", "internal/show", "internal/source", "schema", "policies", "compiler", "compiler/", "delivery/", "server"},
+	"cmd/meshc":                {"internal/bootstrap", "internal/config", "internal/diag", "internal/fault", "internal/limit", "internal/near", "internal/regular", "internal/show", "internal/source", "schema", "policies", "compiler", "compiler/", "delivery/", "server", "server/waves"},
 }
 
 // tests and tools of the project itself may use everything.

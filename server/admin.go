@@ -25,7 +25,7 @@ type Status struct {
 	Dirty    bool   `json:"dirty,omitempty"`    // with uncommitted changes
 	Warning  string `json:"warning,omitempty"`  // why a newer bundle is not in service
 
-	Rollout  *RolloutStatus    `json:"rollout,omitempty"`  // under way
+	Rollout  *waves.Status     `json:"rollout,omitempty"`  // under way
 	Held     *waves.Held       `json:"held,omitempty"`     // by a rollback: what arrives waits until it is released
 	Newest   string            `json:"newest,omitempty"`   // digest that the source brought last, where that is not in service
 	Failed   []waves.Failure   `json:"failed,omitempty"`   // bundles that went back
@@ -131,7 +131,7 @@ func (srv *Server) Status() Status {
 	}
 	st.Live = slices.DeleteFunc(srv.Weights(), func(l LiveStatus) bool { return l.Since == nil })
 	if state.Run != nil {
-		st.Rollout = rolloutStatus(state, srv.seen())
+		st.Rollout = waves.StatusOf(state, srv.seen())
 	}
 	slices.SortFunc(st.Nodes, func(a, b NodeStatus) int { return cmp.Or(cmp.Compare(a.ID, b.ID), a.Since.Compare(b.Since)) })
 	srv.refusals.mu.Lock()

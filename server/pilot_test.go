@@ -16,6 +16,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/rollout"
+	"github.com/meshc/meshc/server/waves"
 )
 
 // memory is a shelf in memory.
@@ -175,7 +176,7 @@ func TestWavesOverStreams(t *testing.T) {
 	r := first.want("vhds +80/a")
 	other.quiet()
 	srv.look(time.Now().Add(time.Second))
-	if st := srv.Status(); st.Rollout == nil || st.Rollout.Waves[0].State != WaveAcknowledging || st.Rollout.Waves[0].Proxies != 1 || st.Rollout.Waves[0].Acked != 0 || st.Bundle != a.Digest.String() {
+	if st := srv.Status(); st.Rollout == nil || st.Rollout.Waves[0].State != waves.StateAcknowledging || st.Rollout.Waves[0].Proxies != 1 || st.Rollout.Waves[0].Acked != 0 || st.Bundle != a.Digest.String() {
 		t.Errorf("%+v", st.Rollout)
 	}
 	again := New(a, Options{Shelf: m})
@@ -188,7 +189,7 @@ func TestWavesOverStreams(t *testing.T) {
 	first.ack(r)
 	settle(t, srv, "acknowledged", synced)
 	srv.look(time.Now())
-	if st := srv.Status(); st.Rollout.Waves[0].State != WaveBaking || st.Rollout.Waves[0].Acked != 1 {
+	if st := srv.Status(); st.Rollout.Waves[0].State != waves.StateBaking || st.Rollout.Waves[0].Acked != 1 {
 		t.Errorf("%+v", st.Rollout)
 	}
 	other.quiet()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/server"
+	"github.com/meshc/meshc/server/waves"
 )
 
 const defaultAdmin = "127.0.0.1:18001"
@@ -117,7 +118,7 @@ func rolloutText(st server.Status) (text string) {
 		text += "rollout     " + r.Bundle + "\n"
 		for _, w := range r.Waves {
 			text += fmt.Sprintf("  %-12s %s", w.State, w.Name)
-			if w.State != server.WaveWaiting {
+			if w.State != waves.StateWaiting {
 				text += fmt.Sprintf(", %d of %d have it", w.Acked, w.Proxies)
 			}
 			if w.Who != w.Name {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/meshc/meshc/server"
+	"github.com/meshc/meshc/server/waves"
 )
 
 // staged is the shop with a second client, which gets a bundle first, and more manifests.
@@ -194,7 +195,7 @@ func TestRolloutGoesBackByErrors(t *testing.T) {
 	before := len(s.Pushes())
 	s.apply(good)
 	s.until("the wave bakes", func(st server.Status) bool {
-		return st.Rollout != nil && st.Rollout.Waves[0].State == server.WaveBaking
+		return st.Rollout != nil && st.Rollout.Waves[0].State == waves.StateBaking
 	})
 	if names := s.sentTo("client", before); len(names) > 0 {
 		t.Errorf("the others were sent %v while the wave bakes", names)
