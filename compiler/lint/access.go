@@ -12,6 +12,7 @@ import (
 	"github.com/meshc/meshc/compiler/attach"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -27,8 +28,8 @@ func (l *linter) access() {
 				l.idle(p, l.idleTrustDomain, at, "trustDomains", s.GetTrustDomains(), "notTrustDomains", s.GetNotTrustDomains())
 				l.idle(p, idleNamespace, at, "namespaces", s.GetNamespaces(), "notNamespaces", s.GetNotNamespaces())
 				l.idle(p, l.idleRequestPrincipal(p), at, "requestPrincipals", s.GetRequestPrincipals(), "notRequestPrincipals", s.GetNotRequestPrincipals())
-				l.idleToken(p, &token, len(s.GetRequestPrincipals()) > 0, append(at, "requestPrincipals")...)
-				l.idleToken(p, &token, len(s.GetNotRequestPrincipals()) > 0, append(at, "notRequestPrincipals")...)
+				l.idleToken(p, &token, s.GetRequestPrincipals(), s.GetNotRequestPrincipals(), append(at, "requestPrincipals"), append(slices.Clone(at), "notRequestPrincipals"))
+				l.accounts(p, s, at)
 			}
 			for j, t := range r.GetTo() {
 				o := t.GetOperation()
@@ -42,7 +43,9 @@ func (l *linter) access() {
 				if check := l.idleCondition(p, w.GetKey()); check != nil {
 					l.idle(p, check, at, "values", w.GetValues(), "notValues", w.GetNotValues())
 				}
-				l.idleToken(p, &token, strings.HasPrefix(w.GetKey(), "request.auth."), append(at, "key")...)
+				if strings.HasPrefix(w.GetKey(), "request.auth.") {
+					l.idleToken(p, &token, w.GetValues(), w.GetNotValues(), append(at, "key"), append(slices.Clone(at), "key"))
+				}
 			}
 		}
 	}
@@ -245,10 +248,18 @@ func idleHost(v string) string {
 	return ""
 }
 
-// idleToken reports, once for a policy, a condition on tokens that nobody verifies on any of its workloads.
-func (l *linter) idleToken(p *mesh.AuthorizationPolicy, reported *bool, uses bool, path ...any) {
-	if !uses || *reported {
+// idleToken reports, once for a policy, a condition on tokens that nobody verifies on any of its workloads. A rule of DENY that
+// wants one never holds: that is an error.
+func (l *linter) idleToken(p *mesh.AuthorizationPolicy, reported *bool, values, notValues []string, path, notPath []any) {
+	if len(values)+len(notValues) == 0 || *reported {
 		return
+	}
+	severity, what := diag.Warning, "a condition on one never holds, and one with not always does"
+	switch {
+	case len(values) == 0:
+		path = notPath
+	case p.Spec.GetAction() == security.AuthorizationPolicy_DENY:
+		severity, what = diag.Error, "this rule denies nobody"
 	}
 	any := false
 	for _, w := range l.reached(attachmentOf(p.Object)) {
@@ -261,9 +272,58 @@ func (l *linter) idleToken(p *mesh.AuthorizationPolicy, reported *bool, uses boo
 	}
 	if any {
 		*reported = true
-		l.add(p.Object, diag.Warning, "MESHC1553", "no RequestAuthentication reaches the workloads of this policy: no token is verified there, so a condition on one never holds, and one with not always does",
+		l.add(p.Object, severity, "MESHC1553", "no RequestAuthentication reaches the workloads of this policy: no token is verified there, so "+what,
 			"Add a RequestAuthentication with their labels, or look at something else.", slices.Clone(path)...)
 	}
+}
+
+// accounts reports identities of workloads that the source would have: their namespace is in it, and a workload there runs under
+// an account of almost the same name. What is not near may be of another source.
+func (l *linter) accounts(p *mesh.AuthorizationPolicy, s *security.Source, at []any) {
+	check := func(field string, list []string, parse func(string) (namespace, account string, ok bool)) {
+		for i, v := range list {
+			namespace, account, ok := parse(v)
+			if !ok {
+				continue
+			}
+			var known []string
+			for _, w := range l.declared(namespace) {
+				known = append(known, w.ServiceAccount)
+			}
+			if slices.Contains(known, account) || l.hasAccount(namespace, account) {
+				continue
+			}
+			if meant := near.Word(account, known); meant != "" {
+				l.add(p.Object, diag.Warning, "IST0101", "no workload of namespace "+namespace+" in the source runs under the account "+account+": the condition is about nobody",
+					"Did you mean "+meant+"?", append(slices.Clone(at), field, i)...)
+			}
+		}
+	}
+	identity := func(v string) (namespace, account string, ok bool) {
+		parts := strings.Split(v, "/")
+		if len(parts) != 5 || strings.Contains(v, "*") || parts[1] != "ns" || parts[3] != "sa" || parts[0] != "cluster.local" && !slices.Contains(l.trustDomains(), parts[0]) {
+			return "", "", false
+		}
+		return parts[2], parts[4], true
+	}
+	short := func(v string) (namespace, account string, ok bool) {
+		namespace, account, cut := strings.Cut(v, "/")
+		if !cut {
+			namespace, account = p.Object.Namespace, v
+		}
+		return namespace, account, !strings.Contains(v, "*")
+	}
+	check("principals", s.GetPrincipals(), identity)
+	check("notPrincipals", s.GetNotPrincipals(), identity)
+	check("serviceAccounts", s.GetServiceAccounts(), short)
+	check("notServiceAccounts", s.GetNotServiceAccounts(), short)
+}
+
+// hasAccount tells whether the source has a ServiceAccount.
+func (l *linter) hasAccount(namespace, name string) bool {
+	return slices.ContainsFunc(l.objects, func(o *schema.Object) bool {
+		return o.Kind == "ServiceAccount" && o.Namespace == namespace && o.Name == name
+	})
 }
 
 // attachmentOf returns how an object of a kind that chooses workloads does.

@@ -293,6 +293,12 @@ var Codes = []diag.Code{
 		Remedy:  "label the pods, or correct the selectors",
 	},
 	{
+		ID: "MESHC1265", Severity: diag.Warning,
+		Means:   "a Service selects no workload of its namespace",
+		Example: "`selector: {app: wbe}`, where the pods have `app: web`",
+		Remedy:  "correct the selector, or add the workload to the source",
+	},
+	{
 		ID: "MESHC1229", Severity: diag.Warning,
 		Means:   "a Service names a port that no container behind it has",
 		Example: "`targetPort: gprc`",
@@ -305,7 +311,7 @@ var Codes = []diag.Code{
 		Remedy:  "correct it",
 	},
 	{
-		ID: "MESHC1553", Severity: diag.Warning,
+		ID: "MESHC1553", Severity: diag.Warning, Also: []diag.Severity{diag.Error},
 		Means:   "a policy looks at tokens, and no RequestAuthentication reaches its workloads",
 		Example: "`requestPrincipals` alone",
 		Remedy:  "add a RequestAuthentication",

@@ -75,7 +75,7 @@ func TestFindings(t *testing.T) {
 		{"TCP without addresses", []string{entry("a", "TCP", "")}, "IST0134 ServiceEntry/a"},
 		{"TCP with addresses", []string{entry("a", "TCP", ", addresses: [10.1.1.1]")}, ""},
 		{"two protocols for one port", []string{entry("a", "HTTP", ""), entry("b", "TLS", "")}, "IST0177 ServiceEntry/a, IST0177 ServiceEntry/b"},
-		{"a host that the gateway lacks", []string{service, pod("gw", "gw: x"), gateway("gw", "gw: x", "x.com"), virtual("v", "gateways: [gw], ")}, "IST0132 VirtualService/v"},
+		{"a host that the gateway lacks", []string{service, pod("gw", "gw: x"), gateway("gw", "gw: x", "x.com"), virtual("v", "gateways: [gw], ")}, "IST0132 VirtualService/v, MESHC1265 Service/web"},
 		{"a certificate on two Gateways", []string{pod("gw", "gw: x"), gateway("a", "gw: x", "a.com"), gateway("b", "gw: x", "b.com")}, "IST0138 Gateway/a, IST0138 Gateway/b"},
 		{"a port that the Service lacks", []string{object("Service", "gw", ", namespace: shop", "spec: {clusterIP: 10.96.0.1, selector: {gw: x}, ports: [{name: http, port: 80}]}"), pod("gw", "gw: x"), gateway("a", "gw: x", "a.com")}, "IST0162 Gateway/a"},
 		{"a subset of nobody", []string{service, pod("web", "app: web"), object("DestinationRule", "r", ", namespace: shop", "spec: {host: web, subsets: [{name: v1, labels: {version: v1}}]}")}, "IST0173 DestinationRule/r"},
@@ -87,7 +87,7 @@ func TestFindings(t *testing.T) {
 		{"a Sidecar, and no workloads at all", []string{service, sidecar("a", app)}, ""},
 		{"a policy for nobody", []string{pod("other", "app: other"), object("AuthorizationPolicy", "p", ", namespace: shop", "spec: {selector: {matchLabels: {app: web}}}")}, "IST0127 AuthorizationPolicy/p"},
 		{"a namespace that is not there", []string{object("Namespace", "shop", ", labels: {istio-injection: enabled}", ""), pod("web", "app: web"), object("AuthorizationPolicy", "p", ", namespace: shop", "spec: {rules: [{from: [{source: {namespaces: [shop, nowhere]}}]}]}")}, "IST0101 AuthorizationPolicy/p"},
-		{"a claim that nobody checks", []string{service, pod("gw", "gw: x"), gateway("gw", "gw: x", "*"), object("VirtualService", "v", ", namespace: shop", `spec: {hosts: [x.com], gateways: [gw], http: [{match: [{headers: {"@request.auth.claims.g": {exact: a}}}], route: [{destination: {host: web, port: {number: 80}}}]}]}`)}, "IST0149 VirtualService/v"},
+		{"a claim that nobody checks", []string{service, pod("gw", "gw: x"), gateway("gw", "gw: x", "*"), object("VirtualService", "v", ", namespace: shop", `spec: {hosts: [x.com], gateways: [gw], http: [{match: [{headers: {"@request.auth.claims.g": {exact: a}}}], route: [{destination: {host: web, port: {number: 80}}}]}]}`)}, "IST0149 VirtualService/v, MESHC1265 Service/web"},
 		{"a patch that depends on the order", []string{object("EnvoyFilter", "f", ", namespace: shop", "spec: {configPatches: [{applyTo: HTTP_FILTER, match: {context: SIDECAR_INBOUND}, patch: {operation: INSERT_BEFORE, value: {name: x}}}]}")}, "IST0151 EnvoyFilter/f"},
 		{"a patch with a priority", []string{object("EnvoyFilter", "f", ", namespace: shop", "spec: {priority: 1, configPatches: [{applyTo: HTTP_FILTER, match: {context: SIDECAR_INBOUND}, patch: {operation: INSERT_BEFORE, value: {name: x}}}]}")}, ""},
 		{"a match twice", []string{service, object("VirtualService", "v", ", namespace: shop", `spec: {hosts: [web], http: [

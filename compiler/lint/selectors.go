@@ -147,19 +147,32 @@ func (l *linter) authorizationPolicies() {
 			continue
 		}
 		if len(l.m.Workloads) > 0 && len(l.reached(a)) == 0 {
-			l.add(p.Object, diag.Warning, "IST0127", "this policy protects no workload of the source: none is in namespace "+p.Object.Namespace+" with the labels "+text(a.Labels),
+			l.add(p.Object, diag.Warning, "IST0127", "this policy protects no workload of the source: none is in namespace "+p.Object.Namespace+withLabels(a.Labels),
 				"Correct selector or namespace, or add the workload.", "spec")
 		}
 		if len(l.namespaces) == 0 {
 			continue
 		}
 		for i, r := range p.Spec.GetRules() {
+			for j, w := range r.GetWhen() {
+				if w.GetKey() == "source.namespace" {
+					l.sourceNamespaces(p.Object, w.GetValues(), "spec", "rules", i, "when", j, "values")
+					l.sourceNamespaces(p.Object, w.GetNotValues(), "spec", "rules", i, "when", j, "notValues")
+				}
+			}
 			for j, f := range r.GetFrom() {
 				l.sourceNamespaces(p.Object, f.GetSource().GetNamespaces(), "spec", "rules", i, "from", j, "source", "namespaces")
 				l.sourceNamespaces(p.Object, f.GetSource().GetNotNamespaces(), "spec", "rules", i, "from", j, "source", "notNamespaces")
 			}
 		}
 	}
+}
+
+func withLabels(selector map[string]string) string {
+	if len(selector) == 0 {
+		return ""
+	}
+	return " with the labels " + text(selector)
 }
 
 func (l *linter) sourceNamespaces(o *schema.Object, list []string, path ...any) {

@@ -11,6 +11,7 @@ import (
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -54,14 +55,44 @@ func (l *linter) targetPorts() {
 				behind = append(behind, w)
 			}
 		}
+		if len(behind) == 0 {
+			l.nobodyBehind(s)
+			continue
+		}
 		for _, p := range s.Ports {
-			if p.TargetName == "" || len(p.Endpoints) > 0 || len(behind) == 0 || slices.ContainsFunc(behind, func(w *mesh.Workload) bool { return w.Ports[p.TargetName] != 0 }) {
+			if p.TargetName == "" || len(p.Endpoints) > 0 || slices.ContainsFunc(behind, func(w *mesh.Workload) bool { return w.Ports[p.TargetName] != 0 }) {
 				continue
 			}
 			l.add(s.Object, diag.Warning, "MESHC1229", fmt.Sprintf("no container behind the Service (%s) has a port with the name %s: port %d has no endpoint, and calls to it fail", workloadNames(behind), p.TargetName, p.Number),
 				"Correct the name, or give the container port this one.", "spec", "ports", p.Index, "targetPort")
 		}
 	}
+}
+
+// nobodyBehind reports a Service whose selector fits none of the workloads that the source has in its namespace.
+func (l *linter) nobodyBehind(s *mesh.Service) {
+	list := l.declared(s.Namespace)
+	if s.Object == nil || len(list) == 0 || s.Namespace == l.m.RootNamespace || strings.HasPrefix(s.Namespace, "kube-") || slices.ContainsFunc(s.Ports, func(p *mesh.Port) bool { return len(p.Endpoints) > 0 }) {
+		return
+	}
+	if s.Selector["istio"] != "" {
+		return // a gateway of the installer, which is seldom in the source
+	}
+	var labels []string
+	for _, w := range list {
+		for _, k := range sorted(s.Selector) {
+			if v := w.Labels[k]; v != "" {
+				labels = append(labels, v)
+			}
+		}
+	}
+	help := "Correct the selector, or add the workload to the source."
+	for _, k := range sorted(s.Selector) {
+		if n := near.Word(s.Selector[k], labels); n != "" && !slices.Contains(labels, s.Selector[k]) {
+			help = fmt.Sprintf("Did you mean %s=%s?", k, n)
+		}
+	}
+	l.add(s.Object, diag.Warning, "MESHC1265", fmt.Sprintf("the Service selects no workload of its namespace (%s): its ports have no endpoint, and calls to them fail", text(s.Selector)), help, "spec", "selector")
 }
 
 // sharedWorkloads: several services that lead to one workload agree about its ports.

@@ -27,6 +27,9 @@ func TestNormalize(t *testing.T) {
 		{base, `/a\..\b`, "/b"},
 		{base, "/100%", "/100%"},
 		{slashes, "/a%2F/%5cb", "/a/b"},
+		{slashes, "///", "//"},
+		{slashes, "//a//", "/a/"},
+		{slashes, "/%2F/a/..", "//"},
 	} {
 		if got := normalize(c.in, c.m); got != c.want {
 			t.Errorf("%s becomes %s, want %s", c.in, got, c.want)

@@ -51,11 +51,18 @@ func normalize(path string, m *hcmv3.HttpConnectionManager) string {
 		bare = resolveDots(strings.ReplaceAll(bare, `\`, "/"))
 	}
 	if m.GetMergeSlashes() {
-		for strings.Contains(bare, "//") {
-			bare = strings.ReplaceAll(bare, "//", "/")
-		}
+		bare = mergeSlashes(bare)
 	}
 	return bare + query
+}
+
+// mergeSlashes leaves one of each row of slashes. Envoy keeps the first and the last of a path, so two are left of one that is
+// nothing but slashes.
+func mergeSlashes(p string) string {
+	if strings.Trim(p, "/") == "" && p != "/" {
+		return "//"[:min(2, len(p))]
+	}
+	return regexp.MustCompile("/+").ReplaceAllString(p, "/")
 }
 
 // canonical decodes what needs no encoding, leaves other encodings as they are written, and encodes what needs it.

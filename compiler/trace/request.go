@@ -38,7 +38,7 @@ type target struct {
 }
 
 func parseTarget(s string) (target, error) {
-	u, err := url.Parse(s)
+	u, err := url.Parse(asURL(s))
 	if err != nil {
 		return target{}, fmt.Errorf("%q is no URL: %w", s, err)
 	}
@@ -88,6 +88,15 @@ func writtenPath(s string) string {
 		path = "/" + path
 	}
 	return path
+}
+
+// asURL leaves out the path, which may hold what no URL does, as a % without digits: clients send it, and Envoy decides about it.
+func asURL(s string) string {
+	scheme, rest, _ := strings.Cut(s, "://")
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		return scheme + "://" + rest[:i]
+	}
+	return s
 }
 
 // authority is the Host header that a client sends for the URL.

@@ -3,6 +3,7 @@ package trace
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -127,7 +128,7 @@ func (v *tokens) any(rs []*jwtv3.JwtRequirement) (tokenStatus, error) {
 }
 
 // found is a token at one of the places a provider looks at.
-type found struct{ text, header string }
+type found struct{ text, header, param string }
 
 // provider verifies all tokens it finds; all must be good.
 func (v *tokens) provider(p *jwtv3.JwtProvider) tokenStatus {
@@ -191,9 +192,28 @@ func (v *tokens) accept(p *jwtv3.JwtProvider, t Token, f found) {
 			v.call.setHeader(h.GetHeaderName(), s)
 		}
 	}
-	if !p.GetForward() && f.header != "" {
+	switch {
+	case p.GetForward():
+	case f.header != "":
 		v.call.setHeader(f.header)
+	case f.param != "":
+		v.call.Path = withoutParam(v.call.Path, f.param)
 	}
+}
+
+// withoutParam is a path without a query parameter. Envoy writes those that are left anew: by name, and decoded.
+func withoutParam(path, name string) string {
+	bare, query, _ := strings.Cut(path, "?")
+	values, _ := url.ParseQuery(query)
+	mark := "?"
+	delete(values, name)
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		for _, s := range values[k] {
+			bare += mark + k + "=" + s
+			mark = "&"
+		}
+	}
+	return bare
 }
 
 // find returns the tokens at the places of a provider; without any, Authorization: Bearer and ?access_token count.
@@ -214,14 +234,14 @@ func (v *tokens) find(p *jwtv3.JwtProvider) []found {
 			}
 		}
 		if ok && s != "" {
-			out = append(out, found{cutToken(s), h.GetName()})
+			out = append(out, found{text: cutToken(s), header: h.GetName()})
 		}
 	}
 	if _, query, ok := strings.Cut(v.call.Path, "?"); ok {
 		values, _ := url.ParseQuery(query)
 		for _, n := range params {
 			if s := values.Get(n); s != "" {
-				out = append(out, found{text: s})
+				out = append(out, found{text: s, param: n})
 			}
 		}
 	}

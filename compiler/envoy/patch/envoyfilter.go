@@ -27,11 +27,15 @@ import (
 const (
 	codePatchValue   = "MESHC1480"
 	codePatchFailed  = "MESHC1481"
+	codeShape        = "IST0106" // what Istio's webhook refuses
 	codePatchUnused  = "MESHC1482"
 	codePatchRefused = "MESHC1483"
 	// CodePatchInvalid is for what Envoy would refuse because of a patch.
 	CodePatchInvalid = "MESHC1490"
 )
+
+// removedType is a type of Envoy's API before v3.
+var removedType = regexp.MustCompile(`"@type"\s*:\s*"type\.googleapis\.com/envoy\.(api\.v2|[a-z0-9_.]+\.v2(alpha[0-9]*)?|[a-z0-9_.]+\.v1)\.[A-Za-z]`)
 
 // istioVersion is the Istio API that meshc implements: what proxyVersion of a patch is matched against, since proxies run
 // stock Envoy and have no Istio version of their own.
@@ -159,8 +163,11 @@ func (p *envoyPatch) decode() (diag.List, bool) {
 		return nil, true
 	}
 	name := string(p.value.ProtoReflect().Descriptor().FullName())
-	findings := diag.List{p.finding(diag.Error, codePatchValue, "the value is no "+name+": "+plainProtoError(err),
-		"Compare it with the reference of "+name+"; a type in @type must be one that stock Envoy has.", "patch", "value")}
+	code, help := codePatchValue, "Compare it with the reference of "+name+"; a type in @type must be one that stock Envoy has."
+	if removedType.Match(text) {
+		code, help = codeShape, "Write the type of the API v3 of Envoy: what Envoy had as v2 it has no more, and Istio's webhook refuses it."
+	}
+	findings := diag.List{p.finding(diag.Error, code, "the value is no "+name+": "+plainProtoError(err), help, "patch", "value")}
 	p.value = patchMessage(a)
 	if (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(text, p.value) != nil {
 		return findings, false
