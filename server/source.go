@@ -18,6 +18,12 @@ type Source interface {
 	Wait() time.Duration
 }
 
+// unreached tells whether a source could not be asked, so that nothing is known of what it has: its error says so.
+func unreached(err error) bool {
+	var of interface{ Unreached() bool }
+	return errors.As(err, &of) && of.Unreached()
+}
+
 // followSource takes what the source brings into service. What it refuses leaves the old bundle there, and is told once.
 func (srv *Server) followSource(ctx context.Context) {
 	told := ""
@@ -48,6 +54,11 @@ func (srv *Server) followSource(ctx context.Context) {
 			told = ""
 		case ctx.Err() == nil && err.Error() != told:
 			told = err.Error()
+			if unreached(err) {
+				srv.metrics.bundles.WithLabelValues("unreached").Inc()
+				srv.log.Warn("the source of bundles cannot be asked, the bundle before stays in service", "path", srv.opts.BundlePath, "error", err.Error(), "bundle", srv.base().bundle.Digest.String())
+				continue
+			}
 			srv.rejected(err)
 		}
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -43,6 +44,30 @@ func TestSource(t *testing.T) {
 	bring(nil, errors.New("is not signed"))
 	if st := srv.Status(); st.Bundle != b.Digest.String() || !strings.Contains(st.Warning, "is not signed") {
 		t.Errorf("%s, %q", st.Bundle, st.Warning)
+	}
+}
+
+// awayError is a source that cannot be asked.
+type awayError struct{ error }
+
+func (awayError) Unreached() bool { return true }
+
+// TestSourceAway: a source that cannot be asked has brought nothing that could be rejected.
+func TestSourceAway(t *testing.T) {
+	log := &logged{}
+	src := &scripted{make(chan func() (*bundle.Bundle, error))}
+	srv := New(sealed(t, base(1)...), Options{BundlePath: "oci://registry.example.com/mesh:main", Source: src, Watch: true, Log: slog.New(slog.NewTextHandler(log, nil))})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go srv.followSource(ctx)
+	for range 3 {
+		src.next <- func() (*bundle.Bundle, error) { return nil, awayError{errors.New("cannot be reached")} }
+	}
+	src.next <- func() (*bundle.Bundle, error) { return nil, errors.New("is not signed") }
+	src.next <- func() (*bundle.Bundle, error) { return nil, nil }
+	src.next <- func() (*bundle.Bundle, error) { return nil, nil }
+	if a, r := log.count("cannot be asked"), log.count("bundle rejected"); a != 1 || r != 1 {
+		t.Errorf("%d times away, %d times rejected", a, r)
 	}
 }
 

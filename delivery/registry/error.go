@@ -40,6 +40,11 @@ type Error struct {
 // Error renders "REF: message".
 func (e *Error) Error() string { return e.Ref + " " + e.Message }
 
+// Unreached tells whether the registry gave no artifact at all, so that nothing is known of one.
+func (e *Error) Unreached() bool {
+	return e.Reason == Away || e.Reason == Busy || e.Reason == Denied || e.Reason == Missing
+}
+
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
