@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"internal/source":          {"internal/diag", "internal/kinds", "internal/limit", "internal/near"},
 	"internal/config":          {"internal/limit", "internal/diag", "internal/near", "internal/regular", "internal/source"},
 	"internal/fault":           {},
+	"internal/intercept":       {},
 	"internal/limit":           {},
 	"internal/regular":         {},
 	"internal/archive":         {"internal/limit"},
@@ -80,7 +81,7 @@ var mayImport = map[string][]string{
 	"server/kube":              {"internal/regular"},
 	"server/watch":             {"internal/limit"},
 	"server/ads":               {"internal/limit", "compiler/bundle", "compiler/names"},
-	"cmd/meshc":                {"internal/bootstrap", "internal/config", "internal/diag", "internal/fault", "internal/limit", "internal/near", "internal/regular", "internal/show", "internal/source", "schema", "policies", "compiler", "compiler/", "delivery/", "server", "server/waves"},
+	"cmd/meshc":                {"internal/bootstrap", "internal/config", "internal/diag", "internal/fault", "internal/intercept", "internal/limit", "internal/near", "internal/regular", "internal/show", "internal/source", "schema", "policies", "compiler", "compiler/", "delivery/", "server", "server/waves"},
 }
 
 // tests and tools of the project itself may use everything.

@@ -5,10 +5,12 @@ package lab
 import (
 	"fmt"
 	"net/netip"
+
+	redirect "github.com/meshc/meshc/internal/intercept"
 )
 
 // ProxyUID is the user that sidecars run as; its connections are not redirected.
-const ProxyUID = 1337
+const ProxyUID = redirect.ProxyUID
 
 // AppUID is the user that applications run as.
 const AppUID = 2000
@@ -76,34 +78,9 @@ func (n *network) attach(name string, addresses []netip.Addr) (*namespace, error
 	return ns, nil
 }
 
-// redirectRules are the nat rules that injection installs in a pod: what arrives goes to 15006, what the application
-// sends goes to 15001, the proxy's own connections pass. 127.0.0.6 marks connections of the inbound listener to the
-// application at the pod's own address.
-const redirectRules = `*nat
-:MESH_INBOUND - [0:0]
-:MESH_IN_REDIRECT - [0:0]
-:MESH_OUTPUT - [0:0]
-:MESH_REDIRECT - [0:0]
--A MESH_REDIRECT -p tcp -j REDIRECT --to-ports 15001
--A MESH_IN_REDIRECT -p tcp -j REDIRECT --to-ports 15006
--A PREROUTING -p tcp -j MESH_INBOUND
--A MESH_INBOUND -p tcp --dport 15020 -j RETURN
--A MESH_INBOUND -p tcp --dport 15021 -j RETURN
--A MESH_INBOUND -p tcp --dport 15090 -j RETURN
--A MESH_INBOUND -p tcp -j MESH_IN_REDIRECT
--A OUTPUT -p tcp -j MESH_OUTPUT
--A MESH_OUTPUT -s 127.0.0.6/32 -o lo -j RETURN
--A MESH_OUTPUT ! -d 127.0.0.1/32 -o lo -p tcp -m owner --uid-owner 1337 -j MESH_IN_REDIRECT
--A MESH_OUTPUT -o lo -m owner ! --uid-owner 1337 -j RETURN
--A MESH_OUTPUT -m owner --uid-owner 1337 -j RETURN
--A MESH_OUTPUT -d 127.0.0.1/32 -j RETURN
--A MESH_OUTPUT -j MESH_REDIRECT
-COMMIT
-`
-
-// intercept installs the redirect rules in a namespace.
+// intercept installs in a namespace the rules that injection installs in a pod.
 func intercept(ns *namespace) error {
-	return ns.feed(redirectRules, "iptables-restore")
+	return ns.feed(redirect.Default().IPTables(false), "iptables-restore", "--noflush")
 }
 
 // allowLowPorts lets a gateway that is not root listen on port 80.
