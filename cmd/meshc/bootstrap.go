@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/internal/bootstrap"
 )
 
@@ -28,6 +31,7 @@ const (
 type bootstrapFlags struct {
 	bootstrap.Options
 	workload, output, identity, locality string
+	podInfo, probes                      string
 	ips, labels, metadata                []string
 	cert, key, roots                     string
 	serverName, serverSPIFFE             string
@@ -71,6 +75,9 @@ bundle knows, and the node is held against the bundle's classes: the server woul
 // proxyFlags are those that say who a proxy is, and where it has its certificate.
 func (f *bootstrapFlags) proxyFlags(p *pflag.FlagSet) {
 	p.StringVar(&f.workload, "workload", "", "NAMESPACE/NAME of a workload in the bundle")
+	p.StringVar(&f.podInfo, "pod-info", "", "folder with files labels and annotations, a volume of the downward API: those of the pod")
+	p.StringVar(&f.Workload, "workload-name", "", "name of the Deployment or the like that the pod is of (default: --name)")
+	p.StringVar(&f.probes, "probes", "", "probes of the application that the proxy answers for at port 15020, as injection writes them: JSON, by path")
 	p.BoolVar(&f.Gateway, "gateway", false, "a gateway (router), not a sidecar")
 	p.StringVar(&f.Name, "name", "", "name of the pod or host (default: that of the workload)")
 	p.StringVarP(&f.Namespace, "namespace", "n", "", "namespace of the workload")
@@ -136,6 +143,9 @@ func (f *bootstrapFlags) fill(b *bundle.Bundle) error {
 	if f.Metadata, err = pairs("metadata", f.metadata); err != nil {
 		return err
 	}
+	if err := f.ofPod(); err != nil {
+		return err
+	}
 	for _, ip := range f.ips {
 		a, err := netip.ParseAddr(ip)
 		if err != nil {
@@ -158,6 +168,27 @@ func (f *bootstrapFlags) fill(b *bundle.Bundle) error {
 	case len(f.Addresses) == 0:
 		return errors.New("--ip is missing: the address at which the workload is called")
 	}
+	return nil
+}
+
+// ofPod reads what the pod says of itself, under what the flags say.
+func (f *bootstrapFlags) ofPod() (err error) {
+	if f.probes != "" {
+		if f.Probes, err = bootstrap.ParseProbes(f.probes); err != nil {
+			return err
+		}
+	}
+	if f.podInfo == "" {
+		return nil
+	}
+	labels, annotations, err := bootstrap.ReadPodInfo(f.podInfo)
+	if err != nil {
+		return fmt.Errorf("--pod-info: %w", err)
+	}
+	maps.Copy(labels, f.Labels)
+	f.Labels, f.Annotations = labels, annotations
+	network, cluster, locality := (&endpoint.Site{}).Place(labels)
+	f.Network, f.ClusterID, f.locality = cmp.Or(f.Network, network), cmp.Or(f.ClusterID, cluster), cmp.Or(f.locality, locality)
 	return nil
 }
 

@@ -37,13 +37,19 @@ import (
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/re2"
+	"github.com/meshc/meshc/internal/intercept"
 )
 
 // Ports of a proxy that are not for the application's traffic. The redirect rules leave them alone.
 const (
-	AdminPort  = 15000 // Envoy's admin interface, loopback only
-	HealthPort = 15021 // /healthz/ready
-	StatsPort  = 15090 // /stats/prometheus
+	AdminPort  = 15000                // Envoy's admin interface, loopback only
+	HealthPort = intercept.HealthPort // /healthz/ready
+	StatsPort  = intercept.StatsPort  // /stats/prometheus
+
+	// ProbePort is where kubelet asks for the health of the application by way of the proxy, under paths that injection has
+	// put into the probes of the pod. At the application's own port kubelet, which has no certificate of the mesh, would be
+	// refused.
+	ProbePort = intercept.ProbePort
 )
 
 // Options describe one proxy.
@@ -75,6 +81,8 @@ type Options struct {
 	AgentSocket string
 
 	AdminAddress string // default 127.0.0.1:15000
+	// Probes of the application that the proxy answers for at ProbePort.
+	Probes Probes
 	// NoServing leaves out the listeners for health and metrics, for several proxies in one network namespace.
 	NoServing bool
 }
@@ -137,6 +145,10 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 			servingListener(o, "health", HealthPort, "/healthz/ready", "/ready"),
 			servingListener(o, "stats", StatsPort, "/stats/prometheus", ""),
 		}
+	}
+	if len(o.Probes) > 0 {
+		b.StaticResources.Clusters = append(b.StaticResources.Clusters, o.Probes.clusters(o.Addresses[0])...)
+		b.StaticResources.Listeners = append(b.StaticResources.Listeners, o.Probes.listener(o))
 	}
 	return b, b.ValidateAll()
 }
@@ -375,17 +387,21 @@ func adminCluster(admin *corev3.Address) *clusterv3.Cluster {
 
 // servingListener opens one path of the admin interface to kubelet or Prometheus, and nothing else of it.
 func servingListener(o Options, name string, port uint32, path, rewrite string) *listenerv3.Listener {
+	action := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: names.AdminCluster}, PrefixRewrite: rewrite}
+	return serving(o, name, port, nil, []*routev3.Route{{Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Path{Path: path}}, Action: &routev3.Route_Route{Route: action}}})
+}
+
+// serving listens on a port of the proxy's own.
+func serving(o Options, name string, port uint32, filters []*hcmv3.HttpFilter, routes []*routev3.Route) *listenerv3.Listener {
 	wildcard := "0.0.0.0"
 	if o.Addresses[0].Is6() {
 		wildcard = "::"
 	}
-	action := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: names.AdminCluster}, PrefixRewrite: rewrite}
 	hcm := &hcmv3.HttpConnectionManager{
 		StatPrefix:  name,
-		HttpFilters: []*hcmv3.HttpFilter{{Name: "envoy.filters.http.router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: pack(&routerv3.Router{})}}},
+		HttpFilters: append(filters, &hcmv3.HttpFilter{Name: "envoy.filters.http.router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: pack(&routerv3.Router{})}}),
 		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{{
-			Name: "backend", Domains: []string{"*"},
-			Routes: []*routev3.Route{{Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Path{Path: path}}, Action: &routev3.Route_Route{Route: action}}}}}}},
+			Name: "backend", Domains: []string{"*"}, Routes: routes}}}},
 	}
 	return &listenerv3.Listener{Name: name, Address: socket(wildcard, port), FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
 		Name: "envoy.filters.network.http_connection_manager", ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(hcm)}}}}}}
