@@ -39,13 +39,7 @@ func texts(v any) map[string]string {
 }
 
 // analyzed are the kinds of which Istio's analyzers read the annotations too.
-func analyzed(kind string) bool {
-	switch kind {
-	case "Namespace", "Service", "Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob", "Rollout":
-		return true
-	}
-	return false
-}
+func analyzed(kind string) bool { return kind == "Namespace" || kind == "Service" || RunsPods(kind) }
 
 // valueAt is what stands in mappings at a path; nil: nothing.
 func valueAt(v any, path []any) any {

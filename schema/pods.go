@@ -53,6 +53,15 @@ func (o *Object) Pods() *Pods {
 	return nil
 }
 
+// RunsPods tells whether objects of a kind are pods, or make them.
+func RunsPods(kind string) bool {
+	switch kind {
+	case "Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob", "Rollout":
+		return true
+	}
+	return false
+}
+
 // templatePath is where a kind of workload has the template of its pods.
 func templatePath(kind string) []any {
 	if kind == "CronJob" {

@@ -18,6 +18,7 @@ import (
 	"github.com/meshc/meshc/compiler/envoy/security"
 	"github.com/meshc/meshc/compiler/envoy/telemetry"
 	"github.com/meshc/meshc/compiler/ingress"
+	"github.com/meshc/meshc/compiler/inject"
 	"github.com/meshc/meshc/compiler/lint"
 	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/mesh"
@@ -31,7 +32,7 @@ import (
 // inGo are the codes of checks that are written in Go, by id.
 var inGo = sync.OnceValue(func() map[string]diag.Code {
 	out := map[string]diag.Code{}
-	for _, list := range [][]diag.Code{load.Codes, schema.Codes, settings.Codes, ingress.Codes, mesh.Codes, lint.Codes, envoy.Codes, security.Codes, telemetry.Codes, patch.Codes, route.Codes, cluster.Codes, listener.Codes, coverage.Codes, bundle.Codes, change.Codes, policies.Codes, config.Codes} {
+	for _, list := range [][]diag.Code{load.Codes, schema.Codes, settings.Codes, ingress.Codes, mesh.Codes, lint.Codes, envoy.Codes, security.Codes, telemetry.Codes, patch.Codes, route.Codes, cluster.Codes, listener.Codes, coverage.Codes, inject.Codes, bundle.Codes, change.Codes, policies.Codes, config.Codes} {
 		for _, c := range list {
 			out[c.ID] = c
 		}

@@ -76,13 +76,24 @@ func Owner(name string, owners []metav1.OwnerReference) string {
 	return owners[0].Name
 }
 
-// Stamp adds the labels that injection gives a pod, as far as it has not got them. name is that of its workload.
-func Stamp(labels map[string]string, name string) {
+// Stamp adds the labels that injection gives a pod, as far as it has not got them. name is that of its workload. A gateway is
+// nobody's peer by mutual TLS of the mesh, so that it has no label for that.
+func Stamp(labels map[string]string, name string, gateway bool) {
 	canonical := cmp.Or(labels["app.kubernetes.io/name"], labels["app"], name)
 	revision := cmp.Or(labels["app.kubernetes.io/version"], labels["version"], "latest")
-	for k, v := range map[string]string{LabelTLSMode: TLSModeIstio, LabelCanonicalName: canonical, LabelCanonicalRevision: revision} {
+	stamps := map[string]string{LabelTLSMode: TLSModeIstio, LabelCanonicalName: labelValue(canonical), LabelCanonicalRevision: labelValue(revision)}
+	if gateway {
+		delete(stamps, LabelTLSMode)
+	}
+	for k, v := range stamps {
 		if _, ok := labels[k]; !ok {
 			labels[k] = v
 		}
 	}
+}
+
+// labelValue cuts a name to what a label takes.
+func labelValue(s string) string {
+	const most = 63
+	return strings.Trim(s[:min(len(s), most)], "-_.")
 }

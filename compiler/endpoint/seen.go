@@ -71,7 +71,7 @@ func (s *Site) livePod(k *corev1.Pod, nodes map[string]string) *Pod {
 		if p.Labels == nil {
 			p.Labels = map[string]string{}
 		}
-		Stamp(p.Labels, p.Workload)
+		Stamp(p.Labels, p.Workload, false)
 	}
 	p.Network, p.Cluster, p.Locality = s.Place(p.Labels)
 	p.Status(k)

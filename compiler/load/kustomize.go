@@ -288,6 +288,9 @@ func (k *kustomization) document(r *resource.Resource, keep bool, origins map[st
 	if err != nil {
 		return err
 	}
+	if k.b.keep {
+		k.b.rendered = append(append(k.b.rendered, "---\n"...), text...)
+	}
 	p := &parser{file: inputFile(k.name(at), text), out: &batch{}, reader: source.NewReader(source.DefaultLimits())}
 	p.run()
 	node := k.original(at, r.GetKind(), r.GetName(), origins)

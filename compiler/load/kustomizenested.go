@@ -19,7 +19,7 @@ func nested(ctx context.Context, b *batch, t tree) {
 	var builds []*kustomization
 	isBase, named := map[string]bool{}, map[string]bool{}
 	for _, dir := range b.nested {
-		k := newKustomization(tree{fsys: t.fsys, prefix: t.prefix, dir: dir}, &batch{at: b.at, lenient: b.lenient})
+		k := newKustomization(tree{fsys: t.fsys, prefix: t.prefix, dir: dir}, &batch{at: b.at, lenient: b.lenient, keep: b.keep})
 		k.scan(dir, nil)
 		builds = append(builds, k)
 		for d := range k.folders {
@@ -51,6 +51,7 @@ func nested(ctx context.Context, b *batch, t tree) {
 func (b *batch) join(o *batch) {
 	b.merge(o)
 	b.inputs = append(b.inputs, o.inputs...)
+	b.rendered = append(b.rendered, o.rendered...)
 	b.count += o.count
 }
 

@@ -27,6 +27,7 @@ type Options struct {
 	Stdin     io.Reader              // what the source "-" reads
 	Exclude   func(name string) bool // tells the paths, from the root of the repository, that are left out
 	Lenient   bool                   // two objects of one name are a warning, and the later one counts, as when both are applied
+	Keep      bool                   // keep the manifests as they were read
 }
 
 // Result is what the sources hold.
@@ -38,6 +39,7 @@ type Result struct {
 	Dirty     bool               // the working tree of a source differs from its revision
 	Files     int                // files read
 	Excluded  int                // files and folders that were left out on demand
+	Manifests [][]byte           // with Options.Keep, the text of each file, and what each kustomization yields
 }
 
 // Revision is a Git commit.
@@ -80,6 +82,8 @@ type batch struct {
 	revision Revision
 	dirty    bool
 	inputs   []file // files behind docs
+	keep     bool
+	rendered []byte // what kustomizations yield
 	count    int    // files read, where files does not say
 	diags    diag.List
 }
@@ -131,6 +135,9 @@ func (s *Sources) Load(ctx context.Context, sources []string, opts Options) (*Re
 		diags.Add(b.diags...)
 		s.record(b, files)
 		res.add(b, opts.Namespace, len(files))
+		if opts.Keep {
+			res.keep(b, files)
+		}
 	}
 	diags.Add(res.unique(opts.Lenient)...)
 	if len(res.Documents) == 0 && !diags.HasErrors() {
@@ -162,6 +169,15 @@ func (r *Result) add(b *batch, namespace string, files int) {
 	r.Excluded += b.excluded
 }
 
+func (r *Result) keep(b *batch, files []file) {
+	for _, f := range files {
+		r.Manifests = append(r.Manifests, f.data)
+	}
+	if len(b.rendered) > 0 {
+		r.Manifests = append(r.Manifests, b.rendered)
+	}
+}
+
 func settleNamespace(d *source.Document, namespace string) {
 	switch {
 	case source.ClusterScoped(d.APIVersion, d.Kind):
@@ -188,7 +204,7 @@ func (s *Sources) nothing(sources []string, res *Result) diag.Diagnostic {
 
 // read dispatches on the form of a source.
 func (s *Sources) read(ctx context.Context, l *location, opts Options) *batch {
-	b := &batch{at: l, lenient: opts.Lenient, exclude: opts.Exclude}
+	b := &batch{at: l, lenient: opts.Lenient, keep: opts.Keep, exclude: opts.Exclude}
 	if b.leavesOut(l.inside) {
 		b.exclude = nil // what is named is read
 	}

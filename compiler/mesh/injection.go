@@ -127,12 +127,18 @@ func (m *Mesh) injectorOf(revision string) *injector {
 
 // injection tells what the sidecar injector would do with a pod, and which configuration keeps a proxy off that labels ask
 // for. First the webhooks decide, by labels alone: istio-injection of the namespace, else its revision, else the pod's own
-// labels. Then the injector itself looks at the pod: its label or else its annotation, the selectors, the policy.
+// labels. Then the injector itself looks at the pod.
 func (m *Mesh) injection(namespace string, pod *schema.Pods) (Injection, *schema.Object) {
 	asked, revision := m.webhook(namespace, pod.Labels)
 	if asked != Injected {
 		return asked, nil
 	}
+	return m.Admit(namespace, revision, pod)
+}
+
+// Admit tells what the injector of a revision does with a pod that is shown to it: the pod's label or else its annotation
+// decides, then the selectors, then the policy.
+func (m *Mesh) Admit(namespace, revision string, pod *schema.Pods) (Injection, *schema.Object) {
 	in, set := m.injectorOf(revision), labels.Set(pod.Labels)
 	word, labelled := pod.Labels[LabelInject]
 	if !labelled {

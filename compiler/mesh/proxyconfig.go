@@ -50,9 +50,15 @@ type proxyOutcome struct {
 
 // settleProxyConfig gives a workload its ProxyConfig, that of the mesh with an error. Workloads with the same layers share it.
 func (m *Mesh) settleProxyConfig(w *Workload) error {
+	var err error
+	w.ProxyConfig, err = m.ProxyConfigOf(w)
+	return err
+}
+
+// ProxyConfigOf is the ProxyConfig of a workload, that of the mesh with an error.
+func (m *Mesh) ProxyConfigOf(w *Workload) (*meshconfig.ProxyConfig, error) {
 	out := m.index.proxies.Get(m.proxyLayersOf(w))
-	w.ProxyConfig = out.config
-	return out.err
+	return out.config, out.err
 }
 
 // mergeLayers lays the ProxyConfig object of the root namespace and the one of the workload's namespace over

@@ -42,8 +42,8 @@ func (m *Mesh) podWorkload(o *schema.Object, name string, pod *schema.Pods, obse
 	}
 	w.Injection, w.KeptOff = m.injection(o.Namespace, pod)
 	w.Injected = shown.Sidecar || !shown.Router && !observed && w.Injection == Injected
-	if w.Injected {
-		endpoint.Stamp(w.Labels, name)
+	if w.Injected || w.Router && !observed && w.Injection == Injected {
+		endpoint.Stamp(w.Labels, name, w.Router)
 	}
 	m.placeWorkload(w)
 	return w

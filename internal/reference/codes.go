@@ -46,6 +46,7 @@ var sections = []section{
 	{title: "Bundles", prefixes: []string{"MESHC16"}, before: `` + "`" + `bundle` + "`" + `, ` + "`" + `route` + "`" + ` and ` + "`" + `serve` + "`" + ` refuse a bundle with exit code 2. From ` + "`" + `check` + "`" + ` and ` + "`" + `compile` + "`" + ` MESHC1606, MESHC1607 and MESHC1610 are
 findings with a place like others.
 `},
+	{title: "Injection", prefixes: []string{"MESHC19"}, before: "`inject` and `fn` raise these; `check` and `compile` do not.\n"},
 	{title: "Policies and settings", prefixes: []string{"MESHC17", "MESHC18"}},
 	{title: "The built-in pack", prefixes: []string{"MESHC-P"}, before: `These are about a mesh that works; [policies](policies.md) says how to add your own.
 `},

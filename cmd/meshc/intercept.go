@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meshc/meshc/internal/intercept"
+)
+
+// What installs rules, for --with.
+const (
+	withIPTables = "iptables"
+	withNFTables = "nftables"
+)
+
+func newIntercept(a *app) *cobra.Command {
+	var with string
+	var show, dns bool
+	set := map[string]*string{}
+	c := &cobra.Command{
+		Use:   "intercept",
+		Short: "Install the rules by which connections come to the proxy",
+		Long: `intercept installs rules in the network namespace that it runs in: what arrives goes to the proxy's port 15006, what is sent to
+15001, and what the proxy, user 1337, sends itself goes on its way. Injection runs it in an init container; on a machine it runs
+once at boot. It needs root with NET_ADMIN, and iptables or nft. Installing again replaces what was installed.`,
+		Example: `  meshc intercept --exclude-inbound-ports 22 --exclude-outbound-ranges 169.254.169.254/32
+  meshc intercept --print --with nftables`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			s := intercept.Default()
+			s.DNS = dns
+			for _, o := range intercept.Options {
+				if err := o.Set(&s, *set[o.Flag]); err != nil {
+					return fmt.Errorf("--%s: %w", o.Flag, err)
+				}
+			}
+			if with == "" {
+				with = installer()
+			}
+			return a.intercept(c.Context(), s, with, show)
+		},
+	}
+	f := c.Flags()
+	for _, o := range intercept.Options {
+		set[o.Flag] = f.String(o.Flag, o.Text(intercept.Default()), o.Usage)
+	}
+	f.BoolVar(&dns, "dns", false, "look-ups of names go to the proxy, too")
+	f.BoolVar(&show, "print", false, "print the rules, and install none")
+	f.Var(&choice{&with, []string{withIPTables, withNFTables}}, "with", "iptables or nftables (default: what is there, iptables first)")
+	_ = c.RegisterFlagCompletionFunc("with", cobra.FixedCompletions([]string{withIPTables, withNFTables}, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+func installer() string {
+	if _, err := exec.LookPath("iptables-restore"); err != nil {
+		if _, err := exec.LookPath("nft"); err == nil {
+			return withNFTables
+		}
+	}
+	return withIPTables
+}
+
+// intercept installs the rules of IPv4, and those of IPv6 where the namespace has it.
+func (a *app) intercept(ctx context.Context, s intercept.Settings, with string, show bool) error {
+	families := []bool{false}
+	if show || hasIPv6() {
+		families = append(families, true)
+	}
+	for _, six := range families {
+		argv, text := []string{"nft", "-f", "-"}, s.NFT(six)
+		if with == withIPTables {
+			argv, text = []string{"iptables-restore", "--noflush"}, s.IPTables(six)
+			if six {
+				argv[0] = "ip6tables-restore"
+			}
+		}
+		if show {
+			fmt.Fprintf(a.stdout, "# %s\n%s", strings.Join(argv, " "), text)
+			continue
+		}
+		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+		cmd.Stdin = strings.NewReader(text)
+		cmd.Env = append(os.Environ(), "XTABLES_LOCKFILE=/dev/shm/xtables.lock") // /run may not be writable
+		var said bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &said, &said
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, strings.TrimSpace(said.String()))
+		}
+	}
+	if !show {
+		a.note("connections of this network namespace go through the proxy, by %s", with)
+	}
+	return nil
+}
+
+// hasIPv6 tells whether an interface has an address of IPv6.
+func hasIPv6() bool {
+	b, err := os.ReadFile("/proc/self/net/if_inet6")
+	return err == nil && len(bytes.TrimSpace(b)) > 0
+}

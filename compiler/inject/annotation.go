@@ -1,0 +1,156 @@
+package inject
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/intercept"
+)
+
+// bad reports the value of an annotation.
+func (p *pod) bad(key, why, help string) {
+	p.fail("MESHC1902", fmt.Sprintf("the annotation %s is %q: %s", key, p.tmpl.Annotations[key], why), help, p.at(key)...)
+}
+
+// flag reads a boolean.
+func (p *pod) flag(key string, otherwise bool) bool {
+	v, ok := p.tmpl.Annotations[key]
+	if !ok {
+		return otherwise
+	}
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		p.bad(key, "that is neither true nor false", "write true or false, in quotes")
+		return otherwise
+	}
+	return b
+}
+
+// number reads a whole number that is not negative.
+func (p *pod) number(key string, otherwise int32) int32 {
+	v, ok := p.tmpl.Annotations[key]
+	if !ok {
+		return otherwise
+	}
+	n, err := strconv.ParseInt(v, 10, 32)
+	if err != nil || n < 0 {
+		p.bad(key, "that is no whole number", "write a number, in quotes")
+		return otherwise
+	}
+	return int32(n)
+}
+
+// word reads a text that matches an expression.
+func (p *pod) word(key, otherwise string, like *regexp.Regexp, help string) string {
+	v, ok := p.tmpl.Annotations[key]
+	if !ok || v == "" {
+		return otherwise
+	}
+	if !like.MatchString(v) {
+		p.bad(key, "that is none", help)
+		return otherwise
+	}
+	return v
+}
+
+// What the proxy may use. If an annotation says something of it, what no annotation says is not bounded.
+var quantities = []struct {
+	key      string
+	limit    bool
+	name     corev1.ResourceName
+	standard string
+}{
+	{"sidecar.istio.io/proxyCPU", false, corev1.ResourceCPU, "100m"},
+	{"sidecar.istio.io/proxyMemory", false, corev1.ResourceMemory, "128Mi"},
+	{"sidecar.istio.io/proxyCPULimit", true, corev1.ResourceCPU, "2"},
+	{"sidecar.istio.io/proxyMemoryLimit", true, corev1.ResourceMemory, "1Gi"},
+}
+
+// resources reads the annotations with what the proxy may use.
+func (p *pod) resources() corev1.ResourceRequirements {
+	own := false
+	for _, q := range quantities {
+		_, said := p.tmpl.Annotations[q.key]
+		own = own || said
+	}
+	var out corev1.ResourceRequirements
+	for _, q := range quantities {
+		text, said := p.tmpl.Annotations[q.key]
+		if own && !said {
+			continue
+		}
+		if !said {
+			text = q.standard
+		}
+		v, err := resource.ParseQuantity(text)
+		if err != nil || v.Sign() < 0 {
+			p.bad(q.key, "that is no quantity", "write one as Kubernetes does: 100m, 128Mi")
+			continue
+		}
+		to := &out.Requests
+		if q.limit {
+			to = &out.Limits
+		}
+		if *to == nil {
+			*to = corev1.ResourceList{}
+		}
+		(*to)[q.name] = v
+	}
+	return out
+}
+
+// mounts reads the volumes that the user wants the proxy to have: JSON, by name.
+func (p *pod) mounts() (volumes []corev1.Volume, mounts []corev1.VolumeMount) {
+	const volume, mount = "sidecar.istio.io/userVolume", "sidecar.istio.io/userVolumeMount"
+	sources, at := map[string]corev1.VolumeSource{}, map[string]corev1.VolumeMount{}
+	p.jsonOf(volume, &sources)
+	p.jsonOf(mount, &at)
+	for _, name := range slices.Sorted(maps.Keys(sources)) {
+		volumes = append(volumes, corev1.Volume{Name: name, VolumeSource: sources[name]})
+	}
+	for _, name := range slices.Sorted(maps.Keys(at)) {
+		m := at[name]
+		m.Name = name
+		mounts = append(mounts, m)
+	}
+	return volumes, mounts
+}
+
+// jsonOf reads JSON, whose fields are those of the type.
+func (p *pod) jsonOf(key string, into any) {
+	v, ok := p.tmpl.Annotations[key]
+	if !ok || strings.TrimSpace(v) == "" {
+		return
+	}
+	dec := json.NewDecoder(bytes.NewReader([]byte(v)))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil || dec.More() {
+		p.bad(key, "that is not what Kubernetes has there, as JSON by name", `write it as {"NAME": {…}}`)
+	}
+}
+
+// interception reads what of the pod's traffic goes through the proxy.
+func (p *pod) interception() intercept.Settings {
+	s := intercept.Default()
+	for _, o := range intercept.Options {
+		key, text, ok := o.Of(p.tmpl.Annotations)
+		if !ok {
+			continue
+		}
+		if err := o.Set(&s, text); err != nil {
+			p.bad(key, err.Error(), "correct it, or take it out")
+		}
+	}
+	s.DNS = mesh.CapturesDNS(p.proxy)
+	return s
+}

@@ -1,0 +1,31 @@
+package inject
+
+import "github.com/meshc/meshc/internal/diag"
+
+// Codes declares the findings of injection.
+var Codes = []diag.Code{
+	{
+		ID: "MESHC1901", Severity: diag.Error, FailsClosed: true,
+		Means:   "a pod that already has the proxy of Istio",
+		Example: "the annotation `sidecar.istio.io/status` as Istio's injector writes it",
+		Remedy:  "inject the manifest as it was before Istio's injector",
+	},
+	{
+		ID: "MESHC1902", Severity: diag.Error, FailsClosed: true,
+		Means:   "an annotation that injection reads has a value that it cannot have",
+		Example: "`traffic.sidecar.istio.io/excludeInboundPorts: http`",
+		Remedy:  "correct the value",
+	},
+	{
+		ID: "MESHC1903", Severity: diag.Error, FailsClosed: true,
+		Means:   "a pod asks injection for what a stock Envoy cannot do, or for a template that there is not",
+		Example: "`inject.istio.io/templates: grpc-agent`",
+		Remedy:  "take it out; `docs/guides/inject.md` says what there is instead",
+	},
+	{
+		ID: "MESHC1904", Severity: diag.Error, FailsClosed: true,
+		Means:   "what injection adds does not fit what the pod has: a volume of the same name, a probe at no port, fields that cannot be merged",
+		Example: "a volume `istio-envoy` of the user's own",
+		Remedy:  "rename or correct it",
+	},
+}

@@ -1,0 +1,199 @@
+package inject
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/meshc/meshc/internal/source"
+)
+
+// say brings a YAML tree to say a value, changing as little as it can: what says it already stays as it is, with its comments,
+// order and style. Items of sequences are told by their names, where all have one.
+func say(n *yaml.Node, value any) *yaml.Node {
+	if now, problems := source.NewReader(source.DefaultLimits()).Value(n); len(problems) == 0 && reflect.DeepEqual(now, value) {
+		return n
+	}
+	switch v := value.(type) {
+	case map[string]any:
+		if n.Kind == yaml.MappingNode {
+			sayMapping(n, v)
+			return n
+		}
+	case []any:
+		if n.Kind == yaml.SequenceNode {
+			saySequence(n, v)
+			return n
+		}
+	}
+	out := write(value)
+	out.HeadComment, out.LineComment, out.FootComment = n.HeadComment, n.LineComment, n.FootComment
+	return out
+}
+
+func sayMapping(n *yaml.Node, v map[string]any) {
+	had := map[string]bool{}
+	var content []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i].Value
+		e, ok := v[key]
+		if !ok {
+			continue
+		}
+		had[key] = true
+		content = append(content, n.Content[i], say(n.Content[i+1], e))
+	}
+	for _, key := range ordered(v) {
+		if !had[key] {
+			content = append(content, scalar(key), write(v[key]))
+		}
+	}
+	n.Content = content
+	unfold(n, len(had) == 0)
+}
+
+// unfold writes a mapping or sequence over lines if something in it is: in one line stands only what did so before, and {} has
+// no style of its own.
+func unfold(n *yaml.Node, empty bool) {
+	over := func(c *yaml.Node) bool { return len(c.Content) > 0 && c.Style&yaml.FlowStyle == 0 }
+	if empty || slices.ContainsFunc(n.Content, over) {
+		n.Style &^= yaml.FlowStyle
+	}
+}
+
+func saySequence(n *yaml.Node, v []any) {
+	byName := map[string]*yaml.Node{}
+	for _, c := range n.Content {
+		if name := nameOf(c); name != "" && byName[name] == nil {
+			byName[name] = c
+		}
+	}
+	var content []*yaml.Node
+	for i, e := range v {
+		m, _ := e.(map[string]any)
+		name, _ := m["name"].(string)
+		switch {
+		case byName[name] != nil:
+			content = append(content, say(byName[name], e))
+			delete(byName, name)
+		case name == "" && i < len(n.Content):
+			content = append(content, say(n.Content[i], e))
+		default:
+			content = append(content, write(e))
+		}
+	}
+	empty := len(n.Content) == 0
+	n.Content = content
+	unfold(n, empty)
+}
+
+func nameOf(n *yaml.Node) string {
+	if c := nodeAt(n, "name"); c != nil && c.Kind == yaml.ScalarNode {
+		return c.Value
+	}
+	return ""
+}
+
+// nodeAt is the node under a key.
+func nodeAt(n *yaml.Node, key string) *yaml.Node {
+	if n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// ordered are the keys of a mapping as people write them: the name first.
+func ordered(v map[string]any) []string {
+	keys := slices.Sorted(maps.Keys(v))
+	if i := slices.Index(keys, "name"); i > 0 {
+		keys = slices.Insert(slices.Delete(keys, i, i+1), 0, "name")
+	}
+	return keys
+}
+
+// write makes a tree that says a value. Texts are quoted by the encoder where another reader could take them for something else.
+func write(value any) *yaml.Node {
+	switch v := value.(type) {
+	case map[string]any:
+		n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+		for _, key := range ordered(v) {
+			n.Content = append(n.Content, scalar(key), write(v[key]))
+		}
+		return n
+	case []any:
+		n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+		for _, e := range v {
+			n.Content = append(n.Content, write(e))
+		}
+		return n
+	}
+	return scalar(value)
+}
+
+func scalar(value any) *yaml.Node {
+	n := &yaml.Node{}
+	if err := n.Encode(value); err != nil {
+		panic("inject: " + err.Error()) // strings, numbers and booleans
+	}
+	if s, ok := value.(string); ok && strings.ContainsAny(s, "\u0085\u2028\u2029\ufeff") {
+		n.Style = yaml.DoubleQuotedStyle // where these are escaped; other styles break the line at them
+	}
+	return n
+}
+
+// expand replaces aliases by what they stand for, and merges what is merged, so that a change at one place is none at another.
+// How much that can be is bounded where the document was read.
+func expand(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		c := *n.Alias
+		c.HeadComment, c.LineComment, c.FootComment = n.HeadComment, n.LineComment, n.FootComment
+		return expand(&c)
+	}
+	c := *n
+	c.Anchor, c.Content = "", nil
+	if n.Kind != yaml.MappingNode {
+		for _, e := range n.Content {
+			c.Content = append(c.Content, expand(e))
+		}
+		return &c
+	}
+	var merges []*yaml.Node
+	has := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], expand(n.Content[i+1])
+		if k.Kind == yaml.ScalarNode && k.Value == "<<" && k.Style == 0 {
+			if v.Kind == yaml.SequenceNode {
+				merges = append(merges, v.Content...)
+			} else {
+				merges = append(merges, v)
+			}
+			continue
+		}
+		has[k.Value] = true
+		key := *k
+		key.Anchor = ""
+		c.Content = append(c.Content, &key, v)
+	}
+	for _, m := range merges {
+		for i := 0; m.Kind == yaml.MappingNode && i+1 < len(m.Content); i += 2 {
+			if key := m.Content[i].Value; !has[key] {
+				has[key] = true
+				c.Content = append(c.Content, m.Content[i], m.Content[i+1])
+			}
+		}
+	}
+	return &c
+}
+
+// aliased tells whether a tree has aliases.
+func aliased(n *yaml.Node) bool {
+	return n.Kind == yaml.AliasNode || slices.ContainsFunc(n.Content, aliased)
+}
