@@ -20,6 +20,7 @@ type Cluster struct {
 	Sources []string
 
 	Addresses []string // see Options.Addresses
+	Observed  []string // see Options.Observed
 }
 
 // input is what the phases know of each cluster. A mesh in one cluster has one, without a name.
@@ -33,8 +34,10 @@ type input struct {
 type clusterInput struct {
 	name      string
 	addresses []string
+	observed  []string
 	read      *load.Result
-	objects   []*schema.Object
+	objects   []*schema.Object // of the sources
+	joined    []*schema.Object // with those of the cluster that is observed
 	mesh      *mesh.Mesh
 	classes   []*mesh.Class
 	selectors []*mesh.Selector
@@ -44,7 +47,7 @@ type clusterInput struct {
 func readClusters(ctx context.Context, sources []string, opts Options) (*input, diag.List, error) {
 	list := opts.Clusters
 	if len(list) == 0 {
-		list = []Cluster{{Addresses: opts.Addresses}}
+		list = []Cluster{{Addresses: opts.Addresses, Observed: opts.Observed}}
 	}
 	all := sources
 	for _, c := range list {
@@ -69,7 +72,7 @@ func readClusters(ctx context.Context, sources []string, opts Options) (*input, 
 			}
 			seen[l.Pos] = true
 		}
-		in.clusters = append(in.clusters, &clusterInput{name: c.Name, addresses: c.Addresses, read: read})
+		in.clusters = append(in.clusters, &clusterInput{name: c.Name, addresses: c.Addresses, observed: c.Observed, read: read})
 	}
 	findings.Sort()
 	return in, findings, nil
@@ -86,31 +89,49 @@ func (in *input) check(opts Options) diag.List {
 	return findings
 }
 
-// address gives Services the addresses that files say their cluster has given them.
-func (in *input) address(ctx context.Context, opts Options) (diag.List, error) {
+// observe joins the objects of the sources with what files say that their cluster has: the addresses of Services, or all.
+func (in *input) observe(ctx context.Context, opts Options) (diag.List, error) {
 	var findings diag.List
 	for _, c := range in.clusters {
-		if len(c.addresses) == 0 {
-			continue
+		c.joined = c.objects
+		if len(c.addresses) > 0 {
+			known, f, err := readCluster(ctx, c.addresses, opts)
+			if err != nil {
+				return nil, err
+			}
+			findings.Add(f...)
+			if !f.HasErrors() {
+				findings.Add(mesh.GiveAddresses(c.objects, known, c.addresses[0])...)
+			}
 		}
-		files := load.Locate(c.addresses)
-		read, found, err := files.Load(ctx, c.addresses, load.Options{Namespace: opts.Namespace, Stdin: opts.Stdin, Lenient: true})
-		if err != nil {
-			return nil, err
-		}
-		known, f := schema.Check(read.Documents, schema.Options{Workers: opts.Workers, Lenient: true})
-		found.Add(f...)
-		// Only what keeps the addresses from being read matters of objects that are not the user's to mend.
-		found = slices.DeleteFunc(found, func(d diag.Diagnostic) bool { return d.Severity != diag.Error })
-		findings.Add(found.Renamed(files.Display)...)
-		for _, o := range known {
-			o.Doc.File = files.Display(o.Doc.File)
-		}
-		if !found.HasErrors() {
-			findings.Add(mesh.GiveAddresses(c.objects, known, c.addresses[0])...)
+		if len(c.observed) > 0 {
+			known, f, err := readCluster(ctx, c.observed, opts)
+			if err != nil {
+				return nil, err
+			}
+			findings.Add(f...)
+			c.joined, f = mesh.Observe(c.objects, known, c.observed[0])
+			findings.Add(f...)
 		}
 	}
 	return findings, nil
+}
+
+// readCluster reads files with what a cluster prints. Only what keeps them from being read matters of objects that are not the
+// user's to mend.
+func readCluster(ctx context.Context, sources []string, opts Options) ([]*schema.Object, diag.List, error) {
+	files := load.Locate(sources)
+	read, found, err := files.Load(ctx, sources, load.Options{Namespace: opts.Namespace, Stdin: opts.Stdin, Lenient: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	known, f := schema.Check(read.Documents, schema.Options{Workers: opts.Workers, Lenient: true})
+	found.Add(f...)
+	found = slices.DeleteFunc(found, func(d diag.Diagnostic) bool { return d.Severity != diag.Error })
+	for _, o := range known {
+		o.Doc.File = files.Display(o.Doc.File)
+	}
+	return known, found.Renamed(files.Display), nil
 }
 
 // objects are those of all clusters.
@@ -130,16 +151,29 @@ func (in *input) objects() []*schema.Object {
 func (in *input) link() diag.List {
 	registries := make([]mesh.Cluster, len(in.clusters))
 	for i, c := range in.clusters {
-		registries[i] = mesh.Cluster{Name: c.name, Objects: c.objects}
+		registries[i] = mesh.Cluster{Name: c.name, Objects: c.joined}
 	}
 	meshes, findings := mesh.LinkClusters(registries)
+	observed := in.fromCluster()
+	findings = slices.DeleteFunc(findings, observed)
 	for i, c := range in.clusters {
 		var f diag.List
 		c.mesh = meshes[i]
 		c.classes, c.selectors, f = mesh.Classes(c.mesh)
-		findings.Add(f...)
+		findings.Add(slices.DeleteFunc(f, observed)...)
 	}
 	return findings
+}
+
+// fromCluster tells the findings that are about objects which only a cluster has: they are not the user's to mend.
+func (in *input) fromCluster() func(diag.Diagnostic) bool {
+	of := map[diag.Ref]bool{}
+	for _, c := range in.clusters {
+		for _, o := range c.joined[len(c.objects):] {
+			of[o.Ref()] = true
+		}
+	}
+	return func(d diag.Diagnostic) bool { return of[d.Object] }
 }
 
 // workloads counts the workloads of all clusters, and those that have a proxy. What is in several clusters counts once.

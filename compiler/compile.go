@@ -43,6 +43,7 @@ type Options struct {
 	CheckOnly bool              // findings only, no bundle
 	Version   string            // of meshc, recorded in the bundle
 	Addresses []string          // files with Services as a cluster prints them, for the addresses that sources lack; with Clusters, each has its own
+	Observed  []string          // files with what a cluster prints of its Namespaces, Nodes, Services, EndpointSlices and Pods; with Clusters, each has its own
 	Ignore    []config.Ignore   // findings that are silenced
 	Exclude   []string          // patterns of paths that are left out
 	Settings  string            // the folder that the paths of these two start from, from the root of the repository
@@ -175,7 +176,7 @@ func (r *run) judged(ctx context.Context) (stop bool, err error) {
 	in, opts := r.in, r.opts
 	opts.begin("schema")
 	r.findings.Add(in.check(opts)...)
-	found, err := in.address(ctx, opts)
+	found, err := in.observe(ctx, opts)
 	if err != nil {
 		return false, err
 	}

@@ -32,6 +32,7 @@ type input struct {
 	workers   int
 	clusters  []string
 	addresses []string
+	observed  []string
 
 	trees []*config.Tree // of the sources that are being compiled
 }
@@ -51,6 +52,7 @@ func (in *input) flags(c *cobra.Command) {
 	f.StringVar(&in.config, "config", "", "settings file (default: meshc.yaml of the source's repository)")
 	f.StringArrayVar(&in.clusters, "cluster", nil, "NAME=SOURCE: objects of one Kubernetes cluster of the mesh, beside those of SOURCE..., which are in all; may be repeated")
 	f.StringArrayVar(&in.addresses, "addresses", nil, "file with Services as kubectl get services -A -o yaml prints them: their clusterIPs count where SOURCE has none; with clusters, NAME=FILE; may be repeated")
+	f.StringArrayVar(&in.observed, "observed", nil, "file or directory with what kubectl get namespaces,nodes,services,endpointslices,pods -A -o yaml prints: what SOURCE lacks of it counts; with clusters, NAME=FILE; may be repeated")
 	f.IntVar(&in.workers, "workers", 0, "how many goroutines compile (default: the number of CPUs)")
 }
 
@@ -59,8 +61,14 @@ func (in *input) sources(_ *cobra.Command, args []string) error {
 	if len(args) == 0 && len(in.clusters) == 0 {
 		return fmt.Errorf("no SOURCE: name a file, a directory, - for standard input, or PATH/.git#ref=REV")
 	}
-	if slices.Contains(args, "-") && slices.Contains(in.addresses, "-") {
-		return fmt.Errorf("standard input can be read once, for SOURCE or for --addresses")
+	reads := 0
+	for _, s := range slices.Concat(args, in.addresses, in.observed) {
+		if s == "-" {
+			reads++
+		}
+	}
+	if reads > 1 {
+		return fmt.Errorf("standard input can be read once, for SOURCE, for --addresses or for --observed")
 	}
 	return nil
 }
@@ -181,22 +189,32 @@ func (in *input) settle(ctx context.Context, a *app, args []string) ([]string, c
 		return nil, o, settings, nil, fmt.Errorf("standard input can be read once, not for each of %d clusters: write it to a file", len(clusters))
 	}
 	o.Clusters = clusters
-	return args, o, settings, l, in.giveAddresses(&o)
+	return args, o, settings, l, in.fromClusters(&o)
 }
 
-// giveAddresses hands the files with addresses to their cluster.
-func (in *input) giveAddresses(o *compiler.Options) error {
-	for _, f := range in.addresses {
-		if len(o.Clusters) == 0 {
-			o.Addresses = append(o.Addresses, f)
-			continue
+// fromClusters hands the files with what clusters have to their cluster.
+func (in *input) fromClusters(o *compiler.Options) error {
+	for _, f := range []struct {
+		flag  string
+		files []string
+		all   *[]string
+		one   func(*compiler.Cluster) *[]string
+	}{
+		{"addresses", in.addresses, &o.Addresses, func(c *compiler.Cluster) *[]string { return &c.Addresses }},
+		{"observed", in.observed, &o.Observed, func(c *compiler.Cluster) *[]string { return &c.Observed }},
+	} {
+		for _, file := range f.files {
+			to := f.all
+			if len(o.Clusters) > 0 {
+				name, rest, ok := strings.Cut(file, "=")
+				i := slices.IndexFunc(o.Clusters, func(c compiler.Cluster) bool { return c.Name == name })
+				if !ok || i < 0 {
+					return fmt.Errorf("--%s %s: the mesh has several clusters, so write NAME=FILE with the name of one of them", f.flag, file)
+				}
+				to, file = f.one(&o.Clusters[i]), rest
+			}
+			*to = append(*to, file)
 		}
-		name, file, ok := strings.Cut(f, "=")
-		i := slices.IndexFunc(o.Clusters, func(c compiler.Cluster) bool { return c.Name == name })
-		if !ok || i < 0 {
-			return fmt.Errorf("--addresses %s: the mesh has several clusters, so write NAME=FILE with the name of one of them", f)
-		}
-		o.Clusters[i].Addresses = append(o.Clusters[i].Addresses, file)
 	}
 	return nil
 }
