@@ -111,7 +111,7 @@ func (p *pod) inject() {
 		return
 	}
 	p.gateway = slices.Contains(names, templateGateway)
-	p.classic = p.gateway || p.flag("sidecar.istio.io/nativeSidecar", !p.settings.Classic) == false
+	p.classic = p.gateway || !p.flag("sidecar.istio.io/nativeSidecar", !p.settings.Classic)
 	if p.classic && !p.gateway && p.proxy.GetHoldApplicationUntilProxyStarts().GetValue() {
 		p.fail("MESHC1903", "holdApplicationUntilProxyStarts needs a native sidecar: a stock Envoy has nothing that a hook could run to wait for it",
 			"leave sidecar.istio.io/nativeSidecar and --native-sidecars at true", p.at("sidecar.istio.io/nativeSidecar")...)

@@ -96,7 +96,7 @@ func (in *Injector) document(text []byte, namespace string, find Objects, res *R
 	}
 	style := styleOf(&root, text)
 	was := style.write(&root)
-	any := false
+	touched := false
 	for _, n := range objects(root.Content[0], "") {
 		o := find(refOf(n, namespace))
 		if o == nil {
@@ -108,11 +108,11 @@ func (in *Injector) document(text []byte, namespace string, find Objects, res *R
 			res.Outcomes = append(res.Outcomes, *outcome)
 		}
 		if whole != nil {
-			any = true
+			touched = true
 			inject(n.Node, o, whole)
 		}
 	}
-	if !any {
+	if !touched {
 		return text, text, findings
 	}
 	return style.write(&root), was, findings
