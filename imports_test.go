@@ -64,6 +64,7 @@ var mayImport = map[string][]string{
 	"compiler/change":          {"compiler/endpoint", "compiler/names", "internal/diag", "internal/show", "compiler/bundle", "compiler/sets", "compiler/trace"},
 	"compiler/assert":          {"compiler/names", "compiler/bundle", "compiler/sets", "compiler/trace"},
 	"compiler/replay":          {"internal/limit", "internal/show", "compiler/names", "compiler/bundle", "compiler/sets", "compiler/trace"},
+	"compiler/observe":         {"internal/diag", "schema", "compiler/endpoint", "compiler/mesh"},
 	"compiler/inject":          {"internal/diag", "internal/intercept", "internal/source", "schema", "compiler/endpoint", "compiler/mesh"},
 	"compiler/codes":           {"internal/config", "internal/diag", "policies", "schema", "compiler/"},
 	"compiler":                 {"internal/config", "internal/diag", "internal/secret", "internal/source", "internal/fault", "schema", "policies", "compiler/"},

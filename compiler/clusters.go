@@ -8,6 +8,7 @@ import (
 	"github.com/meshc/meshc/compiler/lint"
 	"github.com/meshc/meshc/compiler/load"
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/observe"
 	"github.com/meshc/meshc/compiler/rollout"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
@@ -110,7 +111,7 @@ func (in *input) observe(ctx context.Context, opts Options) (diag.List, error) {
 				return nil, err
 			}
 			findings.Add(f...)
-			c.joined, f = mesh.Observe(c.objects, known, c.observed[0])
+			c.joined, f = observe.Join(c.objects, known, c.observed[0])
 			findings.Add(f...)
 		}
 	}

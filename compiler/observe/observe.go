@@ -1,4 +1,6 @@
-package mesh
+// Package observe joins what files say of a mesh with what a cluster has. It is one pass over the observed objects, which keeps
+// those that the mesh needs and that no file has, and gives Services their addresses.
+package observe
 
 import (
 	"slices"
@@ -7,14 +9,15 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/schema"
 )
 
-// Observe joins what files say, the intent, with what a cluster has. Git holds neither addresses nor pods; a cluster has these,
+// Join joins what files say, the intent, with what a cluster has. Git holds neither addresses nor pods; a cluster has these,
 // and much that is none of the mesh's business. So of what is observed counts
 //
-//   - the clusterIP of a Service that files have without one, see GiveAddresses;
+//   - the clusterIP of a Service that files have without one, see mesh.GiveAddresses;
 //   - EndpointSlices of Services that files have;
 //   - Pods that the cluster has let in, and Nodes, by which pods are somewhere;
 //   - Namespaces, whose labels say who has a proxy.
@@ -22,7 +25,7 @@ import (
 // What files have of the same kind and name goes before. The rest of what is observed is not the mesh's: a Service that no file
 // has, and what else was printed. joined is what is linked: intent, and behind it what is added. The same objects give the
 // same mesh whether they stand in files or were observed. file is what the observed objects were read from.
-func Observe(intent, observed []*schema.Object, file string) (joined []*schema.Object, findings diag.List) {
+func Join(intent, observed []*schema.Object, file string) (joined []*schema.Object, findings diag.List) {
 	type key struct{ kind, namespace, name string }
 	has := map[key]bool{}
 	for _, o := range intent {
@@ -52,7 +55,7 @@ func Observe(intent, observed []*schema.Object, file string) (joined []*schema.O
 	}
 	service := func(o *schema.Object) bool { _, ok := o.Spec.(*corev1.Service); return ok }
 	if slices.ContainsFunc(observed, service) {
-		findings = GiveAddresses(intent, observed, file)
+		findings = mesh.GiveAddresses(intent, observed, file)
 	}
 	return joined, findings
 }
