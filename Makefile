@@ -32,7 +32,7 @@ lint: ## golangci-lint with the project's rules
 	@.ci/lint
 
 race: ## the race detector over the packages that have goroutines; needs a C compiler
-	CGO_ENABLED=1 go test -race -timeout 20m ./server/... ./delivery/... ./internal/memo ./internal/show ./policies ./compiler/mesh ./compiler/envoy/...
+	CGO_ENABLED=1 go test -race -timeout 20m ./server/... ./delivery/source ./internal/memo ./internal/show ./policies ./compiler/mesh ./compiler/envoy/...
 
 SERVICES ?= 1000
 bench: ## time and memory of compile and serve on a large mesh (SERVICES=1000)

@@ -149,7 +149,7 @@ type identityFiles struct {
 const identityPoll = time.Second
 
 func (f *identityFiles) start(ctx context.Context) error {
-	if err := watch.Aside(ctx, f.refresh); err != nil {
+	if _, err := watch.Aside(ctx, func() (struct{}, error) { return struct{}{}, f.refresh() }); err != nil {
 		return err
 	}
 	go func() {

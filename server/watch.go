@@ -39,19 +39,24 @@ func (o *openers) defaults(whole bool) {
 }
 
 // readBundle reads the bundle to start with, and the stamp that it has.
-func readBundle(ctx context.Context, o *Options) (b *bundle.Bundle, stamp string, err error) {
-	if err := watch.Aside(ctx, func() error {
+func readBundle(ctx context.Context, o *Options) (*bundle.Bundle, string, error) {
+	type stamped struct {
+		bundle *bundle.Bundle
+		stamp  string
+	}
+	first, err := watch.Aside(ctx, func() (s stamped, err error) {
 		if o.Source != nil {
-			b, err = o.Source.First(ctx)
-			return err
+			s.bundle, err = o.Source.First(ctx)
+			return s, err
 		}
-		stamp = bundleStamp(o.BundlePath)
-		b, err = o.read()
-		return err
-	}); err != nil {
+		s.stamp = bundleStamp(o.BundlePath)
+		s.bundle, err = o.read()
+		return s, err
+	})
+	if err != nil {
 		return nil, "", err
 	}
-	return b, stamp, nil
+	return first.bundle, first.stamp, nil
 }
 
 // read reads the path.

@@ -153,14 +153,23 @@ func Stamps(paths ...string) (s string) {
 	return s
 }
 
-// Aside waits for what may hang, unless the context ends before: then it is left behind.
-func Aside(ctx context.Context, f func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- f() }()
+// Aside waits for what may hang, unless the context ends before: then it is left behind. What it makes comes back by value, so
+// that one which is left behind writes to nothing that anybody reads.
+func Aside[T any](ctx context.Context, f func() (T, error)) (made T, err error) {
+	type outcome struct {
+		made T
+		err  error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		var o outcome
+		o.made, o.err = f()
+		done <- o
+	}()
 	select {
-	case err := <-done:
-		return err
+	case o := <-done:
+		return o.made, o.err
 	case <-ctx.Done():
-		return ctx.Err()
+		return made, ctx.Err()
 	}
 }

@@ -79,10 +79,10 @@ func TestAside(t *testing.T) {
 	wait := make(chan struct{})
 	defer close(wait)
 	cancel()
-	if err := Aside(ctx, func() error { <-wait; return nil }); !errors.Is(err, context.Canceled) {
+	if _, err := Aside(ctx, func() (int, error) { <-wait; return 1, nil }); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if err := Aside(t.Context(), func() error { return os.ErrPermission }); !errors.Is(err, os.ErrPermission) {
+	if _, err := Aside(t.Context(), func() (int, error) { return 1, os.ErrPermission }); !errors.Is(err, os.ErrPermission) {
 		t.Error(err)
 	}
 }
