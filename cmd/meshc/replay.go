@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshc/meshc/compiler/change"
 	"github.com/meshc/meshc/compiler/replay"
 	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/regular"
@@ -24,7 +25,7 @@ func newReplay(a *app) *cobra.Command {
 	var output, callers string
 	var exitCode bool
 	var failOn []string
-	kinds := append(replay.Kinds(), unusedLines)
+	kinds := append(change.Kinds(), unusedLines)
 	c := &cobra.Command{
 		Use:   "replay LOG BASE HEAD",
 		Short: "Say how many requests of an access log a change would have met",

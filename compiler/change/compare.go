@@ -1,6 +1,7 @@
 package change
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -84,6 +85,7 @@ type cell struct {
 	token          *tokenCase
 	named          bool   // the client shows a certificate
 	undecided      string // what of it cannot be decided
+	weak           bool   // that need not be said where something else shows the change
 }
 
 // verdict of a comparison of two meetings.
@@ -114,6 +116,8 @@ func (f *finder) compareWith(out *compared, a, b meeting) error {
 	if err != nil {
 		return err
 	}
+	f.base.seen.add(base)
+	f.head.seen.add(head)
 	q := sets.Query{Base: base.list(), Head: head.list(), Given: sets.Assignment{}}
 	switch {
 	case a.place == atServer:
@@ -128,23 +132,39 @@ func (f *finder) compareWith(out *compared, a, b meeting) error {
 	case a.principal == "" && b.principal == "": // who shows a certificate has a name
 		q.Within = sets.All(append(trusted(was, is), q.Within, sets.In(sets.Principal, sets.AnyString()))...)
 	}
-	space := f.spaceFor(a.host, slices.Concat(was.dims, is.dims))
+	space := f.spaceFor(a.host, a.place == atGateway, slices.Concat(was.dims, is.dims))
 	cells, err := space.Differences(q)
 	if err != nil {
 		out.open = err.Error()
 	}
 	for _, c := range cells {
 		x := cell{base: base.at(c.Base), head: head.at(c.Head), request: c.Witness, token: a.token, named: !a.anonymous}
-		if x.kind, x.category = compareOutcomes(x.base.outcome, x.head.outcome); x.kind == "" {
-			continue
-		}
 		x.where, x.undecided = whereText(c)
-		if odd := oddOnOneSide(x.base.outcome, x.head.outcome); odd != "" {
-			x.undecided = odd
+		if x.judge() {
+			out.cells = append(out.cells, x)
 		}
-		out.cells = append(out.cells, x)
 	}
 	return nil
+}
+
+// judge says of which kind a cell is, and what of it cannot be decided; false: it is no difference.
+func (x *cell) judge() bool {
+	x.kind, x.category = compareOutcomes(x.base.outcome, x.head.outcome)
+	odd := oddOnOneSide(x.base.outcome, x.head.outcome)
+	if x.kind == "" && odd == "" {
+		return false
+	}
+	if odd != "" {
+		x.undecided = odd
+	}
+	was, is := settingsText(x.base.settings, x.head.settings)
+	switch {
+	case x.kind == Tuned && onlyLatent(x.base.settings, x.head.settings):
+		x.undecided, x.weak = fmt.Sprintf("what no request of today shows: was %s, is %s", was, is), true
+	case x.kind != "" && x.base.untouched && x.head.untouched && x.undecided == "":
+		x.undecided, x.weak = fmt.Sprintf("what the proxy does with connections that it lets through as they come: was %s, is %s", was, is), true
+	}
+	return true
 }
 
 // trusted holds for the names that the mesh gives. Where both sides take the same ones, or one takes no certificate at all, no client has
@@ -238,49 +258,42 @@ func domainSet(d string) sets.Strings {
 
 // hosts are the virtual hosts that a request of the meeting can come to.
 func (m *meeting) hosts() (trace.Hosts, bool) {
-	l := m.listener()
-	if l == nil {
+	if !m.isHTTP() {
 		return trace.Hosts{}, false
 	}
-	for _, f := range trace.Chain(l.Message, m.conn).GetFilters() {
-		x, ok := unpack(f.GetTypedConfig(), &hcmv3.HttpConnectionManager{})
-		if !ok {
-			continue
-		}
-		rc, err := m.proxy.RouteConfiguration(x)
-		if err != nil || rc == nil {
-			return trace.Hosts{}, false
-		}
-		h, err := m.proxy.VirtualHosts(rc.Message)
-		return h, err == nil
+	h, err := chainHosts(m.proxy, m.chain())
+	return h, err == nil && len(h.All()) > 0
+}
+
+// chain is the filter chain that takes the connection; nil: none does.
+func (m *meeting) chain() *listenerv3.FilterChain {
+	l := m.listener()
+	if l == nil {
+		return nil
 	}
-	return trace.Hosts{}, false
+	return trace.Chain(l.Message, m.conn)
 }
 
 // isHTTP tells whether a connection manager takes the connection.
 func (m *meeting) isHTTP() bool {
-	l := m.listener()
-	if l == nil {
-		return false
-	}
-	for _, f := range trace.Chain(l.Message, m.conn).GetFilters() {
-		if _, ok := unpack(f.GetTypedConfig(), &hcmv3.HttpConnectionManager{}); ok {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.chain().GetFilters(), func(f *listenerv3.Filter) bool { return f.GetTypedConfig().MessageIs(&hcmv3.HttpConnectionManager{}) })
 }
 
 // spaceFor makes the dimensions of requests whose host is known; optional are those that a request may lack.
-func (f *finder) spaceFor(host string, optional []string) *sets.Space {
+// Clients of a gateway may have certificates of others, with whatever names.
+func (f *finder) spaceFor(host string, gateway bool, optional []string) *sets.Space {
 	slices.Sort(optional)
 	optional = slices.Compact(optional)
-	key := host + "\n" + strings.Join(optional, "\n")
+	key := fmt.Sprint(host, gateway, "\n", strings.Join(optional, "\n"))
 	if s := f.spaces[key]; s != nil {
 		return s
 	}
+	identities := f.identitySet
+	if gateway {
+		identities = sets.Printable()
+	}
 	dims := []sets.Dimension{sets.Path("/"), sets.Method("GET"), sets.Authority(host),
-		{Name: sets.Principal, Universe: f.identitySet, Optional: true, Prefer: f.identities},
+		{Name: sets.Principal, Universe: identities, Optional: true, Prefer: f.identities},
 		{Name: sets.Source, Prefer: []string{"10.44.0.99"}}}
 	for _, dim := range optional {
 		switch kind, name, _ := strings.Cut(dim, ":"); kind {

@@ -276,6 +276,9 @@ func (c *circumstances) routeCond(m *routev3.RouteMatch) sets.Cond {
 	all = append(all, each(m.GetHeaders(), c.header)...)
 	all = append(all, each(m.GetQueryParameters(), c.query)...)
 	all = append(all, each(m.GetDynamicMetadata(), c.metadata)...)
+	if m.GetTlsContext().GetValidated() != nil {
+		all = append(all, unknown("whether the certificate of the client is valid", m.GetTlsContext()))
+	}
 	if t := m.GetTlsContext(); t.GetPresented() != nil {
 		there := sets.In(sets.Principal, sets.AnyString())
 		if !t.GetPresented().GetValue() {
@@ -290,6 +293,9 @@ func (c *circumstances) routeCond(m *routev3.RouteMatch) sets.Cond {
 		case n.GetNumerator() < map[int32]uint32{0: 100, 1: 10_000, 2: 1_000_000}[int32(n.GetDenominator())]:
 			all = append(all, unknown("a share of the requests", f))
 		}
+	}
+	if len(m.GetCookies()) > 0 {
+		all = append(all, unknown("cookies", m))
 	}
 	if len(m.GetFilterState()) > 0 {
 		all = append(all, unknown("filter state", m))

@@ -37,22 +37,14 @@ type destination struct {
 	servers   map[string]serverAt // workloads behind it
 	origins   []bundle.Origin
 	resources []string
+	read      []proto.Message
+	strangers int // endpoints whose certificate has a name that the client does not expect
 }
-
-// atPlaces begins the text of a destination of which it is known where it is: it goes on from a verdict, as "allowed at".
-const atPlaces = "at "
 
 // serverAt is a workload behind a destination: the port there, and the TLS towards it.
 type serverAt struct {
 	port uint16
 	tls  string
-}
-
-// clusterTopics are the topics of the fields of a cluster; what is handled elsewhere is left out.
-var clusterTopics = map[string]string{
-	"": Tuning, "name": "-", "alt_stat_name": "-", "metadata": "-", "load_assignment": "-", "eds_cluster_config": "-", "transport_socket": "-",
-	"transport_socket_matches": "-", "typed_extension_protocol_options": "-", "type": Routing, "cluster_type": Routing, "original_dst_lb_config": Routing,
-	"filters": Routing,
 }
 
 // destination reads a cluster of a class. A cluster that the class lacks is one with nothing behind it.
@@ -87,12 +79,19 @@ func (s *side) destination(p *trace.Proxy, name string) (*destination, error) {
 		d.end = d.name + " (no such cluster)"
 		return d, nil
 	}
+	d.read = []proto.Message{c.Message}
+	if key.endpoints != nil {
+		d.read = append(d.read, load)
+	}
 	d.origins = append(c.Resource.OriginsAt(names.Part{}), endpointOrigins(key.endpoints)...)
 	d.special(c.Message, name)
-	if d.direction == "passthrough" || d.direction == "blackhole" {
+	if d.direction == "blackhole" {
 		return d, nil
 	}
-	d.settings = fieldSettings(d.name+" ", withoutDefaults(c.Message), clusterTopics)
+	d.settings = fieldSettings(d.name+" ", c.Message, clusterTopics)
+	if e := c.Message.GetEdsClusterConfig(); e != nil && e.GetEdsConfig() != nil {
+		d.settings = append(d.settings, fieldSettings(d.name+" discovery ", e.GetEdsConfig(), map[string]string{"": Tuning})...)
+	}
 	d.protocols(c.Message)
 	s.endpoints(d, c, load, n)
 	return d, nil
@@ -134,16 +133,6 @@ func (d *destination) special(c *clusterv3.Cluster, name string) {
 	d.end = d.name
 }
 
-// withoutDefaults drops what is Envoy's default anyway, and what only names something.
-func withoutDefaults(c *clusterv3.Cluster) *clusterv3.Cluster {
-	if c.GetType() == clusterv3.Cluster_ORIGINAL_DST {
-		one := proto.CloneOf(c)
-		one.LbPolicy = 0
-		return one
-	}
-	return c
-}
-
 // protocols reads the HTTP settings: names that are verified are about encryption.
 func (d *destination) protocols(c *clusterv3.Cluster) {
 	for _, key := range slices.Sorted(maps.Keys(c.GetTypedExtensionProtocolOptions())) {
@@ -155,7 +144,8 @@ func (d *destination) protocols(c *clusterv3.Cluster) {
 		}
 		u := h.GetUpstreamHttpProtocolOptions()
 		if u.GetAutoSni() || u.GetAutoSanValidation() {
-			d.settings = append(d.settings, setting{topic: Encryption, name: d.name + " server name from the host", value: fmt.Sprintf("verified %t", u.GetAutoSanValidation())})
+			d.settings = append(d.settings, setting{topic: Encryption, name: d.name + " server name from the host",
+				value: strings.TrimSpace(fmt.Sprintf("verified %t %s", u.GetAutoSanValidation(), u.GetOverrideAutoSniHeader()))})
 		}
 		one := proto.CloneOf(h)
 		one.UpstreamHttpProtocolOptions = nil
@@ -174,6 +164,9 @@ func unpack[M proto.Message](a *anypb.Any, m M) (M, bool) {
 // is no difference.
 func (s *side) endpoints(d *destination, c *trace.Found[*clusterv3.Cluster], load *endpointv3.ClusterLoadAssignment, n names.Cluster) {
 	ends, sockets := map[string]bool{}, map[string][]string{}
+	var details []*corev3.TransportSocket
+	d.settings = append(d.settings, fieldSettings(d.name+" endpoints ", load, endpointsTopics)...)
+	d.settings = append(d.settings, fieldSettings(d.name+" ", load.GetPolicy(), map[string]string{"": Tuning})...)
 	weighted := c.Message.GetCommonLbConfig().GetLocalityWeightedLbConfig() != nil
 	all := 0
 	for _, g := range load.GetEndpoints() {
@@ -183,7 +176,14 @@ func (s *side) endpoints(d *destination, c *trace.Found[*clusterv3.Cluster], loa
 			case corev3.HealthStatus_UNHEALTHY, corev3.HealthStatus_DRAINING, corev3.HealthStatus_TIMEOUT:
 				continue // it gets nothing, as if it were not there
 			}
-			at, tls := s.endpoint(d, c.Message, g, e, n)
+			at, tls, socket := s.endpoint(d, c.Message, g, e, n)
+			if !slices.Contains(details, socket) {
+				details = append(details, socket)
+			}
+			if at == "" {
+				d.strangers++
+				continue
+			}
 			ends[fmt.Sprintf("%s weight %d priority %d", at, max(1, e.GetLoadBalancingWeight().GetValue()), g.GetPriority())] = true
 			sockets[tls] = append(sockets[tls], at)
 			d.locality(at, g, weighted)
@@ -193,9 +193,14 @@ func (s *side) endpoints(d *destination, c *trace.Found[*clusterv3.Cluster], loa
 	where := strings.Join(slices.Sorted(maps.Keys(ends)), "; ")
 	if len(ends) == 0 {
 		where = s.behind(d, c.Resource)
-		d.empty = d.direction == "outbound" && discovered && c.Message.GetClusterType() == nil && !s.late
-		sockets[tlsText(fallback(c.Message))] = nil
+		d.empty = d.strangers > 0 || d.direction == "outbound" && discovered && c.Message.GetClusterType() == nil && !s.late
+		sockets[tlsText(fallback(c.Message), false)] = nil
+		details = append(details, fallback(c.Message))
 	}
+	for _, socket := range details {
+		d.settings = append(d.settings, tlsDetails(d.name+" ", socket)...)
+	}
+	d.otherSockets(c.Message, details)
 	d.end = d.name
 	if where != "" {
 		d.end = atPlaces + where + " as " + d.name
@@ -222,15 +227,29 @@ func (s *side) behind(d *destination, r *bundle.Resource) string {
 	if len(sel.Workloads) == 0 {
 		return labelsText(sel.Labels)
 	}
-	var places []string
-	for _, w := range s.selected(sel.Namespace, sel.Workloads, sel.Labels) {
+	found := s.selected(sel.Namespace, sel.Workloads, sel.Labels)
+	for _, w := range found {
 		d.servers[w] = serverAt{port: uint16(sel.TargetPort), tls: lateTLS}
-		if sel.TargetPort != 0 {
-			w += ":" + strconv.Itoa(int(sel.TargetPort))
-		}
-		places = append(places, w)
 	}
-	return strings.Join(places, "; ")
+	if m, err := s.world.Message(r); err == nil {
+		c, _ := m.(*clusterv3.Cluster)
+		found = slices.DeleteFunc(found, func(name string) bool {
+			w := s.byName[name]
+			stranger := w.proxy && !slices.ContainsFunc(meshSockets(c), func(t *corev3.TransportSocket) bool { return expects(t, s.identity(w)) })
+			if stranger && len(meshSockets(c)) > 0 {
+				d.strangers++
+				delete(d.servers, name)
+				return true
+			}
+			return false
+		})
+	}
+	if sel.TargetPort != 0 {
+		for i := range found {
+			found[i] += ":" + strconv.Itoa(int(sel.TargetPort))
+		}
+	}
+	return strings.Join(found, "; ")
 }
 
 func labelsText(m map[string]string) string {
@@ -241,33 +260,56 @@ func labelsText(m map[string]string) string {
 	return strings.Join(out, ",")
 }
 
-// endpoint is where one endpoint is, and the TLS towards it.
-func (s *side) endpoint(d *destination, c *clusterv3.Cluster, g *endpointv3.LocalityLbEndpoints, e *endpointv3.LbEndpoint, n names.Cluster) (at, tls string) {
+// endpoint is where one endpoint is, and the TLS towards it; at is empty if the certificate there has another name than the
+// client expects, so that no connection comes about.
+func (s *side) endpoint(d *destination, c *clusterv3.Cluster, g *endpointv3.LocalityLbEndpoints, e *endpointv3.LbEndpoint, n names.Cluster) (at, tls string, socket *corev3.TransportSocket) {
 	a := e.GetEndpoint().GetAddress()
 	meta := e.GetMetadata()
 	if meta.GetFilterMetadata()["envoy.transport_socket_match"] == nil && g.GetMetadata().GetFilterMetadata()["envoy.transport_socket_match"] != nil {
 		meta = g.GetMetadata()
 	}
-	tls = tlsText(trace.Socket(c, meta))
+	socket = trace.Socket(c, meta)
+	host, port := a.GetSocketAddress().GetAddress(), a.GetSocketAddress().GetPortValue()
+	w := s.byName[s.byAddress[host]]
+	tls = tlsText(socket, w != nil)
 	switch {
 	case a.GetPipe() != nil:
-		return "unix:" + a.GetPipe().GetPath(), tls
+		return "unix:" + a.GetPipe().GetPath(), tls, socket
 	case a.GetEnvoyInternalAddress() != nil:
-		return "internal:" + a.GetEnvoyInternalAddress().GetServerListenerName(), tls
+		return "internal:" + a.GetEnvoyInternalAddress().GetServerListenerName(), tls, socket
 	}
-	host, port := a.GetSocketAddress().GetAddress(), a.GetSocketAddress().GetPortValue()
-	name := s.nameOf(host)
-	if name != host && !n.Inbound {
-		d.servers[name] = serverAt{uint16(port), tls}
+	if w != nil && !n.Inbound {
+		if strings.HasPrefix(tls, tlsMesh) && !expects(socket, s.identity(w)) {
+			return "", tls, socket
+		}
+		d.servers[w.key()] = serverAt{uint16(port), tls}
 	}
-	at = name + ":" + strconv.Itoa(int(port))
+	at = s.nameOf(host) + ":" + strconv.Itoa(int(port))
+	for _, x := range fieldSettings("", a.GetSocketAddress(), map[string]string{"": Routing, "address": "-", "port_value": "-"}) {
+		at += " " + x.name + " " + x.value
+	}
+	if a.GetSocketAddress() == nil {
+		at = "nowhere"
+	}
+	if h := e.GetEndpoint().GetHostname(); h != "" {
+		at += " named " + h
+	}
 	if e.GetHealthStatus() == corev3.HealthStatus_DEGRADED {
 		at += " degraded"
 	}
-	return at, tls
+	if more := e.GetEndpoint().GetAdditionalAddresses(); len(more) > 0 && w == nil {
+		for _, x := range more {
+			at += " or " + messageText(x)
+		}
+	}
+	if h := e.GetEndpoint().GetHealthCheckConfig(); h != nil {
+		d.settings = append(d.settings, setting{topic: Tuning, name: d.name + " health check of " + at, value: messageText(h)})
+	}
+	return at, tls, socket
 }
 
 func (d *destination) locality(at string, g *endpointv3.LocalityLbEndpoints, weighted bool) {
+	d.settings = append(d.settings, fieldSettings(d.name+" locality of "+at+" ", g, localityTopics)...)
 	if l := g.GetLocality(); l != nil {
 		d.settings = append(d.settings, setting{topic: Tuning, name: d.name + " locality of " + at,
 			value: strings.TrimRight(l.GetRegion()+"/"+l.GetZone()+"/"+l.GetSubZone(), "/")})
@@ -275,6 +317,35 @@ func (d *destination) locality(at string, g *endpointv3.LocalityLbEndpoints, wei
 	if weighted {
 		d.settings = append(d.settings, setting{topic: Routing, name: d.name + " weight of the locality of " + at, value: fmt.Sprint(g.GetLoadBalancingWeight().GetValue())})
 	}
+}
+
+// otherSockets notes the TLS towards endpoints that will come when the bundle is served, and of which there are none now.
+func (d *destination) otherSockets(c *clusterv3.Cluster, used []*corev3.TransportSocket) {
+	for _, m := range c.GetTransportSocketMatches() {
+		to := d.name + " TLS to endpoints with " + cmp.Or(messageText(m.GetMatch()), "any labels")
+		list := []setting{{topic: Encryption, name: to, value: tlsText(m.GetTransportSocket(), true)}}
+		if !slices.Contains(used, m.GetTransportSocket()) {
+			list = append(list, tlsDetails(to+" ", m.GetTransportSocket())...)
+		}
+		for _, s := range list {
+			s.latent = true
+			d.settings = append(d.settings, s)
+		}
+	}
+}
+
+// meshSockets are those of a cluster with the mutual TLS of the mesh.
+func meshSockets(c *clusterv3.Cluster) (out []*corev3.TransportSocket) {
+	all := []*corev3.TransportSocket{c.GetTransportSocket()}
+	for _, m := range c.GetTransportSocketMatches() {
+		all = append(all, m.GetTransportSocket())
+	}
+	for _, t := range all {
+		if t != nil && strings.HasPrefix(tlsText(t, true), tlsMesh) {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // fallback is the transport socket for endpoints about which nothing is known.

@@ -10,6 +10,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/meshc/meshc/compiler/change/neutral"
 )
 
 // fieldSettings makes a setting of each field of a message that is set. topics says which topic a field has; "-" leaves it
@@ -17,6 +19,9 @@ import (
 func fieldSettings(prefix string, m proto.Message, topics map[string]string) []setting {
 	var out []setting
 	m.ProtoReflect().Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if neutral.Reason(fd.FullName()) != "" {
+			return true
+		}
 		name := string(fd.Name())
 		topic, ok := topics[name]
 		if !ok {

@@ -7,10 +7,12 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	httprbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	networkrbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
@@ -38,7 +40,13 @@ type finder struct {
 	ports            []uint16 // that something in the mesh names
 	haves            map[classSide]string
 	parts            map[setSide]string
-	clients          map[string][]placed // by what the proxies have, on both sides
+	clients          map[string][]placed       // by what the proxies have, on both sides
+	came             map[string]visit          // resources that differ and that requests come to
+	unasked          map[string]bool           // those that nothing asks for
+	named            map[string]bool           // those of which only names differ
+	tries            map[*Difference][]attempt // requests of each difference, to be walked
+	weak             map[string]string         // what need not be said where a difference of this kind and category shows it
+	refuted          map[string]bool           // those that only servers meet which refuse all on both sides
 }
 
 // pair is one workload on both sides.
@@ -55,7 +63,7 @@ func (w *workload) ref() Ref {
 }
 
 func newFinder(base, head *bundle.Bundle) *finder {
-	f := &finder{base: newSide(base), head: newSide(head), spaces: map[string]*sets.Space{}, haves: map[classSide]string{}, parts: map[setSide]string{}, byKey: map[string]*Difference{}, clients: map[string][]placed{}}
+	f := &finder{base: newSide(base), head: newSide(head), spaces: map[string]*sets.Space{}, haves: map[classSide]string{}, parts: map[setSide]string{}, byKey: map[string]*Difference{}, clients: map[string][]placed{}, came: map[string]visit{}, named: map[string]bool{}, tries: map[*Difference][]attempt{}, weak: map[string]string{}, refuted: map[string]bool{}, unasked: map[string]bool{}}
 	for _, s := range []*side{f.base, f.head} {
 		for _, w := range s.workloads {
 			if id := s.identity(w); !slices.Contains(f.identities, id) {
@@ -87,25 +95,29 @@ func (f *finder) pairs() []pair {
 // run compares all workloads as clients, servers and gateways.
 func (f *finder) run() error {
 	for _, p := range f.pairs() {
-		var err error
-		switch {
-		case p.base.gateway() && p.head.gateway():
-			err = f.gateway(p)
-		case p.base.gateway() != p.head.gateway():
-			f.undecided(Undecided{From: []Ref{p.ref()}, Resource: "workload " + p.head.key(), Why: "it is a gateway on one side and none on the other"})
-		default:
-			if err = f.client(p); err == nil {
-				err = f.server(p)
-			}
-			if err == nil {
-				err = f.follow(p)
-			}
-		}
-		if err != nil {
+		if err := f.compareAt(p); err != nil {
 			return err
 		}
 	}
-	return nil
+	return f.undeclared()
+}
+
+// compareAt compares what happens at the proxy of one workload.
+func (f *finder) compareAt(p pair) error {
+	switch {
+	case p.base.gateway() && p.head.gateway():
+		return f.gateway(p)
+	case p.base.gateway() != p.head.gateway():
+		f.undecided(Undecided{From: []Ref{p.ref()}, Resource: "workload " + p.head.key(), Why: "it is a gateway on one side and none on the other"})
+		return nil
+	}
+	if err := f.client(p); err != nil {
+		return err
+	}
+	if err := f.server(p); err != nil {
+		return err
+	}
+	return f.follow(p)
 }
 
 // placed is a cell with the call that shows it.
@@ -115,6 +127,9 @@ type placed struct {
 	scheme string
 	conn   trace.Connection
 	open   string // instead of a cell: what could not be decided
+
+	meetings [2]meeting // of both sides
+	unread   *unread
 }
 
 // have is what of a class outbound (or inbound) requests meet, as a text to compare.
@@ -198,11 +213,14 @@ func (f *finder) client(p pair) error {
 		f.clients[base+head] = cells
 	}
 	for _, c := range cells {
-		if c.open != "" {
+		switch {
+		case c.unread != nil:
+			f.undecided(c.unread.undecided([]Ref{p.ref()}, nil))
+		case c.open != "":
 			f.undecided(Undecided{From: []Ref{p.ref()}, Host: c.at.host, Port: c.at.port, Resource: "the way to " + c.at.host, Why: c.open})
-			continue
+		default:
+			f.report(c, p.ref(), nil)
 		}
-		f.report(c, p.ref(), nil)
 	}
 	return nil
 }
@@ -221,10 +239,17 @@ func (f *finder) outbound(p pair) ([]placed, error) {
 	if err != nil {
 		return nil, err
 	}
+	more, err := f.movedNames(was, is)
+	if err != nil {
+		return nil, err
+	}
+	targets = append(targets, more...)
 	var out []placed
+	f.base.seen, f.head.seen = visits{}, visits{}
 	touched := touchedBy(p.base.class, p.head.class)
+	mains := map[string]bool{} // cells of names that are no other form of one
 	for _, t := range targets {
-		if !(touched.has(t) || p.base.proxy != p.head.proxy) {
+		if !(t.moved || touched.has(t) || p.base.proxy != p.head.proxy) {
 			continue
 		}
 		m := func(s *side, proxy *trace.Proxy, c trace.Connection) meeting {
@@ -235,37 +260,72 @@ func (f *finder) outbound(p pair) ([]placed, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, cells...)
+		for _, c := range cells {
+			key := fmt.Sprint(c.kind, c.category, c.scheme, t.port, c.where, "\x00", c.open)
+			if c.base.outcome != nil {
+				key += c.base.key + "\x00" + c.head.key
+			}
+			if t.moved && mains[key] {
+				continue
+			}
+			mains[key] = true
+			out = append(out, c)
+		}
+	}
+	if p.base.proxy && p.head.proxy {
+		rest, err := f.account(p.base.class, p.head.class, func(r *bundle.Resource) bool { return !isInbound(r) })
+		if err != nil {
+			return nil, err
+		}
+		for i := range rest {
+			out = append(out, placed{unread: &rest[i]})
+		}
 	}
 	return out, nil
 }
 
-// ways compares the kinds of connections to one target: HTTP where a proxy reads it, bytes else, with TLS and without.
-func (f *finder) ways(t target, at func(trace.Connection) (meeting, meeting)) ([]placed, error) {
-	http := trace.Connection{HTTP: true}
-	a, b := at(http)
-	kinds := []struct {
-		scheme string
-		conn   trace.Connection
-	}{{"http", http}}
-	switch {
-	case a.isHTTP() && b.isHTTP():
-	case !a.isHTTP() && !b.isHTTP():
-		kinds = kinds[:0]
-		fallthrough
-	default:
-		kinds = append(kinds, struct {
-			scheme string
-			conn   trace.Connection
-		}{"tcp", trace.Connection{}}, struct {
-			scheme string
-			conn   trace.Connection
-		}{"tls", trace.Connection{TLS: true, SNI: t.call}})
+// way is a kind of connection that a client opens.
+type way struct {
+	scheme string // of a witness
+	conn   trace.Connection
+}
+
+// clientWays are the kinds of connections to one target: HTTP of both versions, and bytes with TLS and without.
+func clientWays(t target) []way {
+	return []way{{"http", trace.Connection{HTTP: true}}, {"http2", trace.Connection{HTTP: true, Version: "h2"}}, {"tcp", trace.Connection{}},
+		{"tls", trace.Connection{TLS: true, SNI: t.call}}}
+}
+
+// chosen are the filter chains that two meetings come to, and how they are read there.
+type chosen struct {
+	base, head     *listenerv3.FilterChain
+	http, tls, own bool
+}
+
+// worthwhile tells whether a way has to be compared: not if a proxy reads bytes as HTTP on both sides, or HTTP as bytes, since
+// another way stands for that, and not if it comes to the same chains as one before.
+func worthwhile(a, b meeting, own bool, before map[chosen]bool) bool {
+	http := a.isHTTP() || b.isHTTP()
+	if a.conn.HTTP && !http || !a.conn.HTTP && a.isHTTP() && b.isHTTP() {
+		return false
 	}
+	key := chosen{a.chain(), b.chain(), a.conn.HTTP, a.conn.TLS, own}
+	if before[key] {
+		return false
+	}
+	before[key] = true
+	return true
+}
+
+// ways compares the kinds of connections to one target.
+func (f *finder) ways(t target, at func(trace.Connection) (meeting, meeting)) ([]placed, error) {
 	var out []placed
-	seen := map[string]bool{}
-	for _, k := range kinds {
+	seen, before := map[string]bool{}, map[chosen]bool{}
+	for _, k := range clientWays(t) {
 		a, b := at(k.conn)
+		if !worthwhile(a, b, false, before) {
+			continue
+		}
 		c, err := f.compare(a, b)
 		if err != nil {
 			return nil, err
@@ -274,7 +334,7 @@ func (f *finder) ways(t target, at func(trace.Connection) (meeting, meeting)) ([
 			key := x.kind + x.category + x.base.key + "\x00" + x.head.key
 			if !seen[key] {
 				seen[key] = true
-				out = append(out, placed{cell: x, at: t, scheme: k.scheme, conn: a.conn})
+				out = append(out, placed{cell: x, at: t, scheme: k.scheme, conn: a.conn, meetings: [2]meeting{a, b}})
 			}
 		}
 		if c.open != "" {
@@ -302,12 +362,20 @@ func (f *finder) server(p pair) error {
 	if err != nil {
 		return err
 	}
+	f.base.seen, f.head.seen = visits{}, visits{}
 	for _, port := range ports {
 		if err := f.serverPort(p, port, was, is); err != nil {
 			return err
 		}
 	}
-	return nil
+	if !p.base.proxy || !p.head.proxy {
+		return nil
+	}
+	rest, err := f.account(p.base.class, p.head.class, isInbound)
+	for i := range rest {
+		f.undecided(rest[i].undecided(nil, []Ref{p.ref()}))
+	}
+	return err
 }
 
 // peerAddress stands for the address of a client about which nothing else is known.
@@ -316,41 +384,58 @@ var peerAddress = netip.MustParseAddr("10.44.0.99")
 // alpnOfMesh are the protocols that clients of the mesh offer.
 var alpnOfMesh = map[bool][]string{true: {"istio-http/1.1", "istio", "http/1.1"}, false: {"istio-peer-exchange", "istio"}}
 
+// serverWay is a kind of connection that a server gets; mesh: over the mutual TLS of the mesh.
+type serverWay struct {
+	way
+	mesh bool
+}
+
+// serverWays are the kinds of connections to a port of a server.
+func serverWays(sni, host string) []serverWay {
+	tls := func(http bool, sni string, alpn ...string) trace.Connection {
+		return trace.Connection{HTTP: http, TLS: true, SNI: sni, ALPN: alpn}
+	}
+	return []serverWay{
+		{way{"http", trace.Connection{HTTP: true}}, false}, {way{"http2", trace.Connection{HTTP: true, Version: "h2"}}, false}, {way{"tcp", trace.Connection{}}, false},
+		{way{"http", tls(true, sni, alpnOfMesh[true]...)}, true}, {way{"http2", tls(true, sni, "istio-h2", "istio", "h2")}, true},
+		{way{"http", tls(true, sni, "istio-http/1.0", "istio", "http/1.0")}, true}, {way{"tcp", tls(false, sni, alpnOfMesh[false]...)}, true},
+		{way{"tcp", tls(false, sni, "istio")}, true}, {way{"https", tls(true, host, "h2", "http/1.1")}, false}, {way{"tls", tls(false, host)}, false},
+	}
+}
+
 func (f *finder) serverPort(p pair, port uint16, was, is *trace.Proxy) error {
 	served := f.served(p, port)
 	t := served[0]
-	address := firstAddress(p.head, p.base)
+	to := netip.AddrPortFrom(firstAddress(p.head, p.base), port)
 	var all []placed
-	seen := map[string]bool{}
-	for _, mesh := range []bool{false, true} {
-		if mesh && (was == nil || is == nil) {
+	seen, before := map[string]bool{}, map[chosen]bool{}
+	for _, k := range serverWays(names.ServerName(uint32(t.port), "", t.host), t.call) {
+		if k.conn.TLS && (was == nil || is == nil) {
 			continue // its clients know which side has a proxy
 		}
-		for _, http := range []bool{true, false} {
-			c := trace.Connection{HTTP: http, To: netip.AddrPortFrom(address, port), Source: peerAddress}
-			if mesh {
-				c.TLS, c.ALPN = true, alpnOfMesh[http]
-				c.SNI = names.ServerName(uint32(t.port), "", t.host)
+		c := k.conn
+		c.To, c.Source = to, peerAddress
+		a := meeting{side: f.base, proxy: was, place: atServer, conn: c, host: t.call, anonymous: !k.mesh}
+		b := meeting{side: f.head, proxy: is, place: atServer, conn: c, host: t.call, anonymous: !k.mesh}
+		if !worthwhile(a, b, k.mesh, before) {
+			continue
+		}
+		x, err := f.compare(a, b)
+		if err != nil {
+			return err
+		}
+		for _, y := range x.cells {
+			key := y.kind + y.category + y.base.key + "\x00" + y.head.key + y.where + fmt.Sprint(y.token)
+			if k.conn.TLS && !k.mesh { // the TLS of the application itself: where plain text shows the same, that is enough
+				key = y.kind + y.category
 			}
-			a := meeting{side: f.base, proxy: was, place: atServer, conn: c, host: t.call, anonymous: !mesh}
-			b := meeting{side: f.head, proxy: is, place: atServer, conn: c, host: t.call, anonymous: !mesh}
-			if a.isHTTP() != http && b.isHTTP() != http || !http && a.isHTTP() && b.isHTTP() {
-				continue
+			if !seen[key] {
+				seen[key], seen[y.kind+y.category] = true, true
+				all = append(all, placed{cell: y, at: t, scheme: k.scheme, conn: c, meetings: [2]meeting{a, b}})
 			}
-			x, err := f.compare(a, b)
-			if err != nil {
-				return err
-			}
-			for _, y := range x.cells {
-				key := y.kind + y.category + y.base.key + "\x00" + y.head.key + y.where + fmt.Sprint(y.token)
-				if !seen[key] {
-					seen[key] = true
-					all = append(all, placed{cell: y, at: t, scheme: map[bool]string{true: "http", false: "tcp"}[http], conn: c})
-				}
-			}
-			if x.open != "" {
-				f.undecided(Undecided{Servers: []Ref{p.ref()}, Host: t.host, Port: t.port, Resource: "Listener " + names.VirtualInbound, Why: x.open})
-			}
+		}
+		if x.open != "" {
+			f.undecided(Undecided{Servers: []Ref{p.ref()}, Host: t.host, Port: t.port, Resource: "Listener " + names.VirtualInbound, Why: x.open})
 		}
 	}
 	for _, c := range all {
@@ -422,6 +507,11 @@ func (f *finder) namedPorts() ([]uint16, error) {
 				return nil, err
 			}
 			l, _ := m.(*listenerv3.Listener)
+			for _, x := range l.GetListenerFilters() {
+				for _, n := range predicatePorts(x.GetFilterDisabled()) {
+					ports[n] = true
+				}
+			}
 			for _, c := range l.GetFilterChains() {
 				if n := c.GetFilterChainMatch().GetDestinationPort(); n != nil {
 					ports[uint16(n.GetValue())] = true
@@ -436,6 +526,21 @@ func (f *finder) namedPorts() ([]uint16, error) {
 	delete(ports, 15006)
 	f.ports = slices.Sorted(maps.Keys(ports))
 	return f.ports, nil
+}
+
+// predicatePorts lists the borders of the port ranges in which a listener filter is off.
+func predicatePorts(p *listenerv3.ListenerFilterChainMatchPredicate) []uint16 {
+	var out []uint16
+	if r := p.GetDestinationPortRange(); r != nil {
+		out = append(out, uint16(r.GetStart()), uint16(r.GetEnd()))
+	}
+	for _, x := range slices.Concat(p.GetOrMatch().GetRules(), p.GetAndMatch().GetRules()) {
+		out = append(out, predicatePorts(x)...)
+	}
+	if p.GetNotMatch() != nil {
+		out = append(out, predicatePorts(p.GetNotMatch())...)
+	}
+	return out
 }
 
 // rulePorts lists the ports that access rules of a chain name.
@@ -492,8 +597,12 @@ func (f *finder) gateway(p pair) error {
 	if err != nil {
 		return err
 	}
+	f.base.seen, f.head.seen = visits{}, visits{}
 	var l list
 	for _, x := range []*trace.Proxy{was, is} {
+		if x == nil {
+			continue
+		}
 		for _, listener := range x.Listeners() {
 			at := boundTo(listener.Message)
 			hosts, err := hostsOf(x, listener.Message)
@@ -506,6 +615,13 @@ func (f *finder) gateway(p pair) error {
 			}
 		}
 	}
+	more, err := f.movedNames(was, is)
+	if err != nil {
+		return err
+	}
+	for _, t := range more {
+		l.add(t)
+	}
 	slices.SortStableFunc(l.all, func(a, b target) int {
 		return cmp.Or(cmp.Compare(a.port, b.port), a.bind.Compare(b.bind))
 	})
@@ -514,7 +630,11 @@ func (f *finder) gateway(p pair) error {
 			return err
 		}
 	}
-	return nil
+	rest, err := f.account(p.base.class, p.head.class, func(*bundle.Resource) bool { return true })
+	for i := range rest {
+		f.undecided(rest[i].undecided([]Ref{p.ref()}, nil))
+	}
+	return err
 }
 
 func (f *finder) gatewayHost(p pair, t target, was, is *trace.Proxy) error {
@@ -522,48 +642,65 @@ func (f *finder) gatewayHost(p pair, t target, was, is *trace.Proxy) error {
 	if !address.IsValid() {
 		address = firstAddress(p.head, p.base)
 	}
-	for _, tls := range []bool{false, true} {
-		seen := map[string]bool{}
-		for _, http := range []bool{true, false} {
-			for _, cert := range []bool{false, true} {
-				if cert && !tls {
-					continue
-				}
-				c := trace.Connection{HTTP: http, To: netip.AddrPortFrom(address, t.port), TLS: tls, Source: peerAddress}
-				if tls {
-					c.SNI = t.call
-					if http {
-						c.ALPN = []string{"h2", "http/1.1"}
-					}
-				}
-				a := meeting{side: f.base, proxy: was, place: atGateway, conn: c, host: t.call, anonymous: !cert}
-				b := meeting{side: f.head, proxy: is, place: atGateway, conn: c, host: t.call, anonymous: !cert}
-				if http != (a.isHTTP() || b.isHTTP()) {
-					continue
-				}
-				x, err := f.compare(a, b)
-				if err != nil {
-					return err
-				}
-				scheme := map[bool]map[bool]string{true: {true: "https", false: "http"}, false: {true: "tls", false: "tcp"}}[http][tls]
-				for _, y := range x.cells {
-					key := y.kind + y.category + y.base.key + "\x00" + y.head.key + y.where + fmt.Sprint(y.token)
-					if !seen[key] {
-						seen[key] = true
-						f.report(placed{cell: y, at: f.gatewayPort(p, t), scheme: scheme, conn: c}, p.ref(), nil)
-					}
-				}
-				if x.open != "" {
-					f.undecided(Undecided{From: []Ref{p.ref()}, Host: t.host, Port: t.port, Resource: fmt.Sprintf("port %d of the gateway", t.port), Why: x.open})
-				}
+	to := netip.AddrPortFrom(address, t.port)
+	seen, before := map[string]bool{}, map[chosen]bool{}
+	for _, k := range gatewayWays(t) {
+		c := k.conn
+		c.To, c.Source = to, peerAddress
+		a := meeting{side: f.base, proxy: was, place: atGateway, conn: c, host: t.call, anonymous: !k.mesh}
+		b := meeting{side: f.head, proxy: is, place: atGateway, conn: c, host: t.call, anonymous: !k.mesh}
+		if !worthwhile(a, b, k.mesh, before) {
+			continue
+		}
+		x, err := f.compare(a, b)
+		if err != nil {
+			return err
+		}
+		for _, y := range x.cells {
+			key := fmt.Sprint(y.kind, y.category, y.base.key, "\x00", y.head.key, y.where, y.token, c.TLS)
+			if !seen[key] {
+				seen[key] = true
+				f.report(placed{cell: y, at: f.gatewayPort(p, t, was, is), scheme: k.scheme, conn: c, meetings: [2]meeting{a, b}}, p.ref(), nil)
 			}
+		}
+		if x.open != "" {
+			f.undecided(Undecided{From: []Ref{p.ref()}, Host: t.host, Port: t.port, Resource: fmt.Sprintf("port %d of the gateway", t.port), Why: x.open})
 		}
 	}
 	return nil
 }
 
-// gatewayPort is a target with the port under which clients outside know it.
-func (f *finder) gatewayPort(p pair, t target) target {
+// gatewayWays are the kinds of connections to a port of a gateway, with TLS and without; mesh stands for a client with a
+// certificate.
+func gatewayWays(t target) []serverWay {
+	out := []serverWay{{way{"http", trace.Connection{HTTP: true}}, false}, {way{"http2", trace.Connection{HTTP: true, Version: "h2"}}, false}, {way{"tcp", trace.Connection{}}, false}}
+	for _, cert := range []bool{false, true} {
+		out = append(out, serverWay{way{"https", trace.Connection{HTTP: true, TLS: true, SNI: t.call, ALPN: []string{"h2", "http/1.1"}}}, cert},
+			serverWay{way{"tls", trace.Connection{TLS: true, SNI: t.call}}, cert})
+	}
+	return out
+}
+
+// gatewayPort is a target with the port under which clients outside know it: that of the server of the Gateway, as the names of
+// its virtual hosts say, else that of the service in front.
+func (f *finder) gatewayPort(p pair, t target, proxies ...*trace.Proxy) target {
+	for _, x := range proxies {
+		if x == nil {
+			continue
+		}
+		l := x.Bound(netip.AddrPortFrom(t.bind, t.port))
+		if l == nil {
+			continue
+		}
+		for _, c := range l.Message.GetFilterChains() {
+			hosts, err := chainHosts(x, c)
+			if err == nil && slices.ContainsFunc(hosts.All(), func(h trace.Found[*routev3.VirtualHost]) bool {
+				return strings.HasSuffix(h.Message.GetName(), ":"+strconv.Itoa(int(t.port)))
+			}) {
+				return t
+			}
+		}
+	}
 	for _, s := range append(f.head.servicesAt(p.head, t.port), f.base.servicesAt(p.base, t.port)...) {
 		t.port = s.port
 		return t

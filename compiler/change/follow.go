@@ -110,7 +110,7 @@ func (f *finder) asked(server pair, t target, http bool, was, is arrival) ([]pla
 	for _, c := range x.cells {
 		plain := a.conn
 		plain.TLS = false // what the client itself speaks
-		out = append(out, placed{cell: c, at: t, scheme: map[bool]string{true: "http", false: "tcp"}[http], conn: plain})
+		out = append(out, placed{cell: c, at: t, scheme: map[bool]string{true: "http", false: "tcp"}[http], conn: plain, meetings: [2]meeting{a, z}})
 	}
 	if x.open != "" {
 		f.undecided(Undecided{Servers: []Ref{server.ref()}, Host: t.host, Port: t.port, Resource: "Listener " + names.VirtualInbound, Why: x.open})

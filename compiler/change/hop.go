@@ -2,17 +2,25 @@ package change
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
+	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	httprbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
+	httpinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
+	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	networkauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/ext_authz/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	networkrbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
 	sniclusterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/sni_cluster/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/meshc/meshc/compiler/bundle"
@@ -32,6 +40,7 @@ type rule struct {
 type hop struct {
 	rules     []rule
 	otherwise *outcome
+	read      []proto.Message // that it is made of
 }
 
 // list is the hop for the set engine.
@@ -69,14 +78,17 @@ type builder struct {
 	asks      []ask     // external authorizers
 	settings  []setting // of the chain
 	odd       []string  // filters that cannot be judged
-	resources []string  // that the chain is made of
-	sni       bool      // the server name chooses the cluster
+	read      []proto.Message
+	resources []string // that the chain is made of
+	sni       bool     // the server name chooses the cluster
+	managed   bool     // a connection manager reads the requests
 }
 
 // ask is an external authorizer and when it is asked.
 type ask struct {
 	when sets.Cond
 	setting
+	more []setting // how it is asked
 }
 
 // throughListener makes the hop of a listener; nil stands for no listener.
@@ -91,10 +103,17 @@ func (b *builder) throughListener() (*hop, error) {
 		return always(direct()), nil
 	}
 	b.resources = append(b.resources, resourceName(b.listener.Resource))
+	b.read = append(b.read, b.listener.Message)
+	if m := b.listener.Message; m.GetFilterChainMatcher() != nil || m.GetFcdsConfig() != nil {
+		b.odd = append(b.odd, "a matcher of filter chains "+messageText(m.GetFilterChainMatcher())+messageText(m.GetFcdsConfig()))
+	}
+	b.listenerFilters()
 	b.chain = trace.Chain(b.listener.Message, b.conn)
 	if b.chain == nil {
 		return b.finish(nil, b.refuse(byTLS, 0, "no filter chain takes the connection", b.listener.Resource.OriginsAt(names.Part{})...)), nil
 	}
+	b.read = append(b.read, b.chain)
+	b.settings = append(b.settings, fieldSettings("filter chain ", b.chain, chainTopics)...)
 	text, wants, mutual, asks := terminated(b.chain.GetTransportSocket())
 	switch {
 	case wants && !b.conn.TLS:
@@ -104,20 +123,71 @@ func (b *builder) throughListener() (*hop, error) {
 	}
 	if wants {
 		b.settings = append(b.settings, setting{topic: Encryption, name: "", value: text})
+		b.settings = append(b.settings, tlsDetails("", b.chain.GetTransportSocket())...)
 		b.identities()
 	}
 	b.is.secure = wants
 	if !asks || !wants {
 		b.is.plain = true
 	}
-	b.logs("", b.listener.Message.GetAccessLog())
+	if err := b.logs("listener", b.listener.Message.GetAccessLog()); err != nil {
+		return nil, err
+	}
 	return b.network(wants)
+}
+
+// listenerFilters notes what the listener and its filters do to every connection.
+func (b *builder) listenerFilters() {
+	l := b.listener.Message
+	b.settings = append(b.settings, fieldSettings("listener ", l, listenerTopics)...)
+	if n := l.GetName(); n == names.VirtualInbound || n == names.VirtualOutbound {
+		b.settings = append(b.settings, setting{topic: Routing, name: "listener at", value: messageText(l.GetAddress())})
+	}
+	for _, s := range fieldSettings("listener address ", l.GetAddress().GetSocketAddress(), map[string]string{"": Tuning, "address": "-", "port_value": "-"}) {
+		b.settings = append(b.settings, s)
+	}
+	waits := false
+	for _, f := range l.GetListenerFilters() {
+		a := f.GetTypedConfig()
+		if x, ok := unpack(a, &tlsinspectorv3.TlsInspector{}); ok {
+			waits = true
+			b.inspector(f, "TLS")
+			b.settings = append(b.settings, fieldSettings("TLS inspector ", x, map[string]string{"": Tuning})...)
+			continue
+		}
+		if x, ok := unpack(a, &httpinspectorv3.HttpInspector{}); ok {
+			waits = true
+			b.inspector(f, "HTTP")
+			b.settings = append(b.settings, fieldSettings("HTTP inspector ", x, map[string]string{"": Tuning})...)
+			continue
+		}
+		topic := Routing
+		if strings.Contains(a.GetTypeUrl(), "original_dst") {
+			topic = Tuning // which listener takes a connection is compared by address
+		}
+		b.settings = append(b.settings, setting{topic: topic, name: "listener filter " + shortType(a.GetTypeUrl()), value: messageText(f)})
+	}
+	longest := 15 * time.Second // Envoy's default
+	if t := l.GetListenerFiltersTimeout(); t != nil {
+		longest = t.AsDuration()
+	}
+	if waits && longest > 0 {
+		b.settings = append(b.settings, setting{topic: Tuning, name: "waits for the first bytes", value: fmt.Sprintf("%s, goes on then %t", longest, l.GetContinueOnListenerFiltersTimeout())})
+	}
+}
+
+// inspector notes where a proxy waits for the first bytes of connections to its workload: servers that speak first do not go
+// well with that. Outbound ports are shared by services, whose protocols decide together.
+func (b *builder) inspector(f *listenerv3.ListenerFilter, protocol string) {
+	if b.inbound && !(f.GetFilterDisabled() != nil && trace.DisabledFor(f.GetFilterDisabled(), b.conn.To.Port())) {
+		b.settings = append(b.settings, setting{topic: Tuning, name: "waits for", value: protocol, latent: true})
+	}
 }
 
 // identities refuses client certificates with other names than those that the chain takes.
 func (b *builder) identities() {
-	matchers := identityMatchers(b.chain.GetTransportSocket())
-	if len(matchers) == 0 {
+	matchers, any := identityMatchers(b.chain.GetTransportSocket())
+	if any || len(matchers) == 0 && b.gateway { // clients of a gateway have certificates of others, with other names
 		return
 	}
 	if b.is.peer != "" {
@@ -131,14 +201,14 @@ func (b *builder) identities() {
 		}
 		return
 	}
-	var any []sets.Cond
+	var taken []sets.Cond
 	for _, m := range matchers {
-		any = append(any, matcherIn(sets.Principal, m))
+		taken = append(taken, matcherIn(sets.Principal, m))
 	}
 	if !b.gateway {
-		b.is.trusted = append(b.is.trusted, sets.Any(any...))
+		b.is.trusted = append(b.is.trusted, sets.Any(taken...))
 	}
-	bad := sets.All(sets.In(sets.Principal, sets.AnyString()), sets.Any(any...).Not())
+	bad := sets.All(sets.In(sets.Principal, sets.AnyString()), sets.Any(taken...).Not())
 	b.guards = append(b.guards, rule{when: bad, outcome: b.refuse(byTLS, 0, "the server does not take the name in the certificate", b.origins()...), text: "another identity"})
 }
 
@@ -157,7 +227,7 @@ func (b *builder) refuse(reason string, status int, text string, origins ...bund
 
 // direct is a connection that no proxy touches.
 func direct() *outcome {
-	return (&outcome{passes: passing, end: "goes where it was dialed, untouched", untouched: true, leaves: true, text: "goes where it was dialed, untouched"}).seal()
+	return (&outcome{passes: passing, bare: true, end: "goes where it was dialed, untouched", untouched: true, leaves: true, text: "goes where it was dialed, untouched"}).seal()
 }
 
 // network reads the network filters of the chain.
@@ -168,11 +238,14 @@ func (b *builder) network(ends bool) (*hop, error) {
 			was := b.is.http
 			b.is.http = false
 			b.rbac(m.GetRules(), m.GetShadowRules(), m.GetShadowRulesStatPrefix())
+			b.matchers(m.GetMatcher(), m.GetShadowMatcher())
 			b.is.http = was
 			continue
 		}
 		if m, ok := unpack(a, &networkauthzv3.ExtAuthz{}); ok {
-			b.external(m.GetFilterEnabledMetadata() != nil, "asks "+m.GetGrpcService().GetEnvoyGrpc().GetClusterName(), m.GetFailureModeAllow())
+			if err := b.external(m.GetFilterEnabledMetadata() != nil, "asks "+m.GetGrpcService().GetEnvoyGrpc().GetClusterName(), m.GetFailureModeAllow(), m); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		if m, ok := unpack(a, &hcmv3.HttpConnectionManager{}); ok {
@@ -188,7 +261,13 @@ func (b *builder) network(ends bool) (*hop, error) {
 			b.sni = true
 			continue
 		}
-		b.filter(f.GetName(), a)
+		if f.GetConfigDiscovery() != nil {
+			b.odd = append(b.odd, "filter "+f.GetName()+", which comes from elsewhere: "+messageText(f.GetConfigDiscovery()))
+			continue
+		}
+		if err := b.filter(f.GetName(), a); err != nil {
+			return nil, err
+		}
 	}
 	if len(b.odd) > 0 {
 		return b.finish(nil, &outcome{passes: passing, end: "filters of its own", text: "filters of its own"}), nil
@@ -197,32 +276,110 @@ func (b *builder) network(ends bool) (*hop, error) {
 }
 
 // logs notes where accesses are logged.
-func (b *builder) logs(what string, list []*accesslogv3.AccessLog) {
+func (b *builder) logs(what string, list []*accesslogv3.AccessLog) error {
 	for _, l := range list {
-		b.settings = append(b.settings, setting{topic: Observability, name: strings.TrimSpace(what + " access log"), value: messageText(l)})
+		if err := b.helper(setting{topic: Observability, name: strings.TrimSpace(what + " access log"), value: messageText(l)}, l); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// helper adds a setting with the clusters that its message names: where logs, traces and questions go, and how.
+func (b *builder) helper(s setting, m proto.Message) error {
+	b.settings = append(b.settings, s)
+	for _, name := range serviceClusters(m) {
+		d, err := b.destination(b.p, name)
+		if err != nil {
+			return err
+		}
+		b.read = append(b.read, d.read...)
+		b.resources = append(b.resources, d.resources...)
+		b.settings = append(b.settings, setting{topic: s.topic, name: s.name + " goes to", value: d.end})
+		for _, x := range d.settings {
+			x.name = s.name + " at " + x.name
+			x.show = false
+			if x.topic != Encryption {
+				x.topic = Tuning
+			}
+			b.settings = append(b.settings, x)
+		}
+	}
+	return nil
+}
+
+// serviceClusters lists the clusters of the services that a message names.
+func serviceClusters(m proto.Message) []string {
+	var out []string
+	add := func(s string) {
+		if s != "" && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	var visit func(m protoreflect.Message)
+	visit = func(m protoreflect.Message) {
+		switch x := m.Interface().(type) {
+		case *corev3.GrpcService_EnvoyGrpc:
+			add(x.GetClusterName())
+		case *corev3.HttpUri:
+			add(x.GetCluster())
+		case *anypb.Any:
+			if inner, err := x.UnmarshalNew(); err == nil {
+				visit(inner.ProtoReflect())
+			}
+			return
+		}
+		m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+			switch {
+			case fd.IsMap():
+				if fd.MapValue().Message() != nil {
+					v.Map().Range(func(_ protoreflect.MapKey, e protoreflect.Value) bool { visit(e.Message()); return true })
+				}
+			case fd.Message() == nil:
+			case fd.IsList():
+				for i := range v.List().Len() {
+					visit(v.List().Get(i).Message())
+				}
+			default:
+				visit(v.Message())
+			}
+			return true
+		})
+	}
+	if m != nil && m.ProtoReflect().IsValid() {
+		visit(m.ProtoReflect())
+	}
+	slices.Sort(out)
+	return out
+}
+
+// filterTopics are the topics of filters that neither route nor refuse, by the beginning of their type; what is not named here
+// cannot be judged.
+var filterTopics = []struct{ prefix, topic string }{
+	{"http.grpc_stats.", Observability}, {"http.grpc_web.", Routing}, {"http.set_filter_state.", Tuning}, {"http.compressor.", Routing}, {"http.dynamic_forward_proxy.", Tuning},
+	{"http.router.", Tuning}, {"network.set_filter_state.", Tuning}, {"network.sni_dynamic_forward_proxy", Tuning}, {"network.mongo_proxy", Observability},
+	{"stats.PluginConfig", Observability}, {"http.local_ratelimit", Routing}, {"http.ratelimit", Routing}, {"network.local_ratelimit", Routing}, {"network.ratelimit", Routing},
+	{"network.connection_limit", Routing},
+}
+
+// topicOf is the topic of a filter; "" for one that cannot be judged.
+func topicOf(kind string) string {
+	for _, t := range filterTopics {
+		if strings.HasPrefix(kind, t.prefix) {
+			return t.topic
+		}
+	}
+	return ""
 }
 
 // filter notes a filter that this package knows no more of than its configuration.
-func (b *builder) filter(name string, a *anypb.Any) {
-	switch kind := shortType(a.GetTypeUrl()); {
-	case strings.Contains(kind, "local_ratelimit"), strings.Contains(kind, "ratelimit"), strings.Contains(kind, "connection_limit"):
-		b.settings = append(b.settings, setting{topic: Routing, name: "filter " + name, value: messageText(a)})
-	case inert(kind):
-	default:
+func (b *builder) filter(name string, a *anypb.Any) error {
+	topic := topicOf(shortType(a.GetTypeUrl()))
+	if topic == "" {
 		b.odd = append(b.odd, "filter "+name+" "+messageText(a))
+		return nil
 	}
-}
-
-// inert filters neither route nor refuse.
-func inert(kind string) bool {
-	for _, p := range []string{"http.grpc_stats.", "http.grpc_web.", "http.set_filter_state.", "http.compressor.", "http.dynamic_forward_proxy.", "http.router.",
-		"network.set_filter_state.", "network.sni_dynamic_forward_proxy", "network.mongo_proxy"} {
-		if strings.HasPrefix(kind, p) {
-			return true
-		}
-	}
-	return false
+	return b.helper(setting{topic: topic, name: "filter " + shortType(a.GetTypeUrl()), value: messageText(a)}, a)
 }
 
 func shortType(url string) string {
@@ -231,7 +388,7 @@ func shortType(url string) string {
 
 // rbac adds the refusals of an RBAC filter, and reads of its shadow rules when an external authorizer is asked.
 func (b *builder) rbac(rules, shadow *rbacv3.RBAC, prefix string) {
-	if shadow != nil && prefix == "istio_ext_authz_" {
+	if shadow != nil && prefix == customPrefix { // other shadow rules are dry runs, which refuse nothing
 		b.is.custom = b.is.policiesCond(shadow)
 	}
 	if rules == nil {
@@ -257,8 +414,20 @@ func (b *builder) ruleOrigins(rules *rbacv3.RBAC) []bundle.Origin {
 	return out
 }
 
+// customPrefix is before the names of rules that say when an external authorizer is asked.
+const customPrefix = "istio_ext_authz_"
+
+// matchers notes rules that are written as a matcher, which this package does not read.
+func (b *builder) matchers(rules, shadow *xdsmatcherv3.Matcher) {
+	for _, m := range []*xdsmatcherv3.Matcher{rules, shadow} {
+		if m != nil {
+			b.odd = append(b.odd, "access rules as a matcher "+messageText(m))
+		}
+	}
+}
+
 // external adds an external authorizer.
-func (b *builder) external(sometimes bool, text string, open bool) {
+func (b *builder) external(sometimes bool, text string, open bool, m proto.Message) error {
 	when := sets.Always()
 	if sometimes {
 		when = b.is.custom
@@ -266,16 +435,24 @@ func (b *builder) external(sometimes bool, text string, open bool) {
 	if open {
 		text += "; passes when it does not answer"
 	}
-	b.asks = append(b.asks, ask{when, setting{topic: topicGuard, name: "external authorizer", value: text}})
+	b.asks = append(b.asks, ask{when: when, setting: setting{topic: topicGuard, name: "external authorizer", value: text}})
+	settings := b.settings
+	err := b.helper(setting{topic: Routing, name: "external authorizer", value: fingerprint([]byte(messageText(m)))}, m)
+	b.asks[len(b.asks)-1].more = slices.Clone(b.settings[len(settings):])
+	b.settings = settings
+	return err
 }
 
 func (b *builder) tcp(m *tcpv3.TcpProxy) (*hop, error) {
-	b.logs("", m.GetAccessLog())
+	if err := b.logs("", m.GetAccessLog()); err != nil {
+		return nil, err
+	}
+	b.settings = append(b.settings, fieldSettings("", m, tcpTopics)...)
 	if t := m.GetIdleTimeout(); t != nil && t.AsDuration().Hours() != 1 {
 		b.settings = append(b.settings, setting{topic: Tuning, name: "idle timeout", value: t.AsDuration().String()})
 	}
-	if len(m.GetHashPolicy()) > 0 {
-		b.settings = append(b.settings, setting{topic: Tuning, name: "hash", value: fmt.Sprint(len(m.GetHashPolicy()))})
+	for _, h := range m.GetHashPolicy() {
+		b.settings = append(b.settings, setting{topic: Tuning, name: "hash", value: messageText(h)})
 	}
 	if t := m.GetTunnelingConfig(); t != nil {
 		b.settings = append(b.settings, setting{topic: Routing, name: "tunnel", value: messageText(t)})
@@ -283,7 +460,7 @@ func (b *builder) tcp(m *tcpv3.TcpProxy) (*hop, error) {
 	o := &outcome{origins: b.origins()}
 	var list []share
 	for _, w := range m.GetWeightedClusters().GetClusters() {
-		list = append(list, share{name: w.GetName(), weight: float64(w.GetWeight())})
+		list = append(list, share{w.GetName(), float64(w.GetWeight()), fieldSettings("", w, shareTopics)})
 	}
 	if m.GetWeightedClusters() == nil {
 		list = []share{{name: m.GetCluster(), weight: 1}}
@@ -299,20 +476,26 @@ func (b *builder) tcp(m *tcpv3.TcpProxy) (*hop, error) {
 
 // finish makes the hop of the guards, the authorizers and what comes after them.
 func (b *builder) finish(rules []rule, otherwise *outcome) *hop {
-	h := &hop{rules: b.guards}
+	h := &hop{rules: b.guards, read: b.read}
 	complete := func(o *outcome, more ...setting) *outcome {
 		one := *o
 		one.gateway = b.gateway
 		one.resources = append(append([]string(nil), b.resources...), o.resources...)
 		one.undecided = append(append([]string(nil), b.odd...), o.undecided...)
-		if !one.untouched {
+		if one.untouched && b.chain != nil {
+			one.via = b.listener.Message.GetName()
+			if !b.inbound {
+				one.via += fmt.Sprint(b.managed)
+			}
+		}
+		if !one.bare {
 			one.settings = append(append(append([]setting(nil), b.settings...), o.settings...), more...)
 		}
 		return one.seal()
 	}
 	for _, r := range append(rules, rule{when: sets.Always(), outcome: otherwise}) {
 		for _, a := range b.asks {
-			h.rules = append(h.rules, rule{when: sets.All(a.when, r.when), outcome: complete(r.outcome, a.setting), text: r.text})
+			h.rules = append(h.rules, rule{when: sets.All(a.when, r.when), outcome: complete(r.outcome, append(a.more, a.setting)...), text: r.text})
 		}
 		h.rules = append(h.rules, rule{when: r.when, outcome: complete(r.outcome), text: r.text})
 	}

@@ -5,40 +5,11 @@ import (
 	"strings"
 )
 
-// Kinds of differences, the gravest first.
-const (
-	Opened  = "opened"  // what was refused, always or in part, is let through
-	Closed  = "closed"  // what was let through is refused, always or in part
-	Moved   = "moved"   // it ends elsewhere, or in other shares, or with another answer
-	Changed = "changed" // it ends where it did, on another way: rewritten, with another timeout, encrypted or not
-	Tuned   = "tuned"   // no single request shows it: pools, balancing, ejection, logs
-)
-
-// Kinds lists the kinds of differences, the gravest first.
-func Kinds() []string { return []string{Opened, Closed, Moved, Changed, Tuned} }
-
-// Categories of differences, by what lies behind them, the gravest first.
-const (
-	AccessWidened  = "access-widened"
-	AccessNarrowed = "access-narrowed"
-	Encryption     = "encryption"
-	Egress         = "egress"
-	Availability   = "availability"
-	Routing        = "routing"
-	Tuning         = "tuning"
-	Observability  = "observability"
-)
-
-// Categories lists the categories of differences, the gravest first.
-func Categories() []string {
-	return []string{AccessWidened, AccessNarrowed, Encryption, Egress, Availability, Routing, Tuning, Observability}
-}
-
 // compareOutcomes says of which kind and category the difference between two outcomes of one request is; "" where people see
 // none: two refusals are alike whatever their reason, and so are two connections that no proxy touches.
 func compareOutcomes(a, b *outcome) (kind, category string) {
 	switch {
-	case a.key == b.key, a.untouched && b.untouched:
+	case a.key == b.key, a.untouched && b.untouched && (a.bare || b.bare || a.via != b.via):
 		return "", ""
 	case a.passes < b.passes:
 		return Opened, borderCategory(a, b, AccessWidened)
@@ -111,6 +82,12 @@ func differing(a, b []setting) (loud, quiet []setting) {
 	return loud, quiet
 }
 
+// onlyLatent tells whether no request of today shows what differs.
+func onlyLatent(a, b []setting) bool {
+	loud, quiet := differing(a, b)
+	return len(loud) == 0 && !slices.ContainsFunc(quiet, func(s setting) bool { return !s.latent })
+}
+
 // gravest is the gravest category of some settings.
 func gravest(list []setting) string {
 	all := Categories()
@@ -127,10 +104,14 @@ type setting struct {
 	name  string
 	value string
 	show  bool // a single request shows it, though its topic is tuning
+	// latent: no request of today shows it, since it is about endpoints that are yet to come, or about servers that speak first.
+	latent bool
 }
 
 // quiet settings show only under load, or nowhere in the answer.
-func (s setting) quiet() bool { return !s.show && (s.topic == Tuning || s.topic == Observability) }
+func (s setting) quiet() bool {
+	return s.latent || !s.show && (s.topic == Tuning || s.topic == Observability)
+}
 
 // settingsText says what differs between two lists of settings, for people.
 func settingsText(a, b []setting) (before, after string) {

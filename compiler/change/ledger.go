@@ -8,57 +8,71 @@ import (
 	"github.com/meshc/meshc/compiler/bundle"
 )
 
-// Ledger accounts for all that differs between two bundles: each resource, by type and name, and each workload is proven
-// equal in effect, has a witness, or is undecided.
-type Ledger struct {
-	Changed   int `json:"changed"`
-	Equal     int `json:"equal"`
-	Witnessed int `json:"witnessed"`
-	Undecided int `json:"undecided"`
-}
-
 // ledger counts what became of each thing that differs.
 func (f *finder) ledger(r *Report) Ledger {
 	witnessed := map[string]bool{}
 	touched := map[string]bool{}
 	for _, d := range r.Differences {
-		for _, k := range d.resources {
+		for _, k := range d.Resources {
 			witnessed[k] = true
 		}
 		for _, w := range slices.Concat(d.From, d.Servers) {
 			touched[w.Namespace+"/"+w.Name] = true
 		}
 	}
-	open := map[string]bool{}
+	open, unsure, any := map[string]bool{}, map[string]bool{}, false
 	for _, u := range r.Undecided {
+		any = any || len(u.Resources) == 0
+		for _, k := range u.Resources {
+			unsure[k] = true
+		}
 		for _, w := range slices.Concat(u.From, u.Servers) {
 			open[w.Namespace+"/"+w.Name] = true
 		}
 	}
 	var l Ledger
-	count := func(seen, undecided bool) {
+	count := func(name string, seen, undecided bool, equal string) {
+		e := Entry{Name: name, Fate: FateEqual, Why: equal}
 		l.Changed++
 		switch {
 		case seen:
+			e.Fate, e.Why = FateWitnessed, ""
 			l.Witnessed++
 		case undecided:
+			e.Fate, e.Why = FateUndecided, ""
 			l.Undecided++
 		default:
 			l.Equal++
 		}
+		l.Entries = append(l.Entries, e)
 	}
 	for _, k := range f.changedResources() {
-		count(witnessed[k], len(r.Undecided) > 0)
+		count(k, witnessed[k], any || unsure[k], f.whyEqual(k))
 	}
-	for range slices.Concat(r.Added, r.Removed) {
-		count(true, false)
+	for _, w := range slices.Concat(r.Added, r.Removed) {
+		count("workload "+w.String(), true, false, "")
 	}
 	for _, p := range f.pairs() {
 		if !p.alike() {
-			count(touched[p.head.key()], open[p.head.key()])
+			count("workload "+p.head.key(), touched[p.head.key()], open[p.head.key()], WhyProven)
 		}
 	}
 	return l
+}
+
+// whyEqual says why a resource that differs is equal in effect, where it is.
+func (f *finder) whyEqual(name string) string {
+	switch {
+	case f.came[name] == passed && !f.refuted[name]:
+		return WhyProven
+	case f.came[name] == stopped, f.refuted[name]:
+		return WhyRefused
+	case f.unasked[name]:
+		return WhyUnused
+	case f.named[name]:
+		return WhyNames
+	}
+	return WhyNobody
 }
 
 // alike tells whether a workload is the same on both sides as far as others can see.

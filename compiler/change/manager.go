@@ -22,23 +22,32 @@ import (
 	"github.com/meshc/meshc/compiler/trace"
 )
 
-// managerTopics are the topics of the fields of a connection manager.
-var managerTopics = map[string]string{
-	"": Tuning, "stat_prefix": "-", "rds": "-", "route_config": "-", "http_filters": "-", "access_log": "-", "upgrade_configs": "-",
-	"tracing": "-", "server_name": "-", "proxy_100_continue": "-",
-}
-
 // manager reads a connection manager: its filters, then the virtual host that takes the authority of the comparison, and its
 // routes.
 func (b *builder) manager(m *hcmv3.HttpConnectionManager) (*hop, error) {
+	b.managed = true
 	b.settings = append(b.settings, fieldSettings("", m, managerTopics)...)
-	b.logs("", m.GetAccessLog())
+	if m.GetScopedRoutes() != nil {
+		b.odd = append(b.odd, "scoped routes "+messageText(m.GetScopedRoutes()))
+	}
+	if m.GetRds() != nil {
+		b.settings = append(b.settings, fieldSettings("routes ", m.GetRds(), map[string]string{"": Tuning, "route_config_name": "-"})...)
+	}
+	if err := b.logs("", m.GetAccessLog()); err != nil {
+		return nil, err
+	}
 	if t := m.GetTracing(); t != nil {
-		b.settings = append(b.settings, setting{topic: Observability, name: "tracing", value: messageText(t)})
+		if err := b.helper(setting{topic: Observability, name: "tracing", value: messageText(t)}, t); err != nil {
+			return nil, err
+		}
 	}
 	for _, u := range m.GetUpgradeConfigs() {
 		if u.GetEnabled() == nil || u.GetEnabled().GetValue() {
-			b.settings = append(b.settings, setting{topic: Routing, name: "upgrade", value: u.GetUpgradeType()})
+			value := u.GetUpgradeType()
+			if len(u.GetFilters()) > 0 {
+				value = messageText(u)
+			}
+			b.settings = append(b.settings, setting{topic: Routing, name: "upgrade", value: value})
 		}
 	}
 	rc, err := b.p.RouteConfiguration(m)
@@ -48,13 +57,19 @@ func (b *builder) manager(m *hcmv3.HttpConnectionManager) (*hop, error) {
 	if rc == nil {
 		return b.finish(nil, b.refuse(byRoute, 404, "there is no route configuration")), nil
 	}
+	b.read = append(b.read, rc.Message)
 	b.resources = append(b.resources, resourceName(rc.Resource))
+	b.settings = append(b.settings, fieldSettings("routes ", rc.Message, routesTopics)...)
 	hosts, err := b.p.VirtualHosts(rc.Message)
 	if err != nil {
 		return nil, err
 	}
 	host := hosts.Pick(b.authority(m))
-	if stop := b.httpFilters(m, rc.Message, host); stop != nil {
+	stop, err := b.httpFilters(m, rc.Message, host)
+	if err != nil {
+		return nil, err
+	}
+	if stop != nil {
 		return b.finish(nil, stop), nil
 	}
 	if host == nil {
@@ -74,37 +89,46 @@ func (b *builder) authority(m *hcmv3.HttpConnectionManager) string {
 }
 
 // httpFilters reads the HTTP filters up to the router. It returns the outcome of a refusal that meets all requests.
-func (b *builder) httpFilters(m *hcmv3.HttpConnectionManager, rc *routev3.RouteConfiguration, host *trace.Found[*routev3.VirtualHost]) *outcome {
+func (b *builder) httpFilters(m *hcmv3.HttpConnectionManager, rc *routev3.RouteConfiguration, host *trace.Found[*routev3.VirtualHost]) (*outcome, error) {
 	for _, f := range m.GetHttpFilters() {
-		a := f.GetTypedConfig()
 		if f.GetDisabled() {
 			continue
 		}
-		if x, ok := unpack(a, &jwtv3.JwtAuthentication{}); ok {
-			if stop := b.tokens(x); stop != nil {
-				return stop
-			}
+		if f.GetConfigDiscovery() != nil {
+			b.odd = append(b.odd, "filter "+f.GetName()+", which comes from elsewhere: "+messageText(f.GetConfigDiscovery()))
 			continue
 		}
-		if x, ok := unpack(a, &httprbacv3.RBAC{}); ok {
-			x = httpRules(x, perHost(f.GetName(), rc, host))
-			b.rbac(x.GetRules(), x.GetShadowRules(), x.GetShadowRulesStatPrefix())
-			continue
+		stop, err := b.httpFilter(f, perHost(f.GetName(), rc, host))
+		if stop != nil || err != nil {
+			return stop, err
 		}
-		if x, ok := unpack(a, &extauthzv3.ExtAuthz{}); ok {
-			text := "asks " + cmp.Or(x.GetGrpcService().GetEnvoyGrpc().GetClusterName(), x.GetHttpService().GetServerUri().GetCluster()+x.GetHttpService().GetPathPrefix())
-			b.external(x.GetFilterEnabledMetadata() != nil, text, x.GetFailureModeAllow())
-			continue
-		}
-		if _, ok := unpack(a, &faultv3.HTTPFault{}); ok {
-			continue // by route
-		}
-		if _, ok := unpack(a, &corsv3.Cors{}); ok {
-			continue // by route
-		}
-		b.filter(f.GetName(), a)
 	}
-	return nil
+	return nil, nil
+}
+
+// httpFilter reads one HTTP filter; own is its setting of the virtual host.
+func (b *builder) httpFilter(f *hcmv3.HttpFilter, own *anypb.Any) (*outcome, error) {
+	a := f.GetTypedConfig()
+	if x, ok := unpack(a, &jwtv3.JwtAuthentication{}); ok {
+		return b.tokens(x)
+	}
+	if x, ok := unpack(a, &httprbacv3.RBAC{}); ok {
+		x = httpRules(x, own)
+		b.rbac(x.GetRules(), x.GetShadowRules(), x.GetShadowRulesStatPrefix())
+		b.matchers(x.GetMatcher(), x.GetShadowMatcher())
+		return nil, nil
+	}
+	if x, ok := unpack(a, &extauthzv3.ExtAuthz{}); ok {
+		text := "asks " + cmp.Or(x.GetGrpcService().GetEnvoyGrpc().GetClusterName(), x.GetHttpService().GetServerUri().GetCluster()+x.GetHttpService().GetPathPrefix())
+		return nil, b.external(x.GetFilterEnabledMetadata() != nil, text, x.GetFailureModeAllow(), x)
+	}
+	if _, ok := unpack(a, &faultv3.HTTPFault{}); ok {
+		return nil, nil // by route
+	}
+	if _, ok := unpack(a, &corsv3.Cors{}); ok {
+		return nil, nil // by route
+	}
+	return nil, b.filter(f.GetName(), a)
 }
 
 // perHost is the setting of a virtual host or route configuration for a filter.
@@ -118,7 +142,10 @@ func perHost(name string, rc *routev3.RouteConfiguration, host *trace.Found[*rou
 }
 
 // tokens judges the token of the comparison.
-func (b *builder) tokens(cfg *jwtv3.JwtAuthentication) *outcome {
+func (b *builder) tokens(cfg *jwtv3.JwtAuthentication) (*outcome, error) {
+	if odd := oddTokenRules(cfg); odd != "" {
+		b.odd = append(b.odd, odd)
+	}
 	status, after, err := b.is.token.judge(cfg)
 	var origins []bundle.Origin
 	for _, n := range slices.Sorted(maps.Keys(cfg.GetProviders())) {
@@ -128,14 +155,41 @@ func (b *builder) tokens(cfg *jwtv3.JwtAuthentication) *outcome {
 	}
 	if err != nil {
 		b.odd = append(b.odd, "token rules: "+err.Error())
-		return nil
+		return nil, nil
 	}
 	if status != 0 {
-		return b.refuse(byToken, status, "the token is refused", origins...)
+		return b.refuse(byToken, status, "the token is refused", origins...), nil
 	}
 	b.is.token = after
+	b.settings = append(b.settings, fieldSettings("token rules: ", cfg, map[string]string{"": Tuning, "providers": "-", "rules": "-", "bypass_cors_preflight": topicGrant,
+		"requirement_map": "-", "filter_state_rules": "-"})...)
 	b.settings = append(b.settings, after.settings(cfg, after)...)
-	return nil
+	for _, n := range slices.Sorted(maps.Keys(cfg.GetProviders())) {
+		p := cfg.GetProviders()[n]
+		if after == nil || after.payload == "" || p.GetIssuer() != after.issuer {
+			continue
+		}
+		for _, s := range fieldSettings("tokens of "+p.GetIssuer()+": ", p, providerTopics) {
+			s.value = fingerprint([]byte(s.value))
+			if err := b.helper(s, p.GetRemoteJwks()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return nil, nil
+}
+
+// oddTokenRules names rules about tokens that are not for all requests.
+func oddTokenRules(cfg *jwtv3.JwtAuthentication) string {
+	if len(cfg.GetRequirementMap()) > 0 || cfg.GetFilterStateRules() != nil {
+		return "rules about tokens that a route chooses: " + fingerprint([]byte(messageText(cfg)))
+	}
+	for _, r := range cfg.GetRules() {
+		if m := r.GetMatch(); m.GetPrefix() != "/" || len(m.GetHeaders())+len(m.GetQueryParameters()) > 0 || m.GetRuntimeFraction() != nil {
+			return "rules about tokens of some requests: " + messageText(r)
+		}
+	}
+	return ""
 }
 
 func sortedPolicies(r *rbacv3.RBAC) []string { return slices.Sorted(maps.Keys(r.GetPolicies())) }
@@ -143,6 +197,11 @@ func sortedPolicies(r *rbacv3.RBAC) []string { return slices.Sorted(maps.Keys(r.
 // routes makes the hop of a virtual host.
 func (b *builder) routes(m *hcmv3.HttpConnectionManager, rc *routev3.RouteConfiguration, host *trace.Found[*routev3.VirtualHost]) (*hop, error) {
 	vh := host.Message
+	b.read = append(b.read, vh)
+	b.settings = append(b.settings, fieldSettings("host ", vh, hostTopics)...)
+	if vh.GetMatcher() != nil {
+		b.odd = append(b.odd, "a matcher of routes "+messageText(vh.GetMatcher()))
+	}
 	var origins []bundle.Origin
 	b.resources = append(b.resources, resourceName(host.Resource))
 	if host.Resource != nil {
@@ -152,6 +211,9 @@ func (b *builder) routes(m *hcmv3.HttpConnectionManager, rc *routev3.RouteConfig
 	}
 	if vh.GetRequireTls() == routev3.VirtualHost_ALL && !b.is.secure {
 		return b.finish(nil, &outcome{passes: passing, answer: true, status: 301, end: "redirect to https", text: "redirects to https", origins: origins}), nil
+	}
+	if vh.GetRequireTls() == routev3.VirtualHost_EXTERNAL_ONLY && !b.is.secure {
+		b.settings = append(b.settings, setting{topic: Encryption, name: "requests from outside", value: "are sent to https"})
 	}
 	var rules []rule
 	for i, r := range vh.GetRoutes() {

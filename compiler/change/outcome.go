@@ -40,6 +40,8 @@ type outcome struct {
 	answer    bool   // the input asks for the answer
 	leaves    bool   // the mesh
 	untouched bool   // the connection goes on as it came, to where it was dialed
+	bare      bool   // there is no proxy
+	via       string // the listener through which a proxy lets an untouched connection go, and how it reads it
 	gateway   bool   // the proxy is one
 	clusters  []string
 	undecided []string // parts that cannot be judged, with their configuration
@@ -70,6 +72,12 @@ func (o *outcome) seal() *outcome {
 		o.key = "refused" // whatever the reason
 	case o.untouched:
 		o.key = "untouched"
+		for _, s := range o.settings {
+			o.key += "\n" + s.name + "=" + s.value
+		}
+		for _, u := range o.undecided {
+			o.key += "\n?" + u
+		}
 	}
 	return o
 }

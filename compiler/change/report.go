@@ -2,99 +2,14 @@ package change
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change/report"
 	"github.com/meshc/meshc/compiler/trace"
 )
-
-// Kinds of callers and servers.
-const (
-	KindWorkload = "workload"
-	KindGateway  = "gateway" // requests from outside that enter there
-	KindOutside  = "outside" // anybody who connects to the servers
-)
-
-// Ref names a caller or a server.
-type Ref struct {
-	Namespace string `json:"namespace,omitempty"`
-	Name      string `json:"name,omitempty"`
-	Kind      string `json:"kind"`
-}
-
-// String is the reference for people.
-func (r Ref) String() string {
-	switch r.Kind {
-	case KindOutside:
-		return "anybody"
-	case KindGateway:
-		return "gateway " + r.Namespace + "/" + r.Name
-	}
-	return r.Namespace + "/" + r.Name
-}
-
-func compareRefs(a, b Ref) int {
-	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
-}
-
-// Report lists what two bundles do differently, and accounts for all that differs between them.
-type Report struct {
-	Base, Head  string        // digests
-	Differences []*Difference // the gravest first
-	Undecided   []Undecided
-	Added       []Ref // workloads that only head has
-	Removed     []Ref // workloads that only base has
-	Ledger      Ledger
-	Waived      []Waived // differences that are accepted, with the reason
-	Stale       []Waiver // waivers that accept nothing
-}
-
-// Differs tells whether the two bundles are not proven equal.
-func (r *Report) Differs() bool {
-	return len(r.Differences)+len(r.Undecided)+len(r.Added)+len(r.Removed) > 0
-}
-
-// Difference is a set of requests that the bundles treat differently, in one way.
-type Difference struct {
-	Category   string
-	Kind       string
-	From       []Ref // for each of which the witness shows it
-	Host       string
-	Port       uint16
-	Servers    []Ref
-	Condition  string // which requests; "": all
-	Witness    Witness
-	Base, Head End
-	Causes     []Cause
-
-	resources []string
-}
-
-// End is what happens to the requests of a difference on one side.
-type End struct {
-	Verdict string // of trace
-	Detail  string
-}
-
-// Cause is a place in the input that makes a difference: in the changed side, or in base for what was deleted.
-type Cause struct {
-	File   string `json:"file"`
-	Line   int    `json:"line"`
-	Object string `json:"object"`
-	Field  string `json:"field,omitempty"`
-}
-
-// Undecided is what may differ and could not be decided.
-type Undecided struct {
-	From     []Ref
-	Host     string // "*" and port 0: all
-	Port     uint16
-	Servers  []Ref
-	Resource string
-	Why      string
-	Causes   []Cause
-}
 
 // Compare finds what two bundles do differently.
 func Compare(base, head *bundle.Bundle) (*Report, error) {
@@ -116,10 +31,28 @@ func Compare(base, head *bundle.Bundle) (*Report, error) {
 	if err := f.run(); err != nil {
 		return nil, err
 	}
-	r.Differences, r.Undecided = f.found, f.open
+	for _, d := range f.found {
+		switch f.verify(d) {
+		case shown:
+			r.Differences = append(r.Differences, d)
+			continue
+		case refuted:
+			for _, name := range d.Resources {
+				f.refuted[name] = true
+			}
+			continue
+		}
+		u := Undecided{From: d.From, Host: d.Host, Port: d.Port, Servers: d.Servers, Resource: strings.Join(d.Resources[:min(1, len(d.Resources))], ""), Causes: d.Causes, Resources: d.Resources,
+			Why: fmt.Sprintf("one proxy treats it otherwise (%s, %s: was %s, is %s), and following %s shows no difference", d.Kind, d.Category, d.Base, d.Head, d.Witness)}
+		if d.From[0].Kind == KindOutside {
+			u.From = nil
+		}
+		f.undecided(u)
+	}
+	r.Undecided = f.needed(r.Differences)
 	for _, d := range r.Differences {
-		slices.SortFunc(d.From, compareRefs)
-		slices.SortFunc(d.Servers, compareRefs)
+		slices.SortFunc(d.From, report.CompareRefs)
+		slices.SortFunc(d.Servers, report.CompareRefs)
 	}
 	slices.SortStableFunc(r.Differences, func(a, b *Difference) int {
 		return cmp.Or(cmp.Compare(slices.Index(Kinds(), a.Kind), slices.Index(Kinds(), b.Kind)),
@@ -133,7 +66,12 @@ func Compare(base, head *bundle.Bundle) (*Report, error) {
 // report adds a cell to the differences: to the one that says the same of others, if there is one.
 func (f *finder) report(c placed, from Ref, servers []Ref) {
 	if c.undecided != "" {
-		u := Undecided{Host: c.at.host, Port: c.at.port, Servers: servers, Resource: "filter chain", Why: c.undecided, Causes: f.causes(c.cell)}
+		u := Undecided{Host: c.at.host, Port: c.at.port, Servers: servers, Resource: "filter chain", Why: c.undecided, Causes: f.causes(c.cell),
+			Resources: append(slices.Clone(c.base.resources), c.head.resources...)}
+		if c.weak { // about the class and not the target
+			u.Host, u.Port = anyHost, 0
+			f.weak[u.Resource+u.Why] = c.kind + c.category
+		}
 		if from.Kind != KindOutside {
 			u.From = []Ref{from}
 		}
@@ -141,20 +79,28 @@ func (f *finder) report(c placed, from Ref, servers []Ref) {
 		return
 	}
 	w := witnessOf(c)
-	key := strings.Join([]string{c.kind, c.category, c.at.host, c.scheme, c.where, w.key(), c.base.text + c.base.outcome.text, c.head.text + c.head.outcome.text, from.Kind}, "\x00")
+	key := strings.Join([]string{c.kind, c.category, c.at.host, c.scheme, c.where, witnessKey(w), c.base.text + c.base.outcome.text, c.head.text + c.head.outcome.text, from.Kind}, "\x00")
+	w.From = from
+	try := attempt{placed: c, witness: w, from: from}
+	if len(servers) > 0 {
+		try.server = servers[0]
+	}
 	if d := f.byKey[key]; d != nil {
+		if len(f.tries[d]) < mostTries {
+			f.tries[d] = append(f.tries[d], try)
+		}
 		addRef(&d.From, from)
 		for _, s := range servers {
 			addRef(&d.Servers, s)
 		}
 		return
 	}
-	w.From = from
 	if len(servers) > 0 && from.Kind == KindOutside {
 		w.Server = &servers[0]
 	}
 	d := &Difference{Category: c.category, Kind: c.kind, From: []Ref{from}, Host: c.at.host, Port: c.at.port, Servers: slices.Clone(servers), Condition: conditionText(c),
-		Witness: w, Causes: f.causes(c.cell), resources: append(slices.Clone(c.base.resources), c.head.resources...)}
+		Witness: w, Causes: f.causes(c.cell), Resources: append(slices.Clone(c.base.resources), c.head.resources...)}
+	f.tries[d] = []attempt{try}
 	d.Base, d.Head = ends(c.cell)
 	f.byKey[key] = d
 	f.found = append(f.found, d)
@@ -168,7 +114,7 @@ func addRef(list *[]Ref, r Ref) {
 
 // ends describes both sides of a cell: the outcomes, and where both go the same way what differs on it.
 func ends(c cell) (base, head End) {
-	base, head = End{c.base.verdict(), c.base.outcome.text}, End{c.head.verdict(), c.head.outcome.text}
+	base, head = End{Verdict: c.base.verdict(), Detail: c.base.outcome.text}, End{Verdict: c.head.verdict(), Detail: c.head.outcome.text}
 	if c.kind == Closed && head.Verdict == trace.Reached {
 		head.Verdict = trace.Failed // a part of the requests
 	}
@@ -219,8 +165,36 @@ func (f *finder) undecided(u Undecided) {
 			for _, r := range u.Servers {
 				addRef(&o.Servers, r)
 			}
+			o.Resources = append(o.Resources, u.Resources...)
 			return
 		}
 	}
 	f.open = append(f.open, u)
+}
+
+// needed leaves out what need not be said, since differences show all that it is about and that has changed. A difference of the
+// same kind and category, as of the same log at another port, shows what proxies do with connections that they let through.
+func (f *finder) needed(found []*Difference) []Undecided {
+	witnessed, like := map[string]bool{}, map[string]*Difference{}
+	for _, d := range found {
+		for _, name := range d.Resources {
+			witnessed[name] = true
+		}
+		if like[d.Kind+d.Category] == nil {
+			like[d.Kind+d.Category] = d
+		}
+	}
+	changed := f.changedResources()
+	return slices.DeleteFunc(f.open, func(u Undecided) bool {
+		kind, weak := f.weak[u.Resource+u.Why]
+		if !weak {
+			return false
+		}
+		rest := slices.DeleteFunc(slices.Clone(u.Resources), func(name string) bool { return witnessed[name] || !slices.Contains(changed, name) })
+		if d := like[kind]; len(rest) > 0 && d != nil {
+			d.Resources = append(d.Resources, rest...)
+			return true
+		}
+		return len(rest) == 0
+	})
 }

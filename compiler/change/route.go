@@ -1,6 +1,7 @@
 package change
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -37,7 +38,7 @@ func (b *builder) route(m *hcmv3.HttpConnectionManager, rc *routev3.RouteConfigu
 		o.text = fmt.Sprintf("the route answers %d", d.GetStatus())
 		switch {
 		case vh.GetName() == blockAll:
-			o.passes, o.reason, o.answer, o.text = refused, byBlackHole, false, "names that nobody knows may not be called"
+			o.passes, o.reason, o.text = refused, byBlackHole, "names that nobody knows may not be called"
 		case o.status >= 400:
 			o.passes, o.reason = refused, byAnswer
 		}
@@ -54,6 +55,7 @@ func (b *builder) route(m *hcmv3.HttpConnectionManager, rc *routev3.RouteConfigu
 	o.headers("response", r.GetResponseHeadersToAdd(), r.GetResponseHeadersToRemove())
 	o.headers("response", vh.GetResponseHeadersToAdd(), vh.GetResponseHeadersToRemove())
 	o.headers("response", rc.GetResponseHeadersToAdd(), rc.GetResponseHeadersToRemove())
+	o.settings = append(o.settings, fieldSettings("", r, routeTopics)...)
 	b.filtersOf(o, m, rc, vh, r)
 	return o, nil
 }
@@ -131,7 +133,8 @@ func (b *builder) forwardRoute(o *outcome, rc *routev3.RouteConfiguration, vh *r
 		}
 		o.settings = append(o.settings, setting{topic: Routing, name: "mirror", value: share + " to " + strings.TrimPrefix(d.end, atPlaces)})
 		o.resources = append(o.resources, d.resources...)
-		for _, s := range d.settings {
+		b.read = append(b.read, d.read...)
+		for _, s := range append(fieldSettings(d.name+" ", m, map[string]string{"": Routing, "cluster": "-", "runtime_fraction": "-"}), d.settings...) {
 			s.name = "mirror " + s.name
 			o.settings = append(o.settings, s)
 		}
@@ -145,6 +148,7 @@ func (b *builder) forwardRoute(o *outcome, rc *routev3.RouteConfiguration, vh *r
 			one := outcome{}
 			one.headers("request", w.GetRequestHeadersToAdd(), w.GetRequestHeadersToRemove())
 			one.headers("response", w.GetResponseHeadersToAdd(), w.GetResponseHeadersToRemove())
+			one.settings = append(one.settings, fieldSettings("", w, shareTopics)...)
 			if h := w.GetHostRewriteLiteral(); h != "" {
 				one.settings = append(one.settings, setting{topic: Routing, name: "host", value: h})
 			}
@@ -172,12 +176,15 @@ func (b *builder) forward(o *outcome, list []share) error {
 			return err
 		}
 		n++
+		b.read = append(b.read, d.read...)
 		o.clusters = append(o.clusters, s.name)
 		o.origins = append(o.origins, d.origins...)
 		o.resources = append(o.resources, d.resources...)
 		switch {
 		case d.direction == "blackhole":
 			o.reason = byBlackHole
+		case d.empty && d.strangers > 0:
+			o.reason = byTLS
 		case d.empty:
 			o.reason = byEndpoints
 		default:
@@ -185,8 +192,10 @@ func (b *builder) forward(o *outcome, list []share) error {
 		}
 		o.leaves = o.leaves || d.leaves
 		if d.direction == "passthrough" && len(list) == 1 {
-			*o = *direct()
-			o.clusters = []string{s.name}
+			one := direct()
+			one.leaves = d.leaves
+			one.clusters, one.settings, one.resources, one.origins, one.bare = []string{s.name}, append(o.settings, d.settings...), o.resources, o.origins, false
+			*o = *one
 			return nil
 		}
 		key := d.end
@@ -204,6 +213,12 @@ func (b *builder) forward(o *outcome, list []share) error {
 		}
 		o.settings = append(o.settings, d.settings...)
 	}
+	o.arrive(shares, n, good)
+	return nil
+}
+
+// arrive settles where requests end: at destinations with their shares, of which some may have nothing behind them.
+func (o *outcome) arrive(shares map[string]float64, n, good int) {
 	var ends []string
 	for _, e := range slices.Sorted(maps.Keys(shares)) {
 		if len(shares) > 1 {
@@ -221,11 +236,11 @@ func (b *builder) forward(o *outcome, list []share) error {
 		o.passes = passing
 	case good == 0:
 		o.passes = refused
-		o.text = map[string]string{byBlackHole: "nothing may go there", byEndpoints: "nothing is behind " + strings.TrimPrefix(o.end, atPlaces)}[o.reason]
+		o.text = map[string]string{byBlackHole: "nothing may go there", byEndpoints: "nothing is behind " + strings.TrimPrefix(o.end, atPlaces),
+			byTLS: "the certificates behind " + strings.TrimPrefix(o.end, atPlaces) + " have other names than the client expects"}[o.reason]
 	default:
 		o.passes = partly
 	}
-	return nil
 }
 
 func textsOf(list []setting) (out []string) {
@@ -249,9 +264,10 @@ func (o *outcome) action(vh *routev3.VirtualHost, r *routev3.Route, a *routev3.R
 	if t := a.GetIdleTimeout(); t != nil {
 		add(Tuning, "idle timeout", t.AsDuration().String(), false)
 	}
-	if t := a.GetMaxStreamDuration().GetMaxStreamDuration(); t.AsDuration() > 0 {
-		add(Tuning, "longest stream", t.AsDuration().String(), false)
+	if t := a.GetMaxStreamDuration(); t.GetMaxStreamDuration().AsDuration() > 0 || t.GetGrpcTimeoutHeaderMax() != nil || t.GetGrpcTimeoutHeaderOffset() != nil {
+		add(Tuning, "longest stream", messageText(t), false)
 	}
+	o.settings = append(o.settings, fieldSettings("", a, actionTopics)...)
 	retry := a.GetRetryPolicy()
 	if retry == nil {
 		retry = vh.GetRetryPolicy()
@@ -279,7 +295,12 @@ func (o *outcome) action(vh *routev3.VirtualHost, r *routev3.Route, a *routev3.R
 		add(Tuning, "hash", strings.Join(hash, ", "), false)
 	}
 	for _, u := range a.GetUpgradeConfigs() {
-		if u.GetEnabled() == nil || u.GetEnabled().GetValue() {
+		switch {
+		case u.GetEnabled() != nil && !u.GetEnabled().GetValue():
+			add(Routing, "no upgrade", u.GetUpgradeType(), true)
+		case u.GetConnectConfig() != nil:
+			add(Routing, "upgrade", messageText(u), true)
+		default:
 			add(Routing, "upgrade", u.GetUpgradeType(), true)
 		}
 	}
@@ -333,10 +354,19 @@ func retryText(p *routev3.RetryPolicy) string {
 		text += ", back off " + messageText(p.GetRetryBackOff())
 	}
 	for _, h := range p.GetRetryHostPredicate() {
-		text += ", " + h.GetName()[strings.LastIndexByte(h.GetName(), '.')+1:]
+		text += ", " + cmp.Or(shortType(h.GetTypedConfig().GetTypeUrl()), h.GetName())
+		if len(h.GetTypedConfig().GetValue()) > 0 {
+			text += " " + messageText(h.GetTypedConfig())
+		}
 	}
 	if p.GetRetryPriority() != nil {
-		text += ", " + p.GetRetryPriority().GetName()
+		text += ", " + cmp.Or(shortType(p.GetRetryPriority().GetTypedConfig().GetTypeUrl()), p.GetRetryPriority().GetName())
+		if len(p.GetRetryPriority().GetTypedConfig().GetValue()) > 0 {
+			text += " " + messageText(p.GetRetryPriority().GetTypedConfig())
+		}
+	}
+	for _, s := range fieldSettings("", p, retryTopics) {
+		text += ", " + s.name + " " + s.value
 	}
 	return text
 }
@@ -404,11 +434,11 @@ func (b *builder) filtersOf(o *outcome, m *hcmv3.HttpConnectionManager, rc *rout
 }
 
 func (b *builder) perRouteFilter(o *outcome, name string, own *anypb.Any) {
-	if strings.Contains(own.GetTypeUrl(), "ratelimit") {
-		o.settings = append(o.settings, setting{topic: Routing, name: "filter " + name, value: messageText(own)})
-		return
-	}
-	if !inert(shortType(own.GetTypeUrl())) && !strings.Contains(own.GetTypeUrl(), "rbac") {
+	kind := shortType(own.GetTypeUrl())
+	switch topic := topicOf(kind); {
+	case topic != "":
+		o.settings = append(o.settings, setting{topic: topic, name: "filter " + kind, value: messageText(own)})
+	case !strings.Contains(own.GetTypeUrl(), "rbac"):
 		o.undecided = append(o.undecided, "filter "+name+" "+messageText(own))
 	}
 }
@@ -433,6 +463,10 @@ func (o *outcome) fault(m *faultv3.HTTPFault) {
 	if p := fraction(m.GetDelay().GetPercentage()); m.GetDelay().GetFixedDelay() != nil && p != "0%" {
 		o.settings = append(o.settings, setting{topic: Routing, name: "delay", value: p + " wait " + m.GetDelay().GetFixedDelay().AsDuration().String()})
 	}
+	if d := m.GetDelay(); d.GetHeaderDelay() != nil {
+		o.settings = append(o.settings, setting{topic: Routing, name: "delay", value: messageText(d)})
+	}
+	o.settings = append(o.settings, fieldSettings("fault ", m, faultTopics)...)
 	p := fraction(m.GetAbort().GetPercentage())
 	if m.GetAbort() == nil || p == "0%" {
 		return

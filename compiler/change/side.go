@@ -25,6 +25,7 @@ type side struct {
 	dests     map[destKey]*destination
 	served    map[servedPort][]target
 	dialAt    map[string]netip.Addr
+	seen      visits // by the comparison that is running
 }
 
 // workload is what runs under one name: a Deployment with its pods, a pod without one, an endpoint of a ServiceEntry.
@@ -36,6 +37,7 @@ type workload struct {
 	class           *bundle.Class
 	proxy           bool
 	virtual         bool // a machine outside Kubernetes
+	router          bool // a gateway, also where one side has none
 }
 
 // injectLabel is where a template refuses a proxy.
@@ -43,7 +45,7 @@ const injectLabel = "sidecar.istio.io/inject"
 
 func (w *workload) key() string { return w.namespace + "/" + w.name }
 
-func (w *workload) gateway() bool { return w.class != nil && w.class.Gateway }
+func (w *workload) gateway() bool { return w.router || w.class != nil && w.class.Gateway }
 
 // fingerprint is a short name of some bytes.
 func fingerprint(b []byte) string {
@@ -52,7 +54,7 @@ func fingerprint(b []byte) string {
 }
 
 func newSide(b *bundle.Bundle) *side {
-	s := &side{Bundle: b, world: trace.New(b), byName: map[string]*workload{}, byAddress: map[string]string{}, dests: map[destKey]*destination{}, dialAt: map[string]netip.Addr{}}
+	s := &side{Bundle: b, world: trace.New(b), byName: map[string]*workload{}, byAddress: map[string]string{}, dests: map[destKey]*destination{}, dialAt: map[string]netip.Addr{}, seen: visits{}}
 	s.gather()
 	s.late = !slices.ContainsFunc(b.Resources, func(r *bundle.Resource) bool {
 		return r.Type == bundle.EndpointsType && r.Join != nil && len(r.Bytes) > len(r.Name)+8

@@ -1,8 +1,11 @@
 package change
 
 import (
+	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
@@ -20,10 +23,11 @@ type target struct {
 	call string // a name to call; the host where that is one
 	port uint16
 	bind netip.Addr // the address of the listener that takes the call, where it is bound to one that is no service's
+
+	moved bool // another virtual host or chain takes it on one side
 }
 
 const (
-	anyHost     = "*"
 	unknownHost = "unlisted.example.org"
 	unknownPort = 12345 // stands for the ports that nothing names
 )
@@ -213,26 +217,13 @@ func hostsOf(p *trace.Proxy, l *listenerv3.Listener) (out []target, err error) {
 				out = append(out, sampleHost(n))
 			}
 		}
-		for _, f := range c.GetFilters() {
-			m, ok := unpack(f.GetTypedConfig(), &hcmv3.HttpConnectionManager{})
-			if !ok {
-				continue
-			}
-			rc, err := p.RouteConfiguration(m)
-			if err != nil {
-				return nil, err
-			}
-			if rc == nil {
-				continue
-			}
-			hosts, err := p.VirtualHosts(rc.Message)
-			if err != nil {
-				return nil, err
-			}
-			for _, h := range hosts.All() {
-				for _, d := range mainDomains(h.Message.GetDomains()) {
-					out = append(out, sampleHost(d))
-				}
+		hosts, err := chainHosts(p, c)
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range hosts.All() {
+			for _, d := range mainDomains(h.Message.GetDomains()) {
+				out = append(out, sampleHost(d))
 			}
 		}
 	}
@@ -304,4 +295,111 @@ func (s *side) serve() {
 			}
 		}
 	}
+}
+
+// knownName is a domain of a virtual host, or an address range of a filter chain, on a port.
+type knownName struct {
+	port uint16
+	bind netip.Addr
+	name string
+	cidr bool
+}
+
+func compareKnown(a, b knownName) int {
+	return cmp.Or(cmp.Compare(a.port, b.port), a.bind.Compare(b.bind), cmp.Compare(a.name, b.name))
+}
+
+// movedNames lists the names that only one side knows on a port, or that another virtual host takes there, whatever short
+// forms and addresses they are, and the borders of the address ranges of filter chains that are not the same.
+func (f *finder) movedNames(was, is *trace.Proxy) ([]target, error) {
+	if was == nil || is == nil {
+		return nil, nil
+	}
+	before, err := knownNames(was)
+	if err != nil {
+		return nil, err
+	}
+	after, err := knownNames(is)
+	if err != nil {
+		return nil, err
+	}
+	var l list
+	for _, m := range []map[knownName]string{before, after} {
+		for _, k := range slices.SortedFunc(maps.Keys(m), compareKnown) {
+			if before[k] == after[k] {
+				continue
+			}
+			if k.cidr {
+				for _, ip := range borders(k.name) {
+					l.add(target{host: ip.String(), call: ip.String(), port: k.port, bind: ip, moved: true})
+				}
+				continue
+			}
+			t := sampleHost(k.name)
+			t.port, t.bind, t.moved = k.port, k.bind, true
+			l.add(t)
+		}
+	}
+	return l.all, nil
+}
+
+// borders are the first address of a range and the first behind it.
+func borders(cidr string) []netip.Addr {
+	p, err := netip.ParsePrefix(cidr)
+	if err != nil {
+		return nil
+	}
+	last := p.Masked().Addr().AsSlice()
+	for i := p.Bits(); i < len(last)*8; i++ {
+		last[i/8] |= 1 << (7 - i%8)
+	}
+	out := []netip.Addr{p.Masked().Addr()}
+	if end, ok := netip.AddrFromSlice(last); ok && end.Next().IsValid() {
+		out = append(out, end.Next())
+	}
+	return out
+}
+
+// knownNames are the domains and address ranges that the listeners of a proxy know, each with what takes it.
+func knownNames(p *trace.Proxy) (map[knownName]string, error) {
+	out := map[knownName]string{}
+	for _, x := range p.Listeners() {
+		if x.Message.GetName() == names.VirtualInbound {
+			continue
+		}
+		at := boundTo(x.Message)
+		for _, c := range append(slices.Clone(x.Message.GetFilterChains()), x.Message.GetDefaultFilterChain()) {
+			for _, r := range c.GetFilterChainMatch().GetPrefixRanges() {
+				cidr := r.GetAddressPrefix() + "/" + strconv.Itoa(int(r.GetPrefixLen().GetValue()))
+				out[knownName{at.Port(), at.Addr(), cidr, true}] += c.GetName() + " "
+			}
+			hosts, err := chainHosts(p, c)
+			if err != nil {
+				return nil, err
+			}
+			for _, h := range hosts.All() {
+				for _, d := range h.Message.GetDomains() {
+					k := knownName{at.Port(), at.Addr(), strings.TrimSuffix(d, ":"+strconv.Itoa(int(at.Port()))), false}
+					out[k] += h.Message.GetName() + " "
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// chainHosts are the virtual hosts behind a filter chain.
+func chainHosts(p *trace.Proxy, c *listenerv3.FilterChain) (trace.Hosts, error) {
+	for _, f := range c.GetFilters() {
+		m, ok := unpack(f.GetTypedConfig(), &hcmv3.HttpConnectionManager{})
+		if !ok {
+			continue
+		}
+		rc, err := p.RouteConfiguration(m)
+		if err != nil || rc == nil {
+			return trace.Hosts{}, err
+		}
+		return p.VirtualHosts(rc.Message)
+	}
+	return trace.Hosts{}, nil
 }

@@ -1,6 +1,7 @@
 package change
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,14 +18,14 @@ import (
 // tlsMesh begins the text of the mutual TLS between proxies of the mesh.
 const tlsMesh = "mutual TLS of the mesh"
 
-// tlsText says which TLS a socket opens, as one line; "" for none. The identities that the mesh gives to servers are left
-// out: they follow from the accounts of the servers, which the walk to them judges.
-func tlsText(socket *corev3.TransportSocket) string {
+// tlsText says which TLS a socket opens, as one line; "" for none. known tells whether the identity of the server is: then the
+// names that the client expects are held against it, and no part of the text.
+func tlsText(socket *corev3.TransportSocket, known bool) string {
 	if socket == nil {
 		return ""
 	}
 	if p, ok := unpack(socket.GetTypedConfig(), &proxyprotocolv3.ProxyProtocolUpstreamTransport{}); ok {
-		inner := tlsText(p.GetTransportSocket())
+		inner := tlsText(p.GetTransportSocket(), known)
 		return strings.TrimSuffix("a PROXY protocol header "+p.GetConfig().GetVersion().String()+", "+inner, ", ")
 	}
 	u, ok := unpack(socket.GetTypedConfig(), &tlsv3.UpstreamTlsContext{})
@@ -45,14 +46,88 @@ func tlsText(socket *corev3.TransportSocket) string {
 	default:
 		parts = []string{"TLS"}
 	}
-	if sni := u.GetSni(); sni != "" && !strings.HasPrefix(sni, "outbound_.") {
+	if sni := u.GetSni(); sni != "" && !(known && strings.HasPrefix(sni, "outbound_.")) { // proxies of the mesh that are called directly do not look at it
 		parts = append(parts, "server name "+sni)
 	}
-	parts = append(parts, validated(common)...)
+	parts = append(parts, validated(common, known)...)
 	if u.GetAutoHostSni() || u.GetAutoSniSanValidation() {
 		parts = append(parts, "server name from the host")
 	}
-	return strings.Join(append(parts, parameters(common)...), ", ")
+	return strings.Join(append(parts, parameters(common, tlsv3.TlsParameters_TLSv1_2)...), ", ")
+}
+
+// expects tells whether a client that opens TLS takes a server with an identity.
+func expects(socket *corev3.TransportSocket, identity string) bool {
+	u, ok := unpack(socket.GetTypedConfig(), &tlsv3.UpstreamTlsContext{})
+	if !ok {
+		return true
+	}
+	names := expectedNames(u.GetCommonTlsContext())
+	return len(names)+len(otherNames(u.GetCommonTlsContext())) == 0 || slices.ContainsFunc(names, func(m *matcherv3.StringMatcher) bool {
+		in, err := trace.MatchString(m, identity)
+		return in && err == nil
+	})
+}
+
+// validation is against what a certificate is verified.
+func validation(c *tlsv3.CommonTlsContext) *tlsv3.CertificateValidationContext {
+	if cv := c.GetCombinedValidationContext(); cv != nil {
+		return cv.GetDefaultValidationContext()
+	}
+	return c.GetValidationContext()
+}
+
+// expectedNames are those of which the certificate of the other side has to have one; none: any.
+func expectedNames(c *tlsv3.CommonTlsContext) []*matcherv3.StringMatcher {
+	v := validation(c)
+	out := slices.Clone(v.GetMatchSubjectAltNames()) //nolint:staticcheck // Envoy honours it
+	for _, m := range v.GetMatchTypedSubjectAltNames() {
+		if m.GetSanType() == tlsv3.SubjectAltNameMatcher_URI {
+			out = append(out, m.GetMatcher())
+		}
+	}
+	return out
+}
+
+// otherNames are those that are no URI: no identity of the mesh is one.
+func otherNames(c *tlsv3.CommonTlsContext) (out []string) {
+	for _, m := range validation(c).GetMatchTypedSubjectAltNames() {
+		if m.GetSanType() != tlsv3.SubjectAltNameMatcher_URI {
+			out = append(out, strings.ToLower(m.GetSanType().String())+" "+trace.StringText(m.GetMatcher()))
+		}
+	}
+	return out
+}
+
+// tlsDetails are the fields of a TLS context that its text leaves out.
+func tlsDetails(prefix string, socket *corev3.TransportSocket) []setting {
+	var out []setting
+	var common *tlsv3.CommonTlsContext
+	if u, ok := unpack(socket.GetTypedConfig(), &tlsv3.UpstreamTlsContext{}); ok {
+		out, common = fieldSettings(prefix+"TLS ", u, upstreamTopics), u.GetCommonTlsContext()
+	}
+	if d, ok := unpack(socket.GetTypedConfig(), &tlsv3.DownstreamTlsContext{}); ok {
+		out, common = fieldSettings(prefix+"TLS ", d, downstreamTopics), d.GetCommonTlsContext()
+	}
+	if p, ok := unpack(socket.GetTypedConfig(), &proxyprotocolv3.ProxyProtocolUpstreamTransport{}); ok {
+		return tlsDetails(prefix, p.GetTransportSocket())
+	}
+	if common == nil {
+		return out
+	}
+	out = append(out, fieldSettings(prefix+"TLS ", common, commonTopics)...)
+	out = append(out, fieldSettings(prefix+"TLS ", common.GetTlsParams(), parameterTopics)...)
+	out = append(out, fieldSettings(prefix+"TLS verification ", validation(common), validationTopics)...)
+	for _, c := range common.GetTlsCertificates() {
+		out = append(out, setting{topic: Encryption, name: prefix + "TLS certificate", value: messageText(c)})
+	}
+	secrets := append(slices.Clone(common.GetTlsCertificateSdsSecretConfigs()), common.GetValidationContextSdsSecretConfig(), common.GetCombinedValidationContext().GetValidationContextSdsSecretConfig())
+	for _, s := range secrets {
+		if s.GetSdsConfig() != nil {
+			out = append(out, setting{topic: Encryption, name: prefix + "TLS where " + s.GetName() + " comes from", value: messageText(s.GetSdsConfig())})
+		}
+	}
+	return out
 }
 
 func certificates(c *tlsv3.CommonTlsContext) []string {
@@ -67,32 +142,31 @@ func certificates(c *tlsv3.CommonTlsContext) []string {
 	return out
 }
 
-// validated says against what the certificate of the other side is verified.
-func validated(c *tlsv3.CommonTlsContext) []string {
-	v, secret := c.GetValidationContext(), c.GetValidationContextSdsSecretConfig().GetName()
-	if cv := c.GetCombinedValidationContext(); cv != nil {
-		v, secret = cv.GetDefaultValidationContext(), cv.GetValidationContextSdsSecretConfig().GetName()
-	}
+// validated says against what the certificate of the other side is verified. judged tells whether the names are judged apart.
+func validated(c *tlsv3.CommonTlsContext, judged bool) []string {
+	v, secret := validation(c), cmp.Or(c.GetCombinedValidationContext().GetValidationContextSdsSecretConfig().GetName(), c.GetValidationContextSdsSecretConfig().GetName())
 	var out, sans []string
 	switch {
 	case secret == names.OwnRoots:
 	case secret != "":
 		out = append(out, "verified by "+secret)
 	case v.GetTrustedCa() != nil:
-		out = append(out, "verified by "+v.GetTrustedCa().GetFilename())
+		out = append(out, "verified by "+messageText(v.GetTrustedCa()))
 	case v.GetSystemRootCerts() != nil:
 		out = append(out, "verified by the roots of the system")
 	}
-	for _, m := range v.GetMatchTypedSubjectAltNames() {
-		sans = append(sans, trace.StringText(m.GetMatcher()))
+	if !judged {
+		for _, m := range expectedNames(c) {
+			sans = append(sans, trace.StringText(m))
+		}
 	}
-	for _, m := range v.GetMatchSubjectAltNames() { //nolint:staticcheck // Envoy honours it
-		sans = append(sans, trace.StringText(m))
-	}
+	sans = append(sans, otherNames(c)...)
 	slices.Sort(sans)
-	sans = slices.Compact(sans)
-	if slices.ContainsFunc(sans, func(s string) bool { return !strings.HasPrefix(s, "spiffe://") }) {
+	if sans = slices.Compact(sans); len(sans) > 0 {
 		out = append(out, "for the names "+strings.Join(sans, ", "))
+	}
+	if judged && len(expectedNames(c))+len(otherNames(c)) == 0 {
+		out = append(out, "for any name")
 	}
 	if len(v.GetVerifyCertificateHash())+len(v.GetVerifyCertificateSpki()) > 0 {
 		out = append(out, "with the hash "+strings.Join(slices.Concat(v.GetVerifyCertificateHash(), v.GetVerifyCertificateSpki()), ", "))
@@ -100,13 +174,14 @@ func validated(c *tlsv3.CommonTlsContext) []string {
 	return out
 }
 
-func parameters(c *tlsv3.CommonTlsContext) []string {
+// parameters are those that are not the default; newest is the version that is spoken if none is said.
+func parameters(c *tlsv3.CommonTlsContext, newest tlsv3.TlsParameters_TlsProtocol) []string {
 	var out []string
 	p := c.GetTlsParams()
 	if v := p.GetTlsMinimumProtocolVersion(); v > tlsv3.TlsParameters_TLSv1_2 || v == tlsv3.TlsParameters_TLSv1_0 || v == tlsv3.TlsParameters_TLSv1_1 {
 		out = append(out, "at least "+v.String())
 	}
-	if v := p.GetTlsMaximumProtocolVersion(); v != tlsv3.TlsParameters_TLS_AUTO && v != tlsv3.TlsParameters_TLSv1_3 {
+	if v := p.GetTlsMaximumProtocolVersion(); v != tlsv3.TlsParameters_TLS_AUTO && v != newest {
 		out = append(out, "at most "+v.String())
 	}
 	if s := p.GetCipherSuites(); len(s) > 0 {
@@ -135,23 +210,17 @@ func terminated(socket *corev3.TransportSocket) (text string, wants, mutual, ask
 	if asks {
 		parts = append(parts, fmt.Sprintf("client certificate required %t", mutual))
 	}
-	parts = append(parts, validated(common)...)
-	return strings.Join(append(parts, parameters(common)...), ", "), true, mutual, asks
+	parts = append(parts, validated(common, false)...)
+	return strings.Join(append(parts, parameters(common, tlsv3.TlsParameters_TLSv1_3)...), ", "), true, mutual, asks
 }
 
-// identityMatchers are the names of which a client certificate has to have one; none: any.
-func identityMatchers(socket *corev3.TransportSocket) []*matcherv3.StringMatcher {
+// identityMatchers are the names of which the certificate of a client has to have one; any: it may have whatever name.
+func identityMatchers(socket *corev3.TransportSocket) (names []*matcherv3.StringMatcher, any bool) {
 	d, ok := unpack(socket.GetTypedConfig(), &tlsv3.DownstreamTlsContext{})
 	if !ok {
-		return nil
+		return nil, true
 	}
-	v := d.GetCommonTlsContext().GetValidationContext()
-	if cv := d.GetCommonTlsContext().GetCombinedValidationContext(); cv != nil {
-		v = cv.GetDefaultValidationContext()
-	}
-	var out []*matcherv3.StringMatcher
-	for _, m := range v.GetMatchTypedSubjectAltNames() {
-		out = append(out, m.GetMatcher())
-	}
-	return out
+	c := d.GetCommonTlsContext()
+	names = expectedNames(c)
+	return names, len(names)+len(otherNames(c)) == 0
 }

@@ -1,7 +1,6 @@
 package change
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 
@@ -26,7 +25,7 @@ func touchedBy(base, head *bundle.Class) *touched {
 		t.all = true
 		return t
 	}
-	var clusters [][]byte
+	var clusters []string
 	was, is := base.Resources(), head.Resources()
 	for _, r := range onlyIn(was, is) {
 		clusters = t.note(r, clusters)
@@ -42,7 +41,7 @@ func touchedBy(base, head *bundle.Class) *touched {
 			if r.Type != bundle.ListenerType && r.Type != bundle.VirtualHostType && r.Type != bundle.RouteConfigurationType {
 				continue
 			}
-			if slices.ContainsFunc(clusters, func(c []byte) bool { return bytes.Contains(r.Bytes, c) }) {
+			if slices.ContainsFunc(clusters, func(c string) bool { return mentions(r, c) }) {
 				t.note(r, nil)
 			}
 		}
@@ -66,10 +65,10 @@ func onlyIn(a, b []*bundle.Resource) []*bundle.Resource {
 }
 
 // note adds the targets that a resource is for; clusters are collected, since routes of others may name them.
-func (t *touched) note(r *bundle.Resource, clusters [][]byte) [][]byte {
+func (t *touched) note(r *bundle.Resource, clusters []string) []string {
 	switch r.Type {
 	case bundle.ClusterType, bundle.EndpointsType:
-		return append(clusters, []byte(r.Name))
+		return append(clusters, r.Name)
 	case bundle.VirtualHostType:
 		_, host := names.ParseVirtualHost(r.Name)
 		if _, ok := names.RoutesPort(host); ok && strings.Contains(host, ":") && !strings.Contains(host, "*") {

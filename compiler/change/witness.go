@@ -2,7 +2,6 @@ package change
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -11,29 +10,8 @@ import (
 	"github.com/meshc/meshc/compiler/sets"
 )
 
-// Witness is one request of a difference, complete enough to be followed in both bundles.
-type Witness struct {
-	From      Ref           `json:"from"`
-	To        string        `json:"to"` // URL
-	Method    string        `json:"method,omitempty"`
-	Headers   []string      `json:"headers,omitempty"` // NAME: VALUE
-	Address   string        `json:"address,omitempty"` // where the caller connects to, if that is no address of the host
-	SNI       string        `json:"sni,omitempty"`
-	Source    string        `json:"source,omitempty"`
-	Principal string        `json:"principal,omitempty"`
-	Token     *WitnessToken `json:"token,omitempty"`
-	Server    *Ref          `json:"server,omitempty"`
-}
-
-// WitnessToken is the token of a request.
-type WitnessToken struct {
-	Issuer string         `json:"issuer"`
-	Claims map[string]any `json:"claims,omitempty"`
-	In     string         `json:"in,omitempty"`
-	Valid  *bool          `json:"valid,omitempty"`
-}
-
-func (w Witness) key() string {
+// witnessKey is the same for equal witnesses.
+func witnessKey(w Witness) string {
 	b, err := json.Marshal(w)
 	if err != nil {
 		panic("change: " + err.Error()) // texts only
@@ -52,16 +30,12 @@ func witnessOf(c placed) Witness {
 	if c.at.bind.IsValid() {
 		w.Address = c.at.bind.String()
 	}
-	value := func(dim string) (string, bool) {
-		v, ok := c.request[dim]
-		return v.Text, ok && !v.Absent
-	}
-	if p, ok := value(sets.Principal); ok {
+	if p, ok := c.value(sets.Principal); ok {
 		w.Principal = p
 	} else if c.named && c.conn.TLS {
 		w.Principal = defaultPrincipal
 	}
-	if s, ok := value(sets.Source); ok {
+	if s, ok := c.value(sets.Source); ok {
 		w.Source = s
 	}
 	if c.scheme == "tls" || c.scheme == "https" {
@@ -70,31 +44,46 @@ func witnessOf(c placed) Witness {
 	if !c.conn.HTTP {
 		return w
 	}
+	fillRequest(&w, c)
+	return w
+}
+
+// fillRequest fills in what of an HTTP request matters.
+func fillRequest(w *Witness, c placed) {
 	w.Method = "GET"
-	if m, ok := value(dimMethod); ok {
+	if m, ok := c.value(dimMethod); ok {
 		w.Method = m
 	}
 	path := "/"
-	if p, ok := value(dimPath); ok {
+	if p, ok := c.value(dimPath); ok {
 		path = p
 	}
 	by := "?"
 	for _, dim := range slices.Sorted(maps.Keys(c.request)) {
 		kind, name, _ := strings.Cut(dim, ":")
-		v, ok := value(dim)
+		v, ok := c.value(dim)
 		switch {
 		case !ok:
 		case kind == "header":
-			w.Headers = append(w.Headers, name+": "+v)
+			for _, x := range append([]string{v}, c.request[dim].More...) {
+				w.Headers = append(w.Headers, name+": "+x)
+			}
 		case kind == "query":
-			path += by + name + "=" + v
-			by = "&"
+			for _, x := range append([]string{v}, c.request[dim].More...) {
+				path += by + name + "=" + x
+				by = "&"
+			}
 		case dim == dimHost && v != c.at.call:
 			w.Headers = append(w.Headers, "host: "+v)
 		}
 	}
 	w.To += path
-	return w
+}
+
+// value is that of the witness for a part of requests, if it has one.
+func (c placed) value(dim string) (string, bool) {
+	v, ok := c.request[dim]
+	return v.Text, ok && !v.Absent
 }
 
 // defaultPrincipal is the identity of a client about which nothing but its certificate matters.
@@ -142,32 +131,4 @@ func nest(claims map[string]any, path []string, value any) {
 		claims = inner
 	}
 	claims[path[0]] = value
-}
-
-// String is the witness for people, as meshc route takes it.
-func (w Witness) String() string {
-	var out []string
-	if w.Method != "" {
-		out = append(out, w.Method)
-	}
-	out = append(out, w.To, "from", w.From.String())
-	for _, h := range w.Headers {
-		out = append(out, "-H "+strconv.Quote(h))
-	}
-	if w.Principal != "" {
-		out = append(out, "--principal "+w.Principal)
-	}
-	if w.Address != "" {
-		out = append(out, "--address "+w.Address)
-	}
-	if w.Source != "" && w.From.Kind != KindWorkload {
-		out = append(out, "--source "+w.Source)
-	}
-	if w.Token != nil {
-		b, err := json.Marshal(w.Token.Claims)
-		if err == nil {
-			out = append(out, fmt.Sprintf("with a token of %s %s", w.Token.Issuer, b))
-		}
-	}
-	return strings.Join(out, " ")
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change"
 	"github.com/meshc/meshc/compiler/trace"
 	"github.com/meshc/meshc/internal/limit"
 )
@@ -211,8 +212,8 @@ func (r *run) judge(e *entry, s sender) verdict {
 		return verdict{unused: why}
 	}
 	after, errAfter := r.head.Walk(req)
-	b, h := behaviourOf(before, nil), behaviourOf(after, errAfter)
-	kind := kindOf(b, h)
+	b, h := change.BehaviourOf(before, nil), change.BehaviourOf(after, errAfter)
+	kind := change.KindOf(b, h)
 	if kind == "" {
 		return verdict{}
 	}
@@ -220,17 +221,17 @@ func (r *run) judge(e *entry, s sender) verdict {
 }
 
 // group finds the group of a difference, and shows the request as an example of it.
-func (r *run) group(kind string, req trace.Request, e *entry, route string, b, h behaviour) *Difference {
+func (r *run) group(kind string, req trace.Request, e *entry, route string, b, h change.Behaviour) *Difference {
 	host, port := r.dir.target(e, sender{from: req.From})
 	to := fmt.Sprintf("%s:%d", host, port)
-	key := fmt.Sprintf("%s\x00%s\x00%s\x00%q\x00%q\x00%q\x00%q", kind, route, to, b.ends, h.ends, b.effects, h.effects)
+	key := fmt.Sprintf("%s\x00%s\x00%s\x00%s\x00%s", kind, route, to, b.Key(), h.Key())
 	d := r.groups[key]
 	if d == nil {
 		if len(r.groups) >= limit.ReplayGroups {
 			return &Difference{}
 		}
 		d = &Difference{Kind: kind, Route: route, To: to}
-		d.Base, d.Head = apart(b.lines, h.lines)
+		d.Base, d.Head = b.Apart(h)
 		r.groups[key] = d
 		r.report.Differences = append(r.report.Differences, d)
 	}
@@ -266,7 +267,7 @@ func (r *run) skip(reason string, line []byte) {
 
 // finish sorts the report.
 func (r *run) finish() {
-	rank := func(k string) int { return slices.Index(Kinds(), k) }
+	rank := func(k string) int { return slices.Index(change.Kinds(), k) }
 	slices.SortStableFunc(r.report.Differences, func(a, b *Difference) int {
 		return cmp.Or(rank(a.Kind)-rank(b.Kind), b.Requests-a.Requests, cmp.Compare(a.Route, b.Route), cmp.Compare(a.To, b.To))
 	})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change"
 	"github.com/meshc/meshc/compiler/replay"
 	"github.com/meshc/meshc/internal/watchdog"
 )
@@ -182,7 +183,7 @@ spec:
 	log := strings.ReplaceAll(line("/items/1", cluster, "10.1.0.9:8080", "203.0.113.5:999", 200), "cart.shop:8080", "shop.example")
 	o := replay.Options{From: "gateway shop/public"}
 	r, err := replay.Replay(strings.NewReader(log), base, compile(t, strings.Replace(routed+gateway, "number: 8080", "number: 9090", 1)), o)
-	if err != nil || len(r.Differences) != 1 || r.Differences[0].Kind != replay.Closed {
+	if err != nil || len(r.Differences) != 1 || r.Differences[0].Kind != change.Closed {
 		t.Errorf("%v %+v", err, r)
 	}
 	without := strings.Replace(mesh, "kind: Deployment\nmetadata: {name: web,", "kind: Deployment\nmetadata: {name: www,", 1)

@@ -7,12 +7,14 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/meshc/meshc/compiler/trace/urlpath"
 )
 
 // redirect returns where a redirect leads to.
 func redirect(x *exchange, a *routev3.RedirectAction, c *Call) (string, int, error) {
 	scheme, path := x.scheme, c.Path
-	host := stripPort(c.Authority)
+	host := urlpath.StripPort(c.Authority)
 	port := strings.TrimPrefix(strings.TrimPrefix(c.Authority, host), ":")
 	if a.GetHttpsRedirect() {
 		scheme = "https"
@@ -32,20 +34,20 @@ func redirect(x *exchange, a *routev3.RedirectAction, c *Call) (string, int, err
 	switch p := a.GetPathRewriteSpecifier().(type) {
 	case *routev3.RedirectAction_PathRedirect:
 		if p.PathRedirect != "" {
-			_, query := cutQuery(path)
+			_, query := urlpath.CutQuery(path)
 			if path = p.PathRedirect; !strings.Contains(path, "?") {
 				path += query
 			}
 		}
 	case *routev3.RedirectAction_PrefixRewrite:
 		if p.PrefixRewrite != "" {
-			path = swapPrefix(x.route.GetMatch(), path, p.PrefixRewrite)
+			path = urlpath.SwapPrefix(x.route.GetMatch(), path, p.PrefixRewrite)
 		}
 	case *routev3.RedirectAction_RegexRewrite:
-		path, err = regexRewrite(path, p.RegexRewrite)
+		path, err = urlpath.RegexRewrite(path, p.RegexRewrite)
 	}
 	if a.GetStripQuery() {
-		path, _ = cutQuery(path)
+		path, _ = urlpath.CutQuery(path)
 	}
 	if port != "" {
 		port = ":" + port
@@ -135,9 +137,9 @@ func rewrite(x *exchange, a *routev3.RouteAction, c *Call) ([]Effect, error) {
 	var err error
 	switch {
 	case a.GetRegexRewrite() != nil:
-		path, err = regexRewrite(path, a.GetRegexRewrite())
+		path, err = urlpath.RegexRewrite(path, a.GetRegexRewrite())
 	case a.GetPrefixRewrite() != "":
-		path = swapPrefix(x.route.GetMatch(), path, a.GetPrefixRewrite())
+		path = urlpath.SwapPrefix(x.route.GetMatch(), path, a.GetPrefixRewrite())
 	}
 	if err != nil {
 		return nil, err
@@ -151,7 +153,7 @@ func rewrite(x *exchange, a *routev3.RouteAction, c *Call) ([]Effect, error) {
 			host = v
 		}
 	case *routev3.RouteAction_HostRewritePathRegex:
-		host, err = regexRewrite(path, h.HostRewritePathRegex)
+		host, err = urlpath.RegexRewrite(path, h.HostRewritePathRegex)
 	case *routev3.RouteAction_AutoHostRewrite:
 		if h.AutoHostRewrite.GetValue() {
 			out = append(out, Effect{EffectHost, "", "the name of the endpoint"})

@@ -15,6 +15,7 @@ import (
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/trace/urlpath"
 )
 
 // cluster sends a connection or request to a cluster. host is what the request calls the server.
@@ -44,7 +45,7 @@ func (k *walk) cluster(s state, name, host string) (*Path, error) {
 	s.add(st)
 	switch {
 	case c.msg.GetClusterType() != nil && c.msg.GetClusterType().GetName() == "envoy.clusters.dynamic_forward_proxy":
-		return s.leave(stripPort(host), fmt.Sprintf("the proxy looks up %s by DNS", stripPort(host))), nil
+		return s.leave(urlpath.StripPort(host), fmt.Sprintf("the proxy looks up %s by DNS", urlpath.StripPort(host))), nil
 	case c.msg.GetType() == clusterv3.Cluster_ORIGINAL_DST:
 		return k.dialed(s, c, host)
 	case s.inside() && c.msg.GetType() == clusterv3.Cluster_STATIC:

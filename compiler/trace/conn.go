@@ -98,7 +98,7 @@ type seen struct {
 func inspect(l *listenerv3.Listener, c *conn) seen {
 	s := seen{transport: "raw_buffer"}
 	for _, f := range l.GetListenerFilters() {
-		if f.GetFilterDisabled() != nil && disabledFor(f.GetFilterDisabled(), c.dest.Port()) {
+		if f.GetFilterDisabled() != nil && DisabledFor(f.GetFilterDisabled(), c.dest.Port()) {
 			continue
 		}
 		if _, ok := unpack(f.GetTypedConfig(), &tlsinspectorv3.TlsInspector{}); ok {
@@ -118,8 +118,9 @@ func inspect(l *listenerv3.Listener, c *conn) seen {
 	return s
 }
 
-func disabledFor(m *listenerv3.ListenerFilterChainMatchPredicate, port uint16) bool {
-	each := func(x *listenerv3.ListenerFilterChainMatchPredicate) bool { return disabledFor(x, port) }
+// DisabledFor tells whether a predicate of a listener filter holds for connections to a port.
+func DisabledFor(m *listenerv3.ListenerFilterChainMatchPredicate, port uint16) bool {
+	each := func(x *listenerv3.ListenerFilterChainMatchPredicate) bool { return DisabledFor(x, port) }
 	switch r := m.GetRule().(type) {
 	case *listenerv3.ListenerFilterChainMatchPredicate_AnyMatch:
 		return r.AnyMatch

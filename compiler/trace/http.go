@@ -21,6 +21,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/trace/urlpath"
 )
 
 // exchange is one request in one connection manager.
@@ -50,10 +51,10 @@ func (k *walk) http(s state, res *bundle.Resource, m *hcmv3.HttpConnectionManage
 	}
 	before := s.call.Path
 	s.call.HTTP, s.parsed = true, true
-	if malformed(before, m) {
+	if urlpath.Malformed(before, m) {
 		return s.end(Failed, 400, "the connection manager refuses the path: it encodes a zero byte"), nil
 	}
-	s.call.Path = normalize(s.call.Path, m)
+	s.call.Path = urlpath.Normalize(s.call.Path, m)
 	if s.call.Path != before {
 		s.add(Step{Kind: "filter", Name: "path", Text: "the path is normalised to " + s.call.Path, Effects: []Effect{{EffectPath, "", s.call.Path}}})
 	}
@@ -78,7 +79,7 @@ func (k *walk) http(s state, res *bundle.Resource, m *hcmv3.HttpConnectionManage
 
 // settleAuthority strips what the connection manager strips from the host of the request.
 func settleAuthority(s *state, m *hcmv3.HttpConnectionManager) {
-	host := stripPort(s.call.Authority)
+	host := urlpath.StripPort(s.call.Authority)
 	switch {
 	case m.GetStripAnyHostPort():
 		s.call.Authority = host
@@ -86,7 +87,7 @@ func settleAuthority(s *state, m *hcmv3.HttpConnectionManager) {
 		s.call.Authority = host
 	}
 	if m.GetStripTrailingHostDot() {
-		host = stripPort(s.call.Authority)
+		host = urlpath.StripPort(s.call.Authority)
 		s.call.Authority = strings.TrimSuffix(host, ".") + strings.TrimPrefix(s.call.Authority, host)
 	}
 }

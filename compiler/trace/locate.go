@@ -13,6 +13,7 @@ import (
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/trace/urlpath"
 )
 
 // clusterOf finds the cluster of the service that a client in a namespace means by a name: the name itself, or one that
@@ -134,11 +135,11 @@ func (k *walk) addressOf(s *state, fqdn string, port uint16) netip.Addr {
 	for _, rc := range []string{names.Routes(uint32(port)), names.HostRoutes(fqdn, uint32(port))} {
 		for _, r := range s.v.hosts[rc] {
 			h, err := parse(k.w, r, &routev3.VirtualHost{})
-			if err != nil || !slices.ContainsFunc(h.GetDomains(), func(d string) bool { return stripPort(d) == fqdn }) {
+			if err != nil || !slices.ContainsFunc(h.GetDomains(), func(d string) bool { return urlpath.StripPort(d) == fqdn }) {
 				continue
 			}
 			for _, d := range h.GetDomains() {
-				domains[strings.Trim(stripPort(d), "[]")] = true
+				domains[strings.Trim(urlpath.StripPort(d), "[]")] = true
 			}
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/meshc/meshc/compiler/trace/urlpath"
 )
 
 func TestNormalize(t *testing.T) {
@@ -31,7 +33,7 @@ func TestNormalize(t *testing.T) {
 		{slashes, "//a//", "/a/"},
 		{slashes, "/%2F/a/..", "//"},
 	} {
-		if got := normalize(c.in, c.m); got != c.want {
+		if got := urlpath.Normalize(c.in, c.m); got != c.want {
 			t.Errorf("%s becomes %s, want %s", c.in, got, c.want)
 		}
 	}

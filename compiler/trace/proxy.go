@@ -45,6 +45,18 @@ func (w *World) Proxy(class string) (*Proxy, error) {
 	return &Proxy{v}, nil
 }
 
+// Message decodes a resource once: whoever asks for it later gets the same message.
+func (w *World) Message(r *bundle.Resource) (proto.Message, error) {
+	if w.parsed[r] == nil {
+		m, err := r.Message()
+		if err != nil {
+			return nil, err
+		}
+		w.parsed[r] = m
+	}
+	return w.parsed[r], nil
+}
+
 // Identity is the SPIFFE identity of a service account.
 func (w *World) Identity(namespace, account string) string { return w.identity(namespace, account) }
 
@@ -53,6 +65,13 @@ func foundOf[M proto.Message](l *located[M]) *Found[M] {
 		return nil
 	}
 	return &Found[M]{l.msg, l.res}
+}
+
+func foundIf[M proto.Message](l located[M], ok bool, err error) (*Found[M], error) {
+	if err != nil || !ok {
+		return nil, err
+	}
+	return foundOf(&l), nil
 }
 
 // Outbound returns the listener that a connection from the workload of the proxy meets; nil: it goes its own way.
@@ -88,8 +107,7 @@ func (p *Proxy) Listeners() []Found[*listenerv3.Listener] {
 	return out
 }
 
-// Chain returns the filter chain of a listener that takes a connection; nil: it is closed.
-func Chain(l *listenerv3.Listener, c Connection) *listenerv3.FilterChain {
+func connOf(c Connection) conn {
 	in := conn{source: c.Source, dest: c.To, wire: wireTCP}
 	if c.HTTP {
 		in.wire = wireHTTP1
@@ -98,8 +116,14 @@ func Chain(l *listenerv3.Listener, c Connection) *listenerv3.FilterChain {
 		}
 	}
 	if c.TLS {
-		in.layers = []layer{{sni: c.SNI, alpn: c.ALPN}}
+		in.layers = []layer{{sni: c.SNI, alpn: c.ALPN, by: "the client"}}
 	}
+	return in
+}
+
+// Chain returns the filter chain of a listener that takes a connection; nil: it is closed.
+func Chain(l *listenerv3.Listener, c Connection) *listenerv3.FilterChain {
+	in := connOf(c)
 	return pickChain(l, &in, inspect(l, &in))
 }
 
@@ -109,11 +133,7 @@ func (p *Proxy) RouteConfiguration(m *hcmv3.HttpConnectionManager) (*Found[*rout
 	if name == "" {
 		return &Found[*routev3.RouteConfiguration]{Message: m.GetRouteConfig()}, nil
 	}
-	rc, ok, err := find(p.v, bundle.RouteConfigurationType, name, &routev3.RouteConfiguration{})
-	if err != nil || !ok {
-		return nil, err
-	}
-	return foundOf(&rc), nil
+	return foundIf(find(p.v, bundle.RouteConfigurationType, name, &routev3.RouteConfiguration{}))
 }
 
 // Hosts are the virtual hosts of one route configuration, in the order in which they are looked at.
@@ -144,20 +164,12 @@ func (h Hosts) Pick(authority string) *Found[*routev3.VirtualHost] {
 
 // Cluster returns a cluster of the class by its name.
 func (p *Proxy) Cluster(name string) (*Found[*clusterv3.Cluster], error) {
-	c, ok, err := p.v.cluster(name)
-	if err != nil || !ok {
-		return nil, err
-	}
-	return foundOf(&c), nil
+	return foundIf(p.v.cluster(name))
 }
 
 // Endpoints returns the load assignment of a class by its name.
 func (p *Proxy) Endpoints(name string) (*Found[*endpointv3.ClusterLoadAssignment], error) {
-	c, ok, err := p.v.endpoints(name)
-	if err != nil || !ok {
-		return nil, err
-	}
-	return foundOf(&c), nil
+	return foundIf(p.v.endpoints(name))
 }
 
 // Socket is the transport socket that a cluster uses towards an endpoint with some metadata.

@@ -8,12 +8,13 @@ import (
 	uritemplatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/path/match/uri_template/v3"
 
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/trace/urlpath"
 )
 
 // pickHost chooses the virtual host: the exact name, the longest *.suffix, the longest prefix.*, and * at last.
 func pickHost(hosts []located[*routev3.VirtualHost], authority string, ignorePort bool) *located[*routev3.VirtualHost] {
 	if ignorePort {
-		authority = stripPort(authority)
+		authority = urlpath.StripPort(authority)
 	}
 	authority = lower(authority)
 	var best *located[*routev3.VirtualHost]
@@ -122,7 +123,7 @@ func matchPath(m *routev3.RouteMatch, c *Call) (bool, error) {
 
 // matchQuery looks at the first value of a parameter, as it was sent.
 func matchQuery(m *routev3.QueryParameterMatcher, c *Call) (bool, error) {
-	_, query := cutQuery(c.Path)
+	_, query := urlpath.CutQuery(c.Path)
 	value, there := "", false
 	for pair := range strings.SplitSeq(strings.TrimPrefix(query, "?"), "&") {
 		if k, v, _ := strings.Cut(pair, "="); k == m.GetName() && pair != "" {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/trace/urlpath"
 )
 
 // group is a set of endpoints that treat a request alike.
@@ -247,10 +248,10 @@ func (k *walk) original(s state, c located[*clusterv3.Cluster], host string) (*P
 			return k.behind(s, svc, c, host, err)
 		}
 		if s.service != nil && (s.service.Kind == "Service") {
-			p := s.end(Depends, 0, "the connection goes to the address that the client's DNS gives for "+stripPort(host)+"; say which with --address")
+			p := s.end(Depends, 0, "the connection goes to the address that the client's DNS gives for "+urlpath.StripPort(host)+"; say which with --address")
 			return p, nil
 		}
-		to := stripPort(host)
+		to := urlpath.StripPort(host)
 		return s.leave(to, s.outside(fmt.Sprintf("%s:%d", to, s.conn.dest.Port()), nil)), nil
 	}
 	m := member{address: s.conn.dest.Addr().String(), port: s.conn.dest.Port(), weight: 1}
@@ -296,7 +297,7 @@ func (k *walk) behind(s state, svc, via located[*clusterv3.Cluster], host string
 	}
 	st := Step{Kind: "host", Name: s.conn.dest.Addr().String(), Text: "is the address of ", Origins: trim(originsAt(svc.res, names.Part{}))}
 	if !s.conn.dest.Addr().IsValid() {
-		st.Name, st.Text = stripPort(host), "is called at an address that is not known here, that of "
+		st.Name, st.Text = urlpath.StripPort(host), "is called at an address that is not known here, that of "
 	}
 	st.Text += clusterText(svc.msg.GetName()) + ": the node picks one of its endpoints"
 	s.add(st)

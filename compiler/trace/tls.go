@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/trace/urlpath"
 )
 
 // sanMatchers are the names that a peer must show one of.
@@ -134,7 +135,7 @@ func originate(c *clusterv3.Cluster, socket *corev3.TransportSocket, id, host, p
 	common := u.GetCommonTlsContext()
 	l := &layer{sni: u.GetSni(), alpn: common.GetAlpnProtocols(), by: proxy, wants: sanMatchers(common)}
 	if l.sni == "" && httpOptions(c).GetUpstreamHttpProtocolOptions().GetAutoSni() {
-		l.sni = stripPort(host)
+		l.sni = urlpath.StripPort(host)
 	}
 	own := secrets(common)
 	l.cert = len(own) > 0 || len(common.GetTlsCertificates()) > 0

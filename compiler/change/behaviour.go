@@ -1,6 +1,7 @@
-package replay
+package change
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -9,20 +10,8 @@ import (
 	"github.com/meshc/meshc/compiler/trace"
 )
 
-// Kinds of differences, the gravest first. They are those of meshc diff.
-const (
-	Opened  = "opened"  // was refused, always or in part, and is let through
-	Closed  = "closed"  // was let through, and is refused
-	Moved   = "moved"   // ends elsewhere, in other shares, or with another answer
-	Changed = "changed" // ends where it did on another way
-	Tuned   = "tuned"   // only retries differ, which show when something fails
-)
-
-// Kinds lists the kinds, the gravest first.
-func Kinds() []string { return []string{Opened, Closed, Moved, Changed, Tuned} }
-
-// behaviour is a walk as values. A walk that ends in an error is that of a request that nothing takes.
-type behaviour struct {
+// Behaviour is a walk as values. A walk that ends in an error is that of a request that nothing takes.
+type Behaviour struct {
 	ends    []string // where it ends, how often
 	details []string // of ends: path, host and such
 	effects []string
@@ -30,13 +19,17 @@ type behaviour struct {
 	passes  int // ends that let it through
 	refuses int
 	lines   []trace.Line // for people
+
+	answers  []string         // errors that the input asks a proxy to answer with
+	outcomes []*trace.Outcome // those that refuse first
 }
 
-func behaviourOf(r *trace.Result, err error) behaviour {
+// BehaviourOf reads the result of a walk, or its error.
+func BehaviourOf(r *trace.Result, err error) Behaviour {
 	if err != nil {
-		return behaviour{ends: []string{"refused"}, refuses: 1, lines: []trace.Line{{Text: "failed: " + err.Error()}}}
+		return Behaviour{ends: []string{"refused"}, refuses: 1, lines: []trace.Line{{Text: "failed: " + err.Error()}}}
 	}
-	b := behaviour{lines: r.Brief()}
+	b := Behaviour{lines: r.Brief()}
 	for _, s := range r.Path.AllSteps() {
 		mesh := slices.ContainsFunc(s.Effects, trace.Effect.OfMesh)
 		for _, e := range s.Effects {
@@ -53,12 +46,17 @@ func behaviourOf(r *trace.Result, err error) behaviour {
 	for _, l := range r.Path.Leaves() {
 		o := l.Outcome
 		chance := math.Round(l.Chance*1e6) / 1e6
-		if o.Verdict == trace.Denied || o.Verdict == trace.Failed {
+		if o.Verdict == trace.Denied || o.Verdict == trace.Failed || o.Verdict == trace.Answered && o.Status >= 400 {
+			if o.Verdict == trace.Answered {
+				b.answers = append(b.answers, fmt.Sprint(o.Status, o.Effects))
+			}
 			b.refuses++
+			b.outcomes = slices.Insert(b.outcomes, b.refuses-1, o)
 			b.ends = append(b.ends, fmt.Sprintf("%v %s refused", chance, strings.Join(l.When, ", ")))
 			continue
 		}
 		b.passes++
+		b.outcomes = append(b.outcomes, o)
 		b.ends = append(b.ends, fmt.Sprintf("%v %s %s %d %s %d", chance, strings.Join(l.When, ", "), o.Verdict, o.Status, o.At, o.Port))
 		b.details = append(b.details, fmt.Sprintf("%s %s %s %v", o.Path, o.Host, o.To, o.Effects))
 	}
@@ -69,10 +67,26 @@ func behaviourOf(r *trace.Result, err error) behaviour {
 	return b
 }
 
-// kindOf is the kind of the difference between two behaviours of one request; "" if there is none.
-func kindOf(base, head behaviour) string {
+// refusedBehaviour is that of a request which nothing takes.
+func refusedBehaviour(why string) Behaviour {
+	return BehaviourOf(nil, errors.New(why))
+}
+
+// untouchedBehaviour is that of a request which no proxy meets.
+func untouchedBehaviour(at string) Behaviour {
+	return BehaviourOf(&trace.Result{Path: &trace.Path{Outcome: &trace.Outcome{Verdict: trace.Reached, At: at, Text: "no proxy takes it"}}}, nil)
+}
+
+// Key is the same for behaviours that differ in nothing but details of their ends.
+func (b Behaviour) Key() string { return fmt.Sprintf("%q\x00%q", b.ends, b.effects) }
+
+// KindOf is the kind of the difference between two behaviours of one request; "" if there is none.
+func KindOf(base, head Behaviour) string {
 	switch {
-	case base.passes == 0 && head.passes == 0: // refused is refused, whatever the reason
+	case base.passes == 0 && head.passes == 0: // refused is refused, whatever the reason, but not whatever the answer
+		if !slices.Equal(base.answers, head.answers) {
+			return Moved
+		}
 		return ""
 	case base.refuses > 0 && head.refuses == 0, base.passes == 0:
 		return Opened
@@ -106,13 +120,5 @@ func apart(base, head []trace.Line) (before, after []string) {
 	return before, after
 }
 
-// routeOf names the first route of the input that a request meets, else its host.
-func routeOf(r *trace.Result) string {
-	for _, s := range r.Path.AllSteps() {
-		if s.Kind == "route" && len(s.Origins) > 0 {
-			o := s.Origins[0]
-			return fmt.Sprintf("%s: %s [%s:%d]", s.Name, s.Text, o.File, o.Line)
-		}
-	}
-	return ""
-}
+// Apart returns the lines that say what the one does and the other does not.
+func (b Behaviour) Apart(head Behaviour) (before, after []string) { return apart(b.lines, head.lines) }

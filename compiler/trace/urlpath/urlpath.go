@@ -1,4 +1,6 @@
-package trace
+// Package urlpath does to the paths and authorities of requests what a connection manager and its routes do: it normalises,
+// rewrites and strips them as Envoy does.
+package urlpath
 
 import (
 	"fmt"
@@ -12,8 +14,8 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 )
 
-// stripPort cuts the port off an authority.
-func stripPort(authority string) string {
+// StripPort cuts the port off an authority.
+func StripPort(authority string) string {
 	if a, err := netip.ParseAddrPort(authority); err == nil {
 		return strings.TrimSuffix(authority, ":"+strconv.Itoa(int(a.Port())))
 	}
@@ -24,19 +26,19 @@ func stripPort(authority string) string {
 	return authority
 }
 
-// cutQuery splits a path before its query.
-func cutQuery(path string) (bare, query string) {
+// CutQuery splits a path before its query.
+func CutQuery(path string) (bare, query string) {
 	if i := strings.IndexByte(path, '?'); i >= 0 {
 		return path[:i], path[i:]
 	}
 	return path, ""
 }
 
-// normalize does to a path what a connection manager does before anything looks at it: percent encoded letters are
+// Normalize does to a path what a connection manager does before anything looks at it: percent encoded letters are
 // decoded and characters that no URL holds encoded, slashes that are encoded too if so set, . and .. resolved, and repeated
 // slashes merged.
-func normalize(path string, m *hcmv3.HttpConnectionManager) string {
-	bare, query := cutQuery(path)
+func Normalize(path string, m *hcmv3.HttpConnectionManager) string {
+	bare, query := CutQuery(path)
 	if i := strings.IndexByte(bare, '#'); i >= 0 {
 		bare = bare[:i]
 	}
@@ -101,9 +103,9 @@ func escaped(s string) (byte, bool) {
 	return byte(n), err == nil
 }
 
-// malformed tells whether a connection manager that normalises paths refuses one.
-func malformed(path string, m *hcmv3.HttpConnectionManager) bool {
-	bare, _ := cutQuery(path)
+// Malformed tells whether a connection manager that normalises paths refuses one.
+func Malformed(path string, m *hcmv3.HttpConnectionManager) bool {
+	bare, _ := CutQuery(path)
 	return m.GetNormalizePath().GetValue() && strings.Contains(bare, "%00")
 }
 
@@ -130,21 +132,21 @@ func resolveDots(p string) string {
 	return strings.Join(out, "/")
 }
 
-// regexRewrite replaces every match of a pattern in the path, not in the query; \1 in the replacement is the first group.
-func regexRewrite(path string, rw *matcherv3.RegexMatchAndSubstitute) (string, error) {
+// RegexRewrite replaces every match of a pattern in the path, not in the query; \1 in the replacement is the first group.
+func RegexRewrite(path string, rw *matcherv3.RegexMatchAndSubstitute) (string, error) {
 	re, err := regexp.Compile(rw.GetPattern().GetRegex())
 	if err != nil {
 		return path, err
 	}
 	to := strings.ReplaceAll(rw.GetSubstitution(), "$", "$$")
 	to = regexp.MustCompile(`\\(\d)`).ReplaceAllString(to, `$${$1}`)
-	bare, query := cutQuery(path)
+	bare, query := CutQuery(path)
 	return re.ReplaceAllString(bare, to) + query, nil
 }
 
-// swapPrefix replaces what the match of a route matched: its prefix, or the whole path of other matches.
-func swapPrefix(m *routev3.RouteMatch, path, to string) string {
-	bare, query := cutQuery(path)
+// SwapPrefix replaces what the match of a route matched: its prefix, or the whole path of other matches.
+func SwapPrefix(m *routev3.RouteMatch, path, to string) string {
+	bare, query := CutQuery(path)
 	n := len(bare)
 	switch s := m.GetPathSpecifier().(type) {
 	case *routev3.RouteMatch_Prefix:

@@ -1,4 +1,4 @@
-package change
+package report
 
 import "github.com/meshc/meshc/internal/diag"
 

@@ -1,4 +1,4 @@
-package change
+package report
 
 import (
 	"cmp"
@@ -69,7 +69,7 @@ func (d *Difference) target() string {
 	switch d.Host {
 	case "":
 		return fmt.Sprintf("port %d", d.Port)
-	case anyHost:
+	case AnyHost:
 		return fmt.Sprintf("any name that is not known, port %d", d.Port)
 	}
 	return fmt.Sprintf("%s:%d", d.Host, d.Port)
@@ -126,7 +126,7 @@ func explained(kind string) string {
 
 // side says what happens on one side.
 func (e End) String() string {
-	if strings.HasPrefix(e.Detail, atPlaces) {
+	if strings.HasPrefix(e.Detail, AtPlaces) {
 		return e.Verdict + " " + e.Detail
 	}
 	return strings.TrimSuffix(e.Verdict+": "+e.Detail, ": ")
@@ -139,7 +139,7 @@ func (c Cause) String() string {
 
 func (u Undecided) String() string {
 	who := some(slices.Concat(u.From, u.Servers), 5)
-	host := cmp.Or(u.Host, anyHost)
+	host := cmp.Or(u.Host, AnyHost)
 	return fmt.Sprintf("undecided: %s for %s, %s: %s", u.Resource, who, host, u.Why)
 }
 
