@@ -109,7 +109,7 @@ func (in *Injector) document(text []byte, namespace string, find Objects, res *R
 		}
 		if whole != nil {
 			touched = true
-			inject(n.Node, o, whole)
+			inject(n.Node, whole)
 		}
 	}
 	if !touched {
@@ -119,7 +119,7 @@ func (in *Injector) document(text []byte, namespace string, find Objects, res *R
 }
 
 // inject brings the node of an object to say what it is with a proxy. An item of a typed list does not say its kind.
-func inject(n *yaml.Node, o *schema.Object, whole map[string]any) {
+func inject(n *yaml.Node, whole map[string]any) {
 	for _, key := range []string{"apiVersion", "kind"} {
 		if nodeAt(n, key) == nil {
 			delete(whole, key)
@@ -160,8 +160,9 @@ func objects(n *yaml.Node, kind string) []found {
 			out = append(out, objects(c, of)...)
 		}
 		return out
+	default: // no object
+		return nil
 	}
-	return nil
 }
 
 // resourceList is what a KRM function reads and writes.

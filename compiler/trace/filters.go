@@ -220,14 +220,14 @@ func (k *walk) tokens(s state, res *bundle.Resource, cfg *jwtv3.JwtAuthenticatio
 		st.say("no token, and one is required", "refused")
 		s.add(st)
 		return s.end(Denied, 401, "RequestAuthentication wants a token, and there is none", st.Origins...), nil
-	default:
-		st.say("the token is not one of an accepted issuer, or not valid", "refused")
-		s.add(st)
-		return s.end(Denied, 401, "RequestAuthentication refuses the token", st.Origins...), nil
 	case tokenOtherAudience:
 		st.say("the token is meant for another audience", "another audience")
 		s.add(st)
 		return s.end(Denied, 403, "RequestAuthentication refuses the token: its audience is another", st.Origins...), nil
+	default:
+		st.say("the token is not one of an accepted issuer, or not valid", "refused")
+		s.add(st)
+		return s.end(Denied, 401, "RequestAuthentication refuses the token", st.Origins...), nil
 	}
 	claims := s.call.Metadata[tokenFilter]
 	if len(claims) > len(before.Metadata[tokenFilter]) {

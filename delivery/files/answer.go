@@ -43,7 +43,7 @@ func (a answer) text() ([]byte, error) {
 		if err := json.Compact(&compact, r); err != nil {
 			return nil, err
 		}
-		compact.WriteTo(h)
+		h.Write(compact.Bytes()) // a hash takes everything
 	}
 	a.VersionInfo = "sha256:" + hex.EncodeToString(h.Sum(nil))
 	out, err := json.MarshalIndent(a, "", " ")
