@@ -84,7 +84,7 @@ func (in *input) check(opts Options) diag.List {
 	var findings diag.List
 	for _, c := range in.clusters {
 		objects, f := schema.Check(c.read.Documents, schema.Options{Workers: opts.Workers, Lenient: opts.Lenient})
-		c.objects = objects
+		c.objects, c.joined = objects, objects
 		findings.Add(f...)
 	}
 	return findings
@@ -94,7 +94,6 @@ func (in *input) check(opts Options) diag.List {
 func (in *input) observe(ctx context.Context, opts Options) (diag.List, error) {
 	var findings diag.List
 	for _, c := range in.clusters {
-		c.joined = c.objects
 		if len(c.addresses) > 0 {
 			known, f, err := readCluster(ctx, c.addresses, opts)
 			if err != nil {
@@ -166,7 +165,8 @@ func (in *input) link() diag.List {
 	return findings
 }
 
-// fromCluster tells the findings that are about objects which only a cluster has: they are not the user's to mend.
+// fromCluster tells the findings that are about objects which only a cluster has: they are not the user's to mend, and only
+// what stops the bundle is said of them.
 func (in *input) fromCluster() func(diag.Diagnostic) bool {
 	of := map[diag.Ref]bool{}
 	for _, c := range in.clusters {
@@ -174,7 +174,7 @@ func (in *input) fromCluster() func(diag.Diagnostic) bool {
 			of[o.Ref()] = true
 		}
 	}
-	return func(d diag.Diagnostic) bool { return of[d.Object] }
+	return func(d diag.Diagnostic) bool { return d.Severity != diag.Error && of[d.Object] }
 }
 
 // workloads counts the workloads of all clusters, and those that have a proxy. What is in several clusters counts once.

@@ -402,7 +402,7 @@ func (p *parts) compileOne(keys []string) (out outcome) {
 	if out.findings.HasErrors() {
 		return out
 	}
-	in := &input{clusters: []*clusterInput{{read: &load.Result{}, objects: objects}}}
+	in := &input{clusters: []*clusterInput{{read: &load.Result{}, objects: objects, joined: objects}}}
 	out.findings.Add(in.link()...)
 	sets := newLoweredSets()
 	f, err := sets.lower(context.Background(), in.clusters[0].mesh, in.clusters[0].classes, Options{Workers: 1})

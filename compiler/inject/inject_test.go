@@ -209,6 +209,7 @@ func TestRefused(t *testing.T) {
 		{"quantity", "MESHC1902", "quantity", map[string]string{"sidecar.istio.io/proxyCPU": "1\nhostNetwork: true"}, plainPod},
 		{"boolean", "MESHC1902", "neither true nor false", map[string]string{"sidecar.istio.io/nativeSidecar": "maybe"}, plainPod},
 		{"port", "MESHC1902", "no port", map[string]string{"traffic.sidecar.istio.io/excludeInboundPorts": "http"}, plainPod},
+		{"status port", "MESHC1902", "at no other port", map[string]string{"status.sidecar.istio.io/port": "15999"}, plainPod},
 		{"log", "MESHC1902", "logLevel", map[string]string{"sidecar.istio.io/logLevel": "debug --service-node x"}, plainPod},
 		{"image", "MESHC1902", "proxyImage", map[string]string{"sidecar.istio.io/proxyImage": "-x y"}, plainPod},
 		{"volume", "MESHC1902", "userVolume", map[string]string{"sidecar.istio.io/userVolume": `{"a":{"emptyDir":{}},"b":{"nothing":1}}`}, plainPod},

@@ -41,7 +41,7 @@ func (p *pod) proxyContainer() *corev1.Container {
 	volumes, mounts := p.mounts()
 	c.VolumeMounts = append(c.VolumeMounts, mounts...)
 	p.addVolumes(volumes)
-	if p.number("status.sidecar.istio.io/port", 1) != 0 { // 0: without probes of the proxy
+	if p.statusPort() {
 		p.proxyProbes(c)
 	}
 	if !p.classic {
@@ -51,6 +51,19 @@ func (p *pod) proxyContainer() *corev1.Container {
 		c.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: d.GetSeconds()}}}
 	}
 	return c
+}
+
+// statusPort tells whether the proxy is probed at all. Where it answers is not the pod's to say: another port is refused.
+func (p *pod) statusPort() bool {
+	const key = "status.sidecar.istio.io/port"
+	switch n := p.number(key, intercept.ProbePort); n {
+	case 0:
+		return false
+	case intercept.ProbePort, intercept.HealthPort:
+	default:
+		p.bad(key, fmt.Sprintf("the proxy answers kubelet at %d for the application and at %d for itself, and at no other port", intercept.ProbePort, intercept.HealthPort), "leave it out, or write \"0\" for a proxy without probes")
+	}
+	return true
 }
 
 // image settles the image of the proxy.

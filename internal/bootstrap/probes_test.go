@@ -91,7 +91,7 @@ func TestProbesThroughEnvoy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.DynamicResources = nil // no server here: Envoy would wait for it
+	b.DynamicResources, b.LayeredRuntime = nil, nil // no server here: Envoy would wait for it
 	text, err := bootstrap.JSON(b)
 	if err != nil {
 		t.Fatal(err)
