@@ -143,9 +143,7 @@ func (b *builder) listenerFilters() {
 	if n := l.GetName(); n == names.VirtualInbound || n == names.VirtualOutbound {
 		b.settings = append(b.settings, setting{topic: Routing, name: "listener at", value: messageText(l.GetAddress())})
 	}
-	for _, s := range fieldSettings("listener address ", l.GetAddress().GetSocketAddress(), map[string]string{"": Tuning, "address": "-", "port_value": "-"}) {
-		b.settings = append(b.settings, s)
-	}
+	b.settings = append(b.settings, fieldSettings("listener address ", l.GetAddress().GetSocketAddress(), map[string]string{"": Tuning, "address": "-", "port_value": "-"})...)
 	waits := false
 	for _, f := range l.GetListenerFilters() {
 		a := f.GetTypedConfig()

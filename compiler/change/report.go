@@ -32,18 +32,21 @@ func Compare(base, head *bundle.Bundle) (*Report, error) {
 		return nil, err
 	}
 	for _, d := range f.found {
-		switch f.verify(d) {
-		case shown:
+		why := "following " + d.Witness.String() + " shows no difference"
+		switch verdict := f.verify(d); {
+		case verdict == shown:
 			r.Differences = append(r.Differences, d)
 			continue
-		case refuted:
+		case verdict == refuted && d.Kind != Opened && d.Kind != Closed:
 			for _, name := range d.Resources {
 				f.refuted[name] = true
 			}
 			continue
+		case verdict == refuted: // who may pass is another, whatever becomes of it behind
+			why = "where " + d.Witness.String() + " goes behind it, it is refused on both sides"
 		}
 		u := Undecided{From: d.From, Host: d.Host, Port: d.Port, Servers: d.Servers, Resource: strings.Join(d.Resources[:min(1, len(d.Resources))], ""), Causes: d.Causes, Resources: d.Resources,
-			Why: fmt.Sprintf("one proxy treats it otherwise (%s, %s: was %s, is %s), and following %s shows no difference", d.Kind, d.Category, d.Base, d.Head, d.Witness)}
+			Why: fmt.Sprintf("one proxy treats it otherwise (%s, %s: was %s, is %s), and %s", d.Kind, d.Category, d.Base, d.Head, why)}
 		if d.From[0].Kind == KindOutside {
 			u.From = nil
 		}
