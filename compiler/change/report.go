@@ -37,7 +37,7 @@ func Compare(base, head *bundle.Bundle) (*Report, error) {
 		case verdict == shown:
 			r.Differences = append(r.Differences, d)
 			continue
-		case verdict == refuted && d.Kind != Opened && d.Kind != Closed:
+		case verdict == refuted && d.Category != AccessWidened && d.Category != AccessNarrowed:
 			for _, name := range d.Resources {
 				f.refuted[name] = true
 			}
