@@ -31,7 +31,8 @@ func (f *finder) verify(d *Difference) int {
 			continue
 		}
 		switch {
-		case d.Kind == Changed && (kind == Opened || kind == Closed): // the servers refuse what the client now sends otherwise
+		// The servers refuse what the client now sends otherwise. What only may be refused, as by an external authorizer, is a change.
+		case d.Kind == Changed && (kind == Opened && base.passes == 0 || kind == Closed && head.passes == 0):
 			d.Kind, d.Base, d.Head = kind, base.end(), head.end()
 		case d.Kind == Moved && (kind == "" || kind == Tuned): // another way to the same end
 			d.Kind = Changed
