@@ -48,7 +48,7 @@ func (b *Bundle) WriteDir(path string) (err error) {
 		return err
 	}
 	for _, f := range b.files {
-		if err := writeFile(filepath.Join(tmp, f.name), f.data); err != nil {
+		if err := WriteFile(filepath.Join(tmp, f.name), f.data); err != nil {
 			return err
 		}
 	}
@@ -200,7 +200,8 @@ func replaceable(path string) (bool, error) {
 	return true, nil
 }
 
-func writeFile(path string, data []byte) error {
+// WriteFile makes a file that is not there yet, and has it on the disk when it returns.
+func WriteFile(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err

@@ -356,3 +356,20 @@ func until(t *testing.T, got func() string, want string) {
 	}
 	t.Fatalf("got %s, want %s", last, want)
 }
+
+// A proxy may have more files than an archive of a bundle has entries; what one export writes the next one reads.
+func TestManyFiles(t *testing.T) {
+	set := func(version string) files.Set {
+		s := files.Set{"clusters.json": []byte(`{"versionInfo":"` + version + `","resources":[]}`), "listeners.json": []byte(`{"resources":[]}`)}
+		for i := range 10_100 {
+			s[fmt.Sprintf("endpoints/%d.json", i)] = []byte("{}")
+		}
+		return s
+	}
+	dir := t.TempDir()
+	for i, version := range []string{"1", "2"} {
+		if _, err := files.Put(t.Context(), dir, set(version), 0); err != nil {
+			t.Fatalf("export %d: %v", i, err)
+		}
+	}
+}

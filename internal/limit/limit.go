@@ -49,6 +49,10 @@ const (
 	BundleRequirements = 1 << 20 // of all sets; some thirty of each are many
 
 	ConfigMapBytes = 1<<20 - 16<<10 // of an archive in a ConfigMap, which Kubernetes lets hold 1 MiB
+
+	// Of the files of one proxy without a server, for their writer, too; as JSON they are some five times the resources.
+	ProxyFiles     = 1 << 20
+	ProxyFileBytes = 1 << 30
 )
 
 // Of one kustomization, besides those of a source and of YAML.

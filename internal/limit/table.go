@@ -104,6 +104,8 @@ func bundles() Table {
 		{"BundleClassSets", "sets of one class", count(BundleClassSets), overBundle},
 		{"BundleRequirements", "requirements in all sets", count(BundleRequirements), overBundle},
 		{"ConfigMapBytes", "an archive in a ConfigMap", size(ConfigMapBytes), "no objects are written"},
+		{"ProxyFiles", "files of a proxy without a server", count(ProxyFiles), "nothing is exported"},
+		{"ProxyFileBytes", "all of them", size(ProxyFileBytes), "nothing is exported"},
 	}}
 }
 
