@@ -100,6 +100,14 @@ func TestArgoPlugin(t *testing.T) {
 		t.Errorf("a Job without an image: %v %s", err, complaints)
 	}
 
+	if _, complaints, err := argoPlugin(t, folder, "PARAM_NAME=a b"); err == nil || !strings.Contains(complaints, "no name of a ConfigMap") {
+		t.Errorf("a name that is none: %v %s", err, complaints)
+	}
+	one, _, err := argoPlugin(t, folder, "PARAM_WAIT=meshc:18001 --for acked=0%", "PARAM_IMAGE=m")
+	if err != nil || !strings.Contains(one, "- meshc:18001 --for acked=0%\n") {
+		t.Errorf("an address that wants to be more arguments: %v\n%s", err, one)
+	}
+
 	put(t, filepath.Join(folder, "mesh.yaml"), strings.Replace(mesh, "number: 80", "number: 0", 1))
 	out, complaints, err := argoPlugin(t, folder)
 	if err == nil || out != "" || !strings.Contains(complaints, "mesh.yaml:4") {

@@ -6,11 +6,11 @@ package manifest
 import (
 	"bytes"
 	"fmt"
-	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 
 	"github.com/meshc/meshc/compiler/bundle"
@@ -38,6 +38,12 @@ type Wait struct {
 
 // Objects writes the objects of a bundle as YAML documents. A bundle that no ConfigMap can hold is an error.
 func Objects(b *bundle.Bundle, o Options) ([]byte, error) {
+	if why := validation.IsDNS1123Subdomain(o.Name); len(why) > 0 {
+		return nil, fmt.Errorf("%q is no name of a ConfigMap: %s", o.Name, why[0])
+	}
+	if why := validation.IsDNS1123Label(o.Namespace); o.Namespace != "" && len(why) > 0 {
+		return nil, fmt.Errorf("%q is no name of a namespace: %s", o.Namespace, why[0])
+	}
 	var archive bytes.Buffer
 	if err := b.Archive(&archive); err != nil {
 		return nil, err
@@ -83,7 +89,7 @@ func (w *Wait) job(meta metav1.ObjectMeta, b *bundle.Bundle) *batchv1.Job {
 		SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: &yes, SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
 		Containers: []corev1.Container{{
 			Name: "wait", Image: w.Image,
-			Args:            strings.Fields("wait --digest " + b.Digest.String() + " --for acked=100% --admin " + w.Admin + " --timeout " + w.Timeout),
+			Args:            []string{"wait", "--digest", b.Digest.String(), "--for", "acked=100%", "--admin", w.Admin, "--timeout", w.Timeout},
 			SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes, Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
 		}},
 	}
