@@ -65,18 +65,20 @@ type site struct {
 	ref  registry.Reference
 	key  *signature.Key
 	keep string
+	// pusher is one client for all pushes, as a client of its own for each would leave a connection behind each time.
+	pusher *registry.Client
 }
 
 func newSite(t *testing.T) *site {
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
-	s := &site{reg: registrytest.Start(t, true), key: key(t), keep: filepath.Join(t.TempDir(), "keep")}
+	s := &site{reg: registrytest.Start(t, true), key: key(t), keep: filepath.Join(t.TempDir(), "keep"), pusher: client()}
 	s.ref = reference(t, "oci://"+s.reg.Host+"/mesh:main")
 	return s
 }
 
 func (s *site) push(t testing.TB, b *bundle.Bundle, sign *signature.Key) {
 	t.Helper()
-	p, err := client().Push(context.Background(), s.ref, b, registry.About{})
+	p, err := s.pusher.Push(context.Background(), s.ref, b, registry.About{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +89,7 @@ func (s *site) push(t testing.TB, b *bundle.Bundle, sign *signature.Key) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client().Attach(context.Background(), p.Ref, signature.MediaType, text, nil); err != nil {
+	if _, err := s.pusher.Attach(context.Background(), p.Ref, signature.MediaType, text, nil); err != nil {
 		t.Fatal(err)
 	}
 }
