@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func client() *registry.Client { return registry.New(registry.Options{Stall: time.Second}) }
+func client() *registry.Client { return registry.New(registry.Options{Stall: time.Minute}) }
 
 func reference(t testing.TB, s string) registry.Reference {
 	t.Helper()
