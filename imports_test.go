@@ -67,7 +67,7 @@ var mayImport = map[string][]string{
 	"compiler/observe":         {"internal/diag", "schema", "compiler/endpoint", "compiler/mesh"},
 	"compiler/inject":          {"internal/diag", "internal/intercept", "internal/source", "schema", "compiler/endpoint", "compiler/mesh"},
 	"compiler/change/neutral":  {},
-	"compiler/change/report":   {"internal/diag", "internal/show"},
+	"compiler/change/report":   {"internal/diag", "internal/near", "internal/show"},
 	"compiler/replay":          {"internal/limit", "internal/show", "compiler/names", "compiler/bundle", "compiler/change", "compiler/sets", "compiler/trace"},
 	"compiler/codes":           {"internal/config", "internal/diag", "policies", "schema", "compiler/"},
 	"compiler":                 {"internal/config", "internal/diag", "internal/secret", "internal/source", "internal/fault", "schema", "policies", "compiler/"},

@@ -112,15 +112,7 @@ func (a *absence) asksReview() bool {
 
 // data looks at a reference to what packages and files supply.
 func (a *absence) data(r ast.Ref, at *ast.Location) {
-	prefix := r.ConstantPrefix()
-	var words []string
-	for _, t := range prefix[1:] {
-		s, ok := t.Value.(ast.String)
-		if !ok {
-			break
-		}
-		words = append(words, string(s))
-	}
+	words := dataWords(r)
 	if len(words) == 0 {
 		return
 	}

@@ -53,8 +53,8 @@ var Codes = []diag.Code{
 		Remedy:  "name the file by its path inside the sources, or leave `_loc` out",
 	},
 	{
-		ID: "MESHC1708", Severity: diag.Error,
-		Means:   "a policy that asks for what is never there, so that it can find nothing: data that no file and no package supplies, the input of another tool, a kind or key that does not exist",
+		ID: "MESHC1708", Severity: diag.Error, Also: []diag.Severity{diag.Warning},
+		Means:   "a policy that asks for what is never there, so that it can find nothing: data that no file and no package supplies, the input of another tool, a kind or key that does not exist; as a warning, a key of the data that no policy asks for",
 		Example: "`input.review.object` of Gatekeeper, `input[i].contents` of conftest --combine, `data.allowed` without a file",
 		Remedy:  "ask for `input` as it is, which is one object; put data into a folder `data` beside the policies",
 	},

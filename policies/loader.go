@@ -23,6 +23,9 @@ type loader struct {
 	entries int
 	tests   bool // those of the folders are read, too
 	values  map[string]any
+	keys    []dataKey
+	asked   [][]string // references below data
+	unrun   []unrunTest
 	list    diag.List
 }
 
@@ -63,6 +66,7 @@ func (l *loader) folders(all []Folder) error {
 		}
 	}
 	l.absent()
+	l.unread()
 	return nil
 }
 
@@ -79,6 +83,7 @@ func (l *loader) folder(f Folder) error {
 		case err != nil || d.IsDir():
 			return err
 		case strings.HasSuffix(p, "_test.rego") && !l.tests:
+			l.unrun = append(l.unrun, unrunTest{f.Files, p})
 			return nil
 		case path.Ext(p) == ".rego":
 			return l.file(f.Files, p, name)
@@ -138,6 +143,7 @@ func (l *loader) file(files fs.FS, p, name string) error {
 		return nil
 	}
 	l.modules[name] = m
+	l.ask(m)
 	return nil
 }
 

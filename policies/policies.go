@@ -109,6 +109,7 @@ func Eval(ctx context.Context, objs []*schema.Object, o Options) (diag.List, Rep
 	if err != nil {
 		return nil, Report{}, err
 	}
+	out.Add(l.list...)
 	out.Add(found...)
 	out.Sort()
 	report.Packages, report.Rules, report.Objects, report.Findings, report.Steps = len(e.packages), len(e.rules), len(objs), len(out), steps

@@ -273,6 +273,35 @@ deny contains "by team" if input.metadata.name in data.teams.a.refused`
 		}
 		delete(files, name)
 	}
+	files["data/two.yaml"] = &fstest.MapFile{Data: []byte("teams: {}\n---\nexempt: [a]\n")}
+	if l := run(); len(l) != 1 || l[0].Code != CodeNothing || l[0].Pos.Line != 2 {
+		t.Errorf("a second document is not read: %+v", l)
+	}
+}
+
+// TestUnreadData: a key of the data that neither a policy nor a test asks for is a warning at its line.
+func TestUnreadData(t *testing.T) {
+	files := fstest.MapFS{
+		"p.rego":         {Data: []byte("package main\nimport data.teams as t\ndeny contains \"name\" if input.metadata.name in data.refused\ndeny contains \"team\" if input.metadata.name in t.a.refused")},
+		"data/own.yaml":  {Data: []byte("refused: [z]\nexcempt: [a]\n")},
+		"teams/data.yml": {Data: []byte("a: {refused: []}\n")},
+		"p_test.rego":    {Data: []byte("package main\ntest_a if count(deny) == 0 with input as data.samples.a")},
+		"data/more.json": {Data: []byte(`{"samples": {"a": {"kind": "Gateway"}}}`)},
+	}
+	run := func() diag.List {
+		l, _, err := Eval(context.Background(), objects(t, mesh), Options{Folders: []Folder{{"rules", files}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.DeleteFunc(l, func(d diag.Diagnostic) bool { return strings.HasPrefix(d.Code, "MESHC-P") })
+	}
+	if l := run(); len(l) != 1 || l[0].Code != CodeNothing || l[0].Severity != diag.Warning || l[0].Pos.File != "rules/data/own.yaml" || l[0].Pos.Line != 2 {
+		t.Errorf("%+v", l)
+	}
+	files["all_test.rego"] = &fstest.MapFile{Data: []byte("package main\ntest_all if { some key; count(data[key]) > 0 }")}
+	if l := run(); len(l) != 0 {
+		t.Errorf("a test that goes through all data asks for each key: %+v", l)
+	}
 }
 
 // TestTests: tests of policies run, within a budget, and say where they stand.

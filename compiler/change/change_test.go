@@ -250,9 +250,11 @@ func TestWaivers(t *testing.T) {
 		t.Errorf("%d differences, %d left, %d waived, stale %v", n, len(r.Differences), len(r.Waived), r.Stale)
 	}
 	for text, want := range map[string]string{
-		"waivers:\n- {category: tuning}\n":             "w.yaml:2: the waiver has no reason",
-		"waivers:\n- {category: tunning, reason: x}\n": `w.yaml:2: "tunning" is no category`,
-		"waivers:\n- {category: tuning, why: x}\n":     "has no reason",
+		"waivers:\n- {category: tuning}\n":                              "w.yaml:2: the waiver has no reason",
+		"waivers:\n- {category: tunning, reason: x}\n":                  `w.yaml:2: "tunning" is no category`,
+		"waivers:\n- {category: tuning, why: x}\n":                      `w.yaml:2: "why" is no key of a waiver`,
+		"waivers:\n- {category: tuning, hots: shop, reason: x}\n":       `"hots" is no key of a waiver, which has category, kind, host, object, reason; did you mean host?`,
+		"waivers: []\n---\nwaivers:\n- {category: tuning, reason: x}\n": "a second document",
 		"waiver: []\n": "w.yaml: no list of waivers",
 		"waivers:\n- {category: tuning, kind: x, reason: x}\n": `"x" is no kind`,
 	} {

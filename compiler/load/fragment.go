@@ -118,6 +118,38 @@ func (p *parser) half(n *yaml.Node) bool {
 	return true
 }
 
+// sequence reports a list that holds objects, or what was meant to be one, without the List around it. An API server takes one
+// object at a time, so that kubectl and kustomize refuse such a file. A list of what nobody here reads is none of ours.
+func (p *parser) sequence(n *yaml.Node) bool {
+	for _, c := range n.Content {
+		c = follow(c)
+		if c.Kind != yaml.MappingNode || !p.isRead(c) {
+			continue
+		}
+		what := "an object"
+		if kind := childText(c, "kind"); kind != "" {
+			what = "a " + kind
+		}
+		p.fail(c, "MESHC1009", "this file is a list with "+what+" in it, and no API server takes a list of objects as it is",
+			"Make each item a document of its own, behind a line of ---; or put the list below items of an object with apiVersion: v1 and kind: List.")
+		return true
+	}
+	return false
+}
+
+// isRead tells whether a mapping is an object that counts here, or was meant to be one.
+func (p *parser) isRead(n *yaml.Node) bool {
+	apiVersion, kind := childText(n, "apiVersion"), childText(n, "kind")
+	if apiVersion == "" || kind == "" {
+		return readFragment(n).broken(p.file.name) || ofMesh(n)
+	}
+	if strings.HasSuffix(kind, "List") && child(n, "items") != nil || source.Classify(apiVersion, kind) != source.Foreign {
+		return true
+	}
+	why, _ := source.Misnamed(apiVersion, kind)
+	return why != ""
+}
+
 // text reports a document that is plain text.
 func (p *parser) text(n *yaml.Node) {
 	msg, help := "a manifest holds objects, and this is plain text", "Remove it, or give the file another ending than .yaml, .yml or .json."

@@ -29,10 +29,29 @@ func TestBrokenObjects(t *testing.T) {
 		"LFS":               "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 312\n",
 		"link":              "../base/policy.yaml",
 		"text":              "No resources found\n",
+		"list of objects":   "- apiVersion: v1\n  kind: Service\n  metadata: {name: a}\n- apiVersion: v1\n  kind: Service\n  metadata: {name: b}\n",
+		"list of policies":  "# kept in one list\n- apiVersion: example.com/v1\n  kind: Other\n- kind: AuthorizationPolicy\n  metadata: {name: a}\n",
+		"list in a list":    "apiVersion: v1\nkind: List\nitems:\n- [{apiVersion: v1, kind: Service, metadata: {name: a}}]\n",
 	} {
 		_, diags := load(t, write(t, "f.yaml", text, "ns.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"))
-		if len(diags) != 1 || diags[0].Code != "MESHC1009" || diags[0].Pos.File != "f.yaml" || diags[0].Pos.Line > 3 {
+		if len(diags) != 1 || diags[0].Code != "MESHC1009" || diags[0].Pos.File != "f.yaml" || diags[0].Pos.Line > 4 {
 			t.Errorf("%s: %+v", name, diags)
+		}
+	}
+}
+
+// TestListsOfOthers: a list that holds no object of the mesh is the business of whoever reads it.
+func TestListsOfOthers(t *testing.T) {
+	for _, text := range []string{
+		"- op: replace\n  path: /spec/replicas\n  value: 2\n",
+		"- apiVersion: example.com/v1\n  kind: Other\n  metadata: {name: a}\n",
+		"- name: deploy\n  kind: task\n",
+		"[]\n",
+	} {
+		dir := write(t, "f.yaml", text, "ns.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n")
+		res, diags, err := Load(t.Context(), []string{dir}, Options{})
+		if err != nil || len(diags) != 0 || len(res.Foreign) != 1 {
+			t.Errorf("%s: %v %+v %+v", text, err, diags, res)
 		}
 	}
 }

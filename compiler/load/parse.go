@@ -8,7 +8,6 @@ import (
 	"io"
 	"path"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -116,10 +115,7 @@ func (p *parser) document(n *yaml.Node, apiVersion, kind string) {
 	case n.Kind == yaml.ScalarNode && (n.ShortTag() == "!!null" || n.Value == ""):
 	case n.Kind == yaml.ScalarNode:
 		p.text(n)
-	case n.Kind == yaml.SequenceNode && slices.ContainsFunc(n.Content, isObject):
-		for _, c := range n.Content {
-			p.document(c, "", "")
-		}
+	case n.Kind == yaml.SequenceNode && p.sequence(n):
 	case n.Kind == yaml.MappingNode:
 		apiVersion, kind = cmp.Or(childText(n, "apiVersion"), apiVersion), cmp.Or(childText(n, "kind"), kind)
 		if apiVersion == "" || kind == "" {
@@ -205,10 +201,6 @@ func (p *parser) pos(n *yaml.Node) diag.Pos {
 
 func (p *parser) fail(n *yaml.Node, code, message, help string) {
 	p.out.diags.Add(finding(p.pos(n), code, message, help))
-}
-
-func isObject(n *yaml.Node) bool {
-	return n.Kind == yaml.MappingNode && child(n, "apiVersion") != nil && child(n, "kind") != nil
 }
 
 func (p *parser) other(n *yaml.Node) {

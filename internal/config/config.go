@@ -13,7 +13,10 @@
 package config
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"path"
@@ -22,6 +25,7 @@ import (
 
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/limit"
+	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/regular"
 	"github.com/meshc/meshc/internal/source"
 	"go.yaml.in/yaml/v3"
@@ -128,9 +132,13 @@ func (c *Config) outside(setting, flag, p string) diag.Diagnostic {
 // Parse reads the text of a settings file.
 func Parse(file string, text []byte) (Config, diag.List) {
 	c := Config{File: file, Severity: map[string]string{}, places: map[string]*yaml.Node{}}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
+	var doc, more yaml.Node
+	documents := yaml.NewDecoder(bytes.NewReader(text))
+	if err := documents.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
 		return c, diag.List{finding(file, nil, "MESHC1800", "the settings are not YAML: "+err.Error(), "Mend the syntax.")}
+	}
+	if err := documents.Decode(&more); !errors.Is(err, io.EOF) {
+		return c, diag.List{finding(file, &more, "MESHC1800", "the settings hold a second document, which nothing would read", "Put all keys into one document.")}
 	}
 	if doc.Kind == 0 || len(doc.Content) == 0 {
 		return c, nil
@@ -164,7 +172,11 @@ func Parse(file string, text []byte) (Config, diag.List) {
 		case "clusters":
 			l.Add(c.clusters(file, val)...)
 		default:
-			l.Add(finding(file, key, "MESHC1801", fmt.Sprintf("unknown setting %q", key.Value), "The settings are severity, policies, lenient, ignore, exclude and clusters."))
+			help := "The settings are severity, policies, lenient, ignore, exclude and clusters."
+			if meant := near.Word(key.Value, []string{"severity", "policies", "lenient", "ignore", "exclude", "clusters"}); meant != "" {
+				help = "Did you mean " + meant + "? " + help
+			}
+			l.Add(finding(file, key, "MESHC1801", fmt.Sprintf("unknown setting %q", key.Value), help))
 		}
 	}
 	return c, l
@@ -226,7 +238,7 @@ func KnownSeverity(s string) bool {
 
 func finding(file string, n *yaml.Node, code, message, help string) diag.Diagnostic {
 	p := diag.Pos{File: file, Line: 1, Column: 1}
-	if n != nil {
+	if n != nil && n.Kind != 0 {
 		p.Line, p.Column = n.Line, n.Column
 	}
 	return diag.Diagnostic{Code: code, Severity: diag.Error, Pos: p, Message: message, Help: help}

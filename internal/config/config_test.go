@@ -30,6 +30,15 @@ func TestParse(t *testing.T) {
 			t.Errorf("%q: %+v", text, l)
 		}
 	}
+	if _, l := Parse("meshc.yaml", []byte("lenint: true\n")); !strings.Contains(l[0].Help, "Did you mean lenient?") {
+		t.Errorf("%+v", l)
+	}
+	if _, l := Parse("meshc.yaml", []byte("lenient: false\n---\nseverity: {IST0101: warning}\n")); len(l) != 1 || l[0].Code != "MESHC1800" || l[0].Pos.Line != 2 {
+		t.Errorf("a second document is not read: %+v", l)
+	}
+	if _, l := Parse("meshc.yaml", []byte("---\nlenient: true\n")); len(l) != 0 {
+		t.Errorf("%+v", l)
+	}
 	if _, l := Parse("meshc.yaml", nil); len(l) != 0 {
 		t.Errorf("an empty file has findings: %v", l)
 	}

@@ -2,12 +2,16 @@ package report
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"path"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/meshc/meshc/internal/near"
 )
 
 // Waiver accepts differences of a change that is meant, with a reason. It is kept in the repository, so that it is reviewed
@@ -49,9 +53,15 @@ func ParseWaivers(file string, data []byte) ([]Waiver, error) {
 	if err := d.Decode(&in); err != nil {
 		return nil, fmt.Errorf("%s: no list of waivers: %w", file, err)
 	}
+	if err := d.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: there is a second document, and waivers are looked for in one: put them all under its key waivers", file)
+	}
 	var out []Waiver
 	for _, n := range in.Waivers {
 		w := Waiver{}
+		if err := known(file, &n); err != nil {
+			return nil, err
+		}
 		if err := n.Decode(&w); err != nil {
 			return nil, fmt.Errorf("%s:%d: no waiver: %w", file, n.Line, err)
 		}
@@ -70,6 +80,23 @@ func ParseWaivers(file string, data []byte) ([]Waiver, error) {
 		out = append(out, w)
 	}
 	return out, nil
+}
+
+// known refuses a key that no waiver has: one that was meant to narrow it would leave it as wide as it is without.
+func known(file string, n *yaml.Node) error {
+	keys := []string{"category", "kind", "host", "object", "reason"}
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		if slices.Contains(keys, key.Value) || key.ShortTag() == "!!merge" {
+			continue
+		}
+		hint := ""
+		if meant := near.Word(key.Value, keys); meant != "" {
+			hint = "; did you mean " + meant + "?"
+		}
+		return fmt.Errorf("%s:%d: %q is no key of a waiver, which has %s%s", file, key.Line, key.Value, strings.Join(keys, ", "), hint)
+	}
+	return nil
 }
 
 func (w Waiver) fits(d *Difference) bool {
