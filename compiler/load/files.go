@@ -175,6 +175,7 @@ func (w *walker) passesOver(p, name string, e fs.DirEntry) bool {
 	case strings.HasPrefix(e.Name(), "."):
 	case w.leavesOut(name) && (e.IsDir() || isManifest(p)):
 		w.excluded++
+	case e.Type() == fs.ModeSymlink && w.leavesOut(name):
 	case e.IsDir() && builds(w.fsys, p):
 		w.nested = append(w.nested, p)
 	default:
@@ -189,8 +190,8 @@ func (w *walker) entry(p, name string, e fs.DirEntry) error {
 	case e.Type() == fs.ModeIrregular:
 		w.lacks(p, diag.Pos{File: name, Line: 1, Column: 1})
 		return nil
-	case w.linked(w.fsys, w.dir, p, e) && !isManifest(e.Name()):
-		w.diags.Add(warning(diag.Pos{File: name, Line: 1, Column: 1}, "MESHC1006", "this symbolic link leads to a directory, which is not followed", "Name that directory as a source of its own, if its objects are part of the mesh."))
+	case e.Type() == fs.ModeSymlink && !isManifest(e.Name()):
+		w.diags.Add(w.linked(p, name)...)
 		return nil
 	case e.IsDir() || isKustomization(e.Name()) || e.Name() == config.FileName || !isManifest(e.Name()):
 		return nil
@@ -248,33 +249,7 @@ func readEntry(b *batch, fsys fs.FS, p, name string) ([]byte, bool) {
 	return data, true
 }
 
-// linked tells whether an entry is a symbolic link to a directory of the repository outside of the source. What is inside of it
-// is read there; of what is outside of the repository nothing is said.
-func (b *batch) linked(fsys fs.FS, dir, p string, e fs.DirEntry) bool {
-	if e.Type() != fs.ModeSymlink {
-		return false
-	}
-	if b.at.volume != onDisk {
-		target, err := fs.ReadLink(fsys, p)
-		to := path.Join(path.Dir(p), target)
-		info, failed := fs.Stat(fsys, p)
-		return err == nil && failed == nil && info.IsDir() && dir != "." && to != dir && !strings.HasPrefix(to, dir+"/")
-	}
-	to, err := filepath.EvalSymlinks(filepath.Join(b.at.top, filepath.FromSlash(p)))
-	top := workTree(b.at.disk)
-	if err != nil || top == "" || !within(top, to) || within(b.at.disk, to) {
-		return false
-	}
-	info, err := os.Stat(to)
-	return err == nil && info.IsDir()
-}
-
 // notAFile says what is there instead of a file.
 func notAFile(info fs.FileInfo) string {
 	return "this is a " + regular.Kind(info.Mode()) + ", and only regular files are read"
-}
-
-func isLink(fsys fs.FS, p string) bool {
-	info, err := fs.Lstat(fsys, p)
-	return err == nil && info.Mode()&fs.ModeSymlink != 0
 }

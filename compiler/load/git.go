@@ -73,7 +73,7 @@ func readGit(ctx context.Context, b *batch, repo string, rev revision) {
 		b.fail(b.at.inside, 1, "MESHC1013", msg, help)
 		return
 	}
-	out := &batch{at: b.at}
+	out := &batch{at: b.at, lenient: b.lenient, exclude: b.exclude, keep: b.keep} // reading may go on when it is given up
 	if b.overGit(watched(ctx, limit.GitMemory, func() error {
 		readRevision(ctx, out, repo, rev)
 		return nil
@@ -252,6 +252,12 @@ func (g gitFS) ReadLink(name string) (string, error) {
 		return "", err
 	}
 	return g.target(at)
+}
+
+// Resolve returns the path that another leads to, without symbolic links.
+func (g gitFS) Resolve(name string) (string, error) {
+	_, at, err := g.stat(name, true)
+	return at, err
 }
 
 // Open implements fs.FS.

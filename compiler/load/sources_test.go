@@ -196,7 +196,7 @@ func TestTar(t *testing.T) {
 		return p
 	}
 	object := objectText("Sidecar", "a")
-	res, diags := load(t, pack("x.tar.gz", "./m/a.yaml", object, "m/readme", "]", "m/license", "-> ../l"))
+	res, diags := load(t, pack("x.tar.gz", "./m/a.yaml", object, "m/readme", "]", "license", "]", "m/license", "-> ../license", "m/site.css", "-> ../../site.css"))
 	if len(diags) != 0 || len(res.Documents) != 1 || res.Documents[0].File != "m/a.yaml" {
 		t.Fatal(diags, res)
 	}

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/meshc/meshc/internal/archive"
+	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/regular"
 )
@@ -46,11 +48,13 @@ func readEntries(ctx context.Context, b *batch, r io.Reader, gzip bool) (map[str
 	if err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{}
+	files, links := map[string][]byte{}, map[string]string{} // links to what they lead to
+	held := map[string]bool{".": true}                       // all that is no link, and whether it is a directory
 	for {
 		e, err := a.Next()
 		switch {
 		case errors.Is(err, io.EOF):
+			b.linkedIn(links, held)
 			return files, fileAndDirectory(files)
 		case err != nil:
 			return nil, err
@@ -62,6 +66,15 @@ func readEntries(ctx context.Context, b *batch, r io.Reader, gzip bool) (map[str
 		case e.Kind == archive.Link && named:
 			b.fail(join(b.at.inside, e.Name), 1, "MESHC1006", "links in an archive are not followed", "Pack the file itself.")
 			continue
+		case e.Kind == archive.Link:
+			links[e.Name] = e.Path
+			continue
+		}
+		held[e.Name] = e.Kind == archive.Directory
+		for p := path.Dir(e.Name); !held[p]; p = path.Dir(p) {
+			held[p] = true
+		}
+		switch {
 		case e.Kind != archive.File || !named && e.Size > limit.FileBytes:
 			continue
 		case len(files) >= limit.SourceFiles:
@@ -70,6 +83,22 @@ func readEntries(ctx context.Context, b *batch, r io.Reader, gzip bool) (map[str
 		if files[e.Name], err = a.Data(limit.FileBytes + 1); err != nil {
 			return nil, err
 		}
+	}
+}
+
+// linkedIn says of the links of an archive what linked says of those of a directory.
+func (b *batch) linkedIn(links map[string]string, directories map[string]bool) {
+	for _, p := range slices.Sorted(maps.Keys(links)) {
+		name, to := join(b.at.inside, p), links[p]
+		if hidden(p) || b.leavesOut(name) {
+			continue
+		}
+		isDir, held := directories[to]
+		var err error
+		if !held {
+			err = fs.ErrNotExist
+		}
+		b.diags.Add(followed{to, isDir}.says(diag.Pos{File: name, Line: 1, Column: 1}, path.Ext(p) != "", err)...)
 	}
 }
 

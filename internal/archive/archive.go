@@ -35,7 +35,8 @@ const (
 type Entry struct {
 	Name string // clean and relative; "." for the directory that holds the others
 	Kind Kind
-	Size int64 // of a file, as the head promises
+	Size int64  // of a file, as the head promises
+	Path string // to what a link leads in the archive, "" if out of it
 }
 
 // Options bound what is read.
@@ -111,7 +112,7 @@ func (a *Reader) entry(h *tar.Header) (Entry, error) {
 	case h.Typeflag == tar.TypeDir:
 		e.Kind = Directory
 	case h.Typeflag == tar.TypeSymlink || h.Typeflag == tar.TypeLink:
-		e.Kind = Link
+		e.Kind, e.Path = Link, target(h, name)
 	default:
 		return Entry{}, refuse(BadKind, name, "the archive holds %q, which is %s", name, kindName(h.Typeflag))
 	}
@@ -182,6 +183,18 @@ func clean(raw string) (string, error) {
 		return "", refuse(BadName, "", "the archive holds the name %q, which leads out of it", raw)
 	}
 	return name, nil
+}
+
+// target is where a link leads, taken by its text.
+func target(h *tar.Header, name string) string {
+	to := path.Clean(h.Linkname)
+	if h.Typeflag == tar.TypeSymlink && !path.IsAbs(to) {
+		to = path.Join(path.Dir(name), to)
+	}
+	if !fs.ValidPath(to) {
+		return ""
+	}
+	return to
 }
 
 func sparse(h *tar.Header) bool {
