@@ -114,8 +114,8 @@ func (f *fixtures) matching(path string) []fixture {
 	return out
 }
 
-// world is a set of objects by "Kind namespace/name".
-type world map[string]map[string]any
+// objectSet is a set of objects by "Kind namespace/name".
+type objectSet map[string]map[string]any
 
 func objectKey(o map[string]any) string {
 	m, _ := o["metadata"].(map[string]any)
@@ -123,14 +123,14 @@ func objectKey(o map[string]any) string {
 	return fmt.Sprintf("%v %s/%v", o["kind"], ns, m["name"])
 }
 
-func (w world) add(objects []map[string]any) {
+func (w objectSet) add(objects []map[string]any) {
 	for _, o := range objects {
 		w[objectKey(o)] = o
 	}
 }
 
 // patched returns a copy with patches laid over objects.
-func (w world) patched(patches map[string]map[string]any) world {
+func (w objectSet) patched(patches map[string]map[string]any) objectSet {
 	out := maps.Clone(w)
 	for key, p := range patches {
 		if p == nil {

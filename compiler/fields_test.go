@@ -23,12 +23,12 @@ import (
 	"github.com/meshc/meshc/schema"
 )
 
-// trial is one field set to one value in one world.
+// trial is one field set to one value in one set of objects.
 type trial struct {
 	field  string // kind and path, as the fields list has it
 	value  any
-	before world
-	after  world
+	before objectSet
+	after  objectSet
 	at     string // path of the field in the object, as findings have it
 	leaf   string // last name of the path
 	any    bool   // one of the field's values is enough
@@ -38,7 +38,7 @@ type trial struct {
 // TestNoSilentField sets each field of each kind, every value of an enum and every arm of a oneof, and wants the sealed
 // output to change or a finding to name the field.
 func TestNoSilentField(t *testing.T) {
-	base := world{}
+	base := objectSet{}
 	common := readFixtures(t, "mesh")
 	base.add(common.Objects)
 	for _, kind := range slices.Sorted(maps.Keys(walkedKinds())) {
@@ -60,7 +60,7 @@ func rootOf(kind string) []string {
 	return []string{"spec"}
 }
 
-func kindTrials(t *testing.T, base world, kind string) []trial {
+func kindTrials(t *testing.T, base objectSet, kind string) []trial {
 	f := readFixtures(t, kind)
 	w := maps.Clone(base)
 	w.add(f.Objects)
@@ -135,7 +135,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 
 // specialTrials are the cases of a file: fields of Kubernetes objects, annotations and labels, and values of a field that
 // need objects of their own.
-func specialTrials(t *testing.T, base world, name string) []trial {
+func specialTrials(t *testing.T, base objectSet, name string) []trial {
 	f := readFixtures(t, name)
 	w := maps.Clone(base)
 	w.add(f.Objects)
@@ -159,23 +159,23 @@ func specialTrials(t *testing.T, base world, name string) []trial {
 	return out
 }
 
-// outcome is what a world compiles to.
+// outcome is what a set of objects compiles to.
 type outcome struct {
 	print    [sha256.Size]byte
 	findings diag.List
 }
 
-// runTrials compiles all worlds, each once, and judges the trials.
+// runTrials compiles all sets, each once, and judges the trials.
 func runTrials(t *testing.T, trials []trial) {
 	parts := newParts(t)
-	var worlds []world
+	var sets []objectSet
 	for _, tr := range trials {
-		worlds = append(worlds, tr.before, tr.after)
+		sets = append(sets, tr.before, tr.after)
 	}
-	parts.check(t, worlds)
-	outcomes := parts.compile(t, worlds)
+	parts.check(t, sets)
+	outcomes := parts.compile(t, sets)
 	if testing.Verbose() {
-		t.Logf("%d trials, %d worlds", len(trials), len(parts.done))
+		t.Logf("%d trials, %d sets", len(trials), len(parts.done))
 	}
 	seen, tried := map[string]bool{}, map[string][]string{}
 	var order []string
@@ -271,7 +271,7 @@ func (tr trial) names(d diag.Diagnostic) bool {
 	return false
 }
 
-// parts compiles worlds and shares what is equal: objects are checked once, and worlds compiled once.
+// parts compiles sets and shares what is equal: objects are checked once, and sets compiled once.
 type parts struct {
 	objects map[string]*checked // by JSON
 	done    map[string]outcome  // by the JSON of all objects
@@ -295,9 +295,9 @@ func asJSON(t *testing.T, o map[string]any) string {
 }
 
 // check runs the schema phase over all distinct objects.
-func (p *parts) check(t *testing.T, worlds []world) {
+func (p *parts) check(t *testing.T, sets []objectSet) {
 	var docs []*source.Document
-	for _, w := range worlds {
+	for _, w := range sets {
 		for _, o := range w {
 			key := asJSON(t, o)
 			if p.objects[key] != nil {
@@ -353,14 +353,14 @@ func document(t *testing.T, o map[string]any, name string) *source.Document {
 	return d
 }
 
-// compile runs link, lower and seal over each distinct world.
-func (p *parts) compile(t *testing.T, worlds []world) []outcome {
-	out := make([]outcome, len(worlds))
+// compile runs link, lower and seal over each distinct set.
+func (p *parts) compile(t *testing.T, sets []objectSet) []outcome {
+	out := make([]outcome, len(sets))
 	var mu sync.Mutex
 	started := map[string]*sync.Once{}
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i, w := range worlds {
+	for i, w := range sets {
 		g.Go(func() error {
 			var all []string
 			for _, k := range slices.Sorted(maps.Keys(w)) {

@@ -103,7 +103,7 @@ func (srv *Server) snapshot() []*session {
 func (srv *Server) Status() Status {
 	gen := srv.base()
 	source := gen.provenance().Source
-	state := srv.line.Load().state
+	state := srv.assigned.Load().state
 	st := Status{Bundle: gen.bundle.Digest.String(), Revision: source.Revision, Dirty: source.Dirty, Warning: srv.warning(), Watches: srv.watches(), Endpoints: srv.endpointStatus(), Nodes: []NodeStatus{}, Requirements: []string{}}
 	for _, r := range gen.bundle.Requirements() {
 		if r.Name != bundle.Extension {

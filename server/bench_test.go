@@ -69,7 +69,7 @@ func BenchmarkSwitch(b *testing.B) {
 			b.Fatalf("a proxy that has all is sent %d responses", len(warm))
 		}
 		s.send = func(r *ads.Response) error { sent <- push{s, r}; return nil }
-		srv.join(s, srv.line.Load())
+		srv.join(s, srv.assigned.Load())
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

@@ -146,7 +146,7 @@ func answer(w http.ResponseWriter, v any) {
 func (srv *Server) RollBack(to string) (CommandReply, error) {
 	srv.turn.Lock()
 	defer srv.turn.Unlock()
-	state := srv.line.Load().state
+	state := srv.assigned.Load().state
 	before := state.Base
 	if state.Run != nil {
 		before = state.Run.Bundle
@@ -180,7 +180,7 @@ func (srv *Server) RollBack(to string) (CommandReply, error) {
 func (srv *Server) Release() (CommandReply, error) {
 	srv.turn.Lock()
 	defer srv.turn.Unlock()
-	state := srv.line.Load().state
+	state := srv.assigned.Load().state
 	b, err := srv.find(state.Newest)
 	if err != nil {
 		return CommandReply{}, err

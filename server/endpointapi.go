@@ -19,7 +19,7 @@ import (
 )
 
 // endpointAPI follows the EndpointSlices, Pods and Nodes of an API server, those of all namespaces. What changes within
-// endpointSettle is told to the server together, by namespace. Until all three kinds were heard nothing is told.
+// endpointSettle comes to the server together, by namespace. Nothing comes before all three kinds were listed.
 type endpointAPI struct {
 	srv   *Server
 	heard chan struct{} // something has changed
@@ -32,7 +32,7 @@ type endpointAPI struct {
 	moved   bool              // nodes
 	unheard map[string]bool   // kinds that were never listed
 	trouble map[string]string // why nothing is heard of a kind
-	last    *sighting
+	last    *endpointSnapshot
 }
 
 // shelf is the objects of a kind by namespace and name.
@@ -173,7 +173,7 @@ func (a *endpointAPI) followNodes() kube.Sink[*corev1.Node] {
 	}
 }
 
-// note takes in a change and has it told if it is one.
+// note takes in a change and has it reported if it is one.
 func (a *endpointAPI) note(change func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -190,7 +190,7 @@ func (a *endpointAPI) note(change func()) {
 // tell hands the server what is seen now.
 func (a *endpointAPI) tell() {
 	a.mu.Lock()
-	next := &sighting{namespaces: map[string]endpoint.Objects{}, source: endpoint.Source{Slices: true, Pods: true, Nodes: a.nodes}}
+	next := &endpointSnapshot{namespaces: map[string]endpoint.Objects{}, source: endpoint.Source{Slices: true, Pods: true, Nodes: a.nodes}}
 	if a.last != nil {
 		next.namespaces = maps.Clone(a.last.namespaces)
 	}
@@ -205,12 +205,12 @@ func (a *endpointAPI) tell() {
 		next.namespaces[ns] = endpoint.Objects{Slices: a.slices.list(ns), Pods: a.pods.list(ns)}
 	}
 	a.changed, a.moved, a.last = map[string]bool{}, false, next
-	t := told{sight: next, slices: a.slices.count(), pods: a.pods.count()}
+	t := endpointUpdate{snapshot: next, slices: a.slices.count(), pods: a.pods.count()}
 	a.mu.Unlock()
 
-	a.srv.see(next, changed)
+	a.srv.updateEndpoints(next, changed)
 	a.srv.metrics.endpoints.WithLabelValues("accepted").Inc()
-	first := a.srv.source.told(t)
+	first := a.srv.source.loaded(t)
 	a.mu.Lock()
 	a.report()
 	a.mu.Unlock()

@@ -25,32 +25,32 @@ import (
 // readEndpoints reads a file, or the files of a folder, of EndpointSlices, Pods and Nodes as kubectl writes them: YAML or
 // JSON, one after another or in a List. Objects of other kinds are counted. Anything that is not right makes all of it
 // wrong, so that half a file takes no endpoints away.
-func readEndpoints(path string) (told, error) {
+func readEndpoints(path string) (endpointUpdate, error) {
 	files, err := endpointFiles(path)
 	if err != nil {
-		return told{}, err
+		return endpointUpdate{}, err
 	}
-	g := newGather()
+	g := newEndpointCollector()
 	left := int64(limit.EndpointBytes)
 	for _, f := range files {
 		data, err := readAtMost(f, left)
 		if err != nil {
-			return told{}, err
+			return endpointUpdate{}, err
 		}
 		left -= int64(len(data))
 		if err := g.read(data); err != nil {
-			return told{}, fmt.Errorf("%s: %w", f, err)
+			return endpointUpdate{}, fmt.Errorf("%s: %w", f, err)
 		}
 	}
 	return g.done()
 }
 
 // done returns what was gathered, unless there is nothing.
-func (g *gather) done() (told, error) {
-	src := &g.t.sight.source
+func (g *endpointCollector) done() (endpointUpdate, error) {
+	src := &g.t.snapshot.source
 	src.Slices, src.Pods = g.t.slices > 0, g.t.pods > 0
 	if !src.Slices && !src.Pods {
-		return told{}, errEmpty
+		return endpointUpdate{}, errEmpty
 	}
 	return g.t, nil
 }
@@ -99,7 +99,7 @@ func fileStamp(path string) string {
 }
 
 // read takes in one file.
-func (g *gather) read(data []byte) error {
+func (g *endpointCollector) read(data []byte) error {
 	if trimmed := bytes.TrimLeft(data, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '{' {
 		d := json.NewDecoder(bytes.NewReader(trimmed))
 		for {
@@ -137,7 +137,7 @@ func (g *gather) read(data []byte) error {
 }
 
 // object takes in one object, or the items of a list. implied is the kind of the items of a typed list.
-func (g *gather) object(doc []byte, implied string, depth int) error {
+func (g *endpointCollector) object(doc []byte, implied string, depth int) error {
 	var head struct {
 		APIVersion string            `json:"apiVersion"`
 		Kind       string            `json:"kind"`
@@ -180,7 +180,7 @@ func (g *gather) object(doc []byte, implied string, depth int) error {
 	return nil
 }
 
-func (g *gather) slice(doc []byte) error {
+func (g *endpointCollector) slice(doc []byte) error {
 	e := &discoveryv1.EndpointSlice{}
 	if err := json.Unmarshal(doc, e); err != nil {
 		return err
@@ -200,14 +200,14 @@ func (g *gather) slice(doc []byte) error {
 			return fmt.Errorf("EndpointSlice %s/%s: %d is not a port", e.Namespace, e.Name, *p.Port)
 		}
 	}
-	ns := g.t.sight.namespaces[e.Namespace]
+	ns := g.t.snapshot.namespaces[e.Namespace]
 	ns.Slices = append(ns.Slices, slimSlice(e))
-	g.t.sight.namespaces[e.Namespace] = ns
+	g.t.snapshot.namespaces[e.Namespace] = ns
 	g.t.slices++
 	return nil
 }
 
-func (g *gather) pod(doc []byte) error {
+func (g *endpointCollector) pod(doc []byte) error {
 	p := &corev1.Pod{}
 	if err := json.Unmarshal(doc, p); err != nil {
 		return err
@@ -220,14 +220,14 @@ func (g *gather) pod(doc []byte) error {
 			return fmt.Errorf("the Pod %s/%s: %q is not an IP address", p.Namespace, p.Name, a)
 		}
 	}
-	ns := g.t.sight.namespaces[p.Namespace]
+	ns := g.t.snapshot.namespaces[p.Namespace]
 	ns.Pods = append(ns.Pods, slimPod(p))
-	g.t.sight.namespaces[p.Namespace] = ns
+	g.t.snapshot.namespaces[p.Namespace] = ns
 	g.t.pods++
 	return nil
 }
 
-func (g *gather) node(doc []byte) error {
+func (g *endpointCollector) node(doc []byte) error {
 	n := &corev1.Node{}
 	if err := json.Unmarshal(doc, n); err != nil {
 		return err
@@ -235,11 +235,11 @@ func (g *gather) node(doc []byte) error {
 	if err := g.once("Node", "", n.Name); err != nil {
 		return err
 	}
-	g.t.sight.source.Nodes[n.Name] = endpoint.NodeLocality(n.Labels)
+	g.t.snapshot.source.Nodes[n.Name] = endpoint.NodeLocality(n.Labels)
 	return nil
 }
 
-func (g *gather) named(kind, namespace, name string) error {
+func (g *endpointCollector) named(kind, namespace, name string) error {
 	if namespace == "" || name == "" {
 		return fmt.Errorf("%s %q has no name or no namespace", kind, namespace+"/"+name)
 	}

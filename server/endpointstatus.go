@@ -11,8 +11,8 @@ import (
 // EndpointStatus is what /status shows of the source of endpoints.
 type EndpointStatus struct {
 	Source  string     `json:"source"`
-	Synced  bool       `json:"synced"`            // false: it has told nothing yet, and the endpoints of the bundle are served
-	Updated *time.Time `json:"updated,omitempty"` // when it last told something
+	Synced  bool       `json:"synced"`            // false: nothing has been read from it yet, and the endpoints of the bundle are served
+	Updated *time.Time `json:"updated,omitempty"` // when something was last read from it
 	Error   string     `json:"error,omitempty"`   // why what it tells now is not in service
 	Warning string     `json:"warning,omitempty"`
 	Slices  int        `json:"endpointSlices"`
@@ -28,14 +28,14 @@ type sourceState struct {
 	st EndpointStatus
 }
 
-// told notes what the source has told, and answers whether it is the first.
-func (s *sourceState) told(t told) (first bool) {
+// loaded notes what the source has loaded, and answers whether it is the first.
+func (s *sourceState) loaded(t endpointUpdate) (first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	first = !s.st.Synced
 	now := time.Now().UTC()
 	s.st.Synced, s.st.Updated, s.st.Error = true, &now, ""
-	s.st.Slices, s.st.Pods, s.st.Nodes, s.st.Ignored = t.slices, t.pods, len(t.sight.source.Nodes), t.ignored
+	s.st.Slices, s.st.Pods, s.st.Nodes, s.st.Ignored = t.slices, t.pods, len(t.snapshot.source.Nodes), t.ignored
 	return first
 }
 
@@ -95,7 +95,7 @@ func newEndpointGauges(srv *Server) *endpointGauges {
 		objects: prometheus.NewDesc("meshc_endpoint_objects", "Objects that the source of live endpoints tells, by kind.", []string{"kind"}, nil),
 		lost:    prometheus.NewDesc("meshc_endpoints_without_pod", "Endpoints left out because their Pod is not known.", nil, nil),
 		failing: prometheus.NewDesc("meshc_endpoint_source_failing", "1 while what the source of live endpoints tells cannot be taken into service.", nil, nil),
-		updated: prometheus.NewDesc("meshc_endpoint_source_updated_timestamp_seconds", "When the source of live endpoints last told something, in seconds since 1970; absent before.", nil, nil),
+		updated: prometheus.NewDesc("meshc_endpoint_source_updated_timestamp_seconds", "When something was last read from the source of live endpoints, in seconds since 1970; absent before.", nil, nil),
 	}
 }
 

@@ -94,7 +94,7 @@ func FuzzRequests(f *testing.F) {
 			}
 			return nil
 		}
-		srv.join(s, srv.line.Load())
+		srv.join(s, srv.assigned.Load())
 		for i := 0; len(data) >= 2 && i < 64; i++ {
 			size := int(binary.BigEndian.Uint16(data))
 			data = data[2:]
@@ -108,7 +108,7 @@ func FuzzRequests(f *testing.F) {
 			} else {
 				req := &discoveryv3.DiscoveryRequest{}
 				if proto.Unmarshal(chunk, req) == nil {
-					_ = s.request(ads.WorldRequest{DiscoveryRequest: req})
+					_ = s.request(ads.SotWRequest{DiscoveryRequest: req})
 				}
 			}
 			settled(s)

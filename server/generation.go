@@ -66,12 +66,12 @@ type joinedSet struct {
 
 // newGeneration takes a bundle into service whose resources are numbered by a registry, with what a source of endpoints sees;
 // nil: there is no source; and with the weights that are set live.
-func newGeneration(b *bundle.Bundle, reg *ads.Registry, sight *sighting, set live.Weights) *generation {
+func newGeneration(b *bundle.Bundle, reg *ads.Registry, snapshot *endpointSnapshot, set live.Weights) *generation {
 	g := &generation{bundle: b, reg: reg, sets: map[*bundle.Set]*setView{}, joined: map[setAt]*joinedSet{}, views: map[classAt]*ads.View{}, inlined: map[*bundle.Class]ads.Bitset{},
 		secrets: map[*bundle.Class]map[string]bool{}, live: set, classLive: map[*bundle.Class][]bundle.LiveRoute{}}
 	g.tell(b)
-	if sight != nil && b.Plan != nil {
-		g.joiner = newJoiner(b.Plan, sight)
+	if snapshot != nil && b.Plan != nil {
+		g.joiner = newJoiner(b.Plan, snapshot)
 	}
 	return g
 }
@@ -199,15 +199,15 @@ func (g *generation) number(x joining, place string) int32 {
 	return g.reg.Add(ads.Endpoints, x.resource.Name, ads.Fold(m.digest, x.cluster), m.bytes, x.resource)
 }
 
-// see takes what a source of endpoints sees now. Views that get other endpoints are replaced; it returns whether any
+// updateEndpoints takes what a source of endpoints sees now. Views that get other endpoints are replaced; it returns whether any
 // was. namespaces are those that have changed; nil: any may have.
-func (g *generation) see(next *sighting, namespaces map[string]bool) bool {
+func (g *generation) updateEndpoints(next *endpointSnapshot, namespaces map[string]bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.joiner == nil {
 		return false
 	}
-	changed := g.joiner.see(next, namespaces)
+	changed := g.joiner.update(next, namespaces)
 	if len(changed) == 0 {
 		return false
 	}

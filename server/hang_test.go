@@ -99,7 +99,7 @@ func (h *held) options() Options {
 		TLSCert: filepath.Join(h.own, "crt"), TLSKey: filepath.Join(h.own, "key"), TLSCA: filepath.Join(h.own, "ca"), Endpoints: h.files, SecretsDir: h.secrets}
 	o.open = openers{stall: 20 * time.Millisecond,
 		bundle:    func(path string) (*bundle.Bundle, error) { h.bundle.pass(); return bundle.ReadToServe(path) },
-		endpoints: func(path string) (told, error) { h.endpoints.pass(); return readEndpoints(path) },
+		endpoints: func(path string) (endpointUpdate, error) { h.endpoints.pass(); return readEndpoints(path) },
 		identity:  func(path string, most int64) ([]byte, error) { h.identity.pass(); return regular.ReadFile(path, most) },
 		secrets: func(root string) (folder, error) {
 			f, err := openFolder(root)

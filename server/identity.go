@@ -76,7 +76,7 @@ type identitySource interface {
 	status() watch.Status
 }
 
-// secured tells whether the door has a lock: callers show certificates, and so does the server.
+// secured tells whether ADS is served over mutual TLS: callers show certificates, and so does the server.
 func (o *Options) secured() bool { return o.TLSCert != "" || o.SPIFFESocket != "" }
 
 // checkIdentity holds the options against each other: there is one source or none, and half of one is none too few.
@@ -121,7 +121,7 @@ func (srv *Server) ownIdentity() (*ownIdentity, error) {
 	return o, nil
 }
 
-// mutual is how the door speaks TLS. Sessions that are resumed are held to these roots, too, by crypto/tls.
+// mutual is how the ADS address speaks TLS. Sessions that are resumed are held to these roots, too, by crypto/tls.
 func mutual(cert tls.Certificate, roots *x509.CertPool) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{cert}, ClientCAs: roots, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"h2"}}

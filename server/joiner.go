@@ -11,9 +11,9 @@ import (
 	"github.com/meshc/meshc/compiler/endpoint"
 )
 
-// sighting is what a source of endpoints saw last; the zero value: nothing yet. It is immutable; a source makes a new one
+// endpointSnapshot is what a source of endpoints saw last; the zero value: nothing yet. It is immutable; a source makes a new one
 // of what changed.
-type sighting struct {
+type endpointSnapshot struct {
 	namespaces map[string]endpoint.Objects
 	source     endpoint.Source
 }
@@ -23,7 +23,7 @@ type sighting struct {
 // classes. It is guarded by the generation.
 type joiner struct {
 	plan     *endpoint.Plan
-	sight    *sighting
+	snapshot *endpointSnapshot
 	seen     map[string]*endpoint.Seen // by namespace
 	services map[int]*service
 	clients  map[placed]*endpoint.Client
@@ -48,8 +48,8 @@ type made struct {
 	digest bundle.Digest
 }
 
-func newJoiner(plan *endpoint.Plan, sight *sighting) *joiner {
-	return &joiner{plan: plan, sight: sight, seen: map[string]*endpoint.Seen{}, services: map[int]*service{}, clients: map[placed]*endpoint.Client{},
+func newJoiner(plan *endpoint.Plan, snapshot *endpointSnapshot) *joiner {
+	return &joiner{plan: plan, snapshot: snapshot, seen: map[string]*endpoint.Seen{}, services: map[int]*service{}, clients: map[placed]*endpoint.Client{},
 		made: map[*bundle.Resource]map[*endpoint.Client]made{}}
 }
 
@@ -102,7 +102,7 @@ func (j *joiner) look(i int) *service {
 	svc := j.plan.Services[i]
 	seen := j.seen[svc.Namespace]
 	if seen == nil {
-		seen = j.plan.Site.See(j.sight.namespaces[svc.Namespace], j.sight.source)
+		seen = j.plan.Site.See(j.snapshot.namespaces[svc.Namespace], j.snapshot.source)
 		j.seen[svc.Namespace] = seen
 	}
 	if lists, known := seen.Endpoints(svc); known {
@@ -142,12 +142,12 @@ func (j *joiner) make(r *bundle.Resource, place string) made {
 	return m
 }
 
-// see takes what a source sees now and returns the services whose endpoints are others. namespaces are those that have
+// update takes what a source sees now and returns the services whose endpoints are others. namespaces are those that have
 // changed; nil: any may have.
-func (j *joiner) see(next *sighting, namespaces map[string]bool) map[int]bool {
-	all := namespaces == nil || next.source.Slices != j.sight.source.Slices || next.source.Pods != j.sight.source.Pods ||
-		!maps.Equal(next.source.Nodes, j.sight.source.Nodes)
-	j.sight = next
+func (j *joiner) update(next *endpointSnapshot, namespaces map[string]bool) map[int]bool {
+	all := namespaces == nil || next.source.Slices != j.snapshot.source.Slices || next.source.Pods != j.snapshot.source.Pods ||
+		!maps.Equal(next.source.Nodes, j.snapshot.source.Nodes)
+	j.snapshot = next
 	if all {
 		clear(j.seen)
 	}

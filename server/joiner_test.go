@@ -51,9 +51,9 @@ func compiled(t testing.TB, dir string) *bundle.Bundle {
 
 // observed reads the objects of an input as a source would tell them: with a namespace, and with the labels that
 // injection gives a pod.
-func observed(t testing.TB, dir string, b *bundle.Bundle) told {
+func observed(t testing.TB, dir string, b *bundle.Bundle) endpointUpdate {
 	t.Helper()
-	g := newGather()
+	g := newEndpointCollector()
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) != ".yaml" {
 			return err
@@ -79,7 +79,7 @@ func observed(t testing.TB, dir string, b *bundle.Bundle) told {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, ns := range g.t.sight.namespaces {
+	for _, ns := range g.t.snapshot.namespaces {
 		for _, p := range ns.Pods {
 			injected(p, b)
 		}
@@ -148,7 +148,7 @@ func joinsAsCompiled(t *testing.T, dir string) {
 		t.Skip("nothing to join")
 	}
 	seen := observed(t, dir, b)
-	j := newJoiner(b.Plan, seen.sight)
+	j := newJoiner(b.Plan, seen.snapshot)
 	known, filled := 0, 0
 	for _, r := range b.Resources {
 		if r.Join == nil || !j.known(r) {

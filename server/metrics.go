@@ -40,7 +40,7 @@ func newMetrics(srv *Server) *metrics {
 	m.commands = vec("meshc_commands_total", "Commands by the admin address, by result: done, refused, failed.", "result")
 	m.steps = vec("meshc_rollout_steps_total", "Steps of rollouts, by what: switched, began, baking, completed, went-back, dropped, waits, rolled-back, released.", "what")
 	m.apiErrors = vec("meshc_kubernetes_errors_total", "Requests to the API server of Kubernetes that failed, by reason: forbidden, unauthorized, unknown, unreachable, error, unreadable.", "reason")
-	m.endpoints = vec("meshc_endpoint_loads_total", "Changes of live endpoints that the source told while serving, by result.", "result")
+	m.endpoints = vec("meshc_endpoint_loads_total", "Changes of live endpoints that came from the source while serving, by result.", "result")
 	m.unserved = vec("meshc_unserved_subscriptions_total", "Types that streams asked for and that are not served, by type: ecds, srds, vhds (state of the world), nds, pcds, wds, wads, other.", "type")
 	m.throttled = prometheus.NewCounter(prometheus.CounterOpts{Name: "meshc_throttled_requests_total", Help: "Requests of proxies that had to wait because there were too many of them."})
 	m.unlogged = prometheus.NewCounter(prometheus.CounterOpts{Name: "meshc_suppressed_log_lines_total", Help: "Lines about the doings of proxies that were not logged, because there were too many of them."})

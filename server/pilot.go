@@ -37,7 +37,7 @@ func (srv *Server) Switch(b *bundle.Bundle) error {
 	if err := srv.known(digest, plan); err != nil {
 		return err
 	}
-	if at := srv.line.Load().by[digest]; at != nil && at.provenance().Digest != b.Provenance.Digest {
+	if at := srv.assigned.Load().by[digest]; at != nil && at.provenance().Digest != b.Provenance.Digest {
 		at.tell(b)
 		srv.log.Info("the same configuration from another source", "bundle", digest, "revision", b.Provenance.Source.Revision)
 	}
@@ -61,7 +61,7 @@ func planOf(b *bundle.Bundle) rollout.Plan {
 // known refuses a plan with a channel that holds proxies on a bundle which nobody has.
 func (srv *Server) known(brought string, p rollout.Plan) error {
 	for _, c := range p.Channels {
-		if c.Bundle == brought || srv.line.Load().by[c.Bundle] != nil {
+		if c.Bundle == brought || srv.assigned.Load().by[c.Bundle] != nil {
 			continue
 		}
 		if b, err := srv.find(c.Bundle); err != nil || b == nil {
@@ -82,7 +82,7 @@ func cmpErr(err, other error) error {
 
 // find looks for a bundle that is in service, was brought last, or is kept; nil: it is not at hand.
 func (srv *Server) find(digest string) (*bundle.Bundle, error) {
-	if g := srv.line.Load().by[digest]; g != nil {
+	if g := srv.assigned.Load().by[digest]; g != nil {
 		return g.bundle, nil
 	}
 	if srv.brought != nil && srv.brought.Digest.String() == digest {
@@ -96,7 +96,7 @@ func (srv *Server) find(digest string) (*bundle.Bundle, error) {
 
 // advance takes an event in: what changes is kept, then done. Call with turn held.
 func (srv *Server) advance(e waves.Event, brought ...*bundle.Bundle) error {
-	before := srv.line.Load()
+	before := srv.assigned.Load()
 	state, actions := waves.Step(before.state, e)
 	bundles := map[string]*bundle.Bundle{}
 	for _, b := range brought {
@@ -118,14 +118,14 @@ func (srv *Server) advance(e waves.Event, brought ...*bundle.Bundle) error {
 	if err := srv.remember(before.state, state, slices.Contains(actions, waves.Action(waves.Lead{}))); err != nil {
 		return err
 	}
-	line, err := newLineup(state, before.live, before, bundles, srv.sight)
+	assigned, err := newAssignment(state, before.live, before, bundles, srv.endpoints)
 	if err != nil {
 		return err
 	}
-	streams := srv.enact(line)
+	streams := srv.enact(assigned)
 	srv.say(actions, before, len(streams))
 	if slices.Contains(actions, waves.Action(waves.Lead{})) {
-		forEach(streams, func(s *session) { srv.move(s, line.of(s.node)) })
+		forEach(streams, func(s *session) { srv.move(s, assigned.of(s.node)) })
 		srv.sweep()
 	}
 	return nil
@@ -145,7 +145,7 @@ func (srv *Server) remember(before, state waves.State, leads bool) error {
 	if err != nil || string(was) == string(text) && srv.saved() == nil {
 		return err
 	}
-	err = srv.save(state, srv.line.Load().live)
+	err = srv.save(state, srv.assigned.Load().live)
 	if err == nil {
 		return nil
 	}
@@ -158,7 +158,7 @@ func (srv *Server) remember(before, state waves.State, leads bool) error {
 }
 
 // say logs and counts what a step told.
-func (srv *Server) say(actions []waves.Action, before *lineup, proxies int) {
+func (srv *Server) say(actions []waves.Action, before *assignment, proxies int) {
 	for _, a := range actions {
 		t, ok := a.(waves.Tell)
 		if !ok {
@@ -216,10 +216,10 @@ func message(w waves.What) string {
 }
 
 func (srv *Server) warnOfPlan() {
-	if srv.sight == nil {
+	if srv.endpoints == nil {
 		return
 	}
-	for digest, g := range srv.line.Load().by {
+	for digest, g := range srv.assigned.Load().by {
 		if g.joiner == nil {
 			srv.log.Warn(noPlan, "bundle", digest)
 		}
@@ -270,11 +270,11 @@ func (srv *Server) resume() (bool, error) {
 		}
 		bundles[digest] = b
 	}
-	line, err := newLineup(state.State, state.Live, srv.line.Load(), bundles, srv.sight)
+	assigned, err := newAssignment(state.State, state.Live, srv.assigned.Load(), bundles, srv.endpoints)
 	if err != nil {
 		return false, err
 	}
-	srv.enact(line)
+	srv.enact(assigned)
 	srv.log.Info("goes on where it left off", "bundle", state.Base, "rollout", state.Run != nil, "rolled-back", state.Held != nil)
 	return true, nil
 }
@@ -295,12 +295,12 @@ func (srv *Server) look(now time.Time) {
 	srv.turn.Lock()
 	defer srv.turn.Unlock()
 	for range mostSteps {
-		line := srv.line.Load()
-		if line.state.Run == nil {
+		assigned := srv.assigned.Load()
+		if assigned.state.Run == nil {
 			return
 		}
 		e := waves.Looked{Now: now, Proxies: srv.seen()}
-		e.Probe, e.Errors = srv.observed(line.state.Run)
+		e.Probe, e.Errors = srv.observed(assigned.state.Run)
 		if err := srv.advance(e); err != nil {
 			if srv.stuck != err.Error() {
 				srv.stuck = err.Error()
@@ -309,7 +309,7 @@ func (srv *Server) look(now time.Time) {
 			return
 		}
 		srv.stuck = ""
-		if srv.line.Load().state.Run == line.state.Run || sameStep(srv.line.Load().state.Run, line.state.Run) {
+		if srv.assigned.Load().state.Run == assigned.state.Run || sameStep(srv.assigned.Load().state.Run, assigned.state.Run) {
 			return
 		}
 	}

@@ -30,7 +30,7 @@ func (g *rolloutGauges) Describe(c chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (g *rolloutGauges) Collect(c chan<- prometheus.Metric) {
-	state := g.srv.line.Load().state
+	state := g.srv.assigned.Load().state
 	if state.Run != nil {
 		for _, w := range waves.StatusOf(state, g.srv.seen()).Waves {
 			for acked, n := range map[string]int{"true": w.Acked, "false": w.Proxies - w.Acked} {

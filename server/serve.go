@@ -15,9 +15,9 @@ func (srv *Server) serveDelta(_ any, g grpc.ServerStream) error {
 	})
 }
 
-// serveWorld is StreamAggregatedResources, state of the world.
-func (srv *Server) serveWorld(_ any, g grpc.ServerStream) error {
-	return serve(srv, g, false, func(r *discoveryv3.DiscoveryRequest) ads.Event { return ads.WorldRequest{DiscoveryRequest: r} })
+// serveSotW is StreamAggregatedResources, state of the world.
+func (srv *Server) serveSotW(_ any, g grpc.ServerStream) error {
+	return serve(srv, g, false, func(r *discoveryv3.DiscoveryRequest) ads.Event { return ads.SotWRequest{DiscoveryRequest: r} })
 }
 
 // request is what both forms of ADS ask with; M is the message that R points to.
@@ -38,7 +38,7 @@ func serve[M any, R request[M]](srv *Server, g grpc.ServerStream, delta bool, ev
 	if err := begin(g, req); err != nil {
 		return srv.unread(err)
 	}
-	s, err := srv.open(g, req.GetNode(), delta)
+	s, err := srv.admit(g, req.GetNode(), delta)
 	if err != nil {
 		return err
 	}

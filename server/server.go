@@ -151,16 +151,16 @@ func (srv *Server) connect() (*kube.Client, error) {
 
 // Server is a running server.
 type Server struct {
-	opts     Options
-	log      *slog.Logger
-	metrics  *metrics
-	line     atomic.Pointer[lineup]
-	refusals refusalLog
-	doings   logGate    // of proxies that were let in
-	turn     sync.Mutex // bundles and endpoints change one at a time
-	sight    *sighting  // what the source of endpoints saw last; nil: there is no source
-	source   sourceState
-	own      identitySource // nil: no TLS
+	opts      Options
+	log       *slog.Logger
+	metrics   *metrics
+	assigned  atomic.Pointer[assignment]
+	refusals  refusalLog
+	doings    logGate           // of proxies that were let in
+	turn      sync.Mutex        // bundles and endpoints change one at a time
+	endpoints *endpointSnapshot // what the source of endpoints saw last; nil: there is no source
+	source    sourceState
+	own       identitySource // nil: no TLS
 
 	brought  *bundle.Bundle // what the source brought last
 	unsaved  error          // why the state of the rollout is not on disk
@@ -275,7 +275,7 @@ func (srv *Server) follow(ctx context.Context, stamp string) {
 		go srv.watchSecrets(ctx)
 	}
 	go srv.reportStalls(ctx)
-	go srv.conduct(ctx)
+	go srv.followRollout(ctx)
 	go srv.observe(ctx)
 }
 
@@ -316,17 +316,17 @@ func New(b *bundle.Bundle, o Options) *Server {
 	srv := &Server{opts: o, log: o.Log, streams: map[*session]struct{}{}, opened: map[string]int{}, secretsHeard: make(chan struct{}, 1)}
 	switch {
 	case o.Endpoints != "":
-		srv.sight, srv.source.st.Source = &sighting{}, "files "+o.Endpoints
+		srv.endpoints, srv.source.st.Source = &endpointSnapshot{}, "files "+o.Endpoints
 	case o.KubernetesEndpoints:
-		srv.sight, srv.source.st.Source = &sighting{}, "API server"
+		srv.endpoints, srv.source.st.Source = &endpointSnapshot{}, "API server"
 	}
 	srv.bundleWatch = &watch.Monitor{Name: "bundle", Path: o.BundlePath, StallAfter: o.open.stall}
 	srv.endpointWatch = &watch.Monitor{Name: "endpoints", Path: o.Endpoints, StallAfter: o.open.stall}
 	digest := b.Digest.String()
 	b.Detach(nil)
-	base := newGeneration(b, ads.NewRegistry(), srv.sight, nil)
+	base := newGeneration(b, ads.NewRegistry(), srv.endpoints, nil)
 	srv.brought, srv.answered, srv.observer = b, make(chan struct{}, 1), observe.New()
-	srv.line.Store(&lineup{state: waves.State{Base: digest, Newest: digest}, base: base, by: map[string]*generation{digest: base}})
+	srv.assigned.Store(&assignment{state: waves.State{Base: digest, Newest: digest}, base: base, by: map[string]*generation{digest: base}})
 	srv.metrics = newMetrics(srv)
 	for _, g := range []*logGate{&srv.refusals.gate, &srv.doings} {
 		g.every, g.burst, g.count = limit.CallersEvery, limit.CallersBurst, srv.metrics.unlogged.Inc
@@ -362,16 +362,16 @@ func (srv *Server) GRPC() *grpc.Server {
 	g.RegisterService(&grpc.ServiceDesc{ServiceName: "envoy.service.discovery.v3.AggregatedDiscoveryService", HandlerType: (*any)(nil),
 		Streams: []grpc.StreamDesc{
 			{StreamName: "DeltaAggregatedResources", Handler: srv.serveDelta, ServerStreams: true, ClientStreams: true},
-			{StreamName: "StreamAggregatedResources", Handler: srv.serveWorld, ServerStreams: true, ClientStreams: true},
+			{StreamName: "StreamAggregatedResources", Handler: srv.serveSotW, ServerStreams: true, ClientStreams: true},
 		}}, srv)
 	return g
 }
 
 // join files the stream, unless other bundles are in service since the stream looked at them.
-func (srv *Server) join(s *session, line *lineup) bool {
+func (srv *Server) join(s *session, assigned *assignment) bool {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if srv.line.Load() != line {
+	if srv.assigned.Load() != assigned {
 		return false
 	}
 	srv.streams[s] = struct{}{}
@@ -387,11 +387,11 @@ func (srv *Server) leave(s *session) {
 	srv.report(slog.LevelInfo, s.node.ID, "proxy gone", "")
 }
 
-// enact has new streams go by a lineup and returns those that are open.
-func (srv *Server) enact(line *lineup) []*session {
+// enact has new streams go by a assignment and returns those that are open.
+func (srv *Server) enact(assigned *assignment) []*session {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	srv.line.Store(line)
+	srv.assigned.Store(assigned)
 	return slices.Collect(maps.Keys(srv.streams))
 }
 

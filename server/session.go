@@ -60,7 +60,7 @@ func (s *session) step(e ads.Event) error {
 	case ads.DeltaRequest:
 		x.Secrets = secrets
 		e = x
-	case ads.WorldRequest:
+	case ads.SotWRequest:
 		x.Secrets = secrets
 		e = x
 	case ads.ViewChange:

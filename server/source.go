@@ -26,7 +26,7 @@ func unreached(err error) bool {
 
 // followSource takes what the source brings into service. What it refuses leaves the old bundle there, and is told once.
 func (srv *Server) followSource(ctx context.Context) {
-	told := ""
+	reported := ""
 	var waits *bundle.Bundle // brought, and not taken yet
 	for {
 		select {
@@ -51,9 +51,9 @@ func (srv *Server) followSource(ctx context.Context) {
 		})
 		switch {
 		case err == nil:
-			told = ""
-		case ctx.Err() == nil && err.Error() != told:
-			told = err.Error()
+			reported = ""
+		case ctx.Err() == nil && err.Error() != reported:
+			reported = err.Error()
 			if unreached(err) {
 				srv.metrics.bundles.WithLabelValues("unreached").Inc()
 				srv.log.Warn("the source of bundles cannot be asked, the bundle before stays in service", "path", srv.opts.BundlePath, "error", err.Error(), "bundle", srv.base().bundle.Digest.String())

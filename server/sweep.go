@@ -6,8 +6,8 @@ import "github.com/meshc/meshc/server/ads"
 // endpoints that were there. Call with turn held, so that no bundle and no endpoints change meanwhile. Streams that open,
 // or that are still being moved, get views of the generation in service, all of which are kept.
 func (srv *Server) sweep() {
-	line := srv.line.Load()
-	reg := line.base.reg
+	assigned := srv.assigned.Load()
+	reg := assigned.base.reg
 	if !reg.WorthSweeping() {
 		return
 	}
@@ -21,7 +21,7 @@ func (srv *Server) sweep() {
 		}
 		s.mu.Unlock()
 	}
-	for _, g := range line.by {
+	for _, g := range assigned.by {
 		g.mu.Lock() // whoever numbers something for this generation waits
 		defer g.mu.Unlock()
 		g.inUse(&used)

@@ -14,7 +14,7 @@ import (
 // openers are what the server reads with what others put into files; tests have some that hang.
 type openers struct {
 	bundle    func(path string) (*bundle.Bundle, error)
-	endpoints func(path string) (told, error)
+	endpoints func(path string) (endpointUpdate, error)
 	secrets   func(root string) (folder, error)
 	identity  func(path string, most int64) ([]byte, error)
 	stall     time.Duration // how long a look may take; 0: limit.StallAfter

@@ -40,14 +40,14 @@ type WeightsRequest struct {
 
 // Weights tells which routes take weights while the mesh runs, and which are set.
 func (srv *Server) Weights() []LiveStatus {
-	line := srv.line.Load()
+	assigned := srv.assigned.Load()
 	var routes []bundle.LiveRoute
-	for _, g := range line.by {
+	for _, g := range assigned.by {
 		routes = append(routes, g.routes()...)
 	}
 	proxies, acked := map[string]int{}, map[string]int{}
 	for _, s := range srv.snapshot() {
-		has, ok := s.liveRoutes(line)
+		has, ok := s.liveRoutes(assigned)
 		for _, r := range has {
 			proxies[r]++
 			if ok {
@@ -61,7 +61,7 @@ func (srv *Server) Weights() []LiveStatus {
 		for _, o := range r.Origins[:min(1, len(r.Origins))] {
 			st.Origins = append(st.Origins, o.Place())
 		}
-		set, isSet := line.live[r.Route]
+		set, isSet := assigned.live[r.Route]
 		if isSet {
 			st.Since = &set.Since
 		}
@@ -74,9 +74,9 @@ func (srv *Server) Weights() []LiveStatus {
 		}
 		out = append(out, st)
 	}
-	for _, route := range slices.Sorted(maps.Keys(line.live)) {
+	for _, route := range slices.Sorted(maps.Keys(assigned.live)) {
 		if !slices.ContainsFunc(out, func(s LiveStatus) bool { return s.Route == route }) {
-			since := line.live[route].Since
+			since := assigned.live[route].Since
 			out = append(out, LiveStatus{Route: route, Since: &since, Orphan: true, Origins: []string{}, Destinations: []LiveDestination{}})
 		}
 	}
@@ -89,7 +89,7 @@ func (srv *Server) Weights() []LiveStatus {
 func (srv *Server) SetWeights(req WeightsRequest) (LiveStatus, error) {
 	srv.turn.Lock()
 	defer srv.turn.Unlock()
-	before := srv.line.Load()
+	before := srv.assigned.Load()
 	next := maps.Clone(before.live)
 	if next == nil {
 		next = live.Weights{}
@@ -118,13 +118,13 @@ func (srv *Server) SetWeights(req WeightsRequest) (LiveStatus, error) {
 	if err := srv.save(before.state, next); err != nil {
 		return LiveStatus{}, err
 	}
-	line := *before
-	line.live = next
-	for _, g := range line.by {
+	assigned := *before
+	assigned.live = next
+	for _, g := range assigned.by {
 		g.weigh(next)
 	}
-	streams := srv.enact(&line)
-	forEach(streams, func(s *session) { srv.renew(s, line.of(s.node)) })
+	streams := srv.enact(&assigned)
+	forEach(streams, func(s *session) { srv.renew(s, assigned.of(s.node)) })
 	srv.sweep()
 	for _, st := range srv.Weights() {
 		if st.Route == req.Route {
@@ -135,11 +135,11 @@ func (srv *Server) SetWeights(req WeightsRequest) (LiveStatus, error) {
 }
 
 // liveRoutes are those that the proxy has, and whether it has acknowledged what is set of them.
-func (s *session) liveRoutes(line *lineup) (routes []string, acked bool) {
+func (s *session) liveRoutes(assigned *assignment) (routes []string, acked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := s.ads.View()
-	g := line.by[v.Bundle.Digest.String()]
+	g := assigned.by[v.Bundle.Digest.String()]
 	if g == nil {
 		return nil, false
 	}

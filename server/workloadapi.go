@@ -196,7 +196,7 @@ func (w *workloadAPI) OnX509ContextUpdate(c *workloadapi.X509Context) {
 }
 
 // ofItsOwn holds a caller to the bundle of its own trust domain: what one trust domain signs says nothing about who is
-// who in another. Callers of no trust domain of this server pass here, because the door refuses them with a reason that
+// who in another. Callers of no trust domain of this server pass here, because authentication refuses them with a reason that
 // is counted and logged.
 func ofItsOwn(c *workloadapi.X509Context, trusted []string) func(tls.ConnectionState) error {
 	return func(s tls.ConnectionState) error {

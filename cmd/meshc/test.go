@@ -96,7 +96,7 @@ func newTest(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				t.world, t.bundle = trace.New(b), b
+				t.tracer, t.bundle = trace.New(b), b
 			}
 			if update {
 				t.put = func(write func() error) error { return a.end.write(c.Context(), write) }
@@ -151,7 +151,7 @@ func callFiles(sources []string) ([]string, error) {
 
 // tester runs files of calls against one bundle.
 type tester struct {
-	world   *trace.World
+	tracer  *trace.Tracer
 	bundle  *bundle.Bundle
 	only    *regexp.Regexp                 // nil: all
 	budget  int                            // of a statement, in requests
@@ -243,13 +243,13 @@ func (t *tester) file(name string) error {
 
 // ends are those that a call has, from all clients that it names.
 func (t *tester) ends(e trace.Expectation) ([]string, error) {
-	requests, err := t.world.Callers(e.Request)
+	requests, err := t.tracer.Callers(e.Request)
 	if err != nil {
 		return nil, err
 	}
 	var all []string
 	for i, req := range requests {
-		r, err := t.world.Walk(req)
+		r, err := t.tracer.Walk(req)
 		if err != nil {
 			return nil, err
 		}
@@ -268,12 +268,12 @@ func (t *tester) call(file string, e trace.Expectation) {
 		return
 	}
 	out := testResult{File: file, Line: e.Line, Name: e.Name, Call: e.Call, Ends: []string{}, Want: slices.Concat([]string{}, e.Want, e.Effects)}
-	requests, err := t.world.Callers(e.Request)
+	requests, err := t.tracer.Callers(e.Request)
 	if err != nil {
 		out.Why = err.Error()
 	}
 	for _, req := range requests {
-		r, err := t.world.Walk(req)
+		r, err := t.tracer.Walk(req)
 		why := ""
 		if err != nil {
 			why = err.Error()
@@ -298,7 +298,7 @@ func (t *tester) statement(file string, s trace.Statement) error {
 	if !t.wanted(s.Name, s.Text) {
 		return nil
 	}
-	r, err := assert.Prove(t.bundle, t.world, s.Text, t.budget)
+	r, err := assert.Prove(t.bundle, t.tracer, s.Text, t.budget)
 	if err != nil {
 		return err
 	}

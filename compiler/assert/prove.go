@@ -37,7 +37,7 @@ const DefaultBudget = 50_000
 
 type prover struct {
 	b       *bundle.Bundle
-	w       *trace.World
+	w       *trace.Tracer
 	space   *sets.Space
 	views   map[string]*view
 	classOf map[string]string
@@ -55,7 +55,7 @@ type prover struct {
 }
 
 // Prove decides a statement about a bundle. The error is about the statement: what it says, or whom it names.
-func Prove(b *bundle.Bundle, w *trace.World, text string, budget int) (*Result, error) {
+func Prove(b *bundle.Bundle, w *trace.Tracer, text string, budget int) (*Result, error) {
 	c, err := parse(text)
 	if err != nil {
 		return nil, err

@@ -122,7 +122,7 @@ func (a *accounting) resource(b, h *bundle.Resource) error {
 		if r == nil {
 			continue
 		}
-		m, err := []*side{a.f.base, a.f.head}[i].world.Message(r)
+		m, err := []*side{a.f.base, a.f.head}[i].tracer.Message(r)
 		if err != nil {
 			return err
 		}
@@ -165,9 +165,9 @@ func partsOf(m proto.Message) []part {
 	if !ok {
 		return []part{{message: m, bytes: shownBytes(m)}}
 	}
-	shell := proto.CloneOf(l)
-	shell.FilterChains, shell.DefaultFilterChain = nil, nil
-	out := []part{{message: l, bytes: shownBytes(shell)}}
+	rest := proto.CloneOf(l)
+	rest.FilterChains, rest.DefaultFilterChain = nil, nil
+	out := []part{{message: l, bytes: shownBytes(rest)}}
 	for i, c := range append(slices.Clone(l.GetFilterChains()), l.GetDefaultFilterChain()) {
 		if c != nil {
 			out = append(out, part{"filter chain " + cmp.Or(c.GetName(), fmt.Sprint(i)), c, shownBytes(c)})

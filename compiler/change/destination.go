@@ -231,7 +231,7 @@ func (s *side) behind(d *destination, r *bundle.Resource) string {
 	for _, w := range found {
 		d.servers[w] = serverAt{port: uint16(sel.TargetPort), tls: lateTLS}
 	}
-	if m, err := s.world.Message(r); err == nil {
+	if m, err := s.tracer.Message(r); err == nil {
 		c, _ := m.(*clusterv3.Cluster)
 		found = slices.DeleteFunc(found, func(name string) bool {
 			w := s.byName[name]

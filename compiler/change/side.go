@@ -17,7 +17,7 @@ import (
 // side is one of the two bundles, indexed.
 type side struct {
 	*bundle.Bundle
-	world     *trace.World
+	tracer    *trace.Tracer
 	workloads []*workload // sorted by name
 	byName    map[string]*workload
 	byAddress map[string]string // address → workload namespace/name
@@ -54,7 +54,7 @@ func fingerprint(b []byte) string {
 }
 
 func newSide(b *bundle.Bundle) *side {
-	s := &side{Bundle: b, world: trace.New(b), byName: map[string]*workload{}, byAddress: map[string]string{}, dests: map[destKey]*destination{}, dialAt: map[string]netip.Addr{}, seen: visits{}}
+	s := &side{Bundle: b, tracer: trace.New(b), byName: map[string]*workload{}, byAddress: map[string]string{}, dests: map[destKey]*destination{}, dialAt: map[string]netip.Addr{}, seen: visits{}}
 	s.gather()
 	s.late = !slices.ContainsFunc(b.Resources, func(r *bundle.Resource) bool {
 		return r.Type == bundle.EndpointsType && r.Join != nil && len(r.Bytes) > len(r.Name)+8
@@ -145,12 +145,12 @@ func (s *side) selected(namespace string, want ...map[string]string) []string {
 }
 
 // identity of a workload, as its certificate has it.
-func (s *side) identity(w *workload) string { return s.world.Identity(w.namespace, w.account) }
+func (s *side) identity(w *workload) string { return s.tracer.Identity(w.namespace, w.account) }
 
 // proxyOf returns the proxies of a workload; nil where it has none.
 func (s *side) proxyOf(w *workload) (*trace.Proxy, error) {
 	if w == nil || w.class == nil || !w.proxy && !w.class.Gateway {
 		return nil, nil
 	}
-	return s.world.Proxy(w.class.ID)
+	return s.tracer.Proxy(w.class.ID)
 }

@@ -23,7 +23,7 @@ const (
 // Policy is what a locality setting does with the endpoints of a cluster.
 type Policy struct {
 	Distribute []Distribute `json:"distribute,omitempty"`
-	Spread     bool         `json:"spread,omitempty"` // endpoints are split into priorities
+	Prioritize bool         `json:"spread,omitempty"` // endpoints are split into priorities
 	Failover   []Failover   `json:"failover,omitempty"`
 	Priority   []string     `json:"priority,omitempty"`  // failoverPriority
 	ZoneAware  bool         `json:"zoneAware,omitempty"` // zones are balanced by Envoy itself; only regions are ordered
@@ -49,7 +49,7 @@ func (p *Policy) Normal() *Policy {
 	case !p.ZoneAware && len(p.Distribute) > 0:
 		return &Policy{Distribute: p.Distribute}
 	case p.ByLabels() || p.ByLocality():
-		return &Policy{Spread: true, Failover: p.Failover, Priority: p.Priority, ZoneAware: p.ZoneAware}
+		return &Policy{Prioritize: true, Failover: p.Failover, Priority: p.Priority, ZoneAware: p.ZoneAware}
 	}
 	return nil
 }
@@ -62,12 +62,12 @@ func (p *Policy) ByLocality() bool {
 	case !p.ZoneAware && len(p.Distribute) > 0:
 		return true
 	}
-	return p.Spread && (len(p.Failover) > 0 || !p.ZoneAware && len(p.Priority) == 0)
+	return p.Prioritize && (len(p.Failover) > 0 || !p.ZoneAware && len(p.Priority) == 0)
 }
 
 // ByLabels tells whether the outcome depends on the labels of the client.
 func (p *Policy) ByLabels() bool {
-	return p != nil && (p.ZoneAware || len(p.Distribute) == 0) && p.Spread && len(p.Priority) > 0
+	return p != nil && (p.ZoneAware || len(p.Distribute) == 0) && p.Prioritize && len(p.Priority) > 0
 }
 
 // Narrow returns those labels of a client that the policy looks at. A client that has labels, but none of them, keeps

@@ -254,16 +254,16 @@ func TestGatewayVirtualHosts(t *testing.T) {
 		t.Error(ds)
 	}
 	byConfig := map[string][]*xds.Resource{}
-	var shells []string
+	var configurations []string
 	for _, r := range rs {
 		config, _, _ := strings.Cut(r.Name, "/")
 		byConfig[config] = append(byConfig[config], r)
 		if r.Type == xds.RouteConfiguration {
-			shells = append(shells, r.Name)
+			configurations = append(configurations, r.Name)
 		}
 	}
-	if !slices.Equal(shells, []string{"http.80", "http.81", "http.82", "https.443.https.gw.default"}) {
-		t.Fatalf("configurations: %v", shells)
+	if !slices.Equal(configurations, []string{"http.80", "http.81", "http.82", "https.443.https.gw.default"}) {
+		t.Fatalf("configurations: %v", configurations)
 	}
 	paths := func(vh *routev3.VirtualHost) string {
 		var out []string

@@ -55,7 +55,7 @@ func discovered(objects []*schema.Object, c *meshconfig.MeshConfig, from *schema
 		}
 		selectors = append(selectors, s)
 	}
-	known, taken, told := namespaceLabels(objects), map[string]bool{}, map[string]bool{}
+	known, taken, reported := namespaceLabels(objects), map[string]bool{}, map[string]bool{}
 	take := func(namespace string) bool {
 		ok, seen := taken[namespace]
 		if !seen {
@@ -72,8 +72,8 @@ func discovered(objects []*schema.Object, c *meshconfig.MeshConfig, from *schema
 			out = append(out, o)
 			continue
 		}
-		if !told[o.Namespace] {
-			told[o.Namespace] = true
+		if !reported[o.Namespace] {
+			reported[o.Namespace] = true
 			findings.Add(o.Finding(diag.Info, "MESHC1203", fmt.Sprintf("namespace %s is left out: discoverySelectors of the mesh configuration do not take it", o.Namespace),
 				"label the Namespace as a selector asks, if it belongs to the mesh", "metadata", "namespace"))
 		}

@@ -19,7 +19,7 @@ func hostsOf(m *Mesh) (out []string) {
 
 // TestDiscoverySelectors: namespaces that no selector takes are left out with all in them, the mesh configuration never.
 func TestDiscoverySelectors(t *testing.T) {
-	world := []string{namespace("a", "team: x"), namespace("b", "team: z"), service("a", "web"), service("b", "web"), service("c", "web")}
+	objects := []string{namespace("a", "team: x"), namespace("b", "team: z"), service("a", "web"), service("b", "web"), service("c", "web")}
 	for _, c := range []struct {
 		selectors string
 		want      []string
@@ -31,7 +31,7 @@ func TestDiscoverySelectors(t *testing.T) {
 		{"[{matchExpressions: [{key: team, operator: NotIn, values: [x]}]}]", []string{"b", "c"}, []string{"MESHC1203 Service/web metadata.namespace"}},
 		{"[{matchExpressions: [{key: team, operator: Is, values: [x]}]}]", nil, []string{"MESHC1202 ConfigMap/istio data.mesh", "MESHC1203 Service/web metadata.namespace", "MESHC1203 Service/web metadata.namespace", "MESHC1203 Service/web metadata.namespace"}},
 	} {
-		m, findings := link(t, append(slices.Clone(world), meshConfig("istio", "discoverySelectors: "+c.selectors))...)
+		m, findings := link(t, append(slices.Clone(objects), meshConfig("istio", "discoverySelectors: "+c.selectors))...)
 		if got := hostsOf(m); !slices.Equal(got, c.want) {
 			t.Errorf("%s takes %v, want %v", c.selectors, got, c.want)
 		}

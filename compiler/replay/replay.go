@@ -84,7 +84,7 @@ type verdict struct {
 type run struct {
 	o          Options
 	dir        *directory
-	base, head *trace.World
+	base, head *trace.Tracer
 	headHas    map[string]bool
 	asked      *asked
 	shapes     *table[verdict]

@@ -43,7 +43,7 @@ type Access struct {
 }
 
 // Access lists who may reach what, from the filters of the proxies that serve it.
-func (w *World) Access() ([]Access, error) {
+func (w *Tracer) Access() ([]Access, error) {
 	var out []Access
 	for _, c := range w.b.Classes {
 		v, err := w.view(c.ID)

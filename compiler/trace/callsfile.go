@@ -194,7 +194,7 @@ func UpdateCalls(text string, ends func(Expectation) ([]string, error)) (string,
 
 // Callers returns the request of a call for each client that it names: several are written with commas, and stars take
 // workloads of the bundle that have a proxy. What a name without a star leads to, the walk says.
-func (w *World) Callers(r Request) ([]Request, error) {
+func (w *Tracer) Callers(r Request) ([]Request, error) {
 	if !strings.ContainsAny(r.From, "*,") {
 		return []Request{r}, nil
 	}

@@ -58,7 +58,7 @@ func (k *walk) cluster(s state, name, host string) (*Path, error) {
 	if len(ms) == 0 {
 		return s.end(Failed, status, "no endpoint is behind "+clusterText(name), st.Origins...), nil
 	}
-	return k.spread(s, c, ms, late, host)
+	return k.loadBalance(s, c, ms, late, host)
 }
 
 // dialed goes on at the address that was dialed, where the cluster does not say another port.

@@ -36,19 +36,19 @@ func TestDecisionsAreThoseOfEnvoy(t *testing.T) {
 
 func decisionsAreThoseOfEnvoy(t *testing.T, binary string, d draw) {
 	listeners, requests := 80/d.share, 150 // with all, 12,000 decisions
-	world := newWorld(t)
+	fixture := newFixture(t)
 	random := rand.New(rand.NewPCG(d.seed, 2))
 	ports := freePorts(t, listeners+1)
 	var cases []*listenerCase
 	for i := range listeners {
-		in := world.inbound(random, ports[i])
+		in := fixture.inbound(random, ports[i])
 		filters, findings := security.HTTPAuthFilters(in)
 		if findings.HasErrors() {
 			t.Fatalf("policies %d do not compile: %v", i, findings)
 		}
 		cases = append(cases, &listenerCase{port: ports[i], tls: i%2 == 1, filters: filters, policies: in})
 	}
-	world.start(t, binary, cases, ports[listeners])
+	fixture.start(t, binary, cases, ports[listeners])
 	var group sync.WaitGroup
 	denied, unauthorized := make([]int, listeners), make([]int, listeners)
 	for i, c := range cases {
@@ -57,8 +57,8 @@ func decisionsAreThoseOfEnvoy(t *testing.T, binary string, d draw) {
 		go func() {
 			defer group.Done()
 			for range requests {
-				q := world.request(r, c)
-				want, err := c.decide(q.call, world.tokens)
+				q := fixture.request(r, c)
+				want, err := c.decide(q.call, fixture.tokens)
 				if err != nil {
 					t.Errorf("listener %d: %v", i, err)
 					return
@@ -188,7 +188,7 @@ func freePorts(t *testing.T, n int) []uint16 {
 }
 
 // start runs Envoy until the test ends and waits for it to be ready.
-func (w *world) start(t *testing.T, binary string, cases []*listenerCase, admin uint16) {
+func (w *fixture) start(t *testing.T, binary string, cases []*listenerCase, admin uint16) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "bootstrap.json")
 	if err := os.WriteFile(file, w.bootstrap(t, cases, admin), 0o600); err != nil {

@@ -37,7 +37,7 @@ type Connection struct {
 }
 
 // Proxy returns the proxies of a class.
-func (w *World) Proxy(class string) (*Proxy, error) {
+func (w *Tracer) Proxy(class string) (*Proxy, error) {
 	v, err := w.view(class)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (w *World) Proxy(class string) (*Proxy, error) {
 }
 
 // Message decodes a resource once: whoever asks for it later gets the same message.
-func (w *World) Message(r *bundle.Resource) (proto.Message, error) {
+func (w *Tracer) Message(r *bundle.Resource) (proto.Message, error) {
 	if w.parsed[r] == nil {
 		m, err := r.Message()
 		if err != nil {
@@ -58,7 +58,7 @@ func (w *World) Message(r *bundle.Resource) (proto.Message, error) {
 }
 
 // Identity is the SPIFFE identity of a service account.
-func (w *World) Identity(namespace, account string) string { return w.identity(namespace, account) }
+func (w *Tracer) Identity(namespace, account string) string { return w.identity(namespace, account) }
 
 func foundOf[M proto.Message](l *located[M]) *Found[M] {
 	if l == nil {

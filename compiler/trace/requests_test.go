@@ -48,11 +48,11 @@ func requestsEndAsAtEnvoy(t *testing.T, binary string, d draw) {
 			text := randomGateway(r, normalization, i%3, ports[0])
 			b := compiled(t, text)
 			startBundle(t, binary, b, ports)
-			world, client := trace.New(b), &rawClient{address: fmt.Sprintf("127.0.0.1:%d", ports[0])}
+			tracer, client := trace.New(b), &rawClient{address: fmt.Sprintf("127.0.0.1:%d", ports[0])}
 			ends := map[int]int{}
 			for range requests {
 				q := randomRequest(r, ports[0])
-				result, err := world.Walk(q.walk)
+				result, err := tracer.Walk(q.walk)
 				if err != nil {
 					t.Fatalf("%s: %v", q, err)
 				}

@@ -26,7 +26,7 @@ func sanMatchers(c *tlsv3.CommonTlsContext) []*tlsv3.SubjectAltNameMatcher {
 }
 
 // terminate ends the outer TLS of a connection at a chain. The error is what the handshake fails with.
-func (w *World) terminate(c *conn, socket *corev3.TransportSocket, server string) (text string, peer *layer, err error) {
+func (w *Tracer) terminate(c *conn, socket *corev3.TransportSocket, server string) (text string, peer *layer, err error) {
 	if socket == nil || isRaw(socket) {
 		return "", nil, nil
 	}

@@ -18,7 +18,7 @@ const maxProxies = 12
 
 // walk is one walk.
 type walk struct {
-	w   *World
+	w   *Tracer
 	req Request
 }
 
@@ -73,7 +73,7 @@ func (s state) undecided(what string, err error, yes, no string, onYes, onNo *Pa
 
 // Walk follows a request. The error is about the request, or a bundle that cannot be read; what happens to the request
 // is in the result.
-func (w *World) Walk(r Request) (*Result, error) {
+func (w *Tracer) Walk(r Request) (*Result, error) {
 	t, err := parseTarget(r.URL)
 	if err != nil {
 		return nil, err

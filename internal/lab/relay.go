@@ -82,7 +82,7 @@ func (r *relay) DeltaAggregatedResources(down discovery.AggregatedDiscoveryServi
 	if err != nil {
 		return err
 	}
-	return converse(r, down, up, func(resp *discovery.DeltaDiscoveryResponse) Push {
+	return relayMessages(r, down, up, func(resp *discovery.DeltaDiscoveryResponse) Push {
 		p := Push{Type: shortType(resp.TypeUrl), Removed: resp.RemovedResources, Count: len(resp.Resources)}
 		for _, res := range resp.Resources {
 			p.Names = append(p.Names, res.Name)
@@ -98,7 +98,7 @@ func (r *relay) StreamAggregatedResources(down discovery.AggregatedDiscoveryServ
 	if err != nil {
 		return err
 	}
-	return converse(r, down, up, func(resp *discovery.DiscoveryResponse) Push {
+	return relayMessages(r, down, up, func(resp *discovery.DiscoveryResponse) Push {
 		return Push{Type: shortType(resp.TypeUrl), Count: len(resp.Resources)}
 	})
 }
@@ -110,8 +110,8 @@ type request interface {
 	GetErrorDetail() *status.Status
 }
 
-// converse passes messages on in both directions until one side ends, and notes what is pushed and rejected.
-func converse[Req request, Resp any](r *relay, down interface {
+// relayMessages passes messages on in both directions until one side ends, and notes what is pushed and rejected.
+func relayMessages[Req request, Resp any](r *relay, down interface {
 	Recv() (Req, error)
 	Send(Resp) error
 }, up interface {

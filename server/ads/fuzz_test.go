@@ -210,7 +210,7 @@ func (w *walk) answerNext() {
 		w.step(DeltaRequest{DeltaDiscoveryRequest: &discoveryv3.DeltaDiscoveryRequest{TypeUrl: a.kind.url(), ResponseNonce: a.nonce, ErrorDetail: refusal}})
 		return
 	}
-	w.step(WorldRequest{DiscoveryRequest: &discoveryv3.DiscoveryRequest{TypeUrl: a.kind.url(), ResponseNonce: a.nonce, ErrorDetail: refusal, ResourceNames: w.names[a.kind]}})
+	w.step(SotWRequest{DiscoveryRequest: &discoveryv3.DiscoveryRequest{TypeUrl: a.kind.url(), ResponseNonce: a.nonce, ErrorDetail: refusal, ResourceNames: w.names[a.kind]}})
 }
 
 // kinds are those that the protocol has.
@@ -266,7 +266,7 @@ func (w *walk) ask(k Kind) {
 	if k == Endpoints || k == InlinedRoutes {
 		w.names[k] = everything(k)
 	}
-	w.step(WorldRequest{DiscoveryRequest: &discoveryv3.DiscoveryRequest{TypeUrl: k.url(), ResourceNames: w.names[k]}})
+	w.step(SotWRequest{DiscoveryRequest: &discoveryv3.DiscoveryRequest{TypeUrl: k.url(), ResourceNames: w.names[k]}})
 }
 
 // settle has all answered, and lets the time pass that the machine waits for.
@@ -361,7 +361,7 @@ func (w *walk) hostile() {
 			w.step(e)
 			return
 		}
-		e := WorldRequest{DiscoveryRequest: &discoveryv3.DiscoveryRequest{TypeUrl: url, ResponseNonce: nonce, ErrorDetail: refusal, ResourceNames: w.in.some()}}
+		e := SotWRequest{DiscoveryRequest: &discoveryv3.DiscoveryRequest{TypeUrl: url, ResponseNonce: nonce, ErrorDetail: refusal, ResourceNames: w.in.some()}}
 		if w.in.flip() {
 			e.VersionInfo = "1"
 		}

@@ -23,7 +23,7 @@ func (s *Stream) NeedsSecrets(e Event) []string {
 			return nil
 		}
 		asked = e.GetResourceNamesSubscribe()
-	case WorldRequest:
+	case SotWRequest:
 		if k, ok := kindOf(e.GetTypeUrl(), false); !ok || k != Secrets {
 			return nil
 		}

@@ -15,7 +15,7 @@
 //   - What is refused is not sent again before it, or what it may collide with, has changed. A response that was refused
 //     whole is cut in halves, so that what is good in it arrives (isolate.go); what names a refused cluster waits.
 //   - A proxy that reconnects says what it holds, and is sent what differs (delta.go). Proxies of state of the world are
-//     sent all clusters or listeners with each change of any, and of other kinds what has changed (world.go).
+//     sent all clusters or listeners with each change of any, and of other kinds what has changed (sotw.go).
 package ads
 
 import (

@@ -331,7 +331,7 @@ func TestWorldRefusedForAnother(t *testing.T) {
 	}
 	ask := func(nonce string, refusal *rpcstatus.Status) {
 		t.Helper()
-		p.do(WorldRequest{DiscoveryRequest: &discoveryv3.DiscoveryRequest{TypeUrl: bundle.ClusterType, ResponseNonce: nonce, ErrorDetail: refusal}})
+		p.do(SotWRequest{DiscoveryRequest: &discoveryv3.DiscoveryRequest{TypeUrl: bundle.ClusterType, ResponseNonce: nonce, ErrorDetail: refusal}})
 	}
 	lead := func(version string) { p.do(ViewChange{View: viewOf(t, reg, false, "cds/c1/"+version, "eds/c1/1")}) }
 	ask("", nil)

@@ -50,11 +50,11 @@ func (w *watcher) report(p *Problem) {
 	}
 	w.last = text
 	switch {
-	case w.told == nil:
+	case w.sink == nil:
 	case p == nil:
-		w.told(nil)
+		w.sink(nil)
 	default:
-		w.told(p)
+		w.sink(p)
 	}
 }
 

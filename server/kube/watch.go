@@ -46,7 +46,7 @@ type Sink[T Object] struct {
 // Watch lists what the query asks for and follows it until the context ends: through lost connections, an API server that
 // is away, and histories that have expired. What goes wrong is logged, counted and told to the sink, and tried again.
 func Watch[T Object](ctx context.Context, c *Client, q Query, s Sink[T]) {
-	w := &watcher{c: c, q: q, what: of[T](), told: s.Problem}
+	w := &watcher{c: c, q: q, what: of[T](), sink: s.Problem}
 	defer w.end()
 	// The reflector's log shows whole objects when it does not understand them, and these may be secrets.
 	var quiet klog.Logger // as it is, it writes nothing
@@ -87,7 +87,7 @@ type watcher struct {
 	c    *Client
 	q    Query
 	what resource
-	told func(error)
+	sink func(error)
 
 	mu    sync.Mutex // a list that is under way when the watch ends goes on for a moment
 	last  string     // text of the problem it has

@@ -22,7 +22,7 @@ type fleet struct {
 	has     map[string]string
 	refuses map[string]string // bundle by proxy
 	silent  map[string]bool
-	told    []string
+	said    []string
 	probe   string
 	errors  string
 }
@@ -35,7 +35,7 @@ func newFleet(t *testing.T, n int) *fleet {
 	return f
 }
 
-// do takes an event in, by way of what is kept on disk, and returns what was told.
+// do takes an event in, by way of what is kept on disk, and returns what was said.
 func (f *fleet) do(e Event) string {
 	f.t.Helper()
 	text, err := json.Marshal(f.state)
@@ -48,13 +48,13 @@ func (f *fleet) do(e Event) string {
 	}
 	next, actions := Step(kept, e)
 	led := false
-	var told []string
+	var said []string
 	for _, a := range actions {
 		switch a := a.(type) {
 		case Lead:
 			led = true
 		case Tell:
-			told = append(told, strings.TrimSpace(fmt.Sprint(a.What, " ", a.Bundle, " ", a.Wave)))
+			said = append(said, strings.TrimSpace(fmt.Sprint(a.What, " ", a.Bundle, " ", a.Wave)))
 		}
 	}
 	for _, p := range f.proxies {
@@ -63,8 +63,8 @@ func (f *fleet) do(e Event) string {
 		}
 	}
 	f.state = next
-	f.told = append(f.told, told...)
-	return strings.Join(told, "; ")
+	f.said = append(f.said, said...)
+	return strings.Join(said, "; ")
 }
 
 // look has the proxies acknowledge, and tells so.
@@ -113,7 +113,7 @@ func plan() rollout.Plan {
 func expect(t *testing.T, got, want string) {
 	t.Helper()
 	if got != want {
-		t.Errorf("told %q, want %q", got, want)
+		t.Errorf("said %q, want %q", got, want)
 	}
 }
 
@@ -169,8 +169,8 @@ func TestGoesBack(t *testing.T) {
 			}
 			f.probe, f.errors = "", ""
 			f.look(time.Minute)
-			if f.have("b") > 0 && name != "silence" || f.state.Base != "a" || f.state.Run != nil || !slices.Contains(f.told, "went-back b canary") || slices.Contains(f.told, "began b zone") {
-				t.Fatalf("%v %+v", f.told, f.state)
+			if f.have("b") > 0 && name != "silence" || f.state.Base != "a" || f.state.Run != nil || !slices.Contains(f.said, "went-back b canary") || slices.Contains(f.said, "began b zone") {
+				t.Fatalf("%v %+v", f.said, f.state)
 			}
 			if r := f.state.Failed[0].Refusal; (r != nil) != (name == "refusal") {
 				t.Errorf("%+v", r)
@@ -293,7 +293,7 @@ func TestNeverTwo(t *testing.T) {
 				}
 			}
 			if run := f.state.Run; run != nil && bad[run.Bundle] {
-				t.Fatalf("seed %d, step %d: %s is begun again: %v", seed, step, run.Bundle, f.told)
+				t.Fatalf("seed %d, step %d: %s is begun again: %v", seed, step, run.Bundle, f.said)
 			}
 			var again State
 			if text, err := json.Marshal(f.state); err != nil || json.Unmarshal(text, &again) != nil || !reflect.DeepEqual(mustJSON(again), mustJSON(f.state)) {

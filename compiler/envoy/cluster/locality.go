@@ -91,7 +91,7 @@ func (b *clusterBuild) locality() *endpoint.Policy {
 	if b.c.GetType() == clusterv3.Cluster_EDS && o != nil && o == b.in.Env.Mesh.Config.GetDefaultTrafficPolicy().GetOutlierDetection() {
 		o = nil
 	}
-	out := &endpoint.Policy{Spread: o != nil || p.force, Priority: p.priority, ZoneAware: p.zoneAware != nil}
+	out := &endpoint.Policy{Prioritize: o != nil || p.force, Priority: p.priority, ZoneAware: p.zoneAware != nil}
 	for _, d := range p.distribute {
 		out.Distribute = append(out.Distribute, endpoint.Distribute{From: d.From, To: d.To})
 	}

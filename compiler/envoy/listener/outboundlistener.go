@@ -20,8 +20,8 @@ import (
 
 type filterChainMatch = listenerv3.FilterChainMatch
 
-// unit is one service port as one outbound listener sees it.
-type unit struct {
+// servicePort is one service port as one outbound listener sees it.
+type servicePort struct {
 	svc             *mesh.Service
 	port            *mesh.Port
 	number          uint32        // of the listener
@@ -97,7 +97,7 @@ func (o *outbound) none() bool { return interceptionNone(o.Proxy) }
 func (o *outbound) portListener(el *mesh.EgressListener) {
 	bind, real := o.bindOf(el)
 	for _, svc := range el.Services {
-		u := unit{
+		u := servicePort{
 			svc: svc, number: el.Spec.Port.Number, protocol: mesh.ParseProtocol(el.Spec.Port.Protocol), bind: bind,
 			bindToPort: real, locked: true, egress: el, virtualServices: virtualServicesOf(el, svc),
 		}
@@ -136,14 +136,14 @@ func (o *outbound) catchAll(el *mesh.EgressListener) {
 	for _, svc := range el.Services {
 		vss := virtualServicesOf(el, svc)
 		for _, p := range svc.Ports {
-			u := unit{svc: svc, port: p, number: p.Number, protocol: p.Protocol, bind: bind, bindToPort: real, egress: el, virtualServices: vss}
+			u := servicePort{svc: svc, port: p, number: p.Number, protocol: p.Protocol, bind: bind, bindToPort: real, egress: el, virtualServices: vss}
 			o.addPort(u)
 		}
 	}
 }
 
 // addPort adds one port of a service under each address it is called by.
-func (o *outbound) addPort(u unit) {
+func (o *outbound) addPort(u servicePort) {
 	switch {
 	case u.protocol == mesh.UDP || u.svc.Resolution == mesh.Alias:
 		return // datagrams are not proxied; an alias has no address of its own
@@ -185,7 +185,7 @@ func (o *outbound) addPort(u unit) {
 
 // addUnaddressed adds a port of a Service whose address, or those of its endpoints where it is headless, nobody knows. A listener for all addresses may take of it only what it
 // can know without one: TLS by its server name, and requests by their host. Anything else on the port may be meant for others.
-func (o *outbound) addUnaddressed(u unit) {
+func (o *outbound) addUnaddressed(u servicePort) {
 	switch {
 	case u.protocol.IsTLS():
 		o.add(u, nil)
@@ -196,14 +196,14 @@ func (o *outbound) addUnaddressed(u unit) {
 }
 
 // reserved tells whether a listener for all addresses would stand where intercepted connections enter.
-func (o *outbound) reserved(u unit) bool {
+func (o *outbound) reserved(u servicePort) bool {
 	all := u.bind == xds.Wildcard || u.bind == "" && u.protocol.IsHTTP()
 	return all && (u.number == listenPort(o.Mesh) || u.number == inboundListenPort(o.Mesh))
 }
 
 // addHeadless adds a listener per endpoint of a headless service, since clients call the endpoints by their addresses.
 // A ServiceEntry without any known endpoint is reached at whatever address the client has: the wildcard.
-func (o *outbound) addHeadless(u unit) {
+func (o *outbound) addHeadless(u servicePort) {
 	if len(u.port.Endpoints) == 0 {
 		switch {
 		case u.svc.Kubernetes:
@@ -223,7 +223,7 @@ func (o *outbound) addHeadless(u unit) {
 }
 
 // add puts one service port on one listener.
-func (o *outbound) add(u unit, cidrs []string) {
+func (o *outbound) add(u servicePort, cidrs []string) {
 	if u.svc.Resolution == mesh.Alias {
 		return
 	}
@@ -255,7 +255,7 @@ func (o *outbound) add(u unit, cidrs []string) {
 }
 
 // chains builds the chains of a service port.
-func (o *outbound) chains(u unit, f family, cidrs []string) []*xds.Chain {
+func (o *outbound) chains(u servicePort, f family, cidrs []string) []*xds.Chain {
 	var out []*xds.Chain
 	if f != httpFamily {
 		if u.protocol.IsTLS() {
@@ -271,7 +271,7 @@ func (o *outbound) chains(u unit, f family, cidrs []string) []*xds.Chain {
 }
 
 // httpChain routes requests by the route configuration of the port; a sniffed service with an address has its own.
-func (o *outbound) httpChain(u unit, f family) *xds.Chain {
+func (o *outbound) httpChain(u servicePort, f family) *xds.Chain {
 	routed := o.routedBy(u)
 	key := route.Key{Name: names.Routes(u.number), Listener: routed, Port: u.number}
 	switch {
@@ -300,7 +300,7 @@ func (o *outbound) httpChain(u unit, f family) *xds.Chain {
 
 // routedBy is the egress listener whose hosts the requests at a port are routed to: the one that names the port, whatever
 // its protocol, and only if there is none the one without a port.
-func (o *outbound) routedBy(u unit) *mesh.EgressListener {
+func (o *outbound) routedBy(u servicePort) *mesh.EgressListener {
 	if u.number == 0 {
 		return u.egress
 	}

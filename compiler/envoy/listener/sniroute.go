@@ -15,7 +15,7 @@ import (
 
 // tlsChains lowers VirtualService tls routes, and the default route of a service, for a port whose bytes are TLS. They
 // are chosen by server name, so the connection is never decrypted.
-func (o *outbound) tlsChains(u unit, cidrs []string) []*xds.Chain {
+func (o *outbound) tlsChains(u servicePort, cidrs []string) []*xds.Chain {
 	var out []*xds.Chain
 	seen := map[string]bool{}
 	for _, vs := range u.virtualServices {
@@ -51,7 +51,7 @@ func (o *outbound) tlsChains(u unit, cidrs []string) []*xds.Chain {
 
 // defaultServerNames are the server names of a service without tls route: its host name, where the address does not
 // tell it from others, since there is none or it is a range. A listener on the address of the service needs none.
-func (o *outbound) defaultServerNames(u unit, cidrs []string) []string {
+func (o *outbound) defaultServerNames(u servicePort, cidrs []string) []string {
 	ranges := slices.ContainsFunc(u.svc.Addresses, func(a string) bool { p, ok := mesh.Prefix(a); return ok && !p.IsSingleIP() })
 	if len(cidrs) > 0 || ranges && !slices.Contains(u.svc.Addresses, u.bind) || (len(u.svc.Addresses) == 0 && u.bind == xds.Wildcard) {
 		names := []string{u.svc.Hostname}

@@ -11,7 +11,7 @@ import (
 
 // tcpChains lowers VirtualService tcp routes, and the default route of a service, for a port that is not parsed.
 // Routes are tried in order until one takes every connection of the listener.
-func (o *outbound) tcpChains(u unit, cidrs []string) []*xds.Chain {
+func (o *outbound) tcpChains(u servicePort, cidrs []string) []*xds.Chain {
 	var out []*xds.Chain
 	for _, vs := range u.virtualServices {
 		for i, block := range vs.Spec.Tcp {
@@ -40,7 +40,7 @@ func (o *outbound) tcpChains(u unit, cidrs []string) []*xds.Chain {
 	return append(out, last)
 }
 
-func (o *outbound) tcpRoute(u unit, vs *mesh.VirtualService, block int, key string, cidrs []string) *xds.Chain {
+func (o *outbound) tcpRoute(u servicePort, vs *mesh.VirtualService, block int, key string, cidrs []string) *xds.Chain {
 	return &xds.Chain{
 		Name:    names.TCPChain(u.number, vs.Object.Namespace, vs.Object.Name, u.svc.Hostname, key),
 		Match:   xds.ChainMatch(nil, cidrs),
@@ -51,7 +51,7 @@ func (o *outbound) tcpRoute(u unit, vs *mesh.VirtualService, block int, key stri
 }
 
 // defaultChain proxies to the service itself.
-func (o *outbound) defaultChain(u unit, match *filterChainMatch) *xds.Chain {
+func (o *outbound) defaultChain(u servicePort, match *filterChainMatch) *xds.Chain {
 	number := u.number
 	if len(u.svc.Ports) == 1 {
 		number = u.svc.Ports[0].Number

@@ -92,13 +92,13 @@ func (p *patcher) patchTogether(r *xds.Resource, hosts []*xds.Resource, kinds []
 			}
 		}
 	}
-	shell := *r
+	patched := *r
 	vhosts := whole.VirtualHosts
 	whole.VirtualHosts = nil
 	out := []*xds.Resource{r}
 	if !proto.Equal(whole, r.Message) {
-		shell.Before, shell.Message, shell.Origins = r, whole, append(slices.Clip(r.Origins), changes[""]...)
-		out[0] = &shell
+		patched.Before, patched.Message, patched.Origins = r, whole, append(slices.Clip(r.Origins), changes[""]...)
+		out[0] = &patched
 	}
 	for _, v := range vhosts {
 		if old := before[v.Name]; old != nil && proto.Equal(old.Message, v) {

@@ -4,7 +4,7 @@
 // that it is for. For each key hosts are planned first. VirtualServices go before services, and of several VirtualServices for
 // one host the one whose host is the most specific, then the oldest. Then domains are settled in one pass, since Envoy refuses
 // a domain that two virtual hosts have: full names first, the short forms that a resolver in the namespace of the caller would
-// complete last. Each virtual host becomes a resource of its own, and the configuration a shell that names none of them.
+// complete last. Each virtual host becomes a resource of its own, and the configuration names none of them.
 //
 // The routes of a VirtualService depend on little of what is around it: on the port, on which of its matches hold for the
 // caller, on where its destinations lead in the view of the caller. These are asked first and are the key under which the

@@ -112,7 +112,7 @@ func (g *gatewayConfig) host(name string, port uint32, s *mesh.GatewayServer) *g
 
 // build makes the resources. A configuration without hosts still answers: 404 for everything.
 func (g *gatewayConfig) build(servers []*mesh.GatewayServer) []*xds.Resource {
-	out := []*xds.Resource{g.routes.shells.Get(shellInputs{name: g.name, ignorePort: true})}
+	out := []*xds.Resource{g.routes.configurations.Get(configurationInputs{name: g.name, ignorePort: true})}
 	if len(g.hosts) == 0 {
 		set := &routeSet{}
 		for _, s := range servers {

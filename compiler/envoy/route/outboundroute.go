@@ -21,8 +21,8 @@ type tableInputs struct {
 	namespace string // of the caller, whose own services have one more name; "": none
 }
 
-// Outbound lowers the route configurations that the outbound listeners of proxies in a namespace ask for. Each is a
-// shell; its virtual hosts are resources of their own. shared tells whether proxies in no namespace have the same.
+// Outbound lowers the route configurations that the outbound listeners of proxies in a namespace ask for. Each is
+// without virtual hosts, which are resources of their own. shared tells whether proxies in no namespace have the same.
 func (r *Routes) Outbound(in *OutboundInputs, keys []Key, namespace string) (out []*xds.Resource, shared bool) {
 	shared = true
 	for _, k := range keys {
@@ -277,7 +277,7 @@ func (o *outboundConfig) plan(p hostPlan) {
 // build settles the domains of all planned hosts and makes the resources.
 func (o *outboundConfig) build() *routeTable {
 	t := &routeTable{config: o, names: &domainSet{taken: map[string]bool{}, fqdns: map[string]bool{}}, near: map[string][]int{}}
-	t.resources = []*xds.Resource{o.routes.shells.Get(shellInputs{name: o.key.Name, ignorePort: o.key.Port != 0})}
+	t.resources = []*xds.Resource{o.routes.configurations.Get(configurationInputs{name: o.key.Name, ignorePort: o.key.Port != 0})}
 	for _, p := range o.plans {
 		if p.svc != nil {
 			t.names.fqdns[p.host] = true

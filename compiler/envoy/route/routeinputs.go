@@ -138,8 +138,8 @@ type hostInputs struct {
 	requireTLS   bool
 }
 
-// shellInputs is everything that a route configuration without its virtual hosts depends on.
-type shellInputs struct {
+// configurationInputs is everything that a route configuration without its virtual hosts depends on.
+type configurationInputs struct {
 	name       string
 	ignorePort bool
 }

@@ -25,16 +25,16 @@ type Key struct {
 // scopes: the same content is built once and the same *Resource is handed out, whose bytes can be made once as well. It is
 // safe for concurrent use and must not outlive its mesh.
 type Routes struct {
-	tables     *memo.Table[tableInputs, *routeTable]
-	virtual    *memo.Table[Inputs, *routeSet]
-	services   *memo.Table[serviceRouteInputs, *routeSet]
-	catchAlls  *memo.Table[catchAllInputs, *routeSet]
-	hosts      *memo.Table[hostInputs, *xds.Resource]
-	shells     *memo.Table[shellInputs, *xds.Resource]
-	indexes    *memo.Table[*mesh.EgressListener, *hostIndex]
-	questions  *memo.Table[*mesh.VirtualService, *routeQuestions]
-	Conditions *memo.Table[*mesh.EgressListener, []SourceMatch]
-	answers    *memo.Table[memo.List[SourceMatch], *matchSet]
+	tables         *memo.Table[tableInputs, *routeTable]
+	virtual        *memo.Table[Inputs, *routeSet]
+	services       *memo.Table[serviceRouteInputs, *routeSet]
+	catchAlls      *memo.Table[catchAllInputs, *routeSet]
+	hosts          *memo.Table[hostInputs, *xds.Resource]
+	configurations *memo.Table[configurationInputs, *xds.Resource]
+	indexes        *memo.Table[*mesh.EgressListener, *hostIndex]
+	questions      *memo.Table[*mesh.VirtualService, *routeQuestions]
+	Conditions     *memo.Table[*mesh.EgressListener, []SourceMatch]
+	answers        *memo.Table[memo.List[SourceMatch], *matchSet]
 
 	matches      memo.Lists[SourceMatch]
 	destinations memo.Lists[destination]
@@ -48,7 +48,7 @@ func New() *Routes {
 	r.services = memo.Plain(defaultRoutes)
 	r.catchAlls = memo.Plain(catchAllRoutes)
 	r.hosts = memo.Plain(virtualHost)
-	r.shells = memo.Plain(routeConfiguration)
+	r.configurations = memo.Plain(routeConfiguration)
 	r.indexes = memo.Plain(newHostIndex)
 	r.questions = memo.Plain(questionsOf)
 	r.Conditions = memo.Plain(conditionsOf)

@@ -26,7 +26,7 @@ const (
 )
 
 // routeConfiguration is a route configuration whose virtual hosts come by VHDS.
-func routeConfiguration(in shellInputs) *xds.Resource {
+func routeConfiguration(in configurationInputs) *xds.Resource {
 	return &xds.Resource{Type: xds.RouteConfiguration, Name: in.name, Message: &routev3.RouteConfiguration{
 		Name:                           in.name,
 		Vhds:                           &routev3.Vhds{ConfigSource: xds.ADS()},

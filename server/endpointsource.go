@@ -19,32 +19,32 @@ import (
 // noPlan is why a source of endpoints is of no use to a bundle.
 const noPlan = "the bundle does not say how its clusters are joined with live endpoints: it spans several clusters, has no service with Pods, or is of an older meshc; its own endpoints are served"
 
-// told is a sighting with what is in it.
-type told struct {
-	sight                 *sighting
+// endpointUpdate is a snapshot of a source with the number of objects in it.
+type endpointUpdate struct {
+	snapshot              *endpointSnapshot
 	slices, pods, ignored int
 }
 
-// see takes what the source sees into service and pushes what differs. namespaces are those that have changed; nil: any
+// updateEndpoints takes what the source sees into service and pushes what differs. namespaces are those that have changed; nil: any
 // may have.
-func (srv *Server) see(next *sighting, namespaces map[string]bool) {
+func (srv *Server) updateEndpoints(next *endpointSnapshot, namespaces map[string]bool) {
 	srv.turn.Lock()
 	defer srv.turn.Unlock()
-	srv.sight = next
-	line := srv.line.Load()
+	srv.endpoints = next
+	assigned := srv.assigned.Load()
 	streams := []*session(nil)
-	if line.crowded() {
-		again, err := newLineup(line.state, line.live, line, nil, next)
+	if assigned.crowded() {
+		again, err := newAssignment(assigned.state, assigned.live, assigned, nil, next)
 		if err != nil {
 			srv.log.Error("the endpoints before stay in service", "error", err.Error()) // cannot be: all bundles are those of before
 			return
 		}
-		line = again
-		streams = srv.enact(line)
-	} else if line.see(next, namespaces) {
+		assigned = again
+		streams = srv.enact(assigned)
+	} else if assigned.updateEndpoints(next, namespaces) {
 		streams = srv.snapshot()
 	}
-	forEach(streams, func(s *session) { srv.renew(s, line.of(s.node)) })
+	forEach(streams, func(s *session) { srv.renew(s, assigned.of(s.node)) })
 	srv.sweep()
 }
 
@@ -58,10 +58,10 @@ func (srv *Server) renew(s *session, gen *generation) {
 // endpointSettle is how long a source waits for more of a change.
 const endpointSettle = 100 * time.Millisecond
 
-// startEndpoints begins to follow the source of endpoints. Files have told what there is now when it returns, so that the
+// startEndpoints begins to follow the source of endpoints. Files have been read when it returns, so that the
 // first proxies get it; for an API server proxies wait, see unheard.
 func (srv *Server) startEndpoints(ctx context.Context) error {
-	if srv.sight == nil {
+	if srv.endpoints == nil {
 		return nil
 	}
 	if srv.base().joiner == nil {
@@ -97,9 +97,9 @@ func (srv *Server) lookAtFiles() error {
 		return err
 	}
 	srv.metrics.endpoints.WithLabelValues("accepted").Inc()
-	srv.see(t.sight, nil)
-	srv.source.told(t)
-	srv.log.Info("endpoints read", "path", srv.opts.Endpoints, "slices", t.slices, "pods", t.pods, "nodes", len(t.sight.source.Nodes), "ignored", t.ignored)
+	srv.updateEndpoints(t.snapshot, nil)
+	srv.source.loaded(t)
+	srv.log.Info("endpoints read", "path", srv.opts.Endpoints, "slices", t.slices, "pods", t.pods, "nodes", len(t.snapshot.source.Nodes), "ignored", t.ignored)
 	if t.slices > 0 && t.pods == 0 {
 		srv.log.Warn("the endpoints come without Pods: nothing is known about their labels, and that they take mutual TLS", "path", srv.opts.Endpoints)
 	}
@@ -113,14 +113,14 @@ func (srv *Server) rejectedEndpoints(err error) {
 	srv.log.Error("endpoints rejected, those before stay in service", "path", srv.opts.Endpoints, "error", err.Error())
 }
 
-// gather sorts objects into a sighting.
-type gather struct {
-	t    told
+// endpointCollector sorts objects into a snapshot.
+type endpointCollector struct {
+	t    endpointUpdate
 	seen map[string]bool
 }
 
-func newGather() *gather {
-	return &gather{t: told{sight: &sighting{namespaces: map[string]endpoint.Objects{}, source: endpoint.Source{Nodes: map[string]string{}}}}, seen: map[string]bool{}}
+func newEndpointCollector() *endpointCollector {
+	return &endpointCollector{t: endpointUpdate{snapshot: &endpointSnapshot{namespaces: map[string]endpoint.Objects{}, source: endpoint.Source{Nodes: map[string]string{}}}}, seen: map[string]bool{}}
 }
 
 // slimSlice keeps of an EndpointSlice what endpoints need: who wrote which field is most of it.
@@ -150,7 +150,7 @@ func slimPod(p *corev1.Pod) *corev1.Pod {
 
 var errEmpty = errors.New("there is neither an EndpointSlice nor a Pod: an empty file takes no endpoints away")
 
-func (g *gather) once(kind, namespace, name string) error {
+func (g *endpointCollector) once(kind, namespace, name string) error {
 	key := kind + " " + namespace + "/" + name
 	if g.seen[key] {
 		return fmt.Errorf("%s is there twice", key)

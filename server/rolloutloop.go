@@ -15,8 +15,8 @@ const (
 	lookAfter = 50 * time.Millisecond
 )
 
-// conduct looks at a rollout that is under way as proxies answer and as time passes.
-func (srv *Server) conduct(ctx context.Context) {
+// followRollout looks at a rollout that is under way as proxies answer and as time passes.
+func (srv *Server) followRollout(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
@@ -25,12 +25,12 @@ func (srv *Server) conduct(ctx context.Context) {
 			return
 		case <-tick.C:
 		case <-srv.answered:
-			if srv.line.Load().state.Run == nil {
+			if srv.assigned.Load().state.Run == nil {
 				continue
 			}
 			time.Sleep(lookAfter) // more answers are on their way
 		}
-		if srv.line.Load().state.Run != nil {
+		if srv.assigned.Load().state.Run != nil {
 			srv.look(time.Now())
 		}
 	}
@@ -46,7 +46,7 @@ func (srv *Server) observe(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		r := srv.line.Load().state.Run
+		r := srv.assigned.Load().state.Run
 		if r == nil || r.Plan.Probe == nil && r.Plan.Errors == nil {
 			continue
 		}

@@ -21,8 +21,8 @@ type group struct {
 	weight  float64
 }
 
-// spread sends a request to the endpoints of a cluster. Endpoints that treat it alike are one branch.
-func (k *walk) spread(s state, c located[*clusterv3.Cluster], ms []member, late bool, host string) (*Path, error) {
+// loadBalance sends a request to the endpoints of a cluster. Endpoints that treat it alike are one branch.
+func (k *walk) loadBalance(s state, c located[*clusterv3.Cluster], ms []member, late bool, host string) (*Path, error) {
 	var groups []*group
 	byKey := map[string]*group{}
 	total := 0.0
@@ -301,7 +301,7 @@ func (k *walk) behind(s state, svc, via located[*clusterv3.Cluster], host string
 	}
 	st.Text += clusterText(svc.msg.GetName()) + ": the node picks one of its endpoints"
 	s.add(st)
-	return k.spread(s, located[*clusterv3.Cluster]{msg: &clusterv3.Cluster{Name: via.msg.GetName(), TransportSocket: via.msg.GetTransportSocket()}, res: via.res}, ms, late, host)
+	return k.loadBalance(s, located[*clusterv3.Cluster]{msg: &clusterv3.Cluster{Name: via.msg.GetName(), TransportSocket: via.msg.GetTransportSocket()}, res: via.res}, ms, late, host)
 }
 
 // forwardOriginal is a connection that no proxy of the client touches.
@@ -357,7 +357,7 @@ func (k *walk) fromOutside(s state, t target) (*Path, error) {
 		}
 		plain := located[*clusterv3.Cluster]{msg: &clusterv3.Cluster{Name: name}, res: c.res}
 		s.service = serviceOf(c.res)
-		return k.spread(s, plain, ms, late, t.host)
+		return k.loadBalance(s, plain, ms, late, t.host)
 	}
 	return nil, fmt.Errorf("no service %s with port %d has endpoints or workloads in the bundle", t.host, t.port)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/meshc/meshc/server/waves"
 )
 
-// lineup is which bundles are in service and who is led to which, by a state of waves. It does not change.
-type lineup struct {
+// assignment is which bundles are in service and who is led to which, by a state of waves. It does not change.
+type assignment struct {
 	state waves.State
 	base  *generation
 	by    map[string]*generation // all of them, by digest
@@ -24,17 +24,17 @@ func member(n bundle.Node) rollout.Proxy {
 }
 
 // of is what a node is led to.
-func (l *lineup) of(n bundle.Node) *generation {
+func (l *assignment) of(n bundle.Node) *generation {
 	if len(l.by) == 1 {
 		return l.base
 	}
 	return l.by[l.state.Leads(member(n))]
 }
 
-// newLineup makes the lineup of a state, with the weights that are set, after the one before, nil at the start. bundles has those that were not in service,
+// newAssignment makes the assignment of a state, with the weights that are set, after the one before, nil at the start. bundles has those that were not in service,
 // by digest.
-func newLineup(state waves.State, set live.Weights, before *lineup, bundles map[string]*bundle.Bundle, sight *sighting) (*lineup, error) {
-	l := &lineup{state: state, live: set, by: map[string]*generation{}}
+func newAssignment(state waves.State, set live.Weights, before *assignment, bundles map[string]*bundle.Bundle, snapshot *endpointSnapshot) (*assignment, error) {
+	l := &assignment{state: state, live: set, by: map[string]*generation{}}
 	needed := 0
 	for _, digest := range state.Bundles() {
 		b := bundles[digest]
@@ -68,7 +68,7 @@ func newLineup(state waves.State, set live.Weights, before *lineup, bundles map[
 		if before == nil || before.by[digest] == nil {
 			b.Detach(like)
 		}
-		g := newGeneration(b, reg, sight, set)
+		g := newGeneration(b, reg, snapshot, set)
 		if before != nil && before.by[digest] != nil {
 			g.account.Store(before.by[digest].account.Load())
 		}
@@ -80,7 +80,7 @@ func newLineup(state waves.State, set live.Weights, before *lineup, bundles map[
 }
 
 // crowded tells whether most of what is numbered is history.
-func (l *lineup) crowded() bool {
+func (l *assignment) crowded() bool {
 	needed := 0
 	for _, g := range l.by {
 		needed += g.needed()
@@ -88,10 +88,10 @@ func (l *lineup) crowded() bool {
 	return l.base.reg.Crowded(needed)
 }
 
-// see has each bundle take what a source of endpoints sees now; see generation.see.
-func (l *lineup) see(next *sighting, namespaces map[string]bool) (changed bool) {
+// updateEndpoints has each bundle take what a source of endpoints sees now; updateEndpoints generation.updateEndpoints.
+func (l *assignment) updateEndpoints(next *endpointSnapshot, namespaces map[string]bool) (changed bool) {
 	for _, g := range l.by {
-		if g.see(next, namespaces) {
+		if g.updateEndpoints(next, namespaces) {
 			changed = true
 		}
 	}
@@ -99,7 +99,7 @@ func (l *lineup) see(next *sighting, namespaces map[string]bool) (changed bool) 
 }
 
 // base is the bundle of all proxies about which nothing else is said.
-func (srv *Server) base() *generation { return srv.line.Load().base }
+func (srv *Server) base() *generation { return srv.assigned.Load().base }
 
 // of is what a caller is led to now.
-func (srv *Server) of(c *caller) *generation { return srv.line.Load().of(c.node) }
+func (srv *Server) of(c *caller) *generation { return srv.assigned.Load().of(c.node) }

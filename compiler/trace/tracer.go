@@ -19,9 +19,9 @@ import (
 	"github.com/meshc/meshc/compiler/names"
 )
 
-// World is a bundle, indexed for walks. Messages are parsed when a walk first needs them. It is not safe for concurrent
+// Tracer is a bundle, indexed for walks. Messages are parsed when a walk first needs them. It is not safe for concurrent
 // use.
-type World struct {
+type Tracer struct {
 	b         *bundle.Bundle
 	views     map[string]*view
 	parsed    map[*bundle.Resource]proto.Message
@@ -29,8 +29,8 @@ type World struct {
 }
 
 // New indexes a bundle.
-func New(b *bundle.Bundle) *World {
-	w := &World{b: b, views: map[string]*view{}, parsed: map[*bundle.Resource]proto.Message{}, byAddress: map[netip.Addr][]*bundle.Workload{}}
+func New(b *bundle.Bundle) *Tracer {
+	w := &Tracer{b: b, views: map[string]*view{}, parsed: map[*bundle.Resource]proto.Message{}, byAddress: map[netip.Addr][]*bundle.Workload{}}
 	for i := range b.Workloads {
 		for _, a := range b.Workloads[i].Addresses {
 			if ip, err := netip.ParseAddr(a); err == nil {
@@ -49,7 +49,7 @@ type located[M proto.Message] struct {
 
 // view is what the proxies of one class have.
 type view struct {
-	w         *World
+	w         *Tracer
 	class     *bundle.Class
 	listeners []located[*listenerv3.Listener]
 	byName    map[string]map[string]*bundle.Resource // type, name
@@ -57,7 +57,7 @@ type view struct {
 	seen      []*bundle.Service                      // see services
 }
 
-func (w *World) view(class string) (*view, error) {
+func (w *Tracer) view(class string) (*view, error) {
 	if v := w.views[class]; v != nil {
 		return v, nil
 	}
@@ -89,7 +89,7 @@ func (w *World) view(class string) (*view, error) {
 }
 
 // parse decodes a resource once.
-func parse[M proto.Message](w *World, r *bundle.Resource, empty M) (M, error) {
+func parse[M proto.Message](w *Tracer, r *bundle.Resource, empty M) (M, error) {
 	if m, ok := w.parsed[r].(M); ok {
 		return m, nil
 	}
@@ -186,7 +186,7 @@ func shortType(a *anypb.Any, name string) string {
 
 // workload finds a workload by namespace/name. Several kinds may share a name, as a Deployment and its Pods; all have to
 // be of one class.
-func (w *World) workload(name string) (*bundle.Workload, error) {
+func (w *Tracer) workload(name string) (*bundle.Workload, error) {
 	ns, n, ok := strings.Cut(name, "/")
 	if !ok {
 		ns, n = "default", name
@@ -213,13 +213,13 @@ func (w *World) workload(name string) (*bundle.Workload, error) {
 	return hit, nil
 }
 
-func (w *World) isGateway(class string) bool {
+func (w *Tracer) isGateway(class string) bool {
 	c := w.b.Class(class)
 	return c != nil && c.Gateway
 }
 
 // workloadsOf lists the workloads of a class.
-func (w *World) workloadsOf(class string) []*bundle.Workload {
+func (w *Tracer) workloadsOf(class string) []*bundle.Workload {
 	var out []*bundle.Workload
 	for i := range w.b.Workloads {
 		if w.b.Workloads[i].Class == class {
@@ -230,7 +230,7 @@ func (w *World) workloadsOf(class string) []*bundle.Workload {
 }
 
 // identity is the SPIFFE identity of a workload.
-func (w *World) identity(namespace, account string) string {
+func (w *Tracer) identity(namespace, account string) string {
 	if account == "" {
 		account = "default"
 	}
@@ -238,7 +238,7 @@ func (w *World) identity(namespace, account string) string {
 }
 
 // identityOf is the identity of the workloads of a class, "" where they differ.
-func (w *World) identityOf(class string) string {
+func (w *Tracer) identityOf(class string) string {
 	c := w.b.Class(class)
 	ids := map[string]bool{}
 	for _, x := range w.workloadsOf(class) {

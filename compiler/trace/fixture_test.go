@@ -44,8 +44,8 @@ import (
 	"github.com/meshc/meshc/schema"
 )
 
-// world holds the certificates and tokens that requests draw from.
-type world struct {
+// fixture holds the certificates and tokens that requests draw from.
+type fixture struct {
 	ca      *x509.Certificate
 	caKey   *ecdsa.PrivateKey
 	server  tls.Certificate
@@ -55,9 +55,9 @@ type world struct {
 	jwks    string
 }
 
-func newWorld(t *testing.T) *world {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	w := &world{clients: map[string]tls.Certificate{}, tokens: map[string]trace.Token{}}
+	w := &fixture{clients: map[string]tls.Certificate{}, tokens: map[string]trace.Token{}}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func identities() []string {
 		"old.example/ns/default/sa/a", "foreign.example/ns/default/sa/a", "cluster.local/ns/d.fault/sa/x", "cluster.local/ns/other/sa/ns/default/sa/a"}
 }
 
-func (w *world) certificate(t *testing.T, id string) tls.Certificate {
+func (w *fixture) certificate(t *testing.T, id string) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
 	if err != nil {
@@ -104,7 +104,7 @@ func (w *world) certificate(t *testing.T, id string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-func (w *world) makeTokens(t *testing.T) {
+func (w *fixture) makeTokens(t *testing.T) {
 	t.Helper()
 	key, err := rsa.GenerateKey(crand.Reader, 2048)
 	if err != nil {
@@ -163,7 +163,7 @@ func hosts() []string {
 	return []string{"a.example", "b.example", "A.Example", "a.example:8080", "aXexample"}
 }
 
-func (w *world) source(r *rand.Rand) *security.Source {
+func (w *fixture) source(r *rand.Rand) *security.Source {
 	ids := append(identities(), "*", "*/ns/default/sa/a", "cluster.local/ns/default/*", "cluster.local/ns/default/sa/a*", "*sa/a", "old.example/ns/other/sa/a", "cluster.local/ns/d.fault/sa/a", "*.example/ns/default/sa/a")
 	ns := []string{"default", "other", "def*", "*2", "d.fault", "*", "default-2"}
 	ips := []string{"127.0.0.2", "127.0.0.0/30", "127.0.0.4/31", "0.0.0.0/0", "10.0.0.0/8", "::1"}
@@ -218,7 +218,7 @@ func condition(r *rand.Rand, port uint16) *security.Condition {
 }
 
 // inbound makes random policies for the workload behind one listener.
-func (w *world) inbound(r *rand.Rand, port uint16) *mesh.Inbound {
+func (w *fixture) inbound(r *rand.Rand, port uint16) *mesh.Inbound {
 	in := &mesh.Inbound{
 		Mesh:      &mesh.Mesh{TrustDomain: "cluster.local", Config: &meshconfig.MeshConfig{TrustDomainAliases: []string{"old.example"}}},
 		Namespace: "default",
@@ -267,7 +267,7 @@ func (w *world) inbound(r *rand.Rand, port uint16) *mesh.Inbound {
 }
 
 // request makes a random request and what this package knows of it.
-func (w *world) request(r *rand.Rand, c *listenerCase) *query {
+func (w *fixture) request(r *rand.Rand, c *listenerCase) *query {
 	from := fmt.Sprintf("127.0.0.%d", 1+r.IntN(5))
 	call := &trace.Call{HTTP: true, Method: pick(r, "GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"), Authority: pick(r, hosts()...), Path: pick(r, paths()...),
 		Headers: map[string][]string{}, Source: netip.MustParseAddr(from), Destination: netip.MustParseAddrPort(fmt.Sprintf("127.0.0.1:%d", c.port))}
@@ -323,7 +323,7 @@ func (w *world) request(r *rand.Rand, c *listenerCase) *query {
 }
 
 // bootstrap is a static Envoy with one listener per case: the filters under test before a direct response.
-func (w *world) bootstrap(t *testing.T, cases []*listenerCase, admin uint16) []byte {
+func (w *fixture) bootstrap(t *testing.T, cases []*listenerCase, admin uint16) []byte {
 	t.Helper()
 	b := &bootstrapv3.Bootstrap{Admin: &bootstrapv3.Admin{Address: address(admin)}, StaticResources: &bootstrapv3.Bootstrap_StaticResources{}}
 	for _, c := range cases {
@@ -353,7 +353,7 @@ func (w *world) bootstrap(t *testing.T, cases []*listenerCase, admin uint16) []b
 	return out
 }
 
-func (w *world) tls(t *testing.T) *tlsv3.DownstreamTlsContext {
+func (w *fixture) tls(t *testing.T) *tlsv3.DownstreamTlsContext {
 	t.Helper()
 	key, err := x509.MarshalPKCS8PrivateKey(w.server.PrivateKey)
 	if err != nil {

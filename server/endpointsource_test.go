@@ -238,9 +238,9 @@ func TestLiveEndpointsRefused(t *testing.T) {
 // The place that a proxy announces decides what is near to it, whatever places the compiler knew.
 func TestLiveEndpointsByPlace(t *testing.T) {
 	b := joinable(t, base(1)...)
-	b.Plan.Clients[0].Policy = &endpoint.Policy{Spread: true}
-	j := newJoiner(b.Plan, &sighting{})
-	g := newGather()
+	b.Plan.Clients[0].Policy = &endpoint.Policy{Prioritize: true}
+	j := newJoiner(b.Plan, &endpointSnapshot{})
+	g := newEndpointCollector()
 	for i, zone := range []string{"a", "b"} {
 		pod := fmt.Sprintf("apiVersion: v1\nkind: Pod\nmetadata: {name: p%d, namespace: default, labels: {app: c1, topology.istio.io/locality: r/%s}}\nstatus: {podIP: 10.0.0.%d}\n", i, zone, i)
 		if err := g.read([]byte(pod)); err != nil {
@@ -251,7 +251,7 @@ func TestLiveEndpointsByPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j.see(seen.sight, nil)
+	j.update(seen.snapshot, nil)
 	i := slices.IndexFunc(b.Resources, func(r *bundle.Resource) bool { return r.Join != nil && r.Name == "c1" })
 	for place, want := range map[string]string{"r/a": "10.0.0.0, 10.0.0.1, 10.0.9.9", "r/b": "10.0.0.1, 10.0.0.0, 10.0.9.9"} {
 		any := &anypb.Any{TypeUrl: bundle.EndpointsType, Value: j.make(b.Resources[i], place).bytes}
@@ -268,7 +268,7 @@ func FuzzReadEndpoints(f *testing.F) {
 	b := joinable(f, base(1)...)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		defer watchdog.Watch(t)()
-		g := newGather()
+		g := newEndpointCollector()
 		if g.read(data) != nil {
 			return
 		}
@@ -276,8 +276,8 @@ func FuzzReadEndpoints(f *testing.F) {
 		if err != nil {
 			return
 		}
-		j := newJoiner(b.Plan, &sighting{})
-		j.see(seen.sight, nil)
+		j := newJoiner(b.Plan, &endpointSnapshot{})
+		j.update(seen.snapshot, nil)
 		for _, r := range b.Resources {
 			if r.Join == nil {
 				continue

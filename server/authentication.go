@@ -20,9 +20,9 @@ import (
 	"github.com/meshc/meshc/server/ads"
 )
 
-// open admits a proxy: its node, who it is, which class it belongs to. The first request decides all three; what later
+// admit admits a proxy: its node, who it is, which class it belongs to. The first request decides all three; what later
 // requests say about the node is not read.
-func (srv *Server) open(g grpc.ServerStream, m *corev3.Node, delta bool) (*session, error) {
+func (srv *Server) admit(g grpc.ServerStream, m *corev3.Node, delta bool) (*session, error) {
 	if err := sizeOf(m); err != nil {
 		return nil, srv.refuse(bundle.Node{}, "limit", codes.InvalidArgument, err)
 	}
@@ -37,15 +37,15 @@ func (srv *Server) open(g grpc.ServerStream, m *corev3.Node, delta bool) (*sessi
 	c.delta = delta
 	c.extensions = srv.extensions.of(m)
 	for {
-		line := srv.line.Load()
-		gen := line.of(n)
+		assigned := srv.assigned.Load()
+		gen := assigned.of(n)
 		e, refused := srv.entitle(gen, c)
 		if refused != nil {
 			return nil, srv.refuse(n, refused.why, refused.code, refused.err)
 		}
 		s := newSession(srv, c, e)
 		s.done, s.send = g.Context().Done(), func(r *ads.Response) error { return g.SendMsg(r) }
-		if srv.join(s, line) {
+		if srv.join(s, assigned) {
 			srv.renew(s, gen) // endpoints may have changed meanwhile
 			srv.report(slog.LevelInfo, n.ID, "proxy connected", e.view.Class.ID, "class", e.view.Class.ID, "bundle", gen.bundle.Digest.String())
 			return s, nil

@@ -8,13 +8,13 @@ import (
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 )
 
-// WorldRequest is a request of a stream of state of the world, with the secrets that NeedsSecrets names.
-type WorldRequest struct {
+// SotWRequest is a request of a stream of state of the world, with the secrets that NeedsSecrets names.
+type SotWRequest struct {
 	*discoveryv3.DiscoveryRequest
 	Secrets map[string]Secret
 }
 
-func (req WorldRequest) step(s *Stream, now time.Time) error {
+func (req SotWRequest) step(s *Stream, now time.Time) error {
 	k, ok := kindOf(req.GetTypeUrl(), false)
 	if !ok {
 		s.ignore(req.GetTypeUrl())
