@@ -59,6 +59,8 @@ func (l *linter) idleCondition(p *mesh.AuthorizationPolicy, key string) func(str
 		return l.idleTrustDomain
 	case "source.namespace":
 		return idleNamespace
+	case "connection.sni":
+		return idleHost
 	case "request.auth.principal":
 		return l.idleRequestPrincipal(p)
 	case "request.auth.claims[iss]":
@@ -116,15 +118,22 @@ func identityPath(path string) bool {
 		last := i == len(got)-1
 		switch {
 		case open && last:
-			if want[i] != "" && !strings.HasPrefix(want[i], part) {
+			if want[i] != "" && !strings.HasPrefix(want[i], part) || want[i] == "" && part != "" && !objectName.MatchString(part+"x") {
 				return false
 			}
-		case want[i] == "" && part == "", want[i] != "" && part != want[i]:
+		case want[i] == "" && !objectName.MatchString(part), want[i] != "" && part != want[i]:
 			return false
 		}
 	}
 	return true
 }
+
+// objectName is what namespaces and accounts are called, and hostText what can stand in a Host header where names do, up to
+// stars for any text.
+var (
+	objectName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
+	hostText   = regexp.MustCompile(`^[-A-Za-z0-9._*]*(:[0-9*]+)?$|^\*?\[?[0-9A-Fa-f:.*]+(%[A-Za-z0-9]+)?\]?(:[0-9]+)?$`)
+)
 
 // idleRequestPrincipal: the last slash parts issuer and subject, and tokens are verified of the issuers that the
 // RequestAuthentications of the workloads name. Where there are none, that is another finding.
@@ -199,12 +208,18 @@ func idleNamespace(v string) string {
 	if strings.Contains(v, "/") {
 		return "the name of a namespace has no slash"
 	}
+	if plain := strings.Trim(v, "*"); plain != "" && !objectName.MatchString("x"+plain+"x") {
+		return "the name of a namespace has small letters, digits and - only"
+	}
 	return ""
 }
 
 func idleMethod(v string) string {
 	if v != strings.ToUpper(v) {
 		return "methods are compared with case, and requests write them in capitals"
+	}
+	if strings.ContainsAny(v, " ,;|/") {
+		return "the name of a method is one word: each stands in the list by itself"
 	}
 	return ""
 }
@@ -244,6 +259,9 @@ var plainEscape = regexp.MustCompile(`(?i)%(2d|2e|3[0-9]|4[1-9a-f]|5[0-9a]|5f|6[
 func idleHost(v string) string {
 	if strings.Contains(v, "/") {
 		return "the Host header has neither scheme nor path"
+	}
+	if !hostText.MatchString(v) {
+		return "no name of a host has such characters"
 	}
 	return ""
 }

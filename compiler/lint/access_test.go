@@ -51,14 +51,14 @@ func TestValuesThatMatchNothing(t *testing.T) {
 	}
 	tokens := object("RequestAuthentication", "r", ", namespace: shop", "spec: {jwtRules: [{issuer: x}]}")
 	for _, c := range []struct{ field, good, bad string }{
-		{"from[0].source.principals", "*, cluster.local/ns/a/sa/b, td2/ns/a/sa/b, */ns/a/sa/b, partner/ns/a/*, cluster*, cluster.local/*, cluster.local/ns/a/s*", "cluster.local/sa/b, cluster.local/ns/a, cluster.local/ns/a/b/c, cluster.local/x*, spiffe://cluster.local/ns/a/sa/b, web, other/ns/a/sa/b, a/b"},
+		{"from[0].source.principals", "*, cluster.local/ns/a/sa/b, td2/ns/a/sa/b, */ns/a/sa/b, partner/ns/a/*, cluster*, cluster.local/*, cluster.local/ns/a/s*", "cluster.local/sa/b, cluster.local/ns/a, cluster.local/ns/a/b/c, cluster.local/x*, spiffe://cluster.local/ns/a/sa/b, web, other/ns/a/sa/b, a/b, cluster.local/ns/<NS>/sa/b, cluster.local/ns/a/sa/B*"},
 		{"from[0].source.notPrincipals", "td2/x", "web"},
 		{"from[0].source.trustDomains", "cluster.local, td2, partner, td*", "other"},
-		{"from[0].source.namespaces", "shop, shop*", "shop/sa"},
+		{"from[0].source.namespaces", "shop, shop*, *-shop", "shop/sa, Shop, $(NS), <NAMESPACE>*"},
 		{"from[0].source.notRequestPrincipals", "x/b, */b, *, x/*, x*", "a/b, x/a/b, x/a/*, a*"},
-		{"to[0].operation.methods", "GET, P*, *", "get, Get*"},
+		{"to[0].operation.methods", "GET, P*, *, M-SEARCH", "get, Get*, GET POST, GET|PUT"},
 		{"to[0].operation.paths", "/, *, */x, /x/{*}, /a%20b", "/a b, /a\"b, /a/../b, /%41, admin, /a?b, /a#b, {**}"},
-		{"to[0].operation.notHosts", "a.com, *.a.com, a.com:80", "http://a.com, a.com/b"},
+		{"to[0].operation.notHosts", "a.com, *.a.com, a.com:80, a.com:*, *, my_host, 10.0.0.7:80, [fd00::1]:80, a*", "http://a.com, a.com/b, <HOST>, $(HOST), @@HOST@@, a com, a.com:port"},
 		{"when[0].values", "cluster.local/ns/a/sa/b", "web"},
 	} {
 		lists := map[string]string{"good": c.good, "bad": c.bad}

@@ -23,8 +23,8 @@ var Codes = []diag.Code{
 		Remedy:  "mend the syntax on this line or the one above",
 	},
 	{
-		ID: "MESHC1004", Severity: diag.Error,
-		Means:   "a template that nobody rendered",
+		ID: "MESHC1004", Severity: diag.Error, Also: []diag.Severity{diag.Warning},
+		Means:   "a template that nobody rendered; as a warning, a value that looks like a place to fill in",
 		Example: "`name: {{ .Values.name }}`, `hosts: [\"${HOST}\"]`",
 		Remedy:  "run helm template, envsubst or kustomize first",
 	},
@@ -112,5 +112,11 @@ var Codes = []diag.Code{
 		Means:   "a patch of a kustomization whose target is no object: kustomize says nothing of it, and nothing is patched",
 		Example: "`target: {kind: PeerAuthentication, name: defualt}`",
 		Remedy:  "correct the target",
+	},
+	{
+		ID: "MESHC1019", Severity: diag.Warning,
+		Means:   "an object of Flux or Argo CD changes what it applies of this source: patches, namespace or names that only it knows",
+		Example: "`targetNamespace: prod` or `patches` in a Kustomization of Flux",
+		Remedy:  "write them into the manifests or their kustomization, or check what the tool renders",
 	},
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -45,7 +46,11 @@ func (s *Sources) readPath(ctx context.Context, b *batch) {
 	info, err := os.Stat(source)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		b.fail(name, 1, "MESHC1002", "there is no file or directory "+source, "Check the path; a Git revision is written PATH#ref=REV.")
+		help := "Check the path; a Git revision is written PATH#ref=REV."
+		if strings.Contains(source, "://") || scpLike.MatchString(source) {
+			help = "Nothing is fetched during a compile: clone the repository first, and name the clone."
+		}
+		b.fail(name, 1, "MESHC1002", "there is no file or directory "+source, help)
 	case err != nil:
 		b.fail(name, 1, "MESHC1002", reason(err), "Check the path and its permissions.")
 	case info.IsDir():
@@ -63,6 +68,9 @@ func (s *Sources) readPath(ctx context.Context, b *batch) {
 		s.worktree(ctx, b)
 	}
 }
+
+// scpLike is how Git writes the address of a repository behind SSH.
+var scpLike = regexp.MustCompile(`^[\w.-]+@[\w.-]+:`)
 
 func readOne(b *batch) {
 	data, err := regular.ReadFile(b.at.source, limit.FileBytes)
@@ -132,7 +140,7 @@ func kustomizationIn(fsys fs.FS, dir string) string {
 // walk collects the manifests below dir, in order of path. Names that start with a dot are skipped, as are
 // settings and kustomization files, which are no objects.
 func walk(ctx context.Context, b *batch, fsys fs.FS, dir, prefix string) {
-	w := &walker{batch: b, fsys: fsys, dir: dir}
+	w := &walker{batch: b, fsys: fsys, dir: dir, name: prefix}
 	visited := 0
 	err := fs.WalkDir(fsys, dir, func(p string, e fs.DirEntry, err error) error {
 		if ctx.Err() != nil {
@@ -165,7 +173,8 @@ type walker struct {
 	*batch
 	fsys  fs.FS
 	dir   string
-	total int64 // bytes read
+	name  string // of the directory, inside the sources
+	total int64  // bytes read
 }
 
 // passesOver tells whether a file or a directory with all that is below is not for this walk: hidden, left out on demand, or a
@@ -195,6 +204,8 @@ func (w *walker) entry(p, name string, e fs.DirEntry) error {
 		return nil
 	case e.IsDir() || isKustomization(e.Name()) || e.Name() == config.FileName || !isManifest(e.Name()):
 		return nil
+	case e.Type() == fs.ModeSymlink && w.again(p):
+		return nil
 	case len(w.files) >= limit.SourceFiles || w.total > limit.SourceBytes:
 		w.fail(name, 1, "MESHC1005", fmt.Sprintf("the source holds more than %d files or %d bytes", limit.SourceFiles, limit.SourceBytes), "Name the directories that hold the mesh.")
 		return fs.SkipAll
@@ -204,6 +215,35 @@ func (w *walker) entry(p, name string, e fs.DirEntry) error {
 		w.files = append(w.files, file{name: name, data: data})
 	}
 	return nil
+}
+
+// again tells whether a link leads to a file that this walk comes by itself: that is one file and not two.
+func (w *walker) again(p string) bool {
+	for range maxLinks {
+		to, err := fs.ReadLink(w.fsys, p)
+		if err != nil {
+			break
+		}
+		if p = path.Join(path.Dir(p), to); path.IsAbs(to) || !fs.ValidPath(p) {
+			return false
+		}
+	}
+	rest, ok := strings.CutPrefix(p, w.dir+"/")
+	if w.dir == "." {
+		rest, ok = p, true
+	}
+	if info, err := fs.Lstat(w.fsys, p); !ok || err != nil || !info.Mode().IsRegular() || !isManifest(p) {
+		return false
+	}
+	at := w.dir
+	for _, part := range strings.Split(rest, "/") {
+		at = path.Join(at, part)
+		info, err := fs.Lstat(w.fsys, at)
+		if err != nil || info.Mode()&fs.ModeSymlink != 0 || strings.HasPrefix(part, ".") || info.IsDir() && builds(w.fsys, at) {
+			return false
+		}
+	}
+	return !w.leavesOut(join(w.name, rest))
 }
 
 // leavesOut tells whether a file or directory, by its path inside the sources, is left out on demand.

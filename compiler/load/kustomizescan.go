@@ -95,7 +95,7 @@ func (k *kustomization) inside(dir string, f *kustomizationFile, r reference) fs
 		k.fail(f.name, r.line, "MESHC1011", r.text+" is an absolute path", "Name it relative to the kustomization file.")
 	case !fs.ValidPath(p):
 		k.escapes = true
-	case errors.Is(err, errSubmodule):
+	case errors.Is(err, errSubmodule) || err == nil && info.Mode().Type() == fs.ModeIrregular:
 		k.fail(f.name, r.line, "MESHC1017", fmt.Sprintf("%s is a submodule, whose content is not in this repository", r.text), "Check it out (git submodule update --init) and name the directory as the source instead of a revision.")
 	case err != nil && errors.Is(err, fs.ErrNotExist):
 		k.fail(f.name, r.line, "MESHC1012", fmt.Sprintf("%s does not exist", r.text), "Correct the path; it is relative to this file.")

@@ -86,6 +86,8 @@ type batch struct {
 	rendered []byte // what kustomizations yield
 	count    int    // files read, where files does not say
 	diags    diag.List
+
+	deliveries []delivery // by Flux and Argo CD
 }
 
 func (b *batch) fail(name string, line int, code, message, help string) {
@@ -132,6 +134,7 @@ func (s *Sources) Load(ctx context.Context, sources []string, opts Options) (*Re
 			return nil, nil, err
 		}
 		b.merge(parsed)
+		b.delivered(opts.Namespace)
 		diags.Add(b.diags...)
 		s.record(b, files)
 		res.add(b, opts.Namespace, len(files))
@@ -151,6 +154,7 @@ func (b *batch) merge(p *batch) {
 	b.docs = append(b.docs, p.docs...)
 	b.foreign = append(b.foreign, p.foreign...)
 	b.aside = append(b.aside, p.aside...)
+	b.deliveries = append(b.deliveries, p.deliveries...)
 	b.diags.Add(p.diags...)
 }
 
@@ -198,8 +202,13 @@ func (s *Sources) nothing(sources []string, res *Result) diag.Diagnostic {
 	if n := len(res.Foreign); n > 0 {
 		msg += "; what was read is of kinds that a mesh does not use"
 	}
-	return finding(diag.Pos{File: name, Line: 1, Column: 1}, "MESHC1001", msg,
-		"Name a file or directory with Services, workloads and Istio objects (.yaml, .yml or .json).")
+	help := "Name a file or directory with Services, workloads and Istio objects (.yaml, .yml or .json)."
+	for _, source := range sources {
+		if l := s.at[source]; l.disk != "" && isBare(l.disk) {
+			help = "It is a Git repository without a work tree: name a revision of it, as " + source + "#ref=HEAD."
+		}
+	}
+	return finding(diag.Pos{File: name, Line: 1, Column: 1}, "MESHC1001", msg, help)
 }
 
 // read dispatches on the form of a source.

@@ -157,6 +157,7 @@ func (p *parser) typed(n *yaml.Node, apiVersion, kind string) {
 		p.fail(n, "MESHC1009", "this List has no items", "Write the objects below the key items.")
 	default:
 		p.aside(n, apiVersion, kind)
+		p.deliveries(n, apiVersion, kind)
 		p.leave(n, apiVersion+"/"+kind)
 	}
 }

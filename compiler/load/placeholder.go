@@ -14,6 +14,10 @@ import (
 // default, and {{ expression }}. A dollar that is doubled stands for itself.
 var placeholder = regexp.MustCompile(`(?:^|[^$])(\$\{[A-Za-z_][A-Za-z0-9_]*(?:(?::?[-=?+]|[#%/:,^])[^{}]*)?\})|(\{\{-?\s*[.$A-Za-z_"][^{}]*\}\})`)
 
+// mark is a text in capitals between signs that templates of other kinds use, and documents for what a reader is to fill in. A
+// value may be meant so, though none of a mesh is likely to.
+var mark = regexp.MustCompile(`\$\([A-Z][A-Z0-9_]*\)|<[A-Z][A-Z0-9]*(?:[-_ ][A-Z0-9]+)*>|@@?[A-Z][A-Z0-9_]*@@?|#\{[A-Za-z][A-Za-z0-9_.]*\}#|__[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*__|\[\[ ?\.[A-Za-z.]+ ?\]\]`)
+
 // code are the keys, of any object, below which a text may be a program, a template or a page of its own.
 var code = []string{"inlineCode", "inline_code", "inlineString", "inline_string", "body", "body_format", "bodyFormat", "text_format", "textFormat", "pluginConfig", "expression",
 	"default_source_code", "source_codes", "annotations", "json", "formatters"}
@@ -31,18 +35,47 @@ func (p *parser) placeholders(d *source.Document) {
 	}
 	switch class := source.Classify(d.APIVersion, d.Kind); {
 	case class == source.Istio:
+		look("metadata", "labels")
+		p.annotations(d, "metadata")
 		look("spec")
 	case class != source.Kubernetes:
 	case d.Kind == "Service" || d.Kind == "Ingress":
 		look("metadata", "labels")
+		p.annotations(d, "metadata")
 		look("spec")
-	case d.Kind == "Namespace" || d.Kind == "Pod":
+	case d.Kind == "Namespace":
 		look("metadata", "labels")
+	case d.Kind == "Pod":
+		p.pod(d, look)
 	case d.Kind == "ConfigMap":
 		p.meshPlaceholders(d)
+	case d.Kind == "CronJob":
+		p.pod(d, look, "spec", "jobTemplate", "spec", "template")
 	default:
 		look("spec", "selector")
-		look("spec", "template", "metadata", "labels")
+		p.pod(d, look, "spec", "template")
+	}
+}
+
+// pod looks at what a mesh reads of a pod, or of the template of one.
+func (p *parser) pod(d *source.Document, look func(path ...any), at ...any) {
+	look(slices.Concat(at, []any{"metadata", "labels"})...)
+	p.annotations(d, slices.Concat(at, []any{"metadata"})...)
+	look(slices.Concat(at, []any{"spec", "serviceAccountName"})...)
+}
+
+// annotations looks at those of a mesh; others are for whoever reads them.
+func (p *parser) annotations(d *source.Document, path ...any) {
+	v := any(d.Value)
+	for _, e := range append(slices.Clip(path), "annotations") {
+		m, _ := v.(map[string]any)
+		v = m[e.(string)]
+	}
+	m, _ := v.(map[string]any)
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		if group, _, _ := strings.Cut(k, "/"); strings.HasSuffix(group, "istio.io") || strings.HasSuffix(group, "meshc.dev") {
+			p.placeholder(d, m[k], append(slices.Clip(path), "annotations", k))
+		}
 	}
 }
 
@@ -60,9 +93,17 @@ func (p *parser) placeholder(d *source.Document, v any, path []any) {
 			p.placeholder(d, x, append(slices.Clip(path), i))
 		}
 	case string:
-		if found := placeholderIn(v); found != "" && !strings.Contains(v, "\n") {
+		if strings.Contains(v, "\n") {
+			return
+		}
+		if found := placeholderIn(v); found != "" {
 			f := finding(d.Pos(path...), "MESHC1004", fmt.Sprintf("%s holds the placeholder %s, which nobody has replaced: it would be taken as it stands", joinPath(path), found),
 				"Render the file first (helm template, envsubst, kustomize, the substitution of Flux) and compile the result.")
+			f.Object, f.Field = d.Ref(), joinPath(path)
+			p.out.diags.Add(f)
+		} else if found := mark.FindString(v); found != "" {
+			f := warning(d.Pos(path...), "MESHC1004", fmt.Sprintf("%s holds %s, which looks like a placeholder that nobody has replaced: it would be taken as it stands", joinPath(path), found),
+				"Put the value in its place, and compile the result.")
 			f.Object, f.Field = d.Ref(), joinPath(path)
 			p.out.diags.Add(f)
 		}

@@ -138,6 +138,16 @@ func gitDir(p string) (string, error) {
 	return relativeTo(p, strings.TrimSpace(to)), nil
 }
 
+// isBare tells whether a directory is a repository without a work tree.
+func isBare(dir string) bool {
+	at, err := gitDir(dir)
+	if err != nil || at != dir {
+		return false
+	}
+	info, err := os.Stat(filepath.Join(at, "objects"))
+	return err == nil && info.IsDir()
+}
+
 // relativeTo is a path that is relative to a directory.
 func relativeTo(dir, p string) string {
 	if filepath.IsAbs(p) {

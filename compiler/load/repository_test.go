@@ -9,6 +9,8 @@ import (
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
 // put writes a file of a repository.
@@ -121,6 +123,29 @@ func TestSubmodules(t *testing.T) {
 	}
 	if _, diags := load(t, filepath.Join(dir, "over")); len(diags) != 1 || diags[0].Code != "MESHC1017" {
 		t.Error(diags)
+	}
+	r, err := git.PlainOpen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	idx, err := r.Storer.Index()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := idx.Add("mesh/policies")
+	e.Mode, e.Hash = filemode.Submodule, plumbing.NewHash(strings.Repeat("a", 40))
+	if err := r.Storer.SetIndex(idx); err != nil {
+		t.Fatal(err)
+	}
+	w, err := r.Worktree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Commit("with a submodule", &git.CommitOptions{Author: &object.Signature{Name: "a", Email: "a@b"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, diags := load(t, dir+"#ref=HEAD,subdir=over"); len(diags) != 1 || diags[0].Code != "MESHC1017" || diags[0].Pos.File != "over/kustomization.yaml" {
+		t.Error("a base of a revision:", diags)
 	}
 	put(t, objectText("Sidecar", "b"), dir, "mesh", "policies", "b.yaml")
 	if res, diags := load(t, filepath.Join(dir, "mesh")); len(diags) != 0 || len(res.Documents) != 2 {

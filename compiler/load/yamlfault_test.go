@@ -32,6 +32,10 @@ func TestWhatHappened(t *testing.T) {
 		"lost ---":    {head + head, "MESHC1007", "no line ---", 5},
 		"placeholder": {"apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\nspec:\n  rules:\n  - to:\n    - operation:\n        hosts: [\"${HOST:=a}\"]\n", "MESHC1004", "spec.rules.0.to.0.operation.hosts.0", 8},
 		"expression":  {"apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec:\n  selector:\n    app: '{{ .Values.app }}'\n", "MESHC1004", "spec.selector.app", 6},
+		"annotation":  {"apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  annotations:\n    description: ${ANY}\n    networking.istio.io/exportTo: ${SCOPE}\n", "MESHC1004", "${SCOPE}", 7},
+		"template":    {"apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: a}\nspec:\n  jobTemplate:\n    spec:\n      template:\n        spec:\n          serviceAccountName: ${ACCOUNT}\n", "MESHC1004", "${ACCOUNT}", 9},
+		"variable":    {"apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: a}\nspec:\n  jwtRules:\n  - issuer: https://$(ISSUER)/\n", "MESHC1004", "looks like a placeholder", 6},
+		"to fill in":  {"apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: a}\nspec:\n  jwtRules:\n  - issuer: https://<YOUR-DOMAIN>/\n", "MESHC1004", "<YOUR-DOMAIN>", 6},
 		"mesh":        {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |\n    # ${NONE}\n    trustDomain: ${DOMAIN}\n", "MESHC1004", "${DOMAIN}", 7},
 	} {
 		_, l := readText(t, c.text)
@@ -43,7 +47,7 @@ func TestWhatHappened(t *testing.T) {
 
 // TestNoPlaceholder: what only looks like one is left alone.
 func TestNoPlaceholder(t *testing.T) {
-	for _, s := range []string{"^/a/[0-9]{2,3}$", "$5", "%REQ(:path)%", "a$${NAME}b", "{a}", "${2}", "{{}}", "/{*}/b", "%{x}%"} {
+	for _, s := range []string{"^/a/[0-9]{2,3}$", "$5", "%REQ(:path)%", "a$${NAME}b", "{a}", "${2}", "{{}}", "/{*}/b", "%{x}%", "<b>", "__Secure-ID", "$(", "(?i)((a)|b)", "a@b@c", "a__b__c", "[[:alpha:]]"} {
 		text := fmt.Sprintf("apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\nspec:\n  hosts: ['%s']\n  http: [{directResponse: {status: 200, body: {string: '{{ name }}'}}}]\n", s)
 		if _, l := readText(t, text); len(l) > 0 {
 			t.Errorf("%s: %+v", s, l)
