@@ -9,6 +9,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
+	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/source"
 )
@@ -32,6 +33,8 @@ func (l *loader) absent() {
 		})
 		ast.WalkRefs(m, func(r ast.Ref) bool { a.ref(r); return false })
 		ast.WalkExprs(m, func(x *ast.Expr) bool { a.kinds(x); return false })
+		a.slips(m)
+		a.severities(m)
 	}
 }
 
@@ -85,6 +88,8 @@ func (a *absence) ref(r ast.Ref) {
 	case a.combined && slices.ContainsFunc(r[1:min(len(r), 3)], func(t *ast.Term) bool { return t.Value.Compare(ast.String("contents")) == 0 }):
 		a.say(at, "contents", "conftest hands all files to a policy as a list of path and contents with --combine; meshc never does, so this can find nothing",
 			ownInput+" What is about several objects asks data.meshc.objects.")
+	case r.HasPrefix(ast.InputRootRef) && len(r) > 2 && !isText(r[1]) && isText(r[2]) && isIdentity(string(r[2].Value.(ast.String))):
+		a.say(at, "list", "input is one object here, and no part of one has its "+string(r[2].Value.(ast.String))+", so that this can find nothing", ownInput)
 	case r.HasPrefix(ast.InputRootRef) && isText(r[1]):
 		key := string(r[1].Value.(ast.String))
 		switch {
@@ -98,6 +103,65 @@ func (a *absence) ref(r ast.Ref) {
 			}
 		}
 	}
+}
+
+// isIdentity tells the keys that objects have and their parts do not.
+func isIdentity(key string) bool { return key == "apiVersion" || key == "kind" || key == "metadata" }
+
+// slips warns of rules whose name is nearly one that reports: nobody asks them, unless another rule does.
+func (a *absence) slips(m *ast.Module) {
+	for _, r := range m.Rules {
+		name := ruleName(r)
+		word, _, _ := strings.Cut(name, "_")
+		meant := near.Word(word, []string{"deny", "violation", "warn"})
+		if reporting.MatchString(name) || meant == "" || len(r.Head.Args) > 0 || a.calls(m, name) {
+			continue
+		}
+		d := regoFinding(CodeNothing, a.file, r.Location.Row, r.Location.Col, "nothing asks for the rule "+name+", so that it finds nothing: the rules that report are deny, violation and warn, also with an ending as in deny_latest",
+			"Did you mean "+meant+strings.TrimPrefix(name, word)+"?")
+		d.Severity = diag.Warning
+		if !a.said["rule "+name] {
+			a.list.Add(d)
+		}
+		a.said["rule "+name] = true
+	}
+}
+
+// severities warns of severities in METADATA that there are not: the one of the rule's name counts.
+func (a *absence) severities(m *ast.Module) {
+	for _, n := range m.Annotations {
+		s, ok := n.Custom["severity"]
+		if !ok || severity(fmt.Sprint(s), diag.Info) == severity(fmt.Sprint(s), diag.Error) {
+			continue
+		}
+		d := regoFinding(CodeNothing, a.file, n.Location.Row, 1, fmt.Sprintf("METADATA names the severity %v, which is none", s), "Write error, warning or info.")
+		d.Severity = diag.Warning
+		a.list.Add(d)
+	}
+}
+
+// calls tells whether a rule is used: by its name in its own module, or by its path in any.
+func (a *absence) calls(m *ast.Module, name string) bool {
+	path, found := m.Package.Path.Append(ast.StringTerm(name)), false
+	for _, other := range a.modules {
+		ast.WalkRefs(other, func(r ast.Ref) bool {
+			found = found || r.HasPrefix(path)
+			return found
+		})
+	}
+	for _, r := range m.Rules {
+		ast.WalkVars(r.Body, func(v ast.Var) bool {
+			found = found || string(v) == name
+			return found
+		})
+		if r.Head.Value != nil {
+			ast.WalkVars(r.Head.Value, func(v ast.Var) bool {
+				found = found || string(v) == name
+				return found
+			})
+		}
+	}
+	return found
 }
 
 // asksReview tells whether a policy is one of Gatekeeper's.

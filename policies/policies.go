@@ -98,6 +98,7 @@ func Eval(ctx context.Context, objs []*schema.Object, o Options) (diag.List, Rep
 	}
 	e, found, err := newEngine(l, objs)
 	if err != nil || found.HasErrors() {
+		found.Add(l.list...)
 		return found, report, err
 	}
 	report.Codes = e.codes()

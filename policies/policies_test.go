@@ -2,6 +2,7 @@ package policies
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -326,5 +327,34 @@ test_slow if slow`)},
 	files["p_test.rego"] = &fstest.MapFile{Data: []byte("package main\ntest_a if startswith(\"a\", \"b\") with startswith as f\nf(a, b) := true")}
 	if _, l, _ := Test(context.Background(), Options{Folders: []Folder{{"rules", files}}}); !l.HasErrors() {
 		t.Error("a builtin was replaced")
+	}
+}
+
+// TestSlips: rules and severities whose names nothing knows are warnings, and what a policy asks of a list that input is not is
+// an error.
+func TestSlips(t *testing.T) {
+	for rego, want := range map[string]string{
+		"dney contains \"x\" if input.kind == \"VirtualService\"\ndeny contains \"y\" if input.kind == \"VirtualService\"":               "a.rego:2 warning",
+		"deni contains \"x\" if input.kind == \"VirtualService\"\ndeny contains x if some x in deni":                                     "",
+		"denies(x) if x == \"a\"\ndeny contains \"y\" if denies(input.kind)":                                                             "",
+		"deny contains \"y\" if input[_].kind == \"VirtualService\"":                                                                     "a.rego:2 error",
+		"deny contains \"y\" if input.spec[_].kind == \"VirtualService\"":                                                                "",
+		"# METADATA\n# scope: rule\n# custom:\n#   severity: eror\ndeny contains \"y\" if input.kind == \"VirtualService\"":              "a.rego:2 warning",
+		"# METADATA\n# scope: rule\n# custom:\n#   severity: High\n#   team: a\ndeny contains \"y\" if input.kind == \"VirtualService\"": "",
+	} {
+		files := fstest.MapFS{"a.rego": {Data: []byte("package main\n" + rego)}}
+		l, _, err := Eval(context.Background(), objects(t, mesh), Options{Folders: []Folder{{"rules", files}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, d := range l {
+			if d.Code == CodeNothing {
+				got += fmt.Sprintf("%s:%d %s", strings.TrimPrefix(d.Pos.File, "rules/"), d.Pos.Line, d.Severity)
+			}
+		}
+		if got != want {
+			t.Errorf("%s\n got %q\nwant %q in %+v", rego, got, want, l)
+		}
 	}
 }

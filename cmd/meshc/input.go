@@ -269,6 +269,11 @@ func (in *input) options(ctx context.Context, a *app, sources []string) (compile
 		dirs = append([]config.Folder{c.Folder()}, dirs...)
 	}
 	maps.Copy(o.Severity, in.severity)
+	if name == "" {
+		for _, t := range in.trees {
+			l.Add(config.Misnamed(t)...)
+		}
+	}
 	folders := slices.Concat(settings.Policies, named)
 	own, found := config.OwnPolicies(dirs, folders)
 	l.Add(found...)

@@ -81,6 +81,10 @@ func (p *parser) syntax(err error) {
 		p.template(n)
 		return
 	}
+	if what := archiveForm(p.file.data); what != "" {
+		p.out.fail(p.file.name, 1, "MESHC1003", "this is "+what+" and not YAML", "Name a directory, a tar archive by its file (.tar, .tar.gz), or a Git repository (PATH#ref=REV).")
+		return
+	}
 	if at := tabbed(p.file.data, line); at > 0 {
 		p.out.fail(p.file.name, at, "MESHC1003", "this is not YAML: the line is indented by a tab", "Indent by spaces; most editors have a command that converts tabs.")
 		return

@@ -60,3 +60,22 @@ func (p *parser) unseparated(n *yaml.Node) bool {
 	}
 	return found != nil
 }
+
+// archiveForm says what form of archive bytes are that were taken for a manifest, "" for none.
+func archiveForm(data []byte) string {
+	for _, form := range []struct {
+		at          int
+		magic, name string
+	}{
+		{257, "ustar", "a tar archive"},
+		{0, "\x1f\x8b", "a file packed by gzip"},
+		{0, "PK\x03\x04", "a zip archive"},
+		{0, "# v2 git bundle", "a bundle of Git"},
+		{0, "# v3 git bundle", "a bundle of Git"},
+	} {
+		if len(data) >= form.at && bytes.HasPrefix(data[form.at:], []byte(form.magic)) {
+			return form.name
+		}
+	}
+	return ""
+}

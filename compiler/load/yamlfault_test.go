@@ -28,6 +28,8 @@ func TestWhatHappened(t *testing.T) {
 	}{
 		"conflict":    {head + "<<<<<<< HEAD\nspec: {}\n=======\nspec: {a: 1}\n>>>>>>> other\n", "MESHC1003", "conflict", 5},
 		"half solved": {head + "=======\nspec: {a: 1}\n>>>>>>> other\n", "MESHC1003", "conflict", 5},
+		"tar":         {"pax_global_header" + strings.Repeat("\x00", 240) + "ustar\x0000", "MESHC1003", "a tar archive", 1},
+		"zip":         {"PK\x03\x04\x14\x00\x08", "MESHC1003", "a zip archive", 1},
 		"tab":         {"apiVersion: v1\nkind: Service\nmetadata:\n\tname: a\n", "MESHC1003", "tab", 4},
 		"lost ---":    {head + head, "MESHC1007", "no line ---", 5},
 		"placeholder": {"apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\nspec:\n  rules:\n  - to:\n    - operation:\n        hosts: [\"${HOST:=a}\"]\n", "MESHC1004", "spec.rules.0.to.0.operation.hosts.0", 8},

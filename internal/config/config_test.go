@@ -81,3 +81,19 @@ func TestPoliciesOutside(t *testing.T) {
 		}
 	}
 }
+
+// TestMisplaced: settings and policies by a name that nothing looks for are warnings.
+func TestMisplaced(t *testing.T) {
+	files := fstest.MapFS{"a/meshc.yml": {Data: []byte("lenient: true\n")}, "a/b/x.yaml": {}, "a/policy/p.rego": {}, "policy/readme.md": {}}
+	if l := Misnamed(tree(files, "a/b")); len(l) != 1 || l[0].Code != "MESHC1801" || l[0].Pos.File != "in/a/meshc.yml" {
+		t.Errorf("%+v", l)
+	}
+	at := tree(files, "a")
+	own, l := OwnPolicies([]Folder{{at, "a"}, {at, "."}}, nil)
+	if len(own) != 0 || len(l) != 1 || l[0].Pos.File != "in/a/policy" {
+		t.Errorf("%+v %+v", own, l)
+	}
+	if _, l := OwnPolicies([]Folder{{at, "a"}}, []Folder{{at, "a/policy"}}); len(l) != 0 {
+		t.Errorf("a folder that is named is run: %+v", l)
+	}
+}

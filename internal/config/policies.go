@@ -20,7 +20,8 @@ type Folder struct {
 func (f Folder) key() string { return f.Tree.ID + "\x00" + f.Path }
 
 // OwnPolicies returns the folders named policies in directories that hold Rego and are not known yet. One that a symbolic link
-// moves out of the tree, or that is a submodule which is not there, is a finding.
+// moves out of the tree, or that is a submodule which is not there, is a finding, and so is one by the name that conftest looks
+// for: its policies would not be run.
 func OwnPolicies(dirs, known []Folder) ([]Folder, diag.List) {
 	var out []Folder
 	var l diag.List
@@ -43,6 +44,13 @@ func OwnPolicies(dirs, known []Folder) ([]Folder, diag.List) {
 			l.Add(finding(f.Tree.Show(f.Path), nil, "MESHC1801", "the folder policies is a submodule, whose content is not in this repository, so that its policies would not be run", "Check it out (git submodule update --init) and name the directory as the source instead of a revision."))
 		case holdsRego(f):
 			out = append(out, f)
+		}
+		if f := (Folder{d.Tree, path.Join(d.Path, "policy")}); !taken[f.key()] && holdsRego(f) {
+			taken[f.key()] = true
+			w := finding(f.Tree.Show(f.Path), nil, "MESHC1801", "the folder policy holds Rego and is not looked into, so that its rules find nothing",
+				"Call it policies; or name it in "+FileName+" (policies: [policy]) or on the command line, with --policy DIR.")
+			w.Severity = diag.Warning
+			l.Add(w)
 		}
 	}
 	return out, l

@@ -6,6 +6,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/meshc/meshc/internal/diag"
 )
 
 // Tree is the tree of files that a source belongs to, however it is reached: the work tree of a repository, the tree of a
@@ -63,6 +65,24 @@ func Find(t *Tree) string {
 		}
 		if dir == "." {
 			return ""
+		}
+	}
+}
+
+// Misnamed reports files that were meant to be the settings, by another name, in the directory of a source or above it.
+func Misnamed(t *Tree) diag.List {
+	var l diag.List
+	for dir := t.Dir; ; dir = path.Dir(dir) {
+		for _, other := range []string{"meshc.yml", ".meshc.yaml", ".meshc.yml", "meshc.json", "meshc.toml"} {
+			name := path.Join(dir, other)
+			if info, err := fs.Lstat(t.Files, name); err == nil && !info.IsDir() {
+				d := finding(t.Show(name), nil, "MESHC1801", "settings are read from "+FileName+" only, and this file is called "+other+": nothing in it counts", "Rename it, or take it out.")
+				d.Severity = diag.Warning
+				l.Add(d)
+			}
+		}
+		if dir == "." {
+			return l
 		}
 	}
 }
