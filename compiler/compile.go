@@ -154,9 +154,9 @@ type run struct {
 	sets     *loweredSets
 }
 
-// settle gives findings the severities of the run, and tells whether they end it.
-func (r *run) settle(findings *diag.List, tolerant bool) (stop bool) {
-	return settle(findings, r.opts, r.silences, tolerant)
+// failed gives findings the severities of the run, and tells whether they end it.
+func (r *run) failed(findings *diag.List, tolerant bool) (stop bool) {
+	return applySeverities(findings, r.opts, r.silences, tolerant)
 }
 
 // loaded looks at what load found.
@@ -168,7 +168,7 @@ func (r *run) loaded(context.Context) (stop bool, err error) {
 	if r.findings.HasErrors() {
 		r.findings.Add(r.in.installation()...) // nothing of it waits for the rest
 	}
-	return r.settle(&r.findings, false), nil
+	return r.failed(&r.findings, false), nil
 }
 
 // judged checks the objects and links them. Links are judged even if the shape of some object is wrong.
@@ -195,13 +195,13 @@ func (r *run) judged(ctx context.Context) (stop bool, err error) {
 		return in.sources.Text(shown)
 	}
 	r.findings.Add(judged...)
-	broken := r.settle(&r.findings, false)
+	broken := r.failed(&r.findings, false)
 	opts.begin("link")
 	linked := in.link()
 	r.res.Counts.Workloads, r.res.Counts.Proxied = in.workloads()
 	opts.begin("lint")
 	linked.Add(in.lint()...)
-	stop = r.settle(&linked, true)
+	stop = r.failed(&linked, true)
 	r.findings.Add(linked...)
 	return broken || stop, nil
 }
@@ -227,7 +227,7 @@ func (r *run) lowered(ctx context.Context) (stop bool, err error) {
 	r.opts.begin("coverage")
 	lowered.Add(r.in.coverage(r.sets, slices.Concat(r.findings, r.silences.quiet, lowered))...)
 	lowered.Add(r.sets.unresolved(slices.Concat(r.findings, r.silences.quiet, lowered))...)
-	stop = r.settle(&lowered, true)
+	stop = r.failed(&lowered, true)
 	r.findings.Add(lowered...)
 	r.findings.Sort()
 	return stop, nil

@@ -216,7 +216,7 @@ func TestSettle(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := list()
-			stop := settle(&l, Options{Severity: c.severity, Lenient: c.tolerate}, nil, c.tolerate)
+			stop := applySeverities(&l, Options{Severity: c.severity, Lenient: c.tolerate}, nil, c.tolerate)
 			var got []string
 			for _, d := range l {
 				got = append(got, d.Code+"="+d.Severity.String())

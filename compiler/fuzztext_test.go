@@ -71,13 +71,13 @@ status: {podIP: 10.0.0.1}
 func compileWithoutPolicies(text string) (*bundle.Bundle, diag.List, error) {
 	ctx, opts := context.Background(), Options{Stdin: strings.NewReader(text), Lenient: true, Workers: 1, Version: "test"}
 	in, findings, err := readClusters(ctx, []string{"-"}, opts)
-	if err != nil || settle(&findings, opts, nil, false) {
+	if err != nil || applySeverities(&findings, opts, nil, false) {
 		return nil, findings, err
 	}
 	findings.Add(in.check(opts)...)
-	stop := settle(&findings, opts, nil, false)
+	stop := applySeverities(&findings, opts, nil, false)
 	linked := in.link()
-	stop = settle(&linked, opts, nil, true) || stop
+	stop = applySeverities(&linked, opts, nil, true) || stop
 	findings.Add(linked...)
 	if stop {
 		return nil, findings, nil
@@ -88,7 +88,7 @@ func compileWithoutPolicies(text string) (*bundle.Bundle, diag.List, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		stop = settle(&f, opts, nil, true) || stop
+		stop = applySeverities(&f, opts, nil, true) || stop
 		findings.Add(f...)
 	}
 	if stop {

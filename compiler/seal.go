@@ -51,7 +51,7 @@ func (conv *converter) plan() (*endpoint.Plan, error) {
 			}
 		}
 	}
-	plan.Clients, plan.Services = clients.settle(), services.settle()
+	plan.Clients, plan.Services = clients.sorted(), services.sorted()
 	for _, r := range conv.recipes {
 		j := &endpoint.Join{Client: clients.of(r.recipe.Client), Port: r.recipe.Port, Labels: r.recipe.Labels}
 		for _, s := range r.recipe.Services {
@@ -85,7 +85,7 @@ func (n *numbered[T]) add(v T) error {
 	return nil
 }
 
-func (n *numbered[T]) settle() []T {
+func (n *numbered[T]) sorted() []T {
 	out := []T{}
 	for i, key := range slices.Sorted(maps.Keys(n.one)) {
 		n.at[key] = i

@@ -21,7 +21,7 @@ func (in *input) sealed(low *loweredSets, opts Options, quiet *silences) (*bundl
 		return nil, nil, err
 	}
 	found := in.credentials(b)
-	if settle(&found, opts, quiet, false) {
+	if applySeverities(&found, opts, quiet, false) {
 		b = nil
 	}
 	return b, found, nil

@@ -10,8 +10,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/meshc/meshc/internal/diag"
-	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/source"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 // absent reports what the policies of the folders ask for and can never get: such a rule finds nothing, whatever is wrong.
@@ -113,7 +113,7 @@ func (a *absence) slips(m *ast.Module) {
 	for _, r := range m.Rules {
 		name := ruleName(r)
 		word, _, _ := strings.Cut(name, "_")
-		meant := near.Word(word, []string{"deny", "violation", "warn"})
+		meant := suggest.Word(word, []string{"deny", "violation", "warn"})
 		if reporting.MatchString(name) || meant == "" || len(r.Head.Args) > 0 || a.calls(m, name) {
 			continue
 		}
@@ -184,7 +184,7 @@ func (a *absence) data(r ast.Ref, at *ast.Location) {
 		if len(words) > 2 && words[1] == "objects" {
 			a.kind(words[2], at)
 		} else if known := []string{"objects", "hosts", "external", "pathNormalization"}; len(words) > 1 && !slices.Contains(known, words[1]) {
-			a.say(at, strings.Join(words, "."), "there is no data.meshc."+words[1]+", so that this can find nothing", cmp.Or(meant("data.meshc.", near.Word(words[1], known)), "There are data.meshc."+strings.Join(known, ", ")+"."))
+			a.say(at, strings.Join(words, "."), "there is no data.meshc."+words[1]+", so that this can find nothing", cmp.Or(meant("data.meshc.", suggest.Word(words[1], known)), "There are data.meshc."+strings.Join(known, ", ")+"."))
 		}
 		return
 	}

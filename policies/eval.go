@@ -22,7 +22,7 @@ type verdict struct {
 }
 
 // eval asks once about the set and about every object, in this order as far as the budget goes. Evaluations run side by side
-// and begin in order; the budget is settled in order afterwards, so that how many there are at a time changes nothing.
+// and begin in order; the budget is applied in order afterwards, so that how many there are at a time changes nothing.
 func (e *engine) eval(ctx context.Context, objs []*schema.Object, o Options) (diag.List, int64, error) {
 	verdicts := make([]verdict, len(objs)+1)
 	var next, used atomic.Int64
@@ -53,7 +53,7 @@ func (e *engine) eval(ctx context.Context, objs []*schema.Object, o Options) (di
 	if err := g.Wait(); err != nil {
 		return nil, 0, err
 	}
-	l, err := e.settle(ctx, objs, verdicts, o.Budget)
+	l, err := e.findings(ctx, objs, verdicts, o.Budget)
 	return l, used.Load(), err
 }
 
@@ -73,8 +73,8 @@ func (e *engine) allowance(objs []*schema.Object, i int, b Budget) int64 {
 	return b.Object
 }
 
-// settle joins the findings up to the evaluation with which the budget ended, if it did.
-func (e *engine) settle(ctx context.Context, objs []*schema.Object, verdicts []verdict, b Budget) (diag.List, error) {
+// findings joins the findings up to the evaluation with which the budget ended, if it did.
+func (e *engine) findings(ctx context.Context, objs []*schema.Object, verdicts []verdict, b Budget) (diag.List, error) {
 	var l diag.List
 	var sum int64
 	costliest := 0

@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/internal/diag"
-	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/source"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 // marks reports annotations and labels that have no effect where they stand, by the table in annotation.cue: those of the
@@ -60,7 +60,7 @@ func (c *checker) annotations(o *Object, kind string, set map[string]string, out
 		switch {
 		case f == nil && (prefix == "istio.io" || strings.HasSuffix(prefix, ".istio.io")) && prefix != "internal.istio.io" && analyzed(kind):
 			help := "Remove it."
-			if n := near.Word(k, sh.names()); n != "" {
+			if n := suggest.Word(k, sh.names()); n != "" {
 				help = "Did you mean " + n + "?"
 			}
 			out.Add(o.Finding(diag.Warning, "IST0108", "the annotation "+k+" is none that Istio or meshc knows", help, at...))

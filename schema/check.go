@@ -17,8 +17,8 @@ import (
 	"cuelang.org/go/cue/parser"
 
 	"github.com/meshc/meshc/internal/diag"
-	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/source"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 // checker checks objects one after the other, with a CUE context of its own.
@@ -203,7 +203,7 @@ func where(path []any, kind string) string {
 func (c *checker) unknown(t *target, sh *shape, key string, path []any) diag.Diagnostic {
 	names := sh.names()
 	help := "Remove it."
-	if n := near.Word(key, names); n != "" {
+	if n := suggest.Word(key, names); n != "" {
 		help = "Did you mean " + n + "?"
 	} else if len(names) > 0 {
 		sort.Strings(names)
@@ -308,8 +308,8 @@ func wantHelp(f *field, v any) string {
 	switch {
 	case f == nil:
 		return "Check the indentation and the field's name."
-	case len(f.enum) > 1 && isText && near.Word(text, f.enum) != "":
-		return "Did you mean " + near.Word(text, f.enum) + "?"
+	case len(f.enum) > 1 && isText && suggest.Word(text, f.enum) != "":
+		return "Did you mean " + suggest.Word(text, f.enum) + "?"
 	case strings.Contains(f.want, "Duration"):
 		return "Write a number with its unit, as in 300ms, 10s or 1h30m."
 	case wantText(f) == "a string" && isScalar(v):

@@ -11,7 +11,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/rollout"
 	"github.com/meshc/meshc/internal/diag"
-	"github.com/meshc/meshc/internal/near"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 // unknownFieldCode is for a field that a kind of Kubernetes does not have. kubectl refuses the object by default; what gets
@@ -78,7 +78,7 @@ func unknownField(o *Object, fields map[string]reflect.Type, key string, path []
 	}
 	slices.Sort(names)
 	help := "Remove it, or check the indentation: it may belong to another level."
-	if n := near.Word(key, names); n != "" {
+	if n := suggest.Word(key, names); n != "" {
 		help = "Did you mean " + n + "?"
 	}
 	place := "the " + o.Kind

@@ -7,7 +7,7 @@ import (
 	mesh "istio.io/api/mesh/v1alpha1"
 
 	"github.com/meshc/meshc/compiler/substitution"
-	"github.com/meshc/meshc/internal/near"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 // headerValue refuses a value that Envoy would refuse the route for.
@@ -24,7 +24,7 @@ func badFormat(s string, extra ...string) (why, help string) {
 		return "", ""
 	}
 	if p.Unknown != "" {
-		if n := near.Word(p.Unknown, append(substitution.Names(), extra...)); n != "" {
+		if n := suggest.Word(p.Unknown, append(substitution.Names(), extra...)); n != "" {
 			return p.Why, "Did you mean " + n + "?"
 		}
 	}

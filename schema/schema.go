@@ -22,8 +22,8 @@ import (
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/fault"
 	"github.com/meshc/meshc/internal/kinds"
-	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/source"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 //go:embed *.cue
@@ -133,7 +133,7 @@ func unknownKindHelp(d *source.Document) string {
 			names = append(names, k.Name)
 		}
 	}
-	if n := near.Word(d.Kind, names); n != "" {
+	if n := suggest.Word(d.Kind, names); n != "" {
 		return "Did you mean " + n + "?"
 	}
 	if len(names) == 0 {

@@ -64,7 +64,7 @@ func BenchmarkSwitch(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		settled(s)
+		drained(s)
 		if len(warm) > 0 {
 			b.Fatalf("a proxy that has all is sent %d responses", len(warm))
 		}

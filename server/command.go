@@ -59,11 +59,11 @@ func (srv *Server) commands(mux *http.ServeMux) {
 	}))
 	mux.HandleFunc("GET /weights", func(w http.ResponseWriter, _ *http.Request) { answer(w, srv.Weights()) })
 	mux.HandleFunc("GET /bundles", func(w http.ResponseWriter, _ *http.Request) {
-		if srv.opts.Shelf == nil {
+		if srv.opts.Store == nil {
 			reply(w, http.StatusNotFound, "no bundle is kept: start the server with --keep DIR\n")
 			return
 		}
-		list, err := srv.opts.Shelf.List()
+		list, err := srv.opts.Store.List()
 		if err != nil {
 			reply(w, http.StatusInternalServerError, err.Error()+"\n")
 			return

@@ -25,8 +25,8 @@ type endpointAPI struct {
 	heard chan struct{} // something has changed
 
 	mu      sync.Mutex
-	slices  shelf[*discoveryv1.EndpointSlice]
-	pods    shelf[*corev1.Pod]
+	slices  objectCache[*discoveryv1.EndpointSlice]
+	pods    objectCache[*corev1.Pod]
 	nodes   map[string]string // locality by name; replaced, never changed
 	changed map[string]bool   // namespaces
 	moved   bool              // nodes
@@ -35,19 +35,19 @@ type endpointAPI struct {
 	last    *endpointSnapshot
 }
 
-// shelf is the objects of a kind by namespace and name.
-type shelf[T metav1.Object] map[string]map[string]T
+// objectCache is the objects of a kind by namespace and name.
+type objectCache[T metav1.Object] map[string]map[string]T
 
-func (s shelf[T]) put(o T) {
+func (s objectCache[T]) put(o T) {
 	if s[o.GetNamespace()] == nil {
 		s[o.GetNamespace()] = map[string]T{}
 	}
 	s[o.GetNamespace()][o.GetName()] = o
 }
 
-func (s shelf[T]) list(namespace string) []T { return slices.Collect(maps.Values(s[namespace])) }
+func (s objectCache[T]) list(namespace string) []T { return slices.Collect(maps.Values(s[namespace])) }
 
-func (s shelf[T]) count() (n int) {
+func (s objectCache[T]) count() (n int) {
 	for _, of := range s {
 		n += len(of)
 	}
@@ -60,7 +60,7 @@ const kindSlices, kindPods, kindNodes = "EndpointSlices", "Pods", "Nodes"
 var errEndpointsUnheard = errors.New("the endpoints of the cluster are not known yet")
 
 func newEndpointAPI(srv *Server) *endpointAPI {
-	return &endpointAPI{srv: srv, heard: make(chan struct{}, 1), slices: shelf[*discoveryv1.EndpointSlice]{}, pods: shelf[*corev1.Pod]{},
+	return &endpointAPI{srv: srv, heard: make(chan struct{}, 1), slices: objectCache[*discoveryv1.EndpointSlice]{}, pods: objectCache[*corev1.Pod]{},
 		nodes: map[string]string{}, changed: map[string]bool{},
 		unheard: map[string]bool{kindSlices: true, kindPods: true, kindNodes: true}, trouble: map[string]string{}}
 }
@@ -96,7 +96,7 @@ func (a *endpointAPI) run(ctx context.Context, c *kube.Client) {
 func follow[T interface {
 	kube.Object
 	comparable
-}](a *endpointAPI, kind string, s shelf[T], slim func(T) T) kube.Sink[T] {
+}](a *endpointAPI, kind string, s objectCache[T], slim func(T) T) kube.Sink[T] {
 	put := func(o T) {
 		o = slim(o)
 		if before, ok := s[o.GetNamespace()][o.GetName()]; !ok || !reflect.DeepEqual(before, o) {

@@ -40,7 +40,7 @@ func (srv *Server) updateEndpoints(next *endpointSnapshot, namespaces map[string
 			return
 		}
 		assigned = again
-		streams = srv.enact(assigned)
+		streams = srv.assign(assigned)
 	} else if assigned.updateEndpoints(next, namespaces) {
 		streams = srv.snapshot()
 	}

@@ -19,7 +19,7 @@ func TestFleet(t *testing.T) {
 	const all = 500
 	a := sealed(t, base(1)...)
 	b := sealed(t, append(without(base(1), "c1"), cds("c1", 7))...)
-	srv := New(a, Options{Shelf: (&memory{}).keep(a, b)})
+	srv := New(a, Options{Store: (&memory{}).keep(a, b)})
 	if err := srv.begin(a); err != nil {
 		t.Fatal(err)
 	}
@@ -73,21 +73,21 @@ func TestFleet(t *testing.T) {
 			return acked == want && of == all
 		}
 	}
-	settle(t, srv, "the first", arrived(a.Digest.String(), all))
+	await(t, srv, "the first", arrived(a.Digest.String(), all))
 	if err := srv.Switch(b); err != nil {
 		t.Fatal(err)
 	}
 	<-got
-	st := settle(t, srv, "all but one", arrived(b.Digest.String(), all-1))
+	st := await(t, srv, "all but one", arrived(b.Digest.String(), all-1))
 	if _, _, waiting := st.Arrived(b.Digest.String()); len(waiting) != 1 {
 		t.Errorf("%v", waiting)
 	}
 	close(last)
-	settle(t, srv, "all", arrived(b.Digest.String(), all))
+	await(t, srv, "all", arrived(b.Digest.String(), all))
 	if _, err := srv.RollBack(""); err != nil {
 		t.Fatal(err)
 	}
-	settle(t, srv, "back", arrived(a.Digest.String(), all))
+	await(t, srv, "back", arrived(a.Digest.String(), all))
 	held.Range(func(id, version any) bool {
 		if version != a.Digest.String() {
 			t.Errorf("%v was sent %v last", id, version)

@@ -31,8 +31,8 @@ func script(ms ...proto.Message) (out []byte) {
 	return out
 }
 
-// settled waits until a stream has said all it has to say.
-func settled(s *session) {
+// drained waits until a stream has said all it has to say.
+func drained(s *session) {
 	for {
 		s.mu.Lock()
 		busy := s.sending
@@ -111,13 +111,13 @@ func FuzzRequests(f *testing.F) {
 					_ = s.request(ads.SotWRequest{DiscoveryRequest: req})
 				}
 			}
-			settled(s)
+			drained(s)
 			if i%3 == 2 {
 				if err := srv.Switch([]*bundle.Bundle{second, first}[i/3%2]); err != nil {
 					t.Fatal(err)
 				}
 				srv.rotate()
-				settled(s)
+				drained(s)
 			}
 		}
 		_ = srv.Status()

@@ -33,8 +33,8 @@ func begin(g grpc.ServerStream, req any) error {
 	}
 }
 
-// enter counts a stream of an identity in, if there is room for one more; "" is who has none.
-func (srv *Server) enter(who string) error {
+// acquireStream counts a stream of an identity in, if there is room for one more; "" is who has none.
+func (srv *Server) acquireStream(who string) error {
 	if srv.unheard() != nil {
 		return status.Error(codes.Unavailable, errEndpointsUnheard.Error())
 	}
@@ -51,13 +51,13 @@ func (srv *Server) enter(who string) error {
 		err = fmt.Errorf("%s has as many streams as one identity may have: raise --max-streams-per-identity if these are its workloads", who)
 	}
 	if err != nil {
-		srv.exit(who)
+		srv.releaseStream(who)
 		return srv.refuse(bundle.Node{}, "limit", codes.ResourceExhausted, err)
 	}
 	return nil
 }
 
-func (srv *Server) exit(who string) {
+func (srv *Server) releaseStream(who string) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	srv.total--

@@ -40,7 +40,7 @@ func (g *rolloutGauges) Collect(c chan<- prometheus.Metric) {
 	}
 	c <- prometheus.MustNewConstMetric(g.held, prometheus.GaugeValue, truth(state.Held != nil))
 	c <- prometheus.MustNewConstMetric(g.failed, prometheus.GaugeValue, truth(state.Failure(state.Newest) != nil))
-	if g.srv.opts.Shelf != nil {
+	if g.srv.opts.Store != nil {
 		c <- prometheus.MustNewConstMetric(g.unkept, prometheus.GaugeValue, truth(g.srv.saved() != nil))
 	}
 }

@@ -31,7 +31,7 @@ func (srv *Server) followRollout(ctx context.Context) {
 			time.Sleep(lookAfter) // more answers are on their way
 		}
 		if srv.assigned.Load().state.Run != nil {
-			srv.look(time.Now())
+			srv.advanceRollout(time.Now())
 		}
 	}
 }

@@ -99,7 +99,7 @@ func (srv *Server) secret(gen *generation, j *judgement, c *caller, name string)
 	return from.load(ref, name)
 }
 
-// sourceOf settles which source has the reference: of credentials the API server, where it is asked at all, and else the
+// sourceOf resolves which source has the reference: of credentials the API server, where it is asked at all, and else the
 // directory. There is no falling back: what was meant to be read in one place is not to come from another.
 func (srv *Server) sourceOf(ref credential.Reference) (secretSource, error) {
 	switch {

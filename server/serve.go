@@ -30,10 +30,10 @@ type request[M any] interface {
 // session as an event, no faster than the limit of requests allows.
 func serve[M any, R request[M]](srv *Server, g grpc.ServerStream, delta bool, event func(R) ads.Event) error {
 	who := provenID(g)
-	if err := srv.enter(who); err != nil {
+	if err := srv.acquireStream(who); err != nil {
 		return err
 	}
-	defer srv.exit(who)
+	defer srv.releaseStream(who)
 	req := R(new(M))
 	if err := begin(g, req); err != nil {
 		return srv.unread(err)

@@ -44,9 +44,9 @@ type Options struct {
 	Source       Source   // brings bundles in the place of the path; nil: there is none
 	// Admit is asked before a bundle at the path is taken into service; nil: it may be.
 	Admit func(*bundle.Bundle) error
-	// Shelf keeps what was served; nil: nothing is, and a restart begins with what the source brings. With a shelf, and no
+	// Store keeps what was served; nil: nothing is, and a restart begins with what the source brings. With a store, and no
 	// source, bundles at the path are read whole, so that Admit can keep them.
-	Shelf Shelf
+	Store BundleStore
 	// AdminToken is a file with the token that who changes anything by the admin address has to show; "": nobody may.
 	AdminToken string
 
@@ -123,7 +123,7 @@ func (o *Options) defaults() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	o.open.defaults(o.Shelf != nil && o.Source == nil)
+	o.open.defaults(o.Store != nil && o.Source == nil)
 }
 
 // checkAPI holds the options about the API server against the others.
@@ -191,7 +191,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	o.open.defaults(o.Shelf != nil && o.Source == nil)
+	o.open.defaults(o.Store != nil && o.Source == nil)
 	b, stamp, err := readBundle(ctx, &o)
 	if err != nil {
 		return err
@@ -387,8 +387,8 @@ func (srv *Server) leave(s *session) {
 	srv.report(slog.LevelInfo, s.node.ID, "proxy gone", "")
 }
 
-// enact has new streams go by a assignment and returns those that are open.
-func (srv *Server) enact(assigned *assignment) []*session {
+// assign has new streams go by an assignment and returns those that are open.
+func (srv *Server) assign(assigned *assignment) []*session {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	srv.assigned.Store(assigned)

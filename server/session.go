@@ -73,21 +73,21 @@ func (s *session) step(e ads.Event) error {
 	out, err := s.ads.Step(time.Now(), e)
 	s.tell(out.Notes)
 	if err == nil && out.Pending {
-		s.kick()
+		s.startSending()
 	}
 	return err
 }
 
-// kick has the pump look for something to send. Call with mu held.
-func (s *session) kick() {
+// startSending has the loop look for something to send. Call with mu held.
+func (s *session) startSending() {
 	if s.sending || s.failed != nil {
 		return
 	}
 	s.sending = true
-	go s.pump()
+	go s.sendLoop()
 }
 
-func (s *session) pump() {
+func (s *session) sendLoop() {
 	for {
 		r := s.next()
 		if r == nil {
@@ -103,7 +103,7 @@ func (s *session) pump() {
 	}
 }
 
-// next is what to send now; nil: nothing, and the pump ends until it is kicked.
+// next is what to send now; nil: nothing, and the loop ends until it is started again.
 func (s *session) next() *ads.Response {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +119,7 @@ func (s *session) next() *ads.Response {
 	return out.Response
 }
 
-// wake has the pump look again at a time. Call with mu held.
+// wake has the loop look again at a time. Call with mu held.
 func (s *session) wake(at time.Time) {
 	if at.IsZero() {
 		return
@@ -130,7 +130,7 @@ func (s *session) wake(at time.Time) {
 	s.timer = time.AfterFunc(time.Until(at)+time.Millisecond, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.kick()
+		s.startSending()
 	})
 }
 

@@ -123,7 +123,7 @@ func (srv *Server) SetWeights(req WeightsRequest) (LiveStatus, error) {
 	for _, g := range assigned.by {
 		g.weigh(next)
 	}
-	streams := srv.enact(&assigned)
+	streams := srv.assign(&assigned)
 	forEach(streams, func(s *session) { srv.renew(s, assigned.of(s.node)) })
 	srv.sweep()
 	for _, st := range srv.Weights() {

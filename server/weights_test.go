@@ -55,7 +55,7 @@ func TestWeights(t *testing.T) {
 		t.Errorf("at rest %v", got)
 	}
 	p.ack(r)
-	st := settle(t, srv, "synced", synced)
+	st := await(t, srv, "synced", synced)
 	if live := srv.Weights(); len(st.Live) != 0 || len(live) != 1 || live[0].Acked != 1 || live[0].Destinations[0].Rest != 90 || live[0].Origins[0] != "mesh.yaml:12" {
 		t.Errorf("%+v", live)
 	}
@@ -69,13 +69,13 @@ func TestWeights(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	p.ack(r)
-	settle(t, srv, "acknowledged", func(Status) bool { return srv.Weights()[0].Acked == 1 })
+	await(t, srv, "acknowledged", func(Status) bool { return srv.Weights()[0].Acked == 1 })
 	if err := srv.Switch(b); err != nil {
 		t.Fatal(err)
 	}
 	p.ack(p.want("vhds +80/a")) // and the weights stay
 	p.quiet()
-	again := New(b, Options{Shelf: m})
+	again := New(b, Options{Store: m})
 	if err := again.begin(b); err != nil {
 		t.Fatal(err)
 	}

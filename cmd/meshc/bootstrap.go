@@ -251,7 +251,7 @@ func (f *bootstrapFlags) class(b *bundle.Bundle) (*bundle.Class, bundle.Node, er
 	return c, node, err
 }
 
-// secure settles how the proxy proves who it is.
+// secure resolves how the proxy proves who it is.
 func (f *bootstrapFlags) secure() error {
 	host, _, err := net.SplitHostPort(f.XDSAddress)
 	if err != nil {

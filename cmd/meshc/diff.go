@@ -12,8 +12,8 @@ import (
 	"github.com/meshc/meshc/compiler/codes"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/limit"
-	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/regular"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 func newDiff(a *app) *cobra.Command {
@@ -105,7 +105,7 @@ func (g *diffGate) check() error {
 	for _, x := range g.failOn {
 		if !slices.Contains(change.Categories(), x) {
 			hint := "use some of " + strings.Join(change.Categories(), ", ")
-			if n := near.Word(x, change.Categories()); n != "" {
+			if n := suggest.Word(x, change.Categories()); n != "" {
 				hint = "did you mean " + n + "? " + hint
 			}
 			return fmt.Errorf("--fail-on %s: there is no such category: %s", x, hint)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/codes"
 	"github.com/meshc/meshc/internal/diag"
-	"github.com/meshc/meshc/internal/near"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 func newExplain(a *app) *cobra.Command {
@@ -51,7 +51,7 @@ func codeNamed(id string) (diag.Code, error) {
 		return c, nil
 	}
 	message := fmt.Sprintf("there is no code %s", id)
-	if n := near.Word(strings.ToUpper(id), codeIDs()); n != "" {
+	if n := suggest.Word(strings.ToUpper(id), codeIDs()); n != "" {
 		message += "; did you mean " + n + "?"
 	}
 	return diag.Code{}, fmt.Errorf("%s\nA code of a policy of your own is explained by its METADATA", message)

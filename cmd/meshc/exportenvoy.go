@@ -133,7 +133,7 @@ func (f *exportFlags) put(ctx context.Context, a *app, b *bundle.Bundle, set fil
 	return err
 }
 
-// identify settles where the proxy has its certificate.
+// identify resolves where the proxy has its certificate.
 func (f *exportFlags) identify() error {
 	if f.secrets != "" && !filepath.IsAbs(f.secrets) {
 		return errors.New("--secrets is not an absolute path on the host of the proxy")

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/internal/diag"
-	"github.com/meshc/meshc/internal/near"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 // formatFlag adds -o with the formats that a verb has, the first by default: no other is taken, and the shell completes them.
@@ -38,7 +38,7 @@ func (c *choice) Set(s string) error {
 		return nil
 	}
 	hint := "use one of " + strings.Join(c.allowed, ", ")
-	if n := near.Word(s, c.allowed); n != "" {
+	if n := suggest.Word(s, c.allowed); n != "" {
 		hint = "did you mean " + n + "? " + hint
 	}
 	return fmt.Errorf("unknown output format %q: %s", s, hint)

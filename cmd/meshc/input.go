@@ -101,7 +101,7 @@ func (in *input) readClusters() ([]compiler.Cluster, error) {
 func (in *input) compile(ctx context.Context, a *app, args []string, checkOnly bool) (*compiler.Result, diag.List, error) {
 	batch()
 	defer in.close()
-	args, o, settings, l, err := in.settle(ctx, a, args)
+	args, o, settings, l, err := in.resolve(ctx, a, args)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -160,9 +160,9 @@ func (in *input) unknownCodes(settings config.Config, res *compiler.Result) (dia
 	return settings.UnknownCodes(known, all), nil
 }
 
-// settle joins flags and settings into options, and the sources that are left when the settings tell clusters apart: a
+// resolve joins flags and settings into options, and the sources that are left when the settings tell clusters apart: a
 // SOURCE that is the folder of such settings stands for their clusters. Findings are about the settings file.
-func (in *input) settle(ctx context.Context, a *app, args []string) ([]string, compiler.Options, config.Config, diag.List, error) {
+func (in *input) resolve(ctx context.Context, a *app, args []string) ([]string, compiler.Options, config.Config, diag.List, error) {
 	clusters, err := in.readClusters()
 	if err != nil {
 		return nil, compiler.Options{}, config.Config{}, nil, err

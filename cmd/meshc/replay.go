@@ -12,8 +12,8 @@ import (
 
 	"github.com/meshc/meshc/compiler/change"
 	"github.com/meshc/meshc/compiler/replay"
-	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/regular"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 // unusedLines is what --fail-on calls lines that could not be used.
@@ -99,7 +99,7 @@ func completeSenders(c *cobra.Command, args []string, prefix string) ([]string, 
 
 // meant guesses which word was meant.
 func meant(word string, words []string) string {
-	if n := near.Word(word, words); n != "" {
+	if n := suggest.Word(word, words); n != "" {
 		return "; did you mean " + n + "?"
 	}
 	return ""

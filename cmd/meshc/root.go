@@ -17,8 +17,8 @@ import (
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/fault"
 	"github.com/meshc/meshc/internal/limit"
-	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/show"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 // Exit codes of every verb.
@@ -147,7 +147,7 @@ func noVerb(c *cobra.Command, args []string) error {
 		}
 	}
 	message := fmt.Sprintf("%s has no verb %s", c.CommandPath(), args[0])
-	if n := near.Word(args[0], verbs); n != "" {
+	if n := suggest.Word(args[0], verbs); n != "" {
 		message += "; did you mean " + n + "?"
 	}
 	return fmt.Errorf("%s\nSee '%s --help'", message, c.CommandPath())

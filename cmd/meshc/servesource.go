@@ -7,9 +7,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/meshc/meshc/delivery/registry"
-	"github.com/meshc/meshc/delivery/shelf"
 	"github.com/meshc/meshc/delivery/signature"
 	"github.com/meshc/meshc/delivery/source"
+	"github.com/meshc/meshc/delivery/store"
 	"github.com/meshc/meshc/server"
 )
 
@@ -35,16 +35,16 @@ func (s *sourceFlags) apply(a *app, o *server.Options) (err error) {
 		}
 	}
 	guard := &source.Guard{Allow: s.allowOlder}
-	var kept *shelf.Shelf
+	var kept *store.Store
 	if s.keep != "" {
-		kept = shelf.New(s.keep)
-		o.Shelf = source.Library{Shelf: kept, Trust: trust}
+		kept = store.New(s.keep)
+		o.Store = source.Library{Store: kept, Trust: trust}
 	}
 	if !registry.IsReference(o.BundlePath) {
 		if trust == nil && len(s.allowOlder) > 0 {
 			return errors.New("--allow-older is for bundles of a registry, or with --trust; at a path any bundle may be put in the place of another")
 		}
-		o.Admit = source.Path{Name: o.BundlePath, Trust: trust, Shelf: kept, Guard: guard}.Admit
+		o.Admit = source.Path{Name: o.BundlePath, Trust: trust, Store: kept, Guard: guard}.Admit
 		return nil
 	}
 	r, err := registry.ParseExact(o.BundlePath)
@@ -52,7 +52,7 @@ func (s *sourceFlags) apply(a *app, o *server.Options) (err error) {
 		return err
 	}
 	client := registry.New(registry.Options{Helpers: true, UserAgent: "meshc/" + version()}) // the server has a rhythm of its own
-	o.Source = source.New(source.Options{Ref: r, Client: client, Trust: trust, Shelf: kept, Guard: guard, Poll: s.poll, Log: o.Log})
+	o.Source = source.New(source.Options{Ref: r, Client: client, Trust: trust, Store: kept, Guard: guard, Poll: s.poll, Log: o.Log})
 	if s.keep == "" {
 		a.note("without --keep a restart needs the registry: %s", r)
 	}

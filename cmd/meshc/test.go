@@ -166,7 +166,7 @@ func (t *tester) policies(ctx context.Context, a *app, in *input, args []string)
 		return nil // which has none
 	}
 	defer in.close()
-	_, o, settings, l, err := in.settle(ctx, a, args)
+	_, o, settings, l, err := in.resolve(ctx, a, args)
 	if err != nil {
 		return err
 	}

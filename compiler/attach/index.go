@@ -7,7 +7,7 @@ import (
 	"github.com/meshc/meshc/compiler/endpoint"
 )
 
-// A namespace may hold thousands of workloads and as many selectors; both are filed by label, so that a look-up meets
+// A namespace may hold thousands of workloads and as many selectors; both are indexed by label, so that a look-up meets
 // few of them.
 
 type labelPair struct{ namespace, key, value string }
@@ -45,11 +45,11 @@ func (x ByLabels[T]) Matching(namespace string, selector map[string]string) (out
 	return out
 }
 
-// BySelector finds the things whose selector matches some labels, in the order they were added. Each is filed under the
+// BySelector finds the things whose selector matches some labels, in the order they were added. Each is indexed under the
 // one label of its selector that the fewest others ask for.
 type BySelector[T any] struct {
-	things []selecting[T]
-	filed  map[labelPair][]int
+	things   []selecting[T]
+	byRarest map[labelPair][]int
 }
 
 type selecting[T any] struct {
@@ -60,7 +60,7 @@ type selecting[T any] struct {
 
 // Add adds a thing with a selector that is not empty.
 func (x *BySelector[T]) Add(namespace string, selector map[string]string, thing T) {
-	x.things, x.filed = append(x.things, selecting[T]{namespace, selector, thing}), nil
+	x.things, x.byRarest = append(x.things, selecting[T]{namespace, selector, thing}), nil
 }
 
 func (x *BySelector[T]) file() {
@@ -70,7 +70,7 @@ func (x *BySelector[T]) file() {
 			count[labelPair{t.namespace, k, v}]++
 		}
 	}
-	x.filed = make(map[labelPair][]int, len(x.things))
+	x.byRarest = make(map[labelPair][]int, len(x.things))
 	for i, t := range x.things {
 		var rarest labelPair
 		n := -1
@@ -80,18 +80,18 @@ func (x *BySelector[T]) file() {
 				rarest, n = p, c
 			}
 		}
-		x.filed[rarest] = append(x.filed[rarest], i)
+		x.byRarest[rarest] = append(x.byRarest[rarest], i)
 	}
 }
 
 // Matching returns the things of a namespace whose selector the labels satisfy.
 func (x *BySelector[T]) Matching(namespace string, labels map[string]string) (out []T) {
-	if x.filed == nil {
+	if x.byRarest == nil {
 		x.file()
 	}
 	var hits []int
 	for k, v := range labels {
-		for _, i := range x.filed[labelPair{namespace, k, v}] {
+		for _, i := range x.byRarest[labelPair{namespace, k, v}] {
 			if endpoint.Subset(x.things[i].selector, labels) {
 				hits = append(hits, i)
 			}

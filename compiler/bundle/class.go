@@ -9,7 +9,7 @@ import (
 )
 
 // matcher finds the class of a node: which selectors match decides, and nothing else about the node. Label selectors
-// are filed under one of their labels, the rarest, so that a node meets few of them.
+// are indexed under one of their labels, the rarest, so that a node meets few of them.
 type matcher struct {
 	byID        map[string]*Class
 	bySignature map[string]*Class

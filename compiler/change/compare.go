@@ -20,8 +20,8 @@ const (
 	atGateway = "gateway"
 )
 
-// meeting is one kind of connection at one proxy, on one side.
-type meeting struct {
+// connection is one kind of connection at one proxy, on one side.
+type connection struct {
 	*side
 	proxy     *trace.Proxy // nil: the workload has none
 	place     string
@@ -33,7 +33,7 @@ type meeting struct {
 }
 
 // listener returns what takes the connection; nil: nothing does.
-func (m *meeting) listener() *trace.Found[*listenerv3.Listener] {
+func (m *connection) listener() *trace.Found[*listenerv3.Listener] {
 	switch {
 	case m.proxy == nil:
 		return nil
@@ -45,10 +45,10 @@ func (m *meeting) listener() *trace.Found[*listenerv3.Listener] {
 	return m.proxy.Bound(m.conn.To)
 }
 
-// hop makes the list of rules that the requests of a meeting face. named tells whether a rule asks for the host.
-func (m *meeting) hop() (h *hop, is circumstances, err error) {
+// hop makes the list of rules that the requests of a connection meet. named tells whether a rule asks for the host.
+func (m *connection) hop() (h *hop, is assumptions, err error) {
 	b := &builder{side: m.side, p: m.proxy, listener: m.listener(), conn: m.conn, inbound: m.place == atServer, gateway: m.place == atGateway}
-	b.is = circumstances{http: m.conn.HTTP, port: m.conn.To.Port(), sni: m.conn.SNI, token: m.token, anonymous: m.anonymous, peer: m.principal, host: m.host}
+	b.is = assumptions{http: m.conn.HTTP, port: m.conn.To.Port(), sni: m.conn.SNI, token: m.token, anonymous: m.anonymous, peer: m.principal, host: m.host}
 	if m.place == atServer {
 		b.is.server = m.conn.To.Addr()
 	}
@@ -88,14 +88,14 @@ type cell struct {
 	weak           bool   // that need not be said where something else shows the change
 }
 
-// verdict of a comparison of two meetings.
+// verdict of a comparison of two connections.
 type compared struct {
 	cells []cell
 	open  string // why the comparison is incomplete
 }
 
 // compare finds what two sides do differently with one kind of connection.
-func (f *finder) compare(a, b meeting) (*compared, error) {
+func (f *finder) compare(a, b connection) (*compared, error) {
 	out := &compared{}
 	filters := slices.Concat(a.tokenFilters(a.listener(), a.conn), b.tokenFilters(b.listener(), b.conn))
 	for _, t := range tokenCases(filters...) {
@@ -107,7 +107,7 @@ func (f *finder) compare(a, b meeting) (*compared, error) {
 	return out, nil
 }
 
-func (f *finder) compareWith(out *compared, a, b meeting) error {
+func (f *finder) compareWith(out *compared, a, b connection) error {
 	base, was, err := a.hop()
 	if err != nil {
 		return err
@@ -169,7 +169,7 @@ func (x *cell) judge() bool {
 
 // trusted holds for the names that the mesh gives. Where both sides take the same ones, or one takes no certificate at all, no client has
 // another: the authority of the mesh signs none.
-func trusted(a, b circumstances) []sets.Cond {
+func trusted(a, b assumptions) []sets.Cond {
 	x, y := sets.All(a.trusted...), sets.All(b.trusted...)
 	if len(a.trusted) > 0 && len(b.trusted) > 0 && !x.Equal(y) {
 		return nil
@@ -207,13 +207,13 @@ func whereText(c sets.Cell) (text, undecided string) {
 	return strings.Join(slices.Compact(parts), ", "), undecided
 }
 
-// region holds for the names that the virtual hosts of both sides take which take the host of the meeting.
-func (f *finder) region(a, b meeting) sets.Cond {
+// region holds for the names that the virtual hosts of both sides take which take the host of the connection.
+func (f *finder) region(a, b connection) sets.Cond {
 	return sets.All(a.hostCond(), b.hostCond())
 }
 
 // hostCond holds for the names that one virtual host takes: its domains, without those that others know better.
-func (m *meeting) hostCond() sets.Cond {
+func (m *connection) hostCond() sets.Cond {
 	hosts, ok := m.hosts()
 	if !ok {
 		return sets.Always()
@@ -256,8 +256,8 @@ func domainSet(d string) sets.Strings {
 	return sets.Exact(d, true)
 }
 
-// hosts are the virtual hosts that a request of the meeting can come to.
-func (m *meeting) hosts() (trace.Hosts, bool) {
+// hosts are the virtual hosts that a request of the connection can come to.
+func (m *connection) hosts() (trace.Hosts, bool) {
 	if !m.isHTTP() {
 		return trace.Hosts{}, false
 	}
@@ -266,7 +266,7 @@ func (m *meeting) hosts() (trace.Hosts, bool) {
 }
 
 // chain is the filter chain that takes the connection; nil: none does.
-func (m *meeting) chain() *listenerv3.FilterChain {
+func (m *connection) chain() *listenerv3.FilterChain {
 	l := m.listener()
 	if l == nil {
 		return nil
@@ -275,7 +275,7 @@ func (m *meeting) chain() *listenerv3.FilterChain {
 }
 
 // isHTTP tells whether a connection manager takes the connection.
-func (m *meeting) isHTTP() bool {
+func (m *connection) isHTTP() bool {
 	return slices.ContainsFunc(m.chain().GetFilters(), func(f *listenerv3.Filter) bool { return f.GetTypedConfig().MessageIs(&hcmv3.HttpConnectionManager{}) })
 }
 

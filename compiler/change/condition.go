@@ -30,8 +30,8 @@ const (
 // tokenFilter is the filter that leaves claims in the metadata of a request.
 const tokenFilter = "envoy.filters.http.jwt_authn"
 
-// circumstances are what is known of all requests of a comparison, so that conditions on it are decided.
-type circumstances struct {
+// assumptions are what is known of all requests of a comparison, so that conditions on it are decided.
+type assumptions struct {
 	http      bool
 	port      uint16
 	sni       string
@@ -83,7 +83,7 @@ func matcherIn(dim string, m *matcherv3.StringMatcher) sets.Cond {
 }
 
 // policyCond is the condition of one policy of an RBAC filter.
-func (c *circumstances) policyCond(p *rbacv3.Policy) sets.Cond {
+func (c *assumptions) policyCond(p *rbacv3.Policy) sets.Cond {
 	if p.GetCondition() != nil || p.GetCheckedCondition() != nil {
 		return unknown("an expression of CEL", p)
 	}
@@ -91,7 +91,7 @@ func (c *circumstances) policyCond(p *rbacv3.Policy) sets.Cond {
 }
 
 // policiesCond holds where one of the policies does.
-func (c *circumstances) policiesCond(r *rbacv3.RBAC) sets.Cond {
+func (c *assumptions) policiesCond(r *rbacv3.RBAC) sets.Cond {
 	var out []sets.Cond
 	for _, n := range slices.Sorted(maps.Keys(r.GetPolicies())) {
 		out = append(out, c.policyCond(r.GetPolicies()[n]))
@@ -99,7 +99,7 @@ func (c *circumstances) policiesCond(r *rbacv3.RBAC) sets.Cond {
 	return sets.Any(out...)
 }
 
-func (c *circumstances) permission(p *rbacv3.Permission) sets.Cond {
+func (c *assumptions) permission(p *rbacv3.Permission) sets.Cond {
 	switch r := p.GetRule().(type) {
 	case *rbacv3.Permission_AndRules:
 		return sets.All(each(r.AndRules.GetRules(), c.permission)...)
@@ -146,7 +146,7 @@ func (c *circumstances) permission(p *rbacv3.Permission) sets.Cond {
 	return unknown(fmt.Sprintf("%T", p.GetRule()), p)
 }
 
-func (c *circumstances) principal(p *rbacv3.Principal) sets.Cond {
+func (c *assumptions) principal(p *rbacv3.Principal) sets.Cond {
 	switch r := p.GetIdentifier().(type) {
 	case *rbacv3.Principal_AndIds:
 		return sets.All(each(r.AndIds.GetIds(), c.principal)...)
@@ -195,14 +195,14 @@ func anyMatcher() *matcherv3.StringMatcher {
 	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{}}
 }
 
-func (c *circumstances) urlPath(m *matcherv3.PathMatcher) sets.Cond {
+func (c *assumptions) urlPath(m *matcherv3.PathMatcher) sets.Cond {
 	if !c.http {
 		return sets.Never()
 	}
 	return matcherIn(dimPath, m.GetPath())
 }
 
-func (c *circumstances) template(t string) sets.Cond {
+func (c *assumptions) template(t string) sets.Cond {
 	s, err := sets.Template(t)
 	switch {
 	case !c.http:
@@ -214,7 +214,7 @@ func (c *circumstances) template(t string) sets.Cond {
 }
 
 // header is a condition on a header or a part of a request that Envoy shows as one.
-func (c *circumstances) header(m *routev3.HeaderMatcher) sets.Cond {
+func (c *assumptions) header(m *routev3.HeaderMatcher) sets.Cond {
 	s, err := sets.HeaderMatcher(m)
 	if err != nil {
 		return unknown(err.Error(), m)
@@ -237,19 +237,19 @@ func (c *circumstances) header(m *routev3.HeaderMatcher) sets.Cond {
 }
 
 // optional is a condition on a part that a request may lack.
-func (c *circumstances) optional(dim string, s sets.Set) sets.Cond {
+func (c *assumptions) optional(dim string, s sets.Set) sets.Cond {
 	c.note(dim)
 	return sets.In(dim, s)
 }
 
-func (c *circumstances) note(dim string) {
+func (c *assumptions) note(dim string) {
 	if !slices.Contains(c.dims, dim) {
 		c.dims = append(c.dims, dim)
 	}
 }
 
 // metadata is a condition on what filters before have left; claims are what a token has.
-func (c *circumstances) metadata(m *matcherv3.MetadataMatcher) sets.Cond {
+func (c *assumptions) metadata(m *matcherv3.MetadataMatcher) sets.Cond {
 	if m.GetFilter() != tokenFilter || len(m.GetPath()) < 2 {
 		return unknown("metadata of "+m.GetFilter(), m)
 	}
@@ -267,7 +267,7 @@ func (c *circumstances) metadata(m *matcherv3.MetadataMatcher) sets.Cond {
 }
 
 // routeCond is the condition of a route.
-func (c *circumstances) routeCond(m *routev3.RouteMatch) sets.Cond {
+func (c *assumptions) routeCond(m *routev3.RouteMatch) sets.Cond {
 	all := []sets.Cond{c.path(m)}
 	if m.GetGrpc() != nil {
 		grpc := sets.Exact("application/grpc", false).Or(sets.Prefix("application/grpc+", false)).Or(sets.Prefix("application/grpc;", false))
@@ -303,7 +303,7 @@ func (c *circumstances) routeCond(m *routev3.RouteMatch) sets.Cond {
 	return sets.All(all...)
 }
 
-func (c *circumstances) path(m *routev3.RouteMatch) sets.Cond {
+func (c *assumptions) path(m *routev3.RouteMatch) sets.Cond {
 	fold := m.GetCaseSensitive() != nil && !m.GetCaseSensitive().GetValue()
 	switch s := m.GetPathSpecifier().(type) {
 	case *routev3.RouteMatch_Prefix:
@@ -332,7 +332,7 @@ func (c *circumstances) path(m *routev3.RouteMatch) sets.Cond {
 	return unknown("a condition on the path", m)
 }
 
-func (c *circumstances) query(m *routev3.QueryParameterMatcher) sets.Cond {
+func (c *assumptions) query(m *routev3.QueryParameterMatcher) sets.Cond {
 	dim := "query:" + m.GetName()
 	c.note(dim)
 	switch s := m.GetQueryParameterMatchSpecifier().(type) {

@@ -128,8 +128,8 @@ type placed struct {
 	conn   trace.Connection
 	open   string // instead of a cell: what could not be decided
 
-	meetings [2]meeting // of both sides
-	unread   *unread
+	connections [2]connection // of both sides
+	unread      *unread
 }
 
 // have is what of a class outbound (or inbound) requests meet, as a text to compare.
@@ -252,11 +252,11 @@ func (f *finder) outbound(p pair) ([]placed, error) {
 		if !(t.moved || touched.has(t) || p.base.proxy != p.head.proxy) {
 			continue
 		}
-		m := func(s *side, proxy *trace.Proxy, c trace.Connection) meeting {
+		m := func(s *side, proxy *trace.Proxy, c trace.Connection) connection {
 			c.To = s.dialed(t)
-			return meeting{side: s, proxy: proxy, place: atClient, conn: c, host: t.call, anonymous: true}
+			return connection{side: s, proxy: proxy, place: atClient, conn: c, host: t.call, anonymous: true}
 		}
-		cells, err := f.ways(t, func(c trace.Connection) (meeting, meeting) { return m(f.base, was, c), m(f.head, is, c) })
+		cells, err := f.ways(t, func(c trace.Connection) (connection, connection) { return m(f.base, was, c), m(f.head, is, c) })
 		if err != nil {
 			return nil, err
 		}
@@ -296,7 +296,7 @@ func clientWays(t target) []way {
 		{"tls", trace.Connection{TLS: true, SNI: t.call}}}
 }
 
-// chosen are the filter chains that two meetings come to, and how they are read there.
+// chosen are the filter chains that two connections come to, and how they are read there.
 type chosen struct {
 	base, head     *listenerv3.FilterChain
 	http, tls, own bool
@@ -304,7 +304,7 @@ type chosen struct {
 
 // worthwhile tells whether a way has to be compared: not if a proxy reads bytes as HTTP on both sides, or HTTP as bytes, since
 // another way stands for that, and not if it comes to the same chains as one before.
-func worthwhile(a, b meeting, own bool, before map[chosen]bool) bool {
+func worthwhile(a, b connection, own bool, before map[chosen]bool) bool {
 	http := a.isHTTP() || b.isHTTP()
 	if a.conn.HTTP && !http || !a.conn.HTTP && a.isHTTP() && b.isHTTP() {
 		return false
@@ -318,7 +318,7 @@ func worthwhile(a, b meeting, own bool, before map[chosen]bool) bool {
 }
 
 // ways compares the kinds of connections to one target.
-func (f *finder) ways(t target, at func(trace.Connection) (meeting, meeting)) ([]placed, error) {
+func (f *finder) ways(t target, at func(trace.Connection) (connection, connection)) ([]placed, error) {
 	var out []placed
 	seen, before := map[string]bool{}, map[chosen]bool{}
 	for _, k := range clientWays(t) {
@@ -334,7 +334,7 @@ func (f *finder) ways(t target, at func(trace.Connection) (meeting, meeting)) ([
 			key := x.kind + x.category + x.base.key + "\x00" + x.head.key
 			if !seen[key] {
 				seen[key] = true
-				out = append(out, placed{cell: x, at: t, scheme: k.scheme, conn: a.conn, meetings: [2]meeting{a, b}})
+				out = append(out, placed{cell: x, at: t, scheme: k.scheme, conn: a.conn, connections: [2]connection{a, b}})
 			}
 		}
 		if c.open != "" {
@@ -415,8 +415,8 @@ func (f *finder) serverPort(p pair, port uint16, was, is *trace.Proxy) error {
 		}
 		c := k.conn
 		c.To, c.Source = to, peerAddress
-		a := meeting{side: f.base, proxy: was, place: atServer, conn: c, host: t.call, anonymous: !k.mesh}
-		b := meeting{side: f.head, proxy: is, place: atServer, conn: c, host: t.call, anonymous: !k.mesh}
+		a := connection{side: f.base, proxy: was, place: atServer, conn: c, host: t.call, anonymous: !k.mesh}
+		b := connection{side: f.head, proxy: is, place: atServer, conn: c, host: t.call, anonymous: !k.mesh}
 		if !worthwhile(a, b, k.mesh, before) {
 			continue
 		}
@@ -431,7 +431,7 @@ func (f *finder) serverPort(p pair, port uint16, was, is *trace.Proxy) error {
 			}
 			if !seen[key] {
 				seen[key], seen[y.kind+y.category] = true, true
-				all = append(all, placed{cell: y, at: t, scheme: k.scheme, conn: c, meetings: [2]meeting{a, b}})
+				all = append(all, placed{cell: y, at: t, scheme: k.scheme, conn: c, connections: [2]connection{a, b}})
 			}
 		}
 		if x.open != "" {
@@ -647,8 +647,8 @@ func (f *finder) gatewayHost(p pair, t target, was, is *trace.Proxy) error {
 	for _, k := range gatewayWays(t) {
 		c := k.conn
 		c.To, c.Source = to, peerAddress
-		a := meeting{side: f.base, proxy: was, place: atGateway, conn: c, host: t.call, anonymous: !k.mesh}
-		b := meeting{side: f.head, proxy: is, place: atGateway, conn: c, host: t.call, anonymous: !k.mesh}
+		a := connection{side: f.base, proxy: was, place: atGateway, conn: c, host: t.call, anonymous: !k.mesh}
+		b := connection{side: f.head, proxy: is, place: atGateway, conn: c, host: t.call, anonymous: !k.mesh}
 		if !worthwhile(a, b, k.mesh, before) {
 			continue
 		}
@@ -660,7 +660,7 @@ func (f *finder) gatewayHost(p pair, t target, was, is *trace.Proxy) error {
 			key := fmt.Sprint(y.kind, y.category, y.base.key, "\x00", y.head.key, y.where, y.token, c.TLS)
 			if !seen[key] {
 				seen[key] = true
-				f.report(placed{cell: y, at: f.gatewayPort(p, t, was, is), scheme: k.scheme, conn: c, meetings: [2]meeting{a, b}}, p.ref(), nil)
+				f.report(placed{cell: y, at: f.gatewayPort(p, t, was, is), scheme: k.scheme, conn: c, connections: [2]connection{a, b}}, p.ref(), nil)
 			}
 		}
 		if x.open != "" {

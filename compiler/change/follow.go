@@ -94,12 +94,12 @@ func (f *finder) asked(server pair, t target, http bool, was, is arrival) ([]pla
 		return nil, err
 	}
 	address := firstAddress(server.head, server.base)
-	meet := func(s *side, proxy *trace.Proxy, a arrival) meeting {
+	meet := func(s *side, proxy *trace.Proxy, a arrival) connection {
 		c := trace.Connection{HTTP: http, To: netip.AddrPortFrom(address, a.port), Source: peerAddress}
 		if a.peer != "" {
 			c.TLS, c.ALPN, c.SNI = true, alpnOfMesh[http], names.ServerName(uint32(t.port), "", t.host)
 		}
-		return meeting{side: s, proxy: proxy, place: atServer, conn: c, host: t.call, principal: a.peer, anonymous: a.peer == ""}
+		return connection{side: s, proxy: proxy, place: atServer, conn: c, host: t.call, principal: a.peer, anonymous: a.peer == ""}
 	}
 	a, z := meet(f.base, b, was), meet(f.head, h, is)
 	x, err := f.compare(a, z)
@@ -110,7 +110,7 @@ func (f *finder) asked(server pair, t target, http bool, was, is arrival) ([]pla
 	for _, c := range x.cells {
 		plain := a.conn
 		plain.TLS = false // what the client itself speaks
-		out = append(out, placed{cell: c, at: t, scheme: map[bool]string{true: "http", false: "tcp"}[http], conn: plain, meetings: [2]meeting{a, z}})
+		out = append(out, placed{cell: c, at: t, scheme: map[bool]string{true: "http", false: "tcp"}[http], conn: plain, connections: [2]connection{a, z}})
 	}
 	if x.open != "" {
 		f.undecided(Undecided{Servers: []Ref{server.ref()}, Host: t.host, Port: t.port, Resource: "Listener " + names.VirtualInbound, Why: x.open})
@@ -132,7 +132,7 @@ func (s *side) reached(t target, p *trace.Proxy) (map[string]serverAt, bool, err
 		}
 		return out, false, nil
 	}
-	m := meeting{side: s, proxy: p, place: atClient, conn: trace.Connection{HTTP: true, To: s.dialed(t)}, host: t.call, anonymous: true}
+	m := connection{side: s, proxy: p, place: atClient, conn: trace.Connection{HTTP: true, To: s.dialed(t)}, host: t.call, anonymous: true}
 	http := m.isHTTP()
 	m.conn.HTTP = http
 	h, _, err := m.hop()

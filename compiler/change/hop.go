@@ -70,7 +70,7 @@ type builder struct {
 	listener *trace.Found[*listenerv3.Listener]
 	chain    *listenerv3.FilterChain
 	conn     trace.Connection
-	is       circumstances
+	is       assumptions
 	inbound  bool
 	gateway  bool
 

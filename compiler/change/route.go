@@ -162,7 +162,7 @@ func (b *builder) forwardRoute(o *outcome, rc *routev3.RouteConfiguration, vh *r
 	return b.forward(o, list)
 }
 
-// forward settles where the requests of an outcome go.
+// forward resolves where the requests of an outcome go.
 func (b *builder) forward(o *outcome, list []share) error {
 	total, good, n := 0.0, 0, 0
 	list = slices.DeleteFunc(list, func(s share) bool { return s.weight == 0 })
@@ -217,7 +217,7 @@ func (b *builder) forward(o *outcome, list []share) error {
 	return nil
 }
 
-// arrive settles where requests end: at destinations with their shares, of which some may have nothing behind them.
+// arrive resolves where requests end: at destinations with their shares, of which some may have nothing behind them.
 func (o *outcome) arrive(shares map[string]float64, n, good int) {
 	var ends []string
 	for _, e := range slices.Sorted(maps.Keys(shares)) {

@@ -68,7 +68,7 @@ type attempt struct {
 // walked follows one request through both bundles.
 func (f *finder) walked(a attempt) (kind string, base, head Behaviour, err error) {
 	var results [2]Behaviour
-	for i, m := range a.meetings {
+	for i, m := range a.connections {
 		r, err := a.request(m)
 		if err != nil {
 			return "", base, head, err
@@ -78,8 +78,8 @@ func (f *finder) walked(a attempt) (kind string, base, head Behaviour, err error
 	return KindOf(results[0], results[1]), results[0], results[1], nil
 }
 
-// follow is what becomes of a request that comes to a meeting.
-func (m *meeting) follow(r trace.Request, a attempt) Behaviour {
+// follow is what becomes of a request that comes over a connection.
+func (m *connection) follow(r trace.Request, a attempt) Behaviour {
 	c, identity := m.conn, ""
 	who := a.from
 	if m.place == atServer {
@@ -96,7 +96,7 @@ func (m *meeting) follow(r trace.Request, a attempt) Behaviour {
 	}
 	switch {
 	case m.proxy != nil:
-		return BehaviourOf(m.proxy.Meet(c, m.place == atClient, identity, r))
+		return BehaviourOf(m.proxy.WalkFrom(c, m.place == atClient, identity, r))
 	case c.TLS && m.place != atClient:
 		return refusedBehaviour("there is no proxy that could end the TLS")
 	}
@@ -104,7 +104,7 @@ func (m *meeting) follow(r trace.Request, a attempt) Behaviour {
 }
 
 // request is the witness as one side gets it.
-func (a attempt) request(m meeting) (trace.Request, error) {
+func (a attempt) request(m connection) (trace.Request, error) {
 	w := a.witness
 	u, err := url.Parse(w.To)
 	if err != nil {

@@ -119,7 +119,7 @@ func (c *checker) importsNothing(s *mesh.Sidecar, host string) string {
 func (c *checker) importsRoutes(s *mesh.Sidecar, ns, name string) bool {
 	return slices.ContainsFunc(c.mesh.VirtualServices, func(v *mesh.VirtualService) bool {
 		return c.named(s, ns, v.Object.Namespace) && slices.Contains(v.Spec.Gateways, meshGateway) &&
-			slices.ContainsFunc(v.Spec.Hosts, func(h string) bool { return hosts.Meet(h, name) })
+			slices.ContainsFunc(v.Spec.Hosts, func(h string) bool { return hosts.Overlap(h, name) })
 	})
 }
 

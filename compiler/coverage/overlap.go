@@ -76,7 +76,7 @@ func (c *checker) takes(first, second *mesh.VirtualService, host string) {
 			for j, b := range second.Spec.Http {
 				for n, o := range everyMatch(b) {
 					all := httpmatch.Covers(m, o)
-					if everything(m) != everything(o) || !all && (everything(m) || httpmatch.Meet(m, o) != httpmatch.Sure || httpmatch.Covers(o, m)) {
+					if everything(m) != everything(o) || !all && (everything(m) || httpmatch.Overlap(m, o) != httpmatch.Sure || httpmatch.Covers(o, m)) {
 						continue
 					}
 					c.taken(first, i, second, j, n, host, all)

@@ -243,7 +243,7 @@ func viewed(view *mesh.View, host string) (out []*mesh.Service) {
 		return []*mesh.Service{s}
 	}
 	for _, s := range view.Services {
-		if wild := strings.HasPrefix(host, "*") || strings.HasPrefix(s.Hostname, "*"); wild && hosts.Meet(host, s.Hostname) {
+		if wild := strings.HasPrefix(host, "*") || strings.HasPrefix(s.Hostname, "*"); wild && hosts.Overlap(host, s.Hostname) {
 			out = append(out, s)
 		}
 	}

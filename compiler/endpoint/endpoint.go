@@ -3,7 +3,7 @@
 // input, a server with those it sees live; both call the same functions, so that the same endpoints give the same bytes.
 //
 // The way of an endpoint: an EndpointSlice or a Pod is read for each port of a service (Site.FromSlice, Site.FromPod),
-// the lists are put in order and settled (Site.Finish), and each cluster takes from the lists of its port what its
+// the lists are put in order and resolved (Site.Finish), and each cluster takes from the lists of its port what its
 // client may use: those that carry the labels of the subset, grouped by locality, with other networks behind their
 // gateways, weighed or ordered by the locality policy (Cluster.Localities).
 //

@@ -33,7 +33,7 @@ type Client struct {
 	Policy   *Policy           `json:"policy,omitempty"`   // nil: localities take no part
 }
 
-// Ruled tells whether a rule settles which endpoints are called by mutual TLS; empty: each endpoint says whether it can.
+// Ruled tells whether a rule decides which endpoints are called by mutual TLS; empty: each endpoint says whether it can.
 type Ruled string
 
 // The outcomes of a rule.

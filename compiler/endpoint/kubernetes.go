@@ -195,7 +195,7 @@ func (s *Site) podEndpoint(p *Pod, address string, port uint32) *Endpoint {
 	return e
 }
 
-// Finish puts the endpoints of a port in order, keeps one of each, and settles which take mutual TLS. Endpoints of a
+// Finish puts the endpoints of a port in order, keeps one of each, and resolves which take mutual TLS. Endpoints of a
 // ServiceEntry are the same only with the same labels.
 func (s *Site) Finish(list []*Endpoint, kubernetes bool) []*Endpoint {
 	Sort(list)

@@ -115,7 +115,7 @@ func (s *Seen) Endpoints(svc *Service) ([][]*Endpoint, bool) {
 	return lists, true
 }
 
-// clones are copies of the declared endpoints, for Finish to settle.
+// clones are copies of the declared endpoints, for Finish to resolve.
 func (p *Port) clones() []*Endpoint {
 	out := make([]*Endpoint, len(p.Declared))
 	for i, e := range p.Declared {

@@ -27,7 +27,7 @@ func (l *Lowering) listenerInputs(s *mesh.Scope) listener.Inputs {
 		Mesh: s.Mesh, View: s.View(), Listeners: l.listeners.Of(s.Listeners...), Sidecar: s.Sidecar, Policy: s.Outbound, Proxy: s.Proxy,
 		Holds: l.routes.Matches(conditions, route.Caller{Namespace: s.Namespace, Labels: s.Labels, Gateway: route.MeshGateway}.Fits),
 	}, Telemetries: l.telemetries.Of(s.Telemetries...)}
-	if spec := telemetry.SettleTracing(s.Mesh, s.Proxy, s.Telemetries, telemetry.ClientSide); spec.Tagged() {
+	if spec := telemetry.MergeTracing(s.Mesh, s.Proxy, s.Telemetries, telemetry.ClientSide); spec.Tagged() {
 		in.Spans = telemetry.Spans{Namespace: s.Namespace, Cluster: s.Cluster}
 	}
 	return in

@@ -3,8 +3,8 @@ package hosts
 
 import "strings"
 
-// Meet tells whether the two host names, each exact or with a leading wildcard, have a host in common.
-func Meet(a, b string) bool {
+// Overlap tells whether the two host names, each exact or with a leading wildcard, have a host in common.
+func Overlap(a, b string) bool {
 	aw, bw := strings.HasPrefix(a, "*"), strings.HasPrefix(b, "*")
 	switch {
 	case aw && bw:

@@ -12,18 +12,18 @@ import (
 	"github.com/meshc/meshc/compiler/endpoint"
 )
 
-// Meeting tells whether a request can meet two conditions at once.
-type Meeting int
+// Overlapping says whether a request can meet two conditions at once.
+type Overlapping int
 
 // The answers, in an order in which the least of several conditions decides.
 const (
-	Never Meeting = iota
+	Never Overlapping = iota
 	Perhaps
 	Sure
 )
 
-// Meet tells whether some request meets both matches. Regular expressions are not held against each other.
-func Meet(a, b *networking.HTTPMatchRequest) Meeting {
+// Overlap tells whether some request meets both matches. Regular expressions are not held against each other.
+func Overlap(a, b *networking.HTTPMatchRequest) Overlapping {
 	switch {
 	case a.GetPort() != 0 && b.GetPort() != 0 && a.GetPort() != b.GetPort(),
 		a.GetSourceNamespace() != "" && b.GetSourceNamespace() != "" && a.GetSourceNamespace() != b.GetSourceNamespace(),
@@ -60,13 +60,13 @@ func excludes(a, b *networking.HTTPMatchRequest) bool {
 	return false
 }
 
-func meetStrings(a, b *networking.StringMatch, fold bool) Meeting {
+func meetStrings(a, b *networking.StringMatch, fold bool) Overlapping {
 	if anything(a) || anything(b) {
 		return Sure
 	}
 	ka, va := value(a, fold)
 	kb, vb := value(b, fold)
-	sure := func(yes bool) Meeting {
+	sure := func(yes bool) Overlapping {
 		if yes {
 			return Sure
 		}

@@ -13,7 +13,7 @@ import (
 func TestMatchesMeet(t *testing.T) {
 	for _, c := range []struct {
 		a, b   string
-		meet   httpmatch.Meeting
+		meet   httpmatch.Overlapping
 		covers bool
 	}{
 		{`{}`, `{"uri":{"prefix":"/a"}}`, httpmatch.Sure, true},
@@ -44,7 +44,7 @@ func TestMatchesMeet(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := httpmatch.Meet(&a, &b); got != c.meet || httpmatch.Meet(&b, &a) != got {
+		if got := httpmatch.Overlap(&a, &b); got != c.meet || httpmatch.Overlap(&b, &a) != got {
 			t.Errorf("%s and %s meet: %d, want %d", c.a, c.b, got, c.meet)
 		}
 		if got := httpmatch.Covers(&a, &b); got != c.covers {

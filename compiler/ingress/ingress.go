@@ -16,7 +16,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/meshc/meshc/internal/diag"
-	"github.com/meshc/meshc/internal/near"
+	"github.com/meshc/meshc/internal/suggest"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -216,7 +216,7 @@ func ingressPath(o *schema.Object, p *networkingv1.HTTPIngressPath, services map
 		}
 	}
 	if number == 0 {
-		return nil, diag.List{o.Finding(diag.Error, "IST0101", "Service "+o.Namespace+"/"+b.Name+" has no port named "+b.Port.Name, cmp.Or(near.Hint("ports", b.Port.Name, named), "use a port of the Service"), append(at, "backend", "service", "port")...)}
+		return nil, diag.List{o.Finding(diag.Error, "IST0101", "Service "+o.Namespace+"/"+b.Name+" has no port named "+b.Port.Name, cmp.Or(suggest.Hint("ports", b.Port.Name, named), "use a port of the Service"), append(at, "backend", "service", "port")...)}
 	}
 	host := b.Name + "." + o.Namespace + ".svc." + domain
 	return &networking.HTTPRoute{

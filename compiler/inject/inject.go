@@ -73,10 +73,10 @@ func New(m *mesh.Mesh, s Settings) (*Injector, error) {
 			in.workloads[ref] = w
 		}
 	}
-	return in, in.settle()
+	return in, in.completeSettings()
 }
 
-func (in *Injector) settle() error {
+func (in *Injector) completeSettings() error {
 	s, agent := &in.settings, in.mesh.IdentitySource() == mesh.IdentityFromAgent
 	s.Identity = cmp.Or(s.Identity, map[bool]string{true: IdentitySPIRE, false: IdentityFiles}[agent])
 	switch {

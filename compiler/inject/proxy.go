@@ -66,7 +66,7 @@ func (p *pod) statusPort() bool {
 	return true
 }
 
-// image settles the image of the proxy.
+// image resolves the image of the proxy.
 func (p *pod) image() string {
 	image := p.word("sidecar.istio.io/proxyImage", p.settings.ProxyImage, imageName, "write the name of an image")
 	kind := p.word("sidecar.istio.io/proxyImageType", p.proxy.GetImage().GetImageType(), imageKind, "write default, distroless or debug")

@@ -12,7 +12,7 @@ import (
 	"github.com/meshc/meshc/compiler/attach"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
-	"github.com/meshc/meshc/internal/near"
+	"github.com/meshc/meshc/internal/suggest"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -311,7 +311,7 @@ func (l *linter) accounts(p *mesh.AuthorizationPolicy, s *security.Source, at []
 			if slices.Contains(known, account) || l.hasAccount(namespace, account) {
 				continue
 			}
-			if meant := near.Word(account, known); meant != "" {
+			if meant := suggest.Word(account, known); meant != "" {
 				l.add(p.Object, diag.Warning, "IST0101", "no workload of namespace "+namespace+" in the source runs under the account "+account+": the condition is about nobody",
 					"Did you mean "+meant+"?", append(slices.Clone(at), field, i)...)
 			}

@@ -50,7 +50,7 @@ func serves(g *mesh.Gateway, s *networking.Server, v *mesh.VirtualService) bool 
 			continue
 		}
 		for _, vh := range v.Spec.Hosts {
-			if hosts.Meet(host, vh) {
+			if hosts.Overlap(host, vh) {
 				return true
 			}
 		}

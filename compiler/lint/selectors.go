@@ -17,7 +17,7 @@ import (
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
-	"github.com/meshc/meshc/internal/near"
+	"github.com/meshc/meshc/internal/suggest"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -184,7 +184,7 @@ func (l *linter) sourceNamespaces(o *schema.Object, list []string, path ...any) 
 				strings.HasPrefix(pattern, "*") && strings.HasSuffix(ns, strings.TrimPrefix(pattern, "*"))
 		}
 		if !found {
-			l.add(o, diag.Warning, "IST0101", "no namespace of the source is called "+pattern+": the condition is about nobody", cmp.Or(near.Ask(near.Parts(pattern, "/", slices.Collect(maps.Keys(l.m.Namespaces)))), "Correct the name, or add the Namespace."), append(slices.Clone(path), k)...)
+			l.add(o, diag.Warning, "IST0101", "no namespace of the source is called "+pattern+": the condition is about nobody", cmp.Or(suggest.Ask(suggest.Parts(pattern, "/", slices.Collect(maps.Keys(l.m.Namespaces)))), "Correct the name, or add the Namespace."), append(slices.Clone(path), k)...)
 		}
 	}
 }

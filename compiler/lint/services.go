@@ -11,7 +11,7 @@ import (
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
-	"github.com/meshc/meshc/internal/near"
+	"github.com/meshc/meshc/internal/suggest"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -88,7 +88,7 @@ func (l *linter) nobodyBehind(s *mesh.Service) {
 	}
 	help := "Correct the selector, or add the workload to the source."
 	for _, k := range sorted(s.Selector) {
-		if n := near.Word(s.Selector[k], labels); n != "" && !slices.Contains(labels, s.Selector[k]) {
+		if n := suggest.Word(s.Selector[k], labels); n != "" && !slices.Contains(labels, s.Selector[k]) {
 			help = fmt.Sprintf("Did you mean %s=%s?", k, n)
 		}
 	}

@@ -6,8 +6,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/source"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 // objectKeys are the keys by which an object is known. Nothing is one that has not the first two; two of any of them show
@@ -59,7 +59,7 @@ func isOneOf(s string, words []string) bool {
 func slipOf(key string) string {
 	plain := strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(key))
 	for _, k := range objectKeys {
-		d := near.Distance(plain, strings.ToLower(k))
+		d := suggest.Distance(plain, strings.ToLower(k))
 		if d == 0 || len(k) > 4 && d <= 2 || d == 1 && strings.HasPrefix(plain, k[:1]) {
 			return k
 		}

@@ -160,7 +160,7 @@ func (b *batch) merge(p *batch) {
 
 func (r *Result) add(b *batch, namespace string, files int) {
 	for _, d := range b.docs {
-		settleNamespace(d, namespace)
+		defaultNamespace(d, namespace)
 	}
 	r.Documents = append(r.Documents, b.docs...)
 	r.Foreign = append(r.Foreign, b.foreign...)
@@ -182,7 +182,7 @@ func (r *Result) keep(b *batch, files []file) {
 	}
 }
 
-func settleNamespace(d *source.Document, namespace string) {
+func defaultNamespace(d *source.Document, namespace string) {
 	switch {
 	case source.ClusterScoped(d.APIVersion, d.Kind):
 		d.Namespace = ""

@@ -67,7 +67,7 @@ func Locate(sources []string) *Sources {
 // onDisk is the volume of all that is read from the disk.
 const onDisk = "disk"
 
-// name settles what paths start with. A volume that is alone needs no name.
+// name resolves what paths start with. A volume that is alone needs no name.
 func (s *Sources) name(order []*location) {
 	volumes, taken := map[string]string{}, map[string]bool{}
 	for _, l := range order {

@@ -51,14 +51,14 @@ func diskTree(l *location) *config.Tree {
 	}
 	top := workTree(dir)
 	if top == "" {
-		top = settled(dir)
+		top = settingsDir(dir)
 	}
 	return openDisk(l, top, dir)
 }
 
-// settled is the directory of the settings that govern a directory outside of a repository: the nearest that has some, up to the
+// settingsDir is the directory of the settings that govern a directory outside of a repository: the nearest that has some, up to the
 // working directory, which whoever runs meshc has chosen; else it is the directory itself.
-func settled(dir string) string {
+func settingsDir(dir string) string {
 	here, _ := physical(".")
 	for at := dir; within(here, at); at = filepath.Dir(at) {
 		if info, err := os.Lstat(filepath.Join(at, config.FileName)); err == nil && !info.IsDir() {

@@ -15,7 +15,7 @@ import (
 	"github.com/meshc/meshc/schema"
 )
 
-// attachments are the objects that hold for workloads, filed when they are first asked for: the lists must be complete then.
+// attachments are the objects that hold for workloads, indexed when they are first asked for: the lists must be complete then.
 type attachments struct {
 	peers          func() *attach.Table[*PeerAuthentication]
 	authorizations func() *attach.Table[*AuthorizationPolicy]
@@ -28,17 +28,17 @@ type attachments struct {
 
 func newAttachments(m *Mesh) attachments {
 	return attachments{
-		peers:          filed(m, &m.PeerAuthentications, func(p *PeerAuthentication) *schema.Object { return p.Object }),
-		authorizations: filed(m, &m.AuthorizationPolicies, func(p *AuthorizationPolicy) *schema.Object { return p.Object }),
-		tokens:         filed(m, &m.RequestAuthentications, func(p *RequestAuthentication) *schema.Object { return p.Object }),
-		filters:        filed(m, &m.EnvoyFilters, func(f *EnvoyFilter) *schema.Object { return f.Object }),
-		telemetries:    filed(m, &m.Telemetries, func(t *Telemetry) *schema.Object { return t.Object }),
-		sidecars:       filed(m, &m.Sidecars, func(s *Sidecar) *schema.Object { return s.Object }),
-		proxyConfigs:   filed(m, &m.ProxyConfigs, func(p *ProxyConfig) *schema.Object { return p.Object }),
+		peers:          attachmentTable(m, &m.PeerAuthentications, func(p *PeerAuthentication) *schema.Object { return p.Object }),
+		authorizations: attachmentTable(m, &m.AuthorizationPolicies, func(p *AuthorizationPolicy) *schema.Object { return p.Object }),
+		tokens:         attachmentTable(m, &m.RequestAuthentications, func(p *RequestAuthentication) *schema.Object { return p.Object }),
+		filters:        attachmentTable(m, &m.EnvoyFilters, func(f *EnvoyFilter) *schema.Object { return f.Object }),
+		telemetries:    attachmentTable(m, &m.Telemetries, func(t *Telemetry) *schema.Object { return t.Object }),
+		sidecars:       attachmentTable(m, &m.Sidecars, func(s *Sidecar) *schema.Object { return s.Object }),
+		proxyConfigs:   attachmentTable(m, &m.ProxyConfigs, func(p *ProxyConfig) *schema.Object { return p.Object }),
 	}
 }
 
-func filed[T comparable](m *Mesh, list *[]T, object func(T) *schema.Object) func() *attach.Table[T] {
+func attachmentTable[T comparable](m *Mesh, list *[]T, object func(T) *schema.Object) func() *attach.Table[T] {
 	return sync.OnceValue(func() *attach.Table[T] {
 		return attach.NewTable(m.RootNamespace, *list, func(x T) attach.Attachment { return attachmentOf(object(x)) })
 	})
@@ -107,11 +107,11 @@ func modeOf(t *security.PeerAuthentication_MutualTLS, inherited MTLSMode) MTLSMo
 	return inherited
 }
 
-// peerMode settles the mode of a workload: workload over namespace over mesh, the oldest object of each, UNSET inherits. Port
+// peerMode resolves the mode of a workload: workload over namespace over mesh, the oldest object of each, UNSET inherits. Port
 // modes come from the workload's object only.
 func (m *Mesh) peerMode(namespace string, labels map[string]string) *peerModes {
 	l := m.index.peers().Layers(namespace, labels)
-	return settlePeers(l.Mesh, l.Namespace, l.First())
+	return mergePeers(l.Mesh, l.Namespace, l.First())
 }
 
 // NamespaceMode is the mode of the workloads of a namespace that no PeerAuthentication selects.
@@ -120,10 +120,10 @@ func (m *Mesh) NamespaceMode(namespace string) MTLSMode {
 		return Permissive
 	}
 	l := m.index.peers().Layers(namespace, nil)
-	return settlePeers(l.Mesh, l.Namespace, nil).mode
+	return mergePeers(l.Mesh, l.Namespace, nil).mode
 }
 
-func settlePeers(mesh, ns, workload *PeerAuthentication) *peerModes {
+func mergePeers(mesh, ns, workload *PeerAuthentication) *peerModes {
 	out := &peerModes{mode: Permissive, ports: map[uint32]MTLSMode{}}
 	for _, p := range []*PeerAuthentication{mesh, ns, workload} {
 		if p != nil {
@@ -144,7 +144,7 @@ func (m *Mesh) plaintext() endpoint.Plaintext {
 	}
 	rule := func(namespace string, workload *PeerAuthentication) endpoint.PlainRule {
 		l := m.index.peers().Layers(namespace, nil)
-		modes := settlePeers(l.Mesh, l.Namespace, workload)
+		modes := mergePeers(l.Mesh, l.Namespace, workload)
 		r := endpoint.PlainRule{All: modes.mode == Disable}
 		if workload != nil {
 			r.Labels = attachmentOf(workload.Object).Labels

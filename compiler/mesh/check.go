@@ -10,7 +10,7 @@ import (
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/hosts"
 	"github.com/meshc/meshc/internal/diag"
-	"github.com/meshc/meshc/internal/near"
+	"github.com/meshc/meshc/internal/suggest"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -126,7 +126,7 @@ func (c *checker) virtualService(v *VirtualService) {
 func (c *checker) matchGateways(v *VirtualService, o *schema.Object, names []string, path ...any) {
 	for i, g := range names {
 		if !slices.Contains(v.Spec.Gateways, g) {
-			c.findings.Add(o.Finding(diag.Error, "MESHC1234", "this match names gateway "+g+", to which the VirtualService is not bound: it can never hold", cmp.Or(near.Ask(near.Parts(g, "/", v.Spec.Gateways)), "add the gateway to spec.gateways"), append(slices.Clone(path), i)...))
+			c.findings.Add(o.Finding(diag.Error, "MESHC1234", "this match names gateway "+g+", to which the VirtualService is not bound: it can never hold", cmp.Or(suggest.Ask(suggest.Parts(g, "/", v.Spec.Gateways)), "add the gateway to spec.gateways"), append(slices.Clone(path), i)...))
 		}
 	}
 }

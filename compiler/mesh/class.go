@@ -11,14 +11,14 @@ import (
 	"github.com/meshc/meshc/internal/memo"
 )
 
-// Classes groups all workloads, declared and implied, by what they receive, and settles the scope and the inbound side
+// Classes groups all workloads, declared and implied, by what they receive, and resolves the scope and the inbound side
 // of each group once. Classes and selectors are sorted by id.
 func Classes(m *Mesh) ([]*Class, []*Selector, diag.List) {
 	findings := m.checkProxyMetadata()
 	selectors := m.collectSelectors()
 	workloads := append(slices.Clone(m.Workloads), m.impliedWorkloads(selectors)...)
 	for _, w := range workloads {
-		if err := m.settleProxyConfig(w); err != nil {
+		if err := m.setProxyConfig(w); err != nil {
 			findings.Add(w.Object.Finding(diag.Error, "MESHC1250", "the annotations of the pod give no ProxyConfig: "+err.Error(), "correct the ProxyConfig", w.AnnotationPath(AnnotationProxyConfig)...))
 			w.ProxyConfig = m.Config.DefaultConfig
 		}

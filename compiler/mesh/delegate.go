@@ -67,7 +67,7 @@ func droppedPairs(root *VirtualService, i int, h *networking.HTTPRoute, d *Virtu
 	for l, lm := range leaf.Match {
 		for r, rm := range h.Match {
 			why := conflict(rm, lm)
-			if why == "" || httpmatch.Meet(rm, lm) == httpmatch.Never {
+			if why == "" || httpmatch.Overlap(rm, lm) == httpmatch.Never {
 				continue
 			}
 			f := d.Object.Finding(diag.Warning, "MESHC1233", "requests that meet this match and match "+strconv.Itoa(r)+" of the root's block do not come here, unless another pair takes them: the two are not joined, as both look at the same thing ("+why+")",

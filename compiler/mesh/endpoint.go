@@ -193,7 +193,7 @@ func entryHealthy(o *schema.Object) bool {
 	return false
 }
 
-// finishEndpoints orders endpoints, settles whether each takes mutual TLS on its port, and collects the identities: those
+// finishEndpoints orders endpoints, resolves whether each takes mutual TLS on its port, and collects the identities: those
 // behind the endpoints, and those that the pod templates give to endpoints to come.
 func (m *Mesh) finishEndpoints(s *Service, lists [][]*Endpoint) {
 	accounts := map[string]bool{}
@@ -215,7 +215,7 @@ func (m *Mesh) finishEndpoints(s *Service, lists [][]*Endpoint) {
 	s.ServiceAccounts = sortedKeys(accounts)
 }
 
-// linkSite settles what holds for all endpoints of the cluster.
+// linkSite resolves what holds for all endpoints of the cluster.
 func (m *Mesh) linkSite() {
 	m.Site = &endpoint.Site{Cluster: m.ClusterName(), Plaintext: m.plaintext()}
 	if ns := m.Namespaces[m.RootNamespace]; ns != nil {

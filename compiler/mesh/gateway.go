@@ -255,7 +255,7 @@ func (s *GatewayServer) MatchingHosts(v *VirtualService) []string {
 			continue
 		}
 		for _, vh := range v.Spec.Hosts {
-			if !hosts.Meet(name, vh) {
+			if !hosts.Overlap(name, vh) {
 				continue
 			}
 			host := vh

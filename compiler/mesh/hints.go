@@ -8,18 +8,18 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/hosts"
-	"github.com/meshc/meshc/internal/near"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 // hostHint says which host was meant by one that nothing has: one that is nearly so, or the service of the short name in
 // another namespace. Hosts of the namespace are named as its objects may write them.
 func (m *Mesh) hostHint(namespace, host string) string {
 	hosts := slices.Collect(maps.Keys(m.index.services))
-	found := near.Parts(host, ".", hosts)
+	found := suggest.Parts(host, ".", hosts)
 	for i, h := range found {
 		found[i] = strings.TrimSuffix(h, "."+namespace+".svc."+m.Domain)
 	}
-	if ask := near.Ask(found); ask != "" {
+	if ask := suggest.Ask(found); ask != "" {
 		return ask
 	}
 	name, rest, _ := strings.Cut(host, ".")
@@ -33,7 +33,7 @@ func (m *Mesh) hostHint(namespace, host string) string {
 		}
 	}
 	slices.Sort(elsewhere)
-	if ask := near.Ask(elsewhere); ask != "" {
+	if ask := suggest.Ask(elsewhere); ask != "" {
 		return fmt.Sprintf("%s A short name means a service of namespace %s.", ask, namespace)
 	}
 	return ""
@@ -49,13 +49,13 @@ func (m *Mesh) subsetHint(s *Service, name string) string {
 			}
 		}
 	}
-	return near.Hint("subsets", name, names)
+	return suggest.Hint("subsets", name, names)
 }
 
 // gatewayHint says which Gateway was meant: one that is nearly called so, or of the name in another namespace.
 func (m *Mesh) gatewayHint(name string) string {
 	known := slices.Collect(maps.Keys(m.index.gateways))
-	if ask := near.Ask(near.Parts(name, "/", known)); ask != "" {
+	if ask := suggest.Ask(suggest.Parts(name, "/", known)); ask != "" {
 		return ask
 	}
 	_, short, _ := strings.Cut(name, "/")
@@ -66,7 +66,7 @@ func (m *Mesh) gatewayHint(name string) string {
 		}
 	}
 	slices.Sort(same)
-	return near.Ask(same)
+	return suggest.Ask(same)
 }
 
 // portHint lists the ports of a service.
@@ -91,5 +91,5 @@ func portHint(s *Service) string {
 
 // delegateHint says which VirtualService without hosts was meant.
 func delegateHint(namespace, name string, delegates map[string]*VirtualService) string {
-	return near.Ask(near.Parts(namespace+"/"+name, "/", slices.Collect(maps.Keys(delegates))))
+	return suggest.Ask(suggest.Parts(namespace+"/"+name, "/", slices.Collect(maps.Keys(delegates))))
 }

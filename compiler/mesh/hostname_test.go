@@ -53,11 +53,11 @@ func TestHosts(t *testing.T) {
 		{"a.com", "*", true, true},
 		{"*.x.com", "*.y.com", false, false},
 	} {
-		if got := hosts.Meet(c.a, c.b); got != c.matches {
-			t.Errorf("hosts.Meet(%s, %s) = %t", c.a, c.b, got)
+		if got := hosts.Overlap(c.a, c.b); got != c.matches {
+			t.Errorf("hosts.Overlap(%s, %s) = %t", c.a, c.b, got)
 		}
-		if got := hosts.Meet(c.b, c.a); got != c.matches {
-			t.Errorf("hosts.Meet(%s, %s) = %t", c.b, c.a, got)
+		if got := hosts.Overlap(c.b, c.a); got != c.matches {
+			t.Errorf("hosts.Overlap(%s, %s) = %t", c.b, c.a, got)
 		}
 		if got := hosts.Within(c.a, c.b); got != c.within {
 			t.Errorf("hosts.Within(%s, %s) = %t", c.a, c.b, got)

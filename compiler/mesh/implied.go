@@ -14,7 +14,7 @@ import (
 // those labels, each namespace without workloads one without labels, each Gateway without selector one in its namespace,
 // each static endpoint address of the mesh one VM.
 func (m *Mesh) impliedWorkloads(selectors *selectorSet) []*Workload {
-	s := &standIns{mesh: m, byNamespace: map[string][]map[string]string{}}
+	s := &impliedWorkloads{mesh: m, byNamespace: map[string][]map[string]string{}}
 	s.ofSelectors(selectors)
 	s.ofGateways()
 	s.ofNamespaces()
@@ -22,14 +22,14 @@ func (m *Mesh) impliedWorkloads(selectors *selectorSet) []*Workload {
 	return s.workloads
 }
 
-// standIns gathers implied workloads.
-type standIns struct {
+// impliedWorkloads gathers implied workloads.
+type impliedWorkloads struct {
 	mesh        *Mesh
 	workloads   []*Workload
 	byNamespace map[string][]map[string]string // the labels of those without an address
 }
 
-func (s *standIns) add(namespace string, labels map[string]string, address string) *Workload {
+func (s *impliedWorkloads) add(namespace string, labels map[string]string, address string) *Workload {
 	w := &Workload{Object: s.mesh.namespaceObject(namespace), Namespace: namespace, Name: "implied", Labels: map[string]string{}, Implied: true, Injected: true, Ports: map[string]uint32{}, Cluster: s.mesh.ClusterName()}
 	maps.Copy(w.Labels, labels)
 	if len(labels) > 0 {
@@ -44,7 +44,7 @@ func (s *standIns) add(namespace string, labels map[string]string, address strin
 }
 
 // ofSelectors stands in for what selectors select, where no workload is declared that they do.
-func (s *standIns) ofSelectors(selectors *selectorSet) {
+func (s *impliedWorkloads) ofSelectors(selectors *selectorSet) {
 	byLabels := attach.ByLabels[*Workload]{}
 	for _, w := range s.mesh.Workloads {
 		byLabels.Add(w.Namespace, w.Labels, w)
@@ -65,7 +65,7 @@ func (s *standIns) ofSelectors(selectors *selectorSet) {
 
 // ofGateways stands in for the proxies of Gateways without a selector, which do not say what their proxies look like, only
 // where they may be.
-func (s *standIns) ofGateways() {
+func (s *impliedWorkloads) ofGateways() {
 	routers := map[string]bool{}
 	for _, g := range s.mesh.Gateways {
 		ns := g.Object.Namespace
@@ -80,7 +80,7 @@ func (s *standIns) ofGateways() {
 
 // ofNamespaces stands in for the workloads of namespaces that declare none: one without labels, and one for each Gateway, which
 // selects proxies of any namespace.
-func (s *standIns) ofNamespaces() {
+func (s *impliedWorkloads) ofNamespaces() {
 	declared := map[string]bool{}
 	for _, w := range s.mesh.Workloads {
 		declared[w.Namespace] = true
@@ -102,7 +102,7 @@ func (s *standIns) ofNamespaces() {
 }
 
 // ofAddresses stands in for what static endpoints lead to, where no workload is known to have the address.
-func (s *standIns) ofAddresses() {
+func (s *impliedWorkloads) ofAddresses() {
 	known := map[string]bool{}
 	for _, w := range s.mesh.Workloads {
 		for _, a := range w.Addresses {

@@ -80,7 +80,7 @@ func withoutHash(labels map[string]string) map[string]string {
 	return out
 }
 
-// newInbound settles what proxies do with requests that arrive.
+// newInbound resolves what proxies do with requests that arrive.
 func (m *Mesh) newInbound(f facts) *Inbound {
 	in := &Inbound{
 		Mesh: m, Gateway: f.scope.gateway, Namespace: f.scope.namespace, Cluster: f.scope.cluster, Proxy: f.scope.proxy, Sidecar: f.scope.sidecar,

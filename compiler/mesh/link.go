@@ -1,4 +1,4 @@
-// Package mesh links checked objects into one closed graph and settles, for every group of proxies, what that group sees.
+// Package mesh links checked objects into one closed graph and resolves, for every group of proxies, what that group sees.
 //
 // Link runs once over all objects: it reads the mesh configuration, names every service by its host, gives services
 // their endpoints, qualifies the host names inside Istio objects, merges delegates and DestinationRules, and sorts

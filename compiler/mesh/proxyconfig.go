@@ -48,8 +48,8 @@ type proxyOutcome struct {
 	err    error
 }
 
-// settleProxyConfig gives a workload its ProxyConfig, that of the mesh with an error. Workloads with the same layers share it.
-func (m *Mesh) settleProxyConfig(w *Workload) error {
+// setProxyConfig gives a workload its ProxyConfig, that of the mesh with an error. Workloads with the same layers share it.
+func (m *Mesh) setProxyConfig(w *Workload) error {
 	var err error
 	w.ProxyConfig, err = m.ProxyConfigOf(w)
 	return err

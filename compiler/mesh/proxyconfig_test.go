@@ -40,7 +40,7 @@ func TestProxyConfigLayers(t *testing.T) {
 		{Workload{Namespace: "app", Annotations: annotated}, "pod", []string{"mesh", "root", "namespace", "pod"}},
 		{Workload{Namespace: "app", Annotations: annotated, Labels: map[string]string{"app": "web"}}, "workload", []string{"mesh", "root", "namespace", "pod", "workload"}},
 	} {
-		if err := m.settleProxyConfig(&c.w); err != nil {
+		if err := m.setProxyConfig(&c.w); err != nil {
 			t.Fatal(err)
 		}
 		got := c.w.ProxyConfig.ProxyMetadata
@@ -53,7 +53,7 @@ func TestProxyConfigLayers(t *testing.T) {
 			}
 		}
 		again := c.w
-		if _ = m.settleProxyConfig(&again); again.ProxyConfig != c.w.ProxyConfig {
+		if _ = m.setProxyConfig(&again); again.ProxyConfig != c.w.ProxyConfig {
 			t.Error("equal layers do not share the outcome")
 		}
 	}

@@ -77,7 +77,7 @@ func (m *Mesh) linkSidecars(objects []*schema.Object) {
 	sortByAge(m.Sidecars, func(s *Sidecar) *schema.Object { return s.Object })
 }
 
-// newScope settles what proxies see on their outbound side.
+// newScope resolves what proxies see on their outbound side.
 func (m *Mesh) newScope(in scopeInputs) *Scope {
 	s := &Scope{
 		Mesh: m, Gateway: in.gateway, Namespace: in.namespace, Sidecar: in.sidecar, Labels: labelMap(in.labels),
@@ -120,7 +120,7 @@ func (m *Mesh) sidecarOutbound(s *Scope, sidecar *Sidecar) {
 	}
 }
 
-// closeScope adds the services that only routes lead to and settles the DestinationRules.
+// closeScope adds the services that only routes lead to and resolves the DestinationRules.
 func (m *Mesh) closeScope(s *Scope) {
 	var all []*Service
 	for _, l := range s.Listeners {
@@ -267,7 +267,7 @@ func (im imports) has(namespace, host string) bool {
 
 // routes tells whether a VirtualService host is imported: also one that is wider than what is listed.
 func (im imports) routes(namespace, host string) bool {
-	return im.listed(im.include, namespace, host, hosts.Meet) && !im.listed(im.exclude, namespace, host, hosts.Within)
+	return im.listed(im.include, namespace, host, hosts.Overlap) && !im.listed(im.exclude, namespace, host, hosts.Within)
 }
 
 func (im imports) listed(in map[string][]string, namespace, host string, match func(host, pattern string) bool) bool {
@@ -322,7 +322,7 @@ func (m *Mesh) egressListener(namespace string, index int, spec *networking.Isti
 				continue
 			}
 			if len(s.Ports) > 1 {
-				s = m.index.sharing.cuts.Get(cutInputs{s, p})
+				s = m.index.sharing.singlePort.Get(singlePortInputs{s, p})
 			}
 		}
 		list = append(list, s)

@@ -105,7 +105,7 @@ func splitList(s string) []string {
 	return strings.Split(s, ",")
 }
 
-// trafficDistribution settles where a service wants its requests kept: the Service's field, else the annotation on the
+// trafficDistribution resolves where a service wants its requests kept: the Service's field, else the annotation on the
 // object, else the one on its namespace.
 func (m *Mesh) trafficDistribution(o *schema.Object, field *string) string {
 	v := ""

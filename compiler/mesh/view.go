@@ -69,8 +69,8 @@ type sharing struct {
 	distinct        *memo.Table[memo.List[*Service], distinct]
 	views           *memo.Table[memo.List[*Service], *View]
 	listeners       *memo.Table[listenerInputs, *EgressListener]
-	cuts            *memo.Table[cutInputs, *Service]
-	near            *memo.Table[string, []string] // hosts of nearRules, by namespace
+	singlePort      *memo.Table[singlePortInputs, *Service]
+	namespaceRules  *memo.Table[string, []string] // hosts of namespaceRules, by namespace
 	hidden          func() []*DestinationRule     // that not everybody sees
 }
 
@@ -80,7 +80,7 @@ type distinct struct {
 	hosts map[string]*Service
 }
 
-type cutInputs struct {
+type singlePortInputs struct {
 	service *Service
 	port    *Port
 }
@@ -97,13 +97,13 @@ func newSharing(m *Mesh) *sharing {
 		listeners: memo.Plain(func(in listenerInputs) *EgressListener {
 			return &EgressListener{Index: in.index, Spec: in.spec, Services: in.services.All(), VirtualServices: in.virtualServices.All()}
 		}),
-		cuts: memo.Plain(func(in cutInputs) *Service {
+		singlePort: memo.Plain(func(in singlePortInputs) *Service {
 			c := *in.service
 			c.Ports = []*Port{in.port}
 			return &c
 		}),
-		near:  memo.Plain(m.nearRules),
-		views: memo.Plain(m.publicView),
+		namespaceRules: memo.Plain(m.namespaceRules),
+		views:          memo.Plain(m.publicView),
 		hidden: sync.OnceValue(func() []*DestinationRule {
 			return slices.DeleteFunc(slices.Clone(m.DestinationRules), func(r *DestinationRule) bool { return r.Visibility.Public })
 		}),
@@ -134,7 +134,7 @@ func (m *Mesh) publicView(list memo.List[*Service]) *View {
 }
 
 // viewOf returns the view of a scope that sees the services. Nearly all namespaces see the rules that everybody sees:
-// those are settled once for a list of services, and only where a rule of the scope's namespace, or one exported to it
+// those are resolved once for a list of services, and only where a rule of the scope's namespace, or one exported to it
 // by name, changes something, the scope gets a view of its own.
 func (m *Mesh) viewOf(s *Scope, all []*Service) *View {
 	base := m.index.sharing.views.Get(m.index.sharing.services.Of(all...))
@@ -144,7 +144,7 @@ func (m *Mesh) viewOf(s *Scope, all []*Service) *View {
 			changed[svc] = r
 		}
 	}
-	for _, host := range m.index.sharing.near.Get(s.Namespace) {
+	for _, host := range m.index.sharing.namespaceRules.Get(s.Namespace) {
 		if svc := base.hosts[host]; svc != nil {
 			check(svc)
 		}
@@ -174,9 +174,9 @@ func (m *Mesh) publicRule(svc *Service) *DestinationRule {
 	return m.exportedRule(svc, func(r *DestinationRule) bool { return r.Visibility.Public })
 }
 
-// nearRules returns the hosts of all rules that a namespace may see differently from others: its own, and those that
+// namespaceRules returns the hosts of all rules that a namespace may see differently from others: its own, and those that
 // are not for everybody and reach it.
-func (m *Mesh) nearRules(namespace string) []string {
+func (m *Mesh) namespaceRules(namespace string) []string {
 	out := slices.Clone(m.index.ruleHosts[namespace])
 	for _, r := range m.index.sharing.hidden() {
 		if r.Visibility.In(namespace) {

@@ -75,7 +75,7 @@ func networkView(list []corev1.EnvVar) string {
 	return ""
 }
 
-// placeWorkload settles network, cluster and locality from the labels of a workload.
+// placeWorkload resolves network, cluster and locality from the labels of a workload.
 func (m *Mesh) placeWorkload(w *Workload) {
 	w.Network, w.Cluster, w.Locality = m.Site.Place(w.Labels)
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Call is one request or connection as the security filters of a proxy see it, after the connection manager has
-// normalised the path and settled the client's address.
+// normalised the path and resolved the client's address.
 type Call struct {
 	HTTP      bool
 	Method    string

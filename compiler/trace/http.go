@@ -58,8 +58,8 @@ func (k *walk) http(s state, res *bundle.Resource, m *hcmv3.HttpConnectionManage
 	if s.call.Path != before {
 		s.add(Step{Kind: "filter", Name: "path", Text: "the path is normalised to " + s.call.Path, Effects: []Effect{{EffectPath, "", s.call.Path}}})
 	}
-	settleAuthority(&s, m)
-	settleClient(&s, m)
+	stripAuthority(&s, m)
+	findClient(&s, m)
 	x.rc = m.GetRouteConfig()
 	if name := m.GetRds().GetRouteConfigName(); name != "" {
 		rc, ok, err := find(s.v, bundle.RouteConfigurationType, name, &routev3.RouteConfiguration{})
@@ -77,8 +77,8 @@ func (k *walk) http(s state, res *bundle.Resource, m *hcmv3.HttpConnectionManage
 	return k.httpFilters(s, x, 0)
 }
 
-// settleAuthority strips what the connection manager strips from the host of the request.
-func settleAuthority(s *state, m *hcmv3.HttpConnectionManager) {
+// stripAuthority strips what the connection manager strips from the host of the request.
+func stripAuthority(s *state, m *hcmv3.HttpConnectionManager) {
 	host := urlpath.StripPort(s.call.Authority)
 	switch {
 	case m.GetStripAnyHostPort():
@@ -92,9 +92,9 @@ func settleAuthority(s *state, m *hcmv3.HttpConnectionManager) {
 	}
 }
 
-// settleClient finds the address of the original client: the peer, or what trusted proxies say in X-Forwarded-For. A
+// findClient finds the address of the original client: the peer, or what trusted proxies say in X-Forwarded-For. A
 // proxy at the edge adds its peer to that header.
-func settleClient(s *state, m *hcmv3.HttpConnectionManager) {
+func findClient(s *state, m *hcmv3.HttpConnectionManager) {
 	all, _ := s.call.Header("x-forwarded-for")
 	hops := strings.Split(all, ",")
 	i := len(hops) - int(m.GetXffNumTrustedHops())

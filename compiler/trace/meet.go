@@ -2,10 +2,10 @@ package trace
 
 import "cmp"
 
-// Meet follows a request that comes to the proxies of a class over a connection, whatever way it took there, and from there on;
+// WalkFrom follows a request that comes to the proxies of a class over a connection, whatever way it took there, and from there on;
 // outbound: their own workload opens it, as r.From under the given identity. Of r the method, URL, headers, tokens and the
 // identity in the certificate count.
-func (p *Proxy) Meet(c Connection, outbound bool, identity string, r Request) (*Result, error) {
+func (p *Proxy) WalkFrom(c Connection, outbound bool, identity string, r Request) (*Result, error) {
 	t, err := parseTarget(r.URL)
 	if err != nil {
 		return nil, err

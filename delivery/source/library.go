@@ -2,20 +2,20 @@ package source
 
 import (
 	"github.com/meshc/meshc/compiler/bundle"
-	"github.com/meshc/meshc/delivery/shelf"
 	"github.com/meshc/meshc/delivery/signature"
+	"github.com/meshc/meshc/delivery/store"
 )
 
-// Library gives a server the bundles of a shelf, each only if its signatures hold by the trust file of now, at the time when
+// Library gives a server the bundles of a store, each only if its signatures hold by the trust file of now, at the time when
 // it was taken.
 type Library struct {
-	Shelf *shelf.Shelf
+	Store *store.Store
 	Trust *signature.Trust // nil: whatever is there
 }
 
 // Bundle reads a bundle that is kept; nil: it is not.
 func (l Library) Bundle(digest string) (*bundle.Bundle, error) {
-	r, p, err := l.Shelf.Find(digest)
+	r, p, err := l.Store.Find(digest)
 	if p == nil || err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func (l Library) Bundle(digest string) (*bundle.Bundle, error) {
 
 // List tells what is kept, the latest first.
 func (l Library) List() ([]bundle.Kept, error) {
-	records, err := l.Shelf.List()
+	records, err := l.Store.List()
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (l Library) List() ([]bundle.Kept, error) {
 }
 
 // Save remembers the state of a server, and keeps the bundles that it needs.
-func (l Library) Save(state []byte, needed []string) error { return l.Shelf.Save(state, needed) }
+func (l Library) Save(state []byte, needed []string) error { return l.Store.Save(state, needed) }
 
 // State is what was saved last; nil: nothing was.
-func (l Library) State() ([]byte, error) { return l.Shelf.State() }
+func (l Library) State() ([]byte, error) { return l.Store.State() }

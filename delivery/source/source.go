@@ -19,8 +19,8 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/delivery/registry"
-	"github.com/meshc/meshc/delivery/shelf"
 	"github.com/meshc/meshc/delivery/signature"
+	"github.com/meshc/meshc/delivery/store"
 )
 
 // Options say where bundles come from.
@@ -28,7 +28,7 @@ type Options struct {
 	Ref    registry.Reference
 	Client *registry.Client
 	Trust  *signature.Trust // nil: whatever the registry gives
-	Shelf  *shelf.Shelf     // keeps what was good; nil: nothing is kept
+	Store  *store.Store     // keeps what was good; nil: nothing is kept
 	Guard  *Guard
 	Poll   time.Duration // default 30 s
 	Log    *slog.Logger
@@ -48,7 +48,7 @@ type Source struct {
 
 // taken is what was taken last, until it is kept.
 type taken struct {
-	record shelf.Record
+	record store.Record
 	pulled *registry.Pulled
 }
 
@@ -68,9 +68,9 @@ func (s *Source) First(ctx context.Context) (*bundle.Bundle, error) {
 	b, err := s.kept()
 	switch {
 	case err != nil:
-		s.o.Log.Error("the bundle on disk cannot be served", "folder", s.o.Shelf.Dir(), "error", err.Error())
+		s.o.Log.Error("the bundle on disk cannot be served", "folder", s.o.Store.Dir(), "error", err.Error())
 	case b != nil:
-		s.o.Log.Info("begins with the bundle on disk", "folder", s.o.Shelf.Dir(), "bundle", b.Digest.String(), "artifact", s.digest)
+		s.o.Log.Info("begins with the bundle on disk", "folder", s.o.Store.Dir(), "bundle", b.Digest.String(), "artifact", s.digest)
 		s.wait = 0
 		return b, nil
 	}
@@ -83,10 +83,10 @@ func (s *Source) First(ctx context.Context) (*bundle.Bundle, error) {
 
 // kept reads the bundle on disk. Its signatures have to hold by the trust file of now, at the time when it was taken.
 func (s *Source) kept() (*bundle.Bundle, error) {
-	if s.o.Shelf == nil {
+	if s.o.Store == nil {
 		return nil, nil
 	}
-	r, p, err := s.o.Shelf.Current()
+	r, p, err := s.o.Store.Current()
 	if r == nil || err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (s *Source) kept() (*bundle.Bundle, error) {
 		return nil, err
 	}
 	s.digest = p.Ref.Digest
-	s.have = s.o.Shelf.Blob
+	s.have = s.o.Store.Blob
 	return p.Bundle.ForServing(), nil
 }
 
@@ -156,24 +156,24 @@ func (s *Source) next(ctx context.Context) (*bundle.Bundle, error) {
 	}
 	s.o.Log.Info("fetched", "artifact", p.Ref.String(), "bundle", p.Bundle.Digest.String(), "bytes", p.Loaded, "of", p.Bytes)
 	s.digest = digest
-	s.last = &taken{shelf.Record{Ref: p.Ref, Signatures: signatures, Verified: time.Now().UTC()}, p}
+	s.last = &taken{store.Record{Ref: p.Ref, Signatures: signatures, Verified: time.Now().UTC()}, p}
 	blobs := p.Blobs
 	s.have = func(d string) ([]byte, bool) { data, ok := blobs[d]; return data, ok }
 	if err := s.retain(); err != nil {
-		s.o.Log.Error("the bundle is served and not on disk: a restart begins with the one before", "folder", s.o.Shelf.Dir(), "error", err.Error())
+		s.o.Log.Error("the bundle is served and not on disk: a restart begins with the one before", "folder", s.o.Store.Dir(), "error", err.Error())
 	}
 	return p.Bundle.ForServing(), nil
 }
 
 // retain keeps what was taken last, again as long as that fails: a disk may have room later.
 func (s *Source) retain() error {
-	if s.o.Shelf == nil || s.last == nil {
+	if s.o.Store == nil || s.last == nil {
 		return nil
 	}
-	if err := s.o.Shelf.Put(s.last.record, s.last.pulled); err != nil {
-		return fmt.Errorf("the bundle that was fetched cannot be kept in %s: %w", s.o.Shelf.Dir(), err)
+	if err := s.o.Store.Put(s.last.record, s.last.pulled); err != nil {
+		return fmt.Errorf("the bundle that was fetched cannot be kept in %s: %w", s.o.Store.Dir(), err)
 	}
 	s.last = nil
-	s.have = s.o.Shelf.Blob
+	s.have = s.o.Store.Blob
 	return nil
 }

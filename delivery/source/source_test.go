@@ -21,8 +21,8 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/delivery/registry"
-	"github.com/meshc/meshc/delivery/shelf"
 	"github.com/meshc/meshc/delivery/signature"
+	"github.com/meshc/meshc/delivery/store"
 	"github.com/meshc/meshc/internal/registrytest"
 )
 
@@ -95,7 +95,7 @@ func (s *site) push(t testing.TB, b *bundle.Bundle, sign *signature.Key) {
 }
 
 func (s *site) source() *Source {
-	return New(Options{Ref: s.ref, Client: client(), Trust: signature.Trusting("release", s.key.Public()), Shelf: shelf.New(s.keep), Guard: &Guard{}, Poll: time.Minute, Log: slog.New(slog.DiscardHandler)})
+	return New(Options{Ref: s.ref, Client: client(), Trust: signature.Trusting("release", s.key.Public()), Store: store.New(s.keep), Guard: &Guard{}, Poll: time.Minute, Log: slog.New(slog.DiscardHandler)})
 }
 
 func mesh(t testing.TB, services int) *bundle.Bundle {
@@ -224,7 +224,7 @@ func TestCannotKeep(t *testing.T) {
 	if _, err := src.Next(ctx); err != nil {
 		t.Error(err)
 	}
-	if _, p, err := src.o.Shelf.Current(); err != nil || p.Bundle.Digest != a.Digest {
+	if _, p, err := src.o.Store.Current(); err != nil || p.Bundle.Digest != a.Digest {
 		t.Error(err)
 	}
 }
@@ -290,7 +290,7 @@ func TestKilled(t *testing.T) {
 		}
 		_ = c.Process.Kill()
 		_ = c.Wait()
-		_, p, err := src.o.Shelf.Current()
+		_, p, err := src.o.Store.Current()
 		if err != nil || p == nil {
 			t.Fatalf("run %d: %v", i, err)
 		}
@@ -310,7 +310,7 @@ func follow(ref string) {
 	if err != nil {
 		panic(err)
 	}
-	s := New(Options{Ref: r, Client: client(), Shelf: shelf.New(os.Getenv("MESHC_KEEP")), Guard: &Guard{}, Log: slog.New(slog.DiscardHandler)})
+	s := New(Options{Ref: r, Client: client(), Store: store.New(os.Getenv("MESHC_KEEP")), Guard: &Guard{}, Log: slog.New(slog.DiscardHandler)})
 	_, _ = s.First(context.Background())
 	for {
 		_, _ = s.Next(context.Background())

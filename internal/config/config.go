@@ -25,9 +25,9 @@ import (
 
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/limit"
-	"github.com/meshc/meshc/internal/near"
 	"github.com/meshc/meshc/internal/regular"
 	"github.com/meshc/meshc/internal/source"
+	"github.com/meshc/meshc/internal/suggest"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -173,7 +173,7 @@ func Parse(file string, text []byte) (Config, diag.List) {
 			l.Add(c.clusters(file, val)...)
 		default:
 			help := "The settings are severity, policies, lenient, ignore, exclude and clusters."
-			if meant := near.Word(key.Value, []string{"severity", "policies", "lenient", "ignore", "exclude", "clusters"}); meant != "" {
+			if meant := suggest.Word(key.Value, []string{"severity", "policies", "lenient", "ignore", "exclude", "clusters"}); meant != "" {
 				help = "Did you mean " + meant + "? " + help
 			}
 			l.Add(finding(file, key, "MESHC1801", fmt.Sprintf("unknown setting %q", key.Value), help))

@@ -5,7 +5,7 @@ import (
 	"regexp"
 
 	"github.com/meshc/meshc/internal/diag"
-	"github.com/meshc/meshc/internal/near"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 // ownCode has the form of the codes that meshc has itself; others are those of policies.
@@ -33,7 +33,7 @@ func (c Config) UnknownCodes(known func(code string) bool, all []string) diag.Li
 
 // UnknownCodeHelp says which code was meant by one that does not exist.
 func UnknownCodeHelp(code string, all []string) string {
-	if n := near.Word(code, all); n != "" {
+	if n := suggest.Word(code, all); n != "" {
 		return "Did you mean " + n + "?"
 	}
 	return "meshc explain knows the codes of meshc; those of policies stand in their METADATA."

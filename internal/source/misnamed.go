@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/internal/kinds"
-	"github.com/meshc/meshc/internal/near"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 // Misnamed says why no API server has a kind in a group and version, and what is meant, for a kind that is none of those
@@ -44,12 +44,12 @@ func wrongKind(apiVersion, kind string, names []string) (why, help string) {
 	if len(names) == 0 || isBuiltIn(kind) {
 		return "", ""
 	}
-	meant := near.Word(kind, slices.Concat(names, readNames()))
+	meant := suggest.Word(kind, slices.Concat(names, readNames()))
 	limit := 1
 	if len(kind) > 4 {
 		limit = max(2, len(kind)/6)
 	}
-	if v := servedVersion(meant); v != "" && near.Distance(strings.ToLower(kind), strings.ToLower(meant)) <= limit {
+	if v := servedVersion(meant); v != "" && suggest.Distance(strings.ToLower(kind), strings.ToLower(meant)) <= limit {
 		return "no API server has the kind " + kind + " in " + apiVersion, "Did you mean " + meant + " of " + v + "?"
 	}
 	return "", ""
@@ -61,7 +61,7 @@ func wrongGroup(apiVersion, group, kind string) (why, help string) {
 		return "", ""
 	}
 	for _, g := range meshGroups() {
-		if near.Distance(group, g) <= 2 {
+		if suggest.Distance(group, g) <= 2 {
 			return "the group of " + apiVersion + " is nearly that of " + g + ", and an object of it is none of the mesh", "Did you mean " + g + "? Write apiVersion: " + g + "/v1."
 		}
 	}

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/meshc/meshc/internal/near"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 // objectKeys are the keys that stand at the top of objects, first those by which an object is known.
@@ -16,7 +16,7 @@ var objectKeys = []string{"apiVersion", "kind", "metadata", "spec",
 func IsObjectKey(key string) bool { return slices.Contains(objectKeys, key) }
 
 // MeantObjectKey is the key of objects that a word nearly is, or "".
-func MeantObjectKey(word string) string { return near.Word(word, objectKeys) }
+func MeantObjectKey(word string) string { return suggest.Word(word, objectKeys) }
 
 // MeantKind is the kind that is read whose name a word nearly is, as its plural or in another case, or "" for the name of a
 // kind, and for others.
@@ -31,7 +31,7 @@ func MeantKind(word string) string {
 		forms = append(forms, stem+"y")
 	}
 	for _, k := range known {
-		if slices.Contains(forms, strings.ToLower(k)) || len(k) > 6 && near.Distance(lower, strings.ToLower(k)) == 1 {
+		if slices.Contains(forms, strings.ToLower(k)) || len(k) > 6 && suggest.Distance(lower, strings.ToLower(k)) == 1 {
 			return k
 		}
 	}

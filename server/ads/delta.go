@@ -55,7 +55,7 @@ func (s *Stream) resume(k Kind, held map[string]string) {
 		sub.outdate(name)
 	}
 	if len(held) > 0 && (k == Clusters || k == Listeners) {
-		s.settled = true // it serves requests by what it holds: changes are updates
+		s.initialized = true // it serves requests by what it holds: changes are updates
 	}
 }
 

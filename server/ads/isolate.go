@@ -178,7 +178,7 @@ func (s *Stream) suspect(k Kind) *plan {
 // dependsOnRefused tells whether a resource names a cluster of which the proxy has refused the newest version, or its
 // endpoints: until there is a better one, the version that the proxy has serves on.
 func (s *Stream) dependsOnRefused(k Kind, e *Entry) bool {
-	if k < Listeners || !s.settled {
+	if k < Listeners || !s.initialized {
 		return false
 	}
 	for _, of := range []Kind{Clusters, Endpoints} { // Endpoints have the name of their cluster

@@ -35,7 +35,7 @@ func (s *Stream) next(now time.Time) *plan {
 		if !sub.asked {
 			continue
 		}
-		if k >= Listeners && s.settled && !sub.answer && s.waits(now) {
+		if k >= Listeners && s.initialized && !sub.answer && s.waits(now) {
 			return nil
 		}
 		p := s.due(k)
@@ -49,13 +49,13 @@ func (s *Stream) next(now time.Time) *plan {
 				continue
 			}
 		}
-		if s.settled {
+		if s.initialized {
 			s.deadline = now.Add(s.o.AckTimeout)
 		}
 		return p
 	}
-	if !s.settled && s.subs[Listeners].asked && s.quiet() {
-		s.settled = true
+	if !s.initialized && s.subs[Listeners].asked && s.quiet() {
+		s.initialized = true
 	}
 	return s.last(removals, now)
 }

@@ -36,11 +36,11 @@ type Stream struct {
 	reg  *Registry // of all numbers here
 	subs [Kinds]subscription
 
-	nonce    uint64
-	settled  bool      // has had a whole configuration: changes are updates from now on
-	waiting  bool      // something is held back because it depends on a cluster that was refused
-	deadline time.Time // for acknowledgements that a change waits for
-	removeAt time.Time // when clusters that are gone may be removed
+	nonce       uint64
+	initialized bool      // has had a whole configuration: changes are updates from now on
+	waiting     bool      // something is held back because it depends on a cluster that was refused
+	deadline    time.Time // for acknowledgements that a change waits for
+	removeAt    time.Time // when clusters that are gone may be removed
 
 	nacks    []NACK
 	unserved []string            // types asked for that no bundle has

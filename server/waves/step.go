@@ -109,7 +109,7 @@ func (s *State) begin(now time.Time, bundle string, again bool, out *[]Action) {
 	}
 	s.drop(bundle, out)
 	if len(s.Plan.Waves) == 0 {
-		s.settle(bundle)
+		s.makeBase(bundle)
 		*out = append(*out, Lead{}, Tell{What: Switched, Bundle: bundle})
 		return
 	}
@@ -126,8 +126,8 @@ func (s *State) drop(by string, out *[]Action) {
 	s.Run = nil
 }
 
-// settle makes a bundle the base.
-func (s *State) settle(bundle string) {
+// makeBase makes a bundle the base.
+func (s *State) makeBase(bundle string) {
 	if s.Base != bundle {
 		s.Before = slices.DeleteFunc(s.Before, func(d string) bool { return d == s.Base || d == bundle })
 		s.Before = slices.Insert(s.Before, 0, s.Base)
@@ -294,7 +294,7 @@ func (s *State) bake(now time.Time, c census, out *[]Action) {
 
 func (s *State) complete(out *[]Action) {
 	bundle := s.Run.Bundle
-	s.settle(bundle)
+	s.makeBase(bundle)
 	*out = append(*out, Lead{}, Tell{What: Completed, Bundle: bundle})
 }
 
@@ -314,7 +314,7 @@ type RolledBack struct {
 }
 
 func (e RolledBack) step(s *State, out *[]Action) {
-	s.settle(e.To)
+	s.makeBase(e.To)
 	s.Held = &Held{Since: e.Now.UTC()}
 	*out = append(*out, Lead{}, Tell{What: Rolled, Bundle: e.To})
 }

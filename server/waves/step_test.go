@@ -123,7 +123,7 @@ func TestWaves(t *testing.T) {
 	f.arrive("a", rollout.Plan{})
 	f.look(0)
 	expect(t, f.arrive("b", plan()), "began b canary")
-	expect(t, f.look(0), "") // who is in a share is settled with the first look
+	expect(t, f.look(0), "") // who is in a share is decided with the first look
 	expect(t, f.look(time.Second), "baking b canary")
 	if f.have("b") != 2 { // a tenth of 20
 		t.Errorf("%d proxies have it", f.have("b"))

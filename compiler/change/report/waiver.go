@@ -11,7 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/meshc/meshc/internal/near"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 // Waiver accepts differences of a change that is meant, with a reason. It is kept in the repository, so that it is reviewed
@@ -91,7 +91,7 @@ func known(file string, n *yaml.Node) error {
 			continue
 		}
 		hint := ""
-		if meant := near.Word(key.Value, keys); meant != "" {
+		if meant := suggest.Word(key.Value, keys); meant != "" {
 			hint = "; did you mean " + meant + "?"
 		}
 		return fmt.Errorf("%s:%d: %q is no key of a waiver, which has %s%s", file, key.Line, key.Value, strings.Join(keys, ", "), hint)

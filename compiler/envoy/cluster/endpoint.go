@@ -72,7 +72,7 @@ func (b *clusterBuild) recipe(c *endpoint.Client) *endpoint.Recipe {
 	}
 	r := &endpoint.Recipe{Client: c, Services: []*endpoint.Service{svc.Source}, Labels: b.subset.GetLabels()}
 	r.Port = slices.IndexFunc(svc.Source.Ports, func(p endpoint.Port) bool { return p.Number == b.port.Number && p.Name == b.port.Name })
-	for _, other := range b.in.Env.twins[declaredHost{svc.Hostname, svc.Namespace}] {
+	for _, other := range b.in.Env.sharedHosts[declaredHost{svc.Hostname, svc.Namespace}] {
 		if other.Resolution == mesh.Static && other.Source != nil && other.Source != svc.Source && other.Source.PortNamed(b.port.Name) >= 0 {
 			r.Services = append(r.Services, other.Source)
 		}
@@ -88,9 +88,9 @@ func (b *clusterBuild) recipe(c *endpoint.Client) *endpoint.Recipe {
 // name: discovery goes by host.
 func (b *clusterBuild) endpoints() []*mesh.Endpoint {
 	svc := b.in.Service
-	if twins := b.in.Env.twins[declaredHost{svc.Hostname, svc.Namespace}]; b.c.GetType() == clusterv3.Cluster_EDS && len(twins) > 0 {
+	if sharing := b.in.Env.sharedHosts[declaredHost{svc.Hostname, svc.Namespace}]; b.c.GetType() == clusterv3.Cluster_EDS && len(sharing) > 0 {
 		out := slices.Clone(b.port.Endpoints)
-		for _, other := range twins {
+		for _, other := range sharing {
 			for _, p := range other.Ports {
 				if p != b.port && other.Resolution == mesh.Static && p.Name == b.port.Name && !slices.Equal(p.Endpoints, b.port.Endpoints) {
 					out = append(out, p.Endpoints...)

@@ -19,13 +19,13 @@ import (
 
 // Env holds the facts of a mesh that clusters share, worked out once per compile. It is immutable.
 type Env struct {
-	Mesh     *mesh.Mesh
-	autoMTLS bool
-	Gateways map[string][]endpoint.Gateway // by network
-	family   clusterv3.Cluster_DnsLookupFamily
-	hosts    map[string]bool
-	twins    map[declaredHost][]*mesh.Service // services that share host and namespace, where there are several
-	registry map[string]string                // network of a cluster, by MeshNetworks fromRegistry
+	Mesh        *mesh.Mesh
+	autoMTLS    bool
+	Gateways    map[string][]endpoint.Gateway // by network
+	family      clusterv3.Cluster_DnsLookupFamily
+	hosts       map[string]bool
+	sharedHosts map[declaredHost][]*mesh.Service // services that share host and namespace, where there are several
+	registry    map[string]string                // network of a cluster, by MeshNetworks fromRegistry
 }
 
 type declaredHost struct{ host, namespace string }
@@ -36,20 +36,20 @@ const defaultGatewayPort = 15443
 // NewEnv works out the shared facts. Findings are about network gateways that cannot be used.
 func NewEnv(m *mesh.Mesh) (*Env, diag.List) {
 	e := &Env{
-		Mesh:     m,
-		autoMTLS: m.Config.GetEnableAutoMtls() == nil || m.Config.GetEnableAutoMtls().Value,
-		Gateways: map[string][]endpoint.Gateway{},
-		twins:    map[declaredHost][]*mesh.Service{},
-		registry: map[string]string{},
-		hosts:    make(map[string]bool, len(m.Services)),
-		family:   dnsFamily(m),
+		Mesh:        m,
+		autoMTLS:    m.Config.GetEnableAutoMtls() == nil || m.Config.GetEnableAutoMtls().Value,
+		Gateways:    map[string][]endpoint.Gateway{},
+		sharedHosts: map[declaredHost][]*mesh.Service{},
+		registry:    map[string]string{},
+		hosts:       make(map[string]bool, len(m.Services)),
+		family:      dnsFamily(m),
 	}
 	for _, svc := range m.Services {
 		e.hosts[svc.Hostname] = true
 		k := declaredHost{svc.Hostname, svc.Namespace}
-		e.twins[k] = append(e.twins[k], svc)
+		e.sharedHosts[k] = append(e.sharedHosts[k], svc)
 	}
-	maps.DeleteFunc(e.twins, func(_ declaredHost, l []*mesh.Service) bool { return len(l) < 2 })
+	maps.DeleteFunc(e.sharedHosts, func(_ declaredHost, l []*mesh.Service) bool { return len(l) < 2 })
 	return e, e.readNetworks()
 }
 

@@ -19,7 +19,7 @@ type localityPolicy struct {
 	zoneAware  *networking.ZoneAwareLoadBalancerSetting
 }
 
-// localityPolicyOf settles who decides: the rule's zoneAwareLbSetting, its localityLbSetting (enabled: false switches
+// localityPolicyOf resolves who decides: the rule's zoneAwareLbSetting, its localityLbSetting (enabled: false switches
 // all off), the service's trafficDistribution, the mesh. nil: localities take no part.
 func localityPolicyOf(m *mesh.Mesh, svc *mesh.Service, lb *networking.LoadBalancerSettings) *localityPolicy {
 	if z := lb.GetZoneAwareLbSetting(); z != nil {

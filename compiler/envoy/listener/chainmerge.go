@@ -52,8 +52,8 @@ type entry struct {
 	origins    []xds.Origin
 	object     *schema.Object // first service, for findings
 
-	byMatch map[string]*xds.Chain // of as many chains as are filed
-	filed   int
+	byMatch map[string]*xds.Chain // of as many chains as are indexed
+	indexed int
 }
 
 // addition is what one service port wants to add to a listener.
@@ -88,7 +88,7 @@ func (e *entry) merge(a addition) diag.List {
 		return nil
 	case a.family == autoFamily && e.family == httpFamily:
 		e.chains, e.family, e.protocol, e.object = a.chains, autoFamily, a.protocol, a.svc.Object
-		e.byMatch, e.filed = nil, 0
+		e.byMatch, e.indexed = nil, 0
 		return nil
 	case a.family == autoFamily && e.family == autoFamily:
 		if e.object == a.svc.Object && a.svc.Object != nil {
@@ -112,13 +112,13 @@ func (e *entry) merge(a addition) diag.List {
 	return out
 }
 
-// chain is the first chain with a match. A listener may have one for each of many thousand services, so they are filed.
+// chain is the first chain with a match. A listener may have one for each of many thousand services, so they are indexed.
 func (e *entry) chain(m *listenerv3.FilterChainMatch) *xds.Chain {
 	if e.byMatch == nil {
 		e.byMatch = map[string]*xds.Chain{}
 	}
-	for ; e.filed < len(e.chains); e.filed++ {
-		c := e.chains[e.filed]
+	for ; e.indexed < len(e.chains); e.indexed++ {
+		c := e.chains[e.indexed]
 		if key := matchKey(c.Match); e.byMatch[key] == nil {
 			e.byMatch[key] = c
 		}

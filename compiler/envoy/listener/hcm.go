@@ -117,7 +117,7 @@ func http1(h *hcmv3.HttpConnectionManager) *corev3.Http1ProtocolOptions {
 	return h.HttpProtocolOptions
 }
 
-// clientCert settles X-Forwarded-Client-Cert: gateways take gatewayTopology, the inbound side takes proxyHeaders.
+// clientCert resolves X-Forwarded-Client-Cert: gateways take gatewayTopology, the inbound side takes proxyHeaders.
 func (m manager) clientCert(h *hcmv3.HttpConnectionManager) {
 	switch m.role {
 	case gatewayRole:

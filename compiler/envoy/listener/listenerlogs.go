@@ -6,7 +6,7 @@ import (
 	"github.com/meshc/meshc/internal/diag"
 )
 
-// Telemetry settles once per side of a call: all outbound listeners and gateways are clients, the inbound listener is the
+// Telemetry is resolved once per side of a call: all outbound listeners and gateways are clients, the inbound listener is the
 // server. Findings come from TelemetryFindings, so that they are reported once for a proxy and not once per listener.
 
 func outboundLogs(in *Inputs) *telemetry.Logs {
@@ -15,7 +15,7 @@ func outboundLogs(in *Inputs) *telemetry.Logs {
 }
 
 func outboundTracing(in *Inputs) *telemetry.Tracing {
-	t, _ := telemetry.TracingOf(telemetry.SettleTracing(in.Mesh, in.Proxy, in.Telemetries.All(), telemetry.ClientSide), in.Spans)
+	t, _ := telemetry.TracingOf(telemetry.MergeTracing(in.Mesh, in.Proxy, in.Telemetries.All(), telemetry.ClientSide), in.Spans)
 	return t
 }
 
@@ -25,7 +25,7 @@ func inboundLogs(in *mesh.Inbound) *telemetry.Logs {
 }
 
 func inboundTracing(in *mesh.Inbound) *telemetry.Tracing {
-	t, _ := telemetry.TracingOf(telemetry.SettleTracing(in.Mesh, in.Proxy, in.Telemetries, inboundSide(in)), inboundTraced(in))
+	t, _ := telemetry.TracingOf(telemetry.MergeTracing(in.Mesh, in.Proxy, in.Telemetries, inboundSide(in)), inboundTraced(in))
 	return t
 }
 
@@ -46,7 +46,7 @@ func TelemetryFindings(in *mesh.Inbound) diag.List {
 	var out diag.List
 	for _, of := range []telemetry.Side{telemetry.ClientSide, telemetry.ServerSide} {
 		_, logs := telemetry.AccessLogs(in.Mesh, in.Telemetries, of)
-		_, traces := telemetry.TracingOf(telemetry.SettleTracing(in.Mesh, in.Proxy, in.Telemetries, of), inboundTraced(in))
+		_, traces := telemetry.TracingOf(telemetry.MergeTracing(in.Mesh, in.Proxy, in.Telemetries, of), inboundTraced(in))
 		out.Add(logs...)
 		out.Add(traces...)
 	}

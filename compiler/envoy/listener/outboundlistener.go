@@ -26,7 +26,7 @@ type servicePort struct {
 	port            *mesh.Port
 	number          uint32        // of the listener
 	protocol        mesh.Protocol // of the listener: that of the Sidecar port where it has one
-	bind            string        // "" until settled
+	bind            string        // "" until resolved
 	bindToPort      bool
 	locked          bool
 	egress          *mesh.EgressListener
@@ -108,7 +108,7 @@ func (o *outbound) portListener(el *mesh.EgressListener) {
 	}
 }
 
-// bindOf is the address that an egress listener names, "" to settle it by each service, and whether it binds for real.
+// bindOf is the address that an egress listener names, "" to resolve it by each service, and whether it binds for real.
 func (o *outbound) bindOf(el *mesh.EgressListener) (bind string, real bool) {
 	bind, real = el.Spec.GetBind(), o.none() || el.Spec.GetCaptureMode() == networking.CaptureMode_NONE
 	if real && bind == "" {

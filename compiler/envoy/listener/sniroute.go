@@ -75,5 +75,5 @@ func runtimeKey(sni, subnets []string) string {
 
 // matchesHost tells whether a VirtualService host and a service host overlap, either may be a wildcard.
 func matchesHost(vs *networking.VirtualService, host string) bool {
-	return slices.ContainsFunc(vs.Hosts, func(h string) bool { return hosts.Meet(h, host) })
+	return slices.ContainsFunc(vs.Hosts, func(h string) bool { return hosts.Overlap(h, host) })
 }

@@ -277,7 +277,7 @@ func (w *listenerPatch) httpFilter(e *envoyPatch, c *listenerv3.FilterChain) (*l
 }
 
 // withExtension puts the configuration of an EXTENSION_CONFIG patch into the filter that asks for it by name. Istio
-// streams it as a resource of its own; in a bundle it is settled.
+// streams it as a resource of its own; in a bundle it is resolved.
 func (p *patcher) withExtension(f *hcmv3.HttpFilter) (*hcmv3.HttpFilter, error) {
 	if f.GetConfigDiscovery() == nil {
 		return f, nil

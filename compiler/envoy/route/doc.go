@@ -2,7 +2,7 @@
 //
 // A listener asks for a route configuration by a key: its name, what the listener may see, and the port or the one service
 // that it is for. For each key hosts are planned first. VirtualServices go before services, and of several VirtualServices for
-// one host the one whose host is the most specific, then the oldest. Then domains are settled in one pass, since Envoy refuses
+// one host the one whose host is the most specific, then the oldest. Then domains are resolved in one pass, since Envoy refuses
 // a domain that two virtual hosts have: full names first, the short forms that a resolver in the namespace of the caller would
 // complete last. Each virtual host becomes a resource of its own, and the configuration names none of them.
 //

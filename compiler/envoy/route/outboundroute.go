@@ -30,7 +30,7 @@ func (r *Routes) Outbound(in *OutboundInputs, keys []Key, namespace string) (out
 			continue
 		}
 		t := r.tables.Get(tableInputs{OutboundInputs: *in, key: k})
-		if len(t.near[namespace]) > 0 {
+		if len(t.bareNames[namespace]) > 0 {
 			t, shared = r.tables.Get(tableInputs{OutboundInputs: *in, key: k, namespace: namespace}), false
 		}
 		out = append(out, t.resources...)
@@ -252,7 +252,7 @@ func (o *outboundConfig) split(vs *mesh.VirtualService) (services []*mesh.Servic
 		}
 		overlaps := false
 		for _, host := range slices.Sorted(maps.Keys(o.services)) {
-			if hosts.Meet(host, h) {
+			if hosts.Overlap(host, h) {
 				overlaps = true
 				if hosts.Within(host, h) && o.index.owner(host) == vs {
 					services = append(services, o.services[host])
@@ -274,9 +274,9 @@ func (o *outboundConfig) plan(p hostPlan) {
 	}
 }
 
-// build settles the domains of all planned hosts and makes the resources.
+// build resolves the domains of all planned hosts and makes the resources.
 func (o *outboundConfig) build() *routeTable {
-	t := &routeTable{config: o, names: &domainSet{taken: map[string]bool{}, fqdns: map[string]bool{}}, near: map[string][]int{}}
+	t := &routeTable{config: o, names: &domainSet{taken: map[string]bool{}, fqdns: map[string]bool{}}, bareNames: map[string][]int{}}
 	t.resources = []*xds.Resource{o.routes.configurations.Get(configurationInputs{name: o.key.Name, ignorePort: o.key.Port != 0})}
 	for _, p := range o.plans {
 		if p.svc != nil {
@@ -293,7 +293,7 @@ func (o *outboundConfig) build() *routeTable {
 		all, short := o.domains(*p)
 		if h.asked, h.domains = all, all; o.key.Host == "" {
 			h.domains = t.names.take(all, short)
-			t.settleNear(p, len(t.hosts))
+			t.indexBareNames(p, len(t.hosts))
 		}
 		if len(h.domains) == 0 {
 			o.reportShadowed(*p)

@@ -15,7 +15,7 @@ type routeTable struct {
 	resources []*xds.Resource // the configuration, then its virtual hosts by name
 	hosts     []tableHost     // parallel to config.plans
 	names     *domainSet
-	near      map[string][]int // positions in hosts of the services that a namespace calls by their bare names
+	bareNames map[string][]int // positions in hosts of the services that a namespace calls by their bare names
 }
 
 type tableHost struct {
@@ -25,15 +25,15 @@ type tableHost struct {
 	resource *xds.Resource
 }
 
-// settleNear notes the namespaces in which a host has one more name.
-func (t *routeTable) settleNear(p *hostPlan, at int) {
+// indexBareNames notes the namespaces in which a host has one more name.
+func (t *routeTable) indexBareNames(p *hostPlan, at int) {
 	if p.svc == nil {
 		return
 	}
 	domain := t.config.Mesh.Domain
 	add := func(host string) {
-		if _, ns, ok := inCluster(host, domain); ok && !slices.Contains(t.near[ns], at) {
-			t.near[ns] = append(t.near[ns], at)
+		if _, ns, ok := inCluster(host, domain); ok && !slices.Contains(t.bareNames[ns], at) {
+			t.bareNames[ns] = append(t.bareNames[ns], at)
 		}
 	}
 	add(p.svc.Hostname)
@@ -50,7 +50,7 @@ func (t *routeTable) in(namespace string) *routeTable {
 	own.tableInputs = &inputs
 	out := slices.Clone(t.resources)
 	extra := map[string]bool{}
-	for _, i := range t.near[namespace] {
+	for _, i := range t.bareNames[namespace] {
 		h := t.hosts[i]
 		domains, ok := t.extend(&own, h, extra)
 		if !ok { // a bare name is also the name of something else: who gets it depends on all of them

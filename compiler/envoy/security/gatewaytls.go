@@ -135,7 +135,7 @@ func exactSANs(names []string) []*tlsv3.SubjectAltNameMatcher {
 	return out
 }
 
-// serverTLSParams settles versions, ciphers and curves: the server's own, else MeshConfig.tlsDefaults, else Envoy's.
+// serverTLSParams resolves versions, ciphers and curves: the server's own, else MeshConfig.tlsDefaults, else Envoy's.
 func serverTLSParams(m *mesh.Mesh, s *networking.ServerTLSSettings) *tlsv3.TlsParameters {
 	def := m.Config.GetTlsDefaults()
 	p := &tlsv3.TlsParameters{

@@ -20,7 +20,7 @@ import (
 	"github.com/meshc/meshc/schema"
 )
 
-// Logs are the access loggers of one proxy, settled from Telemetry and MeshConfig.
+// Logs are the access loggers of one proxy, resolved from Telemetry and MeshConfig.
 type Logs struct {
 	HTTP     []*accesslogv3.AccessLog // on connection managers
 	TCP      []*accesslogv3.AccessLog // on TCP proxies
@@ -88,7 +88,7 @@ func (l logger) finding(sev diag.Severity, code, message, help string) diag.Diag
 	return l.object.Finding(sev, code, message, help, l.path...)
 }
 
-// chooseLoggers settles the providers, sorted by name. The last layer that names any says which take part, else they are
+// chooseLoggers resolves the providers, sorted by name. The last layer that names any says which take part, else they are
 // the default ones; the last entry that names a provider gives its filter; and each entry in turn switches on or off the
 // providers that it names, or those of the entry before it where it names none.
 func chooseLoggers(c *meshconfig.MeshConfig, layers []*mesh.Telemetry, of Side, found *diag.List) []logger {

@@ -89,7 +89,7 @@ func TestTracingProviders(t *testing.T) {
 		if err := protojson.Unmarshal([]byte(`{"tracing":[{"providers":[{"name":"`+provider+`"}]}]}`), x.Spec); err != nil {
 			t.Fatal(err)
 		}
-		_, found := TracingOf(SettleTracing(&mesh.Mesh{Config: config}, nil, []*mesh.Telemetry{x}, ClientSide), Spans{})
+		_, found := TracingOf(MergeTracing(&mesh.Mesh{Config: config}, nil, []*mesh.Telemetry{x}, ClientSide), Spans{})
 		if got := lowertest.CodesOf(found); !slices.Equal(got, []string{"MESHC1565"}) {
 			t.Errorf("%s: %v", provider, found)
 		}

@@ -27,7 +27,7 @@ import (
 // defaultSampling is the share of requests traced where nobody says otherwise, in percent.
 const defaultSampling = 1.0
 
-// TracingSpec is what the layers of Telemetry.tracing settle for one side of a call, over MeshConfig and ProxyConfig.
+// TracingSpec is what the layers of Telemetry.tracing say for one side of a call, over MeshConfig and ProxyConfig.
 type TracingSpec struct {
 	mesh     *mesh.Mesh
 	proxy    *meshconfig.ProxyConfig
@@ -132,9 +132,9 @@ func (s *TracingSpec) unusable(err error) diag.Diagnostic {
 	return s.owner.Object.Finding(diag.Error, "MESHC1565", message, help, "spec", "tracing", s.index, "providers", 0, "name")
 }
 
-// SettleTracing merges the layers: the last one that says something about a field wins; customTags replace each other
+// MergeTracing merges the layers: the last one that says something about a field wins; customTags replace each other
 // as a whole.
-func SettleTracing(m *mesh.Mesh, proxy *meshconfig.ProxyConfig, layers []*mesh.Telemetry, of Side) TracingSpec {
+func MergeTracing(m *mesh.Mesh, proxy *meshconfig.ProxyConfig, layers []*mesh.Telemetry, of Side) TracingSpec {
 	s := TracingSpec{mesh: m, proxy: proxy, istio: true}
 	if e := proxy.GetTracing().GetEnableIstioTags(); e != nil {
 		s.istio = e.GetValue()

@@ -9,7 +9,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
-	"github.com/meshc/meshc/internal/near"
+	"github.com/meshc/meshc/internal/suggest"
 )
 
 // ExtensionProvider returns a provider of the mesh by name; of several with the same name the last one counts.
@@ -32,7 +32,7 @@ func ProviderHint(c *meshconfig.MeshConfig, name string) string {
 	for _, p := range c.GetExtensionProviders() {
 		names = append(names, p.GetName())
 	}
-	return near.Hint("providers", name, names)
+	return suggest.Hint("providers", name, names)
 }
 
 // ProviderCluster resolves the service of a provider, [namespace/]host, to its host name and cluster.

@@ -7,10 +7,10 @@ import (
 	"github.com/meshc/meshc/internal/diag"
 )
 
-// settle sorts the findings of a phase, gives each the severity that the options ask for, and tells whether an error is
+// applySeverities sorts the findings of a phase, gives each the severity that the options ask for, and tells whether an error is
 // left. In a lenient run the errors of a tolerant phase, of linking or lowering, which istiod would have let pass, become
 // warnings; an explicit severity for a code has the last word, and what somebody has silenced is taken out.
-func settle(findings *diag.List, opts Options, quiet *silences, tolerant bool) bool {
+func applySeverities(findings *diag.List, opts Options, quiet *silences, tolerant bool) bool {
 	kept := (*findings)[:0]
 	for _, d := range *findings {
 		if tolerant && opts.Lenient && d.Severity == diag.Error && !codes.FailsClosed(d.Code) {

@@ -15,8 +15,8 @@ import (
 	"github.com/meshc/meshc/server/waves"
 )
 
-// Shelf keeps bundles besides those in service, and what has to be known to go on after a restart.
-type Shelf interface {
+// BundleStore keeps bundles besides those in service, and what has to be known to go on after a restart.
+type BundleStore interface {
 	// Bundle reads a bundle by its digest; nil: it is not kept.
 	Bundle(digest string) (*bundle.Bundle, error)
 	// List tells what is kept, the latest first.
@@ -88,10 +88,10 @@ func (srv *Server) find(digest string) (*bundle.Bundle, error) {
 	if srv.brought != nil && srv.brought.Digest.String() == digest {
 		return srv.brought, nil
 	}
-	if srv.opts.Shelf == nil {
+	if srv.opts.Store == nil {
 		return nil, nil
 	}
-	return srv.opts.Shelf.Bundle(digest)
+	return srv.opts.Store.Bundle(digest)
 }
 
 // advance takes an event in: what changes is kept, then done. Call with turn held.
@@ -122,8 +122,8 @@ func (srv *Server) advance(e waves.Event, brought ...*bundle.Bundle) error {
 	if err != nil {
 		return err
 	}
-	streams := srv.enact(assigned)
-	srv.say(actions, before, len(streams))
+	streams := srv.assign(assigned)
+	srv.logActions(actions, before, len(streams))
 	if slices.Contains(actions, waves.Action(waves.Lead{})) {
 		forEach(streams, func(s *session) { srv.move(s, assigned.of(s.node)) })
 		srv.sweep()
@@ -134,7 +134,7 @@ func (srv *Server) advance(e waves.Event, brought ...*bundle.Bundle) error {
 // remember keeps a state on disk before anything is done by it. What leads nobody to anything new is done though it cannot be
 // kept: a full disk holds nobody on what is bad.
 func (srv *Server) remember(before, state waves.State, leads bool) error {
-	if srv.opts.Shelf == nil {
+	if srv.opts.Store == nil {
 		return nil
 	}
 	was, err := json.Marshal(before)
@@ -157,8 +157,8 @@ func (srv *Server) remember(before, state waves.State, leads bool) error {
 	return fmt.Errorf("the state of the rollout cannot be kept, and all stays as it is: %w", err)
 }
 
-// say logs and counts what a step told.
-func (srv *Server) say(actions []waves.Action, before *assignment, proxies int) {
+// logActions logs and counts what a step told.
+func (srv *Server) logActions(actions []waves.Action, before *assignment, proxies int) {
 	for _, a := range actions {
 		t, ok := a.(waves.Tell)
 		if !ok {
@@ -228,7 +228,7 @@ func (srv *Server) warnOfPlan() {
 
 // begin takes up what the state on disk says, and then the bundle that the source has now.
 func (srv *Server) begin(b *bundle.Bundle) error {
-	if srv.opts.Shelf != nil {
+	if srv.opts.Store != nil {
 		srv.setUnsaved(errors.New("nothing was saved yet"))
 	}
 	resumed, err := srv.resume()
@@ -245,10 +245,10 @@ func (srv *Server) begin(b *bundle.Bundle) error {
 
 // resume goes on where the state on disk left off, and returns whether it does.
 func (srv *Server) resume() (bool, error) {
-	if srv.opts.Shelf == nil {
+	if srv.opts.Store == nil {
 		return false, nil
 	}
-	text, err := srv.opts.Shelf.State()
+	text, err := srv.opts.Store.State()
 	if err != nil || text == nil {
 		return false, err
 	}
@@ -274,7 +274,7 @@ func (srv *Server) resume() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	srv.enact(assigned)
+	srv.assign(assigned)
 	srv.log.Info("goes on where it left off", "bundle", state.Base, "rollout", state.Run != nil, "rolled-back", state.Held != nil)
 	return true, nil
 }
@@ -290,8 +290,8 @@ func (srv *Server) lookSoon() {
 // mostSteps is how many steps are taken by one look: one leads to the next where there is nothing to wait for.
 const mostSteps = 8
 
-// look tells a rollout under way how the proxies are.
-func (srv *Server) look(now time.Time) {
+// advanceRollout tells a rollout under way how the proxies are.
+func (srv *Server) advanceRollout(now time.Time) {
 	srv.turn.Lock()
 	defer srv.turn.Unlock()
 	for range mostSteps {
@@ -347,16 +347,16 @@ type remembered struct {
 	Live live.Weights `json:"live,omitempty"`
 }
 
-// save puts a state and the weights that are set on disk, where there is a shelf.
+// save puts a state and the weights that are set on disk, where there is a store.
 func (srv *Server) save(state waves.State, set live.Weights) error {
-	if srv.opts.Shelf == nil {
+	if srv.opts.Store == nil {
 		return nil
 	}
 	text, err := json.Marshal(remembered{state, set})
 	if err != nil {
 		return err
 	}
-	err = srv.opts.Shelf.Save(text, state.Needed())
+	err = srv.opts.Store.Save(text, state.Needed())
 	srv.setUnsaved(err)
 	return err
 }

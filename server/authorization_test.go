@@ -170,8 +170,8 @@ func (w *walker) ask(n *corev3.Node) {
 	}
 }
 
-// city is a mesh with a server, in which something comes to be that one class may have only.
-type city struct {
+// testMesh is a mesh with a server, in which something comes to be that one class may have only.
+type testMesh struct {
 	t         *testing.T
 	srv       *Server
 	addr      string
@@ -189,7 +189,7 @@ const (
 )
 
 // classes makes a bundle of the classes, with the bank or without.
-func (c *city) classes(bank bool, list ...bundle.Class) *bundle.Bundle {
+func (c *testMesh) classes(bank bool, list ...bundle.Class) *bundle.Bundle {
 	rs := append(base(1), naming(c.t, "kubernetes://web"))
 	plan := &endpoint.Plan{Site: &endpoint.Site{Cluster: "Kubernetes"}, Clients: []*endpoint.Client{{}}}
 	service := func(name, address string) {
@@ -222,20 +222,20 @@ func (c *city) classes(bank bool, list ...bundle.Class) *bundle.Bundle {
 }
 
 // open is a bundle in which whoever can be somebody is.
-func (c *city) open() *bundle.Bundle {
+func (c *testMesh) open() *bundle.Bundle {
 	all := []string{"sa", "other"}
 	return c.classes(false, bundle.Class{ID: "a", Selectors: []string{"a"}, ServiceAccounts: all}, bundle.Class{ID: "z", Selectors: []string{"z"}, ServiceAccounts: all},
 		bundle.Class{ID: "gw", Gateway: true, Selectors: []string{"a"}, ServiceAccounts: all})
 }
 
 // closed is one in which a single class has the bank, and there is no other.
-func (c *city) closed() *bundle.Bundle {
+func (c *testMesh) closed() *bundle.Bundle {
 	return c.classes(true, bundle.Class{ID: "a", Selectors: []string{"a"}, ServiceAccounts: []string{"sa"}})
 }
 
 // build starts a server of the open bundle, which trusts both authorities.
-func build(t *testing.T, agent bool) *city {
-	c := &city{t: t, ca: newAuthority(t), other: newAuthority(t), dir: t.TempDir(), files: t.TempDir()}
+func build(t *testing.T, agent bool) *testMesh {
+	c := &testMesh{t: t, ca: newAuthority(t), other: newAuthority(t), dir: t.TempDir(), files: t.TempDir()}
 	for _, account := range []string{"sa", "other"} {
 		crt, key := c.ca.issue("spiffe://td/ns/default/sa/"+account, time.Hour)
 		put(t, filepath.Join(c.dir, "default", account), map[string][]byte{"tls.crt": crt, "tls.key": key, "ca.crt": c.ca.pem})
@@ -262,14 +262,14 @@ func build(t *testing.T, agent bool) *city {
 }
 
 // rotate makes another key of the credential.
-func (c *city) rotate() {
+func (c *testMesh) rotate() {
 	crt, key := c.ca.issue("spiffe://td/ns/default/sa/web", time.Hour)
 	put(c.t, filepath.Join(c.dir, "default", "kubernetes", "web"), map[string][]byte{"tls.crt": crt, "tls.key": key})
 	c.key = key
 }
 
 // distrust takes the second authority out of the server's roots.
-func (c *city) distrust() {
+func (c *testMesh) distrust() {
 	c.t.Helper()
 	if c.agent != nil {
 		before := c.srv.own.latest()
@@ -285,29 +285,29 @@ func (c *city) distrust() {
 
 // turn is a way in which a stream comes to be led to something.
 type turn struct {
-	start func(*city) // before there are streams
-	turn  func(*city) // what changes while they are open
+	start func(*testMesh) // before there are streams
+	turn  func(*testMesh) // what changes while they are open
 }
 
-// turns end with a city in which the bank, its endpoints and the newest key are only for the class a, of the service
+// turns end with a mesh in which the bank, its endpoints and the newest key are only for the class a, of the service
 // account sa, by a certificate of the first authority.
 func turns() map[string]turn {
-	nothing := func(*city) {}
-	settle := func(c *city) {
+	nothing := func(*testMesh) {}
+	revoke := func(c *testMesh) {
 		c.distrust()
 		c.srv.Switch(c.closed())
 	}
 	return map[string]turn{
-		"connect": {settle, func(c *city) { c.rotate(); c.srv.rotate() }},
-		"switch":  {nothing, func(c *city) { c.distrust(); c.rotate(); c.srv.Switch(c.closed()) }},
-		"switch and back": {nothing, func(c *city) {
-			settle(c)
+		"connect": {revoke, func(c *testMesh) { c.rotate(); c.srv.rotate() }},
+		"switch":  {nothing, func(c *testMesh) { c.distrust(); c.rotate(); c.srv.Switch(c.closed()) }},
+		"switch and back": {nothing, func(c *testMesh) {
+			revoke(c)
 			c.srv.Switch(c.open())
 			c.srv.rotate()
 			c.rotate()
 			c.srv.Switch(c.closed())
 		}},
-		"renewed certificate": {nothing, func(c *city) {
+		"renewed certificate": {nothing, func(c *testMesh) {
 			c.distrust()
 			c.srv.reprove()
 			c.rotate()
@@ -315,20 +315,20 @@ func turns() map[string]turn {
 			c.srv.rotate()
 			c.source.tell(sliceOf("c1", "10.0.0.2"), sliceOf("bank", seenLater))
 		}},
-		"endpoints": {nothing, func(c *city) {
-			settle(c)
+		"endpoints": {nothing, func(c *testMesh) {
+			revoke(c)
 			c.source.tell(sliceOf("c1", "10.0.0.2"), sliceOf("bank", seenLater))
 			c.rotate()
 		}},
-		"endpoints, another generation": {nothing, func(c *city) {
-			settle(c)
+		"endpoints, another generation": {nothing, func(c *testMesh) {
+			revoke(c)
 			for i := range 5000 {
 				c.srv.base().reg.Add(ads.Endpoints, "c1", fmt.Sprint("old ", i), nil, nil)
 			}
 			c.source.tell(sliceOf("c1", "10.0.0.2"), sliceOf("bank", seenLater))
 			c.rotate()
 		}},
-		"rotation": {nothing, func(c *city) { settle(c); c.rotate(); c.srv.rotate() }},
+		"rotation": {nothing, func(c *testMesh) { revoke(c); c.rotate(); c.srv.rotate() }},
 	}
 }
 
@@ -401,16 +401,18 @@ func keyLine(pem []byte) []byte { return bytes.Split(pem, []byte("\n"))[1] }
 // whose Envoy is too old for the new bundle gets what its class has there.
 func TestSecretsAfterASwitch(t *testing.T) {
 	for name, x := range map[string]struct {
-		next func(c *city) *bundle.Bundle
+		next func(c *testMesh) *bundle.Bundle
 		want string // why there is no credential after the next rotation; "": there is
 	}{
-		"class gone": {func(c *city) *bundle.Bundle { return c.classes(true, bundle.Class{ID: "z", Selectors: []string{"z"}}) }, "no class"},
-		"account not of the class": {func(c *city) *bundle.Bundle {
+		"class gone": {func(c *testMesh) *bundle.Bundle {
+			return c.classes(true, bundle.Class{ID: "z", Selectors: []string{"z"}})
+		}, "no class"},
+		"account not of the class": {func(c *testMesh) *bundle.Bundle {
 			return c.classes(true, bundle.Class{ID: "a", Selectors: []string{"a"}, ServiceAccounts: []string{"other"}})
 		}, "run as other"},
-		"too old":                      {func(c *city) *bundle.Bundle { return tooNew(c.closed()) }, ""},
-		"too old, and no longer named": {func(c *city) *bundle.Bundle { return tooNew(sealed(c.t, base(1)...)) }, errNotNamed.Error()},
-		"still its":                    {(*city).closed, ""},
+		"too old":                      {func(c *testMesh) *bundle.Bundle { return tooNew(c.closed()) }, ""},
+		"too old, and no longer named": {func(c *testMesh) *bundle.Bundle { return tooNew(sealed(c.t, base(1)...)) }, errNotNamed.Error()},
+		"still its":                    {(*testMesh).closed, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := build(t, false)

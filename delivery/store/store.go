@@ -1,4 +1,4 @@
-// Package shelf keeps bundles in a folder, so that a server that was started again has what it served, and can go back to what
+// Package store keeps bundles in a folder, so that a server that was started again has what it served, and can go back to what
 // it served before.
 //
 // A bundle is kept as the artifact that it is in a registry: its manifest and signatures in bundles/DIGEST.json, by the digest
@@ -6,7 +6,7 @@
 // record of the artifact that was taken last, and state.json what the server wants to remember, with the bundles that it needs
 // for that. Each file is put in place in one step when all that it names is on disk, and what nothing names goes after that. So
 // at any moment, whatever ends the process, each bundle of the folder is there whole, or not at all.
-package shelf
+package store
 
 import (
 	"cmp"
@@ -26,8 +26,8 @@ import (
 	"github.com/meshc/meshc/internal/regular"
 )
 
-// Shelf is a folder with bundles. Its methods may be called at the same time, by one process.
-type Shelf struct {
+// Store is a folder with bundles. Its methods may be called at the same time, by one process.
+type Store struct {
 	dir string
 	mu  sync.Mutex
 }
@@ -56,11 +56,11 @@ const (
 	recordsDir  = "bundles"
 )
 
-// New is a shelf in a folder, which is made when something is kept.
-func New(dir string) *Shelf { return &Shelf{dir: dir} }
+// New is a store in a folder, which is made when something is kept.
+func New(dir string) *Store { return &Store{dir: dir} }
 
 // Dir is the folder.
-func (s *Shelf) Dir() string { return s.dir }
+func (s *Store) Dir() string { return s.dir }
 
 // hexOf is the name of a file by a digest; false: it is none.
 func hexOf(digest string) (string, bool) {
@@ -69,7 +69,7 @@ func hexOf(digest string) (string, bool) {
 }
 
 // Blob gives what the folder has, if its bytes have their digest.
-func (s *Shelf) Blob(digest string) ([]byte, bool) {
+func (s *Store) Blob(digest string) ([]byte, bool) {
 	hex, ok := hexOf(digest)
 	if !ok {
 		return nil, false
@@ -79,10 +79,10 @@ func (s *Shelf) Blob(digest string) ([]byte, bool) {
 }
 
 // Current reads the artifact that was taken last; nil: there is none.
-func (s *Shelf) Current() (*Record, *registry.Pulled, error) { return s.load(currentFile) }
+func (s *Store) Current() (*Record, *registry.Pulled, error) { return s.load(currentFile) }
 
 // Find reads the bundle of a digest; nil: it is not kept.
-func (s *Shelf) Find(digest string) (*Record, *registry.Pulled, error) {
+func (s *Store) Find(digest string) (*Record, *registry.Pulled, error) {
 	hex, ok := hexOf(digest)
 	if !ok {
 		return nil, nil, nil
@@ -95,7 +95,7 @@ func (s *Shelf) Find(digest string) (*Record, *registry.Pulled, error) {
 }
 
 // List tells what is kept, the latest first.
-func (s *Shelf) List() ([]Record, error) {
+func (s *Store) List() ([]Record, error) {
 	entries, err := os.ReadDir(filepath.Join(s.dir, recordsDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -121,7 +121,7 @@ func (s *Shelf) List() ([]Record, error) {
 }
 
 // record reads a file with one; nil: there is none.
-func (s *Shelf) record(name string) (*Record, error) {
+func (s *Store) record(name string) (*Record, error) {
 	text, err := regular.ReadFile(filepath.Join(s.dir, name), 2*limit.ManifestBytes+limit.Referrers*limit.ReferrerBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -136,7 +136,7 @@ func (s *Shelf) record(name string) (*Record, error) {
 	return &r, nil
 }
 
-func (s *Shelf) load(name string) (*Record, *registry.Pulled, error) {
+func (s *Store) load(name string) (*Record, *registry.Pulled, error) {
 	r, err := s.record(name)
 	if r == nil || err != nil {
 		return nil, nil, err
@@ -146,7 +146,7 @@ func (s *Shelf) load(name string) (*Record, *registry.Pulled, error) {
 }
 
 // Put keeps an artifact, and has it be the one that was taken last.
-func (s *Shelf) Put(r Record, p *registry.Pulled) error {
+func (s *Store) Put(r Record, p *registry.Pulled) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.Manifest, r.Bundle, r.Revision = p.Manifest, p.Bundle.Digest.String(), p.Bundle.Provenance.Source.Revision
@@ -187,7 +187,7 @@ func (s *Shelf) Put(r Record, p *registry.Pulled) error {
 }
 
 // Save remembers a state, and the bundles that have to stay as long as it holds.
-func (s *Shelf) Save(text []byte, needed []string) error {
+func (s *Store) Save(text []byte, needed []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out, err := json.Marshal(state{needed, text})
@@ -204,12 +204,12 @@ func (s *Shelf) Save(text []byte, needed []string) error {
 }
 
 // State is what was saved last; nil: nothing was.
-func (s *Shelf) State() ([]byte, error) {
+func (s *Store) State() ([]byte, error) {
 	st, err := s.state()
 	return st.State, err
 }
 
-func (s *Shelf) state() (st state, err error) {
+func (s *Store) state() (st state, err error) {
 	path := filepath.Join(s.dir, stateFile)
 	text, err := regular.ReadFile(path, limit.TextBytes)
 	switch {
@@ -225,7 +225,7 @@ func (s *Shelf) state() (st state, err error) {
 }
 
 // sweep removes the bundles that are one too many, the blobs that nothing names, and what killed writers left behind.
-func (s *Shelf) sweep() error {
+func (s *Store) sweep() error {
 	records, err := s.List()
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ import (
 	"github.com/meshc/meshc/server/waves"
 )
 
-// memory is a shelf in memory.
+// memory is a store in memory.
 type memory struct {
 	kept  map[string]*bundle.Bundle
 	state []byte
@@ -94,15 +94,15 @@ func labeled(t testing.TB, c discoveryv3.AggregatedDiscoveryServiceClient, name 
 // begun is a server that serves a bundle and keeps some, with its first state on disk.
 func begun(t testing.TB, b *bundle.Bundle, m *memory) (*Server, discoveryv3.AggregatedDiscoveryServiceClient) {
 	t.Helper()
-	srv, c := start(t, b, Options{Shelf: m})
+	srv, c := start(t, b, Options{Store: m})
 	if err := srv.begin(b); err != nil {
 		t.Fatal(err)
 	}
 	return srv, c
 }
 
-// settle waits until the server has taken in what the proxies answered.
-func settle(t testing.TB, srv *Server, what string, ok func(Status) bool) Status {
+// await waits until the server has taken in what the proxies answered.
+func await(t testing.TB, srv *Server, what string, ok func(Status) bool) Status {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		st := srv.Status()
@@ -139,11 +139,11 @@ func TestRollBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.quiet()
-	st := settle(t, srv, "held", synced)
+	st := await(t, srv, "held", synced)
 	if st.Held == nil || st.Bundle != a.Digest.String() || st.Newest != c.Digest.String() {
 		t.Errorf("%+v", st)
 	}
-	again := New(c, Options{Shelf: m})
+	again := New(c, Options{Store: m})
 	if err := again.begin(c); err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestRollBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.ack(p.want("vhds +80/a"))
-	if st := settle(t, srv, "released", synced); st.Held != nil || st.Bundle != c.Digest.String() {
+	if st := await(t, srv, "released", synced); st.Held != nil || st.Bundle != c.Digest.String() {
 		t.Errorf("%+v", st)
 	}
 	if _, err := srv.RollBack("sha256:" + strings.Repeat("0", 64)); err == nil || !strings.Contains(err.Error(), "is not kept") {
@@ -175,11 +175,11 @@ func TestWavesOverStreams(t *testing.T) {
 	}
 	r := first.want("vhds +80/a")
 	other.quiet()
-	srv.look(time.Now().Add(time.Second))
+	srv.advanceRollout(time.Now().Add(time.Second))
 	if st := srv.Status(); st.Rollout == nil || st.Rollout.Waves[0].State != waves.StateAcknowledging || st.Rollout.Waves[0].Proxies != 1 || st.Rollout.Waves[0].Acked != 0 || st.Bundle != a.Digest.String() {
 		t.Errorf("%+v", st.Rollout)
 	}
-	again := New(a, Options{Shelf: m})
+	again := New(a, Options{Store: m})
 	if err := again.begin(b); err != nil {
 		t.Fatal(err)
 	}
@@ -187,16 +187,16 @@ func TestWavesOverStreams(t *testing.T) {
 		t.Errorf("after a restart: %+v", st)
 	}
 	first.ack(r)
-	settle(t, srv, "acknowledged", synced)
-	srv.look(time.Now())
+	await(t, srv, "acknowledged", synced)
+	srv.advanceRollout(time.Now())
 	if st := srv.Status(); st.Rollout.Waves[0].State != waves.StateBaking || st.Rollout.Waves[0].Acked != 1 {
 		t.Errorf("%+v", st.Rollout)
 	}
 	other.quiet()
-	srv.look(time.Now().Add(2 * time.Minute))
+	srv.advanceRollout(time.Now().Add(2 * time.Minute))
 	other.ack(other.want("vhds +80/a"))
-	settle(t, srv, "acknowledged", synced)
-	srv.look(time.Now().Add(2 * time.Minute))
+	await(t, srv, "acknowledged", synced)
+	srv.advanceRollout(time.Now().Add(2 * time.Minute))
 	if st := srv.Status(); st.Rollout != nil || st.Bundle != b.Digest.String() {
 		t.Errorf("%+v", st)
 	}
@@ -214,10 +214,10 @@ func TestRefusalGoesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	first.nack(first.want("vhds +80/a"), "no such domain")
-	settle(t, srv, "refused", func(st Status) bool { return len(st.Nodes[0].NACKs) > 0 })
-	srv.look(time.Now())
+	await(t, srv, "refused", func(st Status) bool { return len(st.Nodes[0].NACKs) > 0 })
+	srv.advanceRollout(time.Now())
 	first.ack(first.want("vhds +80/a")) // that of the base
-	st := settle(t, srv, "led back", synced)
+	st := await(t, srv, "led back", synced)
 	if st.Rollout != nil || st.Bundle != a.Digest.String() || len(st.Failed) != 1 {
 		t.Fatalf("%+v", st)
 	}
@@ -228,7 +228,7 @@ func TestRefusalGoesBack(t *testing.T) {
 		if err := srv.Switch(b); err != nil {
 			t.Fatal(err)
 		}
-		srv.look(time.Now().Add(time.Hour))
+		srv.advanceRollout(time.Now().Add(time.Hour))
 	}
 	first.quiet()
 	other.quiet()
@@ -252,7 +252,7 @@ func TestChannelsOverStreams(t *testing.T) {
 	}
 	free.ack(free.want("vhds +80/a"))
 	held.quiet()
-	st := settle(t, srv, "synced", synced)
+	st := await(t, srv, "synced", synced)
 	if acked, all, _ := st.Arrived(b.Digest.String()); acked != 1 || all != 1 {
 		t.Errorf("%d of %d", acked, all)
 	}
@@ -289,7 +289,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.ack(p.want("vhds +80/a"))
-	if st := settle(t, srv, "rolled back", synced); !strings.Contains(st.Warning, "no space left") {
+	if st := await(t, srv, "rolled back", synced); !strings.Contains(st.Warning, "no space left") {
 		t.Errorf("%q", st.Warning)
 	}
 }

@@ -1,5 +1,5 @@
-// Package near guesses which name was meant by one that does not exist.
-package near
+// Package suggest guesses which name was meant by one that does not exist.
+package suggest
 
 import (
 	"slices"
