@@ -354,6 +354,7 @@ func (p *parser) object(n *yaml.Node, apiVersion, kind string) {
 		return
 	}
 	p.placeholders(d)
+	p.unreadValues(n, kind, d.Name)
 	p.out.docs = append(p.out.docs, d)
 }
 

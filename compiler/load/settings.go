@@ -2,6 +2,7 @@ package load
 
 import (
 	"regexp"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -26,6 +27,13 @@ func (p *parser) unreadSettings(n *yaml.Node) {
 		"Render the chart (helm template), which makes the ConfigMap istio of them, or write them into that ConfigMap under the key mesh."))
 }
 
+// unreadValues does so for a ConfigMap, from which a release may take its values. The injector has its own.
+func (p *parser) unreadValues(n *yaml.Node, kind, name string) {
+	if data := child(n, "data"); kind == "ConfigMap" && data != nil && !strings.HasPrefix(name, "istio-sidecar-injector") {
+		p.unreadSettings(data)
+	}
+}
+
 func findSettings(n *yaml.Node, depth int) *yaml.Node {
 	if depth > maxNested {
 		return nil
@@ -40,6 +48,11 @@ func findSettings(n *yaml.Node, depth int) *yaml.Node {
 			}
 		}
 		return nil
+	}
+	for _, field := range []string{"name", "targetPath"} { // of a parameter that a tool hands to the chart
+		if strings.HasPrefix(childText(n, field), settingsKey+".") {
+			return n
+		}
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]

@@ -21,6 +21,8 @@ func TestWhereSettingsComeFrom(t *testing.T) {
 		{"two revisions", "a.example", "MESHC1201", []string{settings("istio-one", "istio-system", "mesh", a), settings("istio-two", "istio-system", "mesh", b)}},
 		{"a revision elsewhere", "cluster.local", "MESHC1207", []string{settings("istio-one", "shop", "mesh", a)}},
 		{"another key", "cluster.local", "MESHC1207", []string{settings("istio", "istio-system", "meshConfig", a)}},
+		{"another name", "cluster.local", "MESHC1207", []string{settings("mesh-config", "istio-system", "mesh", a)}},
+		{"of an application", "cluster.local", "", []string{settings("web", "shop", "mesh", "size: 3")}},
 		{"another ConfigMap", "cluster.local", "", []string{settings("istio-ca-root-cert", "istio-system", "root-cert.pem", "x")}},
 	} {
 		m, findings := link(t, strings.Join(c.maps, "---\n"))

@@ -23,6 +23,10 @@ func inForce(objects []*schema.Object) (*schema.Object, diag.List) {
 			}
 			continue
 		}
+		if !schema.IsMeshConfigMap(o) && cm.Data[schema.MeshKey] != "" {
+			findings.Add(o.Finding(diag.Warning, codeNotInForce, "this looks like the mesh configuration, and a control plane reads that of the ConfigMap istio, or istio-REVISION, so that no setting in it is in force here",
+				"rename the ConfigMap; where istiod is told its name by SHARED_MESH_CONFIG, copy the settings into the ConfigMap istio", "metadata", "name"))
+		}
 		if o.Name == "istio" && !schema.IsMeshConfigMap(o) && len(cm.Data) > 0 {
 			findings.Add(o.Finding(diag.Warning, codeNotInForce, "the ConfigMap istio has no key mesh, which is the one that a control plane reads: no setting in it is in force",
 				"put the settings under the key "+schema.MeshKey+", and networks under "+schema.NetworksKey, "data"))
