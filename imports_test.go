@@ -79,14 +79,18 @@ var mayImport = map[string][]string{
 	"delivery/signature":       {"internal/limit", "internal/regular", "compiler/bundle"},
 	"delivery/store":           {"internal/limit", "internal/regular", "compiler/bundle", "delivery/registry"},
 	"delivery/source":          {"internal/limit", "internal/regular", "compiler/bundle", "delivery/registry", "delivery/store", "delivery/signature"},
+	"delivery/build":           {"internal/limit", "internal/regular", "compiler/bundle", "delivery/clone", "delivery/registry", "delivery/store", "delivery/source"},
+	"delivery/clone":           {"internal/limit", "internal/regular"},
+	"delivery/hook":            {"internal/limit", "internal/regular"},
 	"server":                   {"internal/credential", "internal/limit", "internal/regular", "internal/show", "compiler/bundle", "compiler/endpoint", "compiler/names", "compiler/rollout", "server/"},
 	"server/live":              {"compiler/bundle", "compiler/names"},
 	"server/observe":           {"internal/limit", "compiler/rollout"},
 	"server/waves":             {"compiler/rollout"},
+	"server/cluster":           {"server/kube"},
 	"server/kube":              {"internal/regular"},
 	"server/watch":             {"internal/limit"},
 	"server/ads":               {"internal/limit", "compiler/bundle", "compiler/names"},
-	"cmd/meshc":                {"internal/bootstrap", "internal/config", "internal/diag", "internal/fault", "internal/intercept", "internal/limit", "internal/suggest", "internal/regular", "internal/show", "internal/source", "schema", "policies", "compiler", "compiler/", "delivery/", "server", "server/waves"},
+	"cmd/meshc":                {"internal/bootstrap", "internal/config", "internal/diag", "internal/fault", "internal/intercept", "internal/limit", "internal/suggest", "internal/regular", "internal/show", "internal/source", "schema", "policies", "compiler", "compiler/", "delivery/", "server", "server/cluster", "server/kube", "server/waves"},
 }
 
 // tests and tools of the project itself may use everything.
@@ -98,7 +102,7 @@ var onlyHere = map[string][]string{
 	"k8s.io/client-go/":             {"server/kube"},
 	"github.com/prometheus/":        {"server"},
 	"github.com/spiffe/":            {"server"},
-	"github.com/go-git/":            {"compiler/load"},
+	"github.com/go-git/":            {"compiler/load", "delivery/clone"},
 	"oras.land/":                    {"delivery/registry"},
 	"github.com/open-policy-agent/": {"policies"},
 }

@@ -42,6 +42,8 @@ type Options struct {
 	AdminNames   []string // by which the admin address may be asked, besides localhost and any address
 	Watch        bool     // take a new bundle at the path into service
 	Source       Source   // brings bundles in the place of the path; nil: there is none
+	// Wake has something in it when the source is to be looked at before its time; nil: it never is.
+	Wake <-chan struct{}
 	// Admit is asked before a bundle at the path is taken into service; nil: it may be.
 	Admit func(*bundle.Bundle) error
 	// Store keeps what was served; nil: nothing is, and a restart begins with what the source brings. With a store, and no

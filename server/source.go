@@ -33,6 +33,7 @@ func (srv *Server) followSource(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-time.After(srv.opts.Source.Wait()):
+		case <-srv.opts.Wake:
 		}
 		err := srv.bundleWatch.Do(func() error {
 			b, err := srv.opts.Source.Next(ctx)

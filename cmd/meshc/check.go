@@ -8,6 +8,7 @@ import (
 
 func newCheck(a *app) *cobra.Command {
 	var in input
+	var also reports
 	var output string
 	var failOnWarn bool
 	c := &cobra.Command{
@@ -21,11 +22,17 @@ SOURCE is a file, a directory, a kustomization, - for standard input, or PATH/.g
   helm template shop | meshc check - -n shop`,
 		Args: in.sources,
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := also.check(); err != nil {
+				return err
+			}
 			res, l, err := in.compile(c.Context(), a, args, true)
 			if err != nil {
 				return err
 			}
 			if err := a.print(a.stdout, output, l, res); err != nil {
+				return err
+			}
+			if err := also.write(c.Context(), a, l, res); err != nil {
 				return err
 			}
 			a.summary(res)
@@ -36,6 +43,7 @@ SOURCE is a file, a directory, a kustomization, - for standard input, or PATH/.g
 		},
 	}
 	in.flags(c)
+	also.flags(c)
 	formatFlag(c, &output, diag.Formats()...)
 	c.Flags().BoolVar(&failOnWarn, "fail-on-warn", false, "warnings too end with exit code 1")
 	return c

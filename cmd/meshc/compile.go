@@ -14,6 +14,7 @@ import (
 
 func newCompile(a *app) *cobra.Command {
 	var in input
+	var also reports
 	var output string
 	var ifChanged bool
 	c := &cobra.Command{
@@ -39,11 +40,17 @@ is compiled, with the credentials in docker's config.json; helpers for credentia
 			if err := bundlePath(output); err != nil {
 				return err
 			}
+			if err := also.check(); err != nil {
+				return err
+			}
 			res, l, err := in.compile(c.Context(), a, args, false)
 			if err != nil {
 				return err
 			}
 			if err := a.print(a.stderr, "text", l, res); err != nil {
+				return err
+			}
+			if err := also.write(c.Context(), a, l, res); err != nil {
 				return err
 			}
 			a.summary(res)
@@ -61,6 +68,7 @@ is compiled, with the credentials in docker's config.json; helpers for credentia
 		},
 	}
 	in.flags(c)
+	also.flags(c)
 	c.Flags().StringVarP(&output, "output", "o", "", "the bundle to write")
 	c.Flags().BoolVar(&ifChanged, "if-changed", false, "leave a bundle alone that has the same configuration")
 	return c

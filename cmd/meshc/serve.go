@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,8 +18,10 @@ import (
 func newServe(a *app) *cobra.Command {
 	o := server.Options{}
 	var from sourceFlags
+	var compiles compileFlags
+	var hooks hookFlags
 	c := &cobra.Command{
-		Use:   "serve BUNDLE|oci://HOST/REPOSITORY:TAG",
+		Use:   "serve BUNDLE|oci://HOST/REPOSITORY:TAG|--compile SOURCE...",
 		Short: "Stream a bundle to proxies over ADS",
 		Long: `serve answers proxies over ADS, delta and state of the world, with the resources of a bundle, and takes a new bundle
 into service when one is put in its place. A bundle that cannot be read never replaces one that can.
@@ -27,6 +30,12 @@ BUNDLE may be oci://HOST/REPOSITORY:TAG: the tag is looked at every --poll, and 
 digest. A registry that fails is asked less often, up to 5 minutes, or when it says; the last good bundle stays in service. With
 --keep DIR that bundle is on disk, too, and is what a restarted server begins with, whether or not the registry is there. The
 folder keeps the 20 that came last, of a path as of a registry, for meshc rollback, and how far a rollout is.
+
+With --compile the server makes its bundles itself: of SOURCE..., which are those of meshc compile, with its flags, and besides
+https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH, each with #ref=REV,subdir=DIR for a remote repository. They are looked at
+every --poll, and compiled by a process of its own when something has changed; what does not compile leaves the bundle before in
+service and is told in the log. With --kubernetes the compiles see what the API server has of Namespaces, Nodes, Services,
+EndpointSlices and Pods, so that the source need hold no address. With --webhook-address a push causes a look at once.
 
 A bundle whose source has a MeshRollout is taken into service wave by wave: see docs/guides/rollout.md.
 
@@ -50,22 +59,54 @@ Secrets come from two places. --secrets is a directory of identities and credent
 credentials, and no identities, from Secrets and ConfigMaps of the proxy's namespace, each when a proxy needs it: the server
 must be allowed to list and watch those by name. With both, identities are the directory's and credentials the API
 server's. It is the one of --kubeconfig, $KUBECONFIG, the pod's service account or ~/.kube/config, in this order.`,
-		Args: oneBundle,
+		Example: `  meshc serve mesh.bundle
+  meshc serve oci://registry.example.com/mesh:main --trust trust.yaml --keep /var/lib/meshc
+  meshc serve --compile mesh/ --watch
+  meshc serve --compile https://git.example.com/mesh.git#ref=main,subdir=prod --git-token token --kubernetes --keep /var/lib/meshc`,
+		Args: func(c *cobra.Command, args []string) error {
+			if compiles.on {
+				return compiles.in.sources(c, args)
+			}
+			return oneBundle(c, args)
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.TLSCert+o.TLSKey+o.TLSCA+o.SPIFFESocket == "" && !o.InsecurePlaintextOnAnyAddress {
 				o.SPIFFESocket = os.Getenv("SPIFFE_ENDPOINT_SOCKET")
 			}
-			if o.BundlePath = args[0]; registry.IsReference(args[0]) && o.Poll == 0 {
+			if err := compiles.check(c); err != nil {
+				return err
+			}
+			o.BundlePath, from.poll = strings.Join(args, " "), o.Poll
+			switch {
+			case o.Poll != 0:
+			case compiles.on:
+				from.poll = compilePoll
+			case registry.IsReference(args[0]):
 				from.poll = 30 * time.Second
-			} else {
-				from.poll = o.Poll
 			}
 			level := slog.LevelInfo
 			if a.quiet {
 				level = slog.LevelWarn
 			}
 			o.Log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
-			if err := from.apply(a, &o); err != nil {
+			wake := make(chan struct{}, 1)
+			o.Wake = wake
+			woken := func() {
+				select {
+				case wake <- struct{}{}:
+				default: // it is known already
+				}
+			}
+			if compiles.on {
+				cleanup, err := compiles.apply(c, &from, args, &o, woken)
+				defer cleanup()
+				if err != nil {
+					return err
+				}
+			} else if err := from.apply(a, &o); err != nil {
+				return err
+			}
+			if err := hooks.apply(c.Context(), a, &o, woken); err != nil {
 				return err
 			}
 			a.end.later(max(o.Drain, server.DefaultDrain) + time.Second)
@@ -80,6 +121,8 @@ server's. It is the one of --kubeconfig, $KUBECONFIG, the pod's service account 
 	}
 	from.add(c.Flags())
 	addServeFlags(c.Flags(), &o)
+	hooks.add(c.Flags())
+	compiles.add(c)
 	return c
 }
 
@@ -108,7 +151,7 @@ func addServeFlags(f *pflag.FlagSet, o *server.Options) {
 	f.StringVar(&o.KubeContext, "context", "", "context of the kubeconfig (default: its current one)")
 	f.IntVar(&o.MaxSecretWatches, "max-secret-watches", 1000, "objects of the API server that are watched at a time; -1 for any number")
 	f.BoolVar(&o.InsecureSecretsWithoutTLS, "insecure-secrets-without-tls", false, "hand out private keys to anybody who can connect")
-	f.DurationVar(&o.Poll, "poll", 0, "how often the bundle, besides notifications, and the secrets are looked at (default 2s; a registry 30s)")
+	f.DurationVar(&o.Poll, "poll", 0, "how often the bundle, besides notifications, and the secrets are looked at (default 2s; a registry 30s; sources 10s)")
 	f.DurationVar(&o.Grace, "grace", 0, "how long a cluster that is gone stays with the proxies (default 5s)")
 	f.DurationVar(&o.Drain, "drain", server.DefaultDrain, "how long connections may go on after the end")
 }

@@ -54,13 +54,51 @@ func cutRevision(s string) (repo string, rev revision, ok bool) {
 	return s[:at[0]], rev, true
 }
 
+// GitSource is a source of the form REPO#ref=REV,subdir=DIR in its parts.
+type GitSource struct {
+	Repository string // as it was written, a path or an address
+	Ref        string // branch, tag or commit; "": what the repository has checked out
+	Subdir     string // slash-separated, "": the root
+}
+
+// ParseGit splits a source; one without #ref= or #subdir= is a repository alone.
+func ParseGit(source string) (GitSource, error) {
+	repo, rev, ok := cutRevision(source)
+	if !ok {
+		return GitSource{Repository: source}, nil
+	}
+	if msg, help := rev.refused("", source); msg != "" {
+		return GitSource{}, errors.New(msg + ": " + help)
+	}
+	g := GitSource{repo, rev.ref, rev.subdir}
+	if g.Ref == "HEAD" {
+		g.Ref = ""
+	}
+	if g.Subdir == "." {
+		g.Subdir = ""
+	}
+	return g, nil
+}
+
+// String is the source as ParseGit reads it.
+func (g GitSource) String() string {
+	ref, subdir := g.Ref, g.Subdir
+	if ref == "" {
+		ref = "HEAD"
+	}
+	if subdir == "" {
+		return g.Repository + "#ref=" + ref
+	}
+	return g.Repository + "#ref=" + ref + ",subdir=" + subdir
+}
+
 // refused says what cannot be meant by a source of this form, and what to write.
 func (rev revision) refused(repo, source string) (msg, help string) {
 	switch {
 	case rev.unknown != "":
 		return fmt.Sprintf("%q in %s is neither ref nor subdir", rev.unknown, source), "Write PATH#ref=REV,subdir=DIR."
 	case strings.Contains(repo, "://") || strings.HasPrefix(repo, "git@"):
-		return "remote repositories are not read", "Clone " + repo + " first, then name the clone as PATH#ref=REV."
+		return "remote repositories are not read", "Clone " + repo + " first, then name the clone as PATH#ref=REV. A server fetches by itself: meshc serve --compile " + repo + "#ref=REV"
 	case !fs.ValidPath(path.Clean(filepath.ToSlash(rev.subdir))):
 		return fmt.Sprintf("the subdir %q leads out of the repository", rev.subdir), "Name a directory inside the repository, without a leading slash or .."
 	}

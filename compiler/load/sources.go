@@ -160,6 +160,36 @@ func within(dir, p string) bool {
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
 }
 
+// Watched is the file or folder on this disk below which a source changes: that of a Git revision is the repository, and that of
+// a folder in a work tree all of the tree, since kustomizations lead out of a folder, and settings lie above it.
+func Watched(source string) (string, error) {
+	if repo, _, ok := cutRevision(source); ok {
+		if own := filepath.Join(repo, git.GitDirName); exists(own) {
+			return own, nil
+		}
+		_, err := os.Stat(repo)
+		return repo, err
+	}
+	info, err := os.Stat(source)
+	if err != nil {
+		return "", err
+	}
+	path, _ := physical(source)
+	dir := path
+	if !info.IsDir() {
+		dir = filepath.Dir(path)
+	}
+	if top := workTree(dir); top != "" {
+		return top, nil
+	}
+	return path, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 // workTree is the root of the Git work tree that a directory lies in, or "".
 func workTree(dir string) string {
 	for dir != "" {

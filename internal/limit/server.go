@@ -76,3 +76,16 @@ const (
 	MetricsBytes    = 32 << 20 // of one proxy
 	MetricsLine     = 1 << 16
 )
+
+// Of a server that compiles what it serves: fetching one commit of a remote Git repository, a run of the compiler, and a webhook.
+const (
+	GitFetchTime  = 5 * time.Minute
+	GitFetchBytes = 1 << 30 // of the disk, with the commit before
+	CompileTime   = 10 * time.Minute
+	CompileText   = 1 << 20  // of what a run prints
+	ReportBytes   = 64 << 20 // findings of a run
+	HookBytes     = 25 << 20 // what GitHub sends at most
+	HookTime      = time.Minute
+	HookPause     = 5 * time.Second
+	HooksKept     = 1000 // that are known again
+)

@@ -35,7 +35,7 @@ const (
 func Tables() []Table {
 	return []Table{
 		sources(), texts(), archives(), kustomizations(), repositories(), bundles(), artifacts(), policies(), evaluators(), replays(), others(),
-		callers(), streams(), together(), logs(), files(), admin(), observations(),
+		callers(), streams(), together(), logs(), files(), admin(), observations(), compiles(),
 	}
 }
 
@@ -223,6 +223,20 @@ func admin() Table {
 		{"AdminHeaderTime", "time for them", period(AdminHeaderTime), "the connection ends"},
 		{"AdminTime", "time for all of it", period(AdminTime), "the connection ends"},
 		{"CommandBytes", "the body of a command, and the token", size(CommandBytes), "status 400"},
+	}}
+}
+
+func compiles() Table {
+	return Table{"The server: compiling what it serves", []Bound{
+		{"GitFetchTime", "time for one look at a remote Git repository", period(GitFetchTime), "the last good bundle stays"},
+		{"GitFetchBytes", "disk for its commit, with the one before", size(GitFetchBytes), "the last good bundle stays"},
+		{"CompileTime", "time for one run of the compiler", period(CompileTime), "the last good bundle stays"},
+		{"CompileText", "what a run prints", size(CompileText), "the rest is left out"},
+		{"ReportBytes", "findings of a run", size(ReportBytes), "the last good bundle stays"},
+		{"HookBytes", "the body of a webhook", size(HookBytes), "status 413"},
+		{"HookTime", "time for all of a webhook", period(HookTime), "the connection ends"},
+		{"HookPause", "time between two looks that webhooks ask for", period(HookPause), "the second look waits"},
+		{"HooksKept", "webhooks that are known again", count(HooksKept), "a look in vain"},
 	}}
 }
 

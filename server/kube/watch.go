@@ -21,7 +21,7 @@ import (
 
 // Object is what can be watched.
 type Object interface {
-	*corev1.Secret | *corev1.ConfigMap | *corev1.Pod | *corev1.Node | *discoveryv1.EndpointSlice
+	*corev1.Secret | *corev1.ConfigMap | *corev1.Namespace | *corev1.Service | *corev1.Pod | *corev1.Node | *discoveryv1.EndpointSlice
 	runtime.Object
 	metav1.Object
 }
@@ -73,6 +73,10 @@ func of[T Object]() resource {
 		return resource{core, "secrets", &corev1.Secret{}, func() runtime.Object { return &corev1.SecretList{} }}
 	case *corev1.ConfigMap:
 		return resource{core, "configmaps", &corev1.ConfigMap{}, func() runtime.Object { return &corev1.ConfigMapList{} }}
+	case *corev1.Namespace:
+		return resource{core, "namespaces", &corev1.Namespace{}, func() runtime.Object { return &corev1.NamespaceList{} }}
+	case *corev1.Service:
+		return resource{core, "services", &corev1.Service{}, func() runtime.Object { return &corev1.ServiceList{} }}
 	case *corev1.Pod:
 		return resource{core, "pods", &corev1.Pod{}, func() runtime.Object { return &corev1.PodList{} }}
 	case *corev1.Node:

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/meshc/meshc/compiler/load"
+	"github.com/meshc/meshc/delivery/build"
+	"github.com/meshc/meshc/delivery/clone"
+	"github.com/meshc/meshc/delivery/hook"
+	"github.com/meshc/meshc/delivery/shelf"
+	"github.com/meshc/meshc/delivery/source"
+	"github.com/meshc/meshc/server"
+	"github.com/meshc/meshc/server/cluster"
+	"github.com/meshc/meshc/server/kube"
+)
+
+// compileFlags have a server compile what it serves.
+type compileFlags struct {
+	on         bool
+	kubernetes bool
+	work       string
+	git        clone.Options
+	in         input
+	names      map[string]bool // of the flags of a compile
+}
+
+func (f *compileFlags) add(c *cobra.Command) {
+	before := map[string]bool{}
+	c.Flags().VisitAll(func(p *pflag.Flag) { before[p.Name] = true })
+	f.in.flags(c)
+	f.names = map[string]bool{}
+	c.Flags().VisitAll(func(p *pflag.Flag) {
+		if !before[p.Name] {
+			f.names[p.Name] = true
+		}
+	})
+	s := c.Flags()
+	s.BoolVar(&f.on, "compile", false, "compile SOURCE... in the place of a bundle, and again whenever it changes")
+	s.BoolVar(&f.kubernetes, "kubernetes", false, "with --compile, follow Namespaces, Nodes, Services, EndpointSlices and Pods of the API server and compile with what is there, as --observed does; includes --kubernetes-endpoints")
+	s.StringVar(&f.work, "work", "", "folder for copies of remote repositories and for what is being compiled (default: with --keep a folder in it, else a temporary one)")
+	s.StringVar(&f.git.TokenFile, "git-token", "", "file with the token, or password, for remote repositories by https")
+	s.StringVar(&f.git.SSHKey, "git-ssh-key", "", "file with the private key for remote repositories by ssh (default: the agent of SSH_AUTH_SOCK)")
+	s.StringVar(&f.git.KnownHosts, "git-known-hosts", "", "file with the keys of hosts, for ssh (default: ~/.ssh/known_hosts and the system's)")
+	s.StringVar(&f.git.Keyring, "git-keyring", "", "file with armored OpenPGP keys: commits of remote repositories that none of them has signed are not compiled")
+}
+
+// check refuses flags that do nothing without another.
+func (f *compileFlags) check(c *cobra.Command) error {
+	if f.on {
+		if len(f.in.clusters) > 0 && f.kubernetes {
+			return errors.New("--kubernetes follows the one cluster of the API server, and --cluster names several")
+		}
+		return nil
+	}
+	var alone error
+	c.Flags().Visit(func(p *pflag.Flag) {
+		switch p.Name {
+		case "kubernetes", "work", "git-token", "git-ssh-key", "git-known-hosts", "git-keyring":
+		default:
+			if !f.names[p.Name] {
+				return
+			}
+		}
+		alone = fmt.Errorf("--%s is about compiling: it counts with --compile only", p.Name)
+	})
+	return alone
+}
+
+// arguments are those of a compile with the flags that were given.
+func (f *compileFlags) arguments(c *cobra.Command) []string {
+	out := []string{"compile", "--quiet"}
+	c.Flags().Visit(func(p *pflag.Flag) {
+		if !f.names[p.Name] {
+			return
+		}
+		if list, ok := p.Value.(pflag.SliceValue); ok {
+			for _, v := range list.GetSlice() {
+				out = append(out, "--"+p.Name+"="+v)
+			}
+			return
+		}
+		if p.Name == "severity" { // a map
+			for code, s := range f.in.severity {
+				out = append(out, "--severity="+code+"="+s)
+			}
+			return
+		}
+		out = append(out, "--"+p.Name+"="+p.Value.String())
+	})
+	slices.Sort(out[2:])
+	return out
+}
+
+// apply has the server take its bundles from sources. cleanup is called when it has ended.
+func (f *compileFlags) apply(c *cobra.Command, from *sourceFlags, args []string, o *server.Options, wake func()) (cleanup func(), err error) {
+	cleanup = func() {}
+	if from.trust != "" {
+		return cleanup, errors.New("--trust is about bundles that others have signed, and with --compile the server makes its own; --git-keyring says whose commits count")
+	}
+	var kept *shelf.Shelf
+	if from.keep != "" {
+		kept = shelf.New(from.keep)
+		o.Shelf = source.Library{Shelf: kept}
+	}
+	work := f.work
+	switch {
+	case work != "":
+	case from.keep != "":
+		work = filepath.Join(from.keep, "work")
+	default:
+		if work, err = os.MkdirTemp("", "meshc-serve-"); err != nil {
+			return cleanup, err
+		}
+		cleanup = func() { _ = os.RemoveAll(work) }
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return cleanup, err
+	}
+	b := build.Options{Compile: append([]string{program}, f.arguments(c)...), Folder: filepath.Join(work, "compile"), Shelf: kept,
+		Guard: &source.Guard{Allow: from.allowOlder}, Poll: from.poll, Log: o.Log, Beside: slices.Concat(f.in.policies, f.in.addresses, f.in.observed)}
+	if f.in.config != "" {
+		b.Beside = append(b.Beside, f.in.config)
+	}
+	for _, s := range args {
+		p, err := f.part(s, work)
+		if err != nil {
+			return cleanup, err
+		}
+		b.Parts = append(b.Parts, p)
+	}
+	if f.kubernetes {
+		if err := f.observe(c.Context(), o, &b, wake); err != nil {
+			return cleanup, err
+		}
+	}
+	s := build.New(b)
+	o.Source = s
+	return cleanup, s.Clean()
+}
+
+// part is a source, remote or not.
+func (f *compileFlags) part(arg, work string) (build.Part, error) {
+	g, err := load.ParseGit(arg)
+	if err != nil {
+		return build.Part{}, err
+	}
+	if arg == "-" {
+		return build.Part{}, errors.New("standard input does not change: compile it, and serve the bundle")
+	}
+	if !clone.Remote(g.Repository) {
+		path, err := load.Watched(arg)
+		return build.Part{Source: arg, Path: path}, err
+	}
+	o := f.git
+	o.URL, o.Ref = g.Repository, g.Ref
+	sum := sha256.Sum256([]byte(o.URL + " " + o.Ref))
+	o.Folder = filepath.Join(work, "git-"+hex.EncodeToString(sum[:8]))
+	copied, err := clone.New(o)
+	if err != nil {
+		return build.Part{}, err
+	}
+	return build.Part{Source: arg, Clone: copied, At: func(c clone.Commit) string {
+		return load.GitSource{Repository: c.Repository, Ref: c.Hash, Subdir: g.Subdir}.String()
+	}}, nil
+}
+
+// observe has the compiles see what the cluster has.
+func (f *compileFlags) observe(ctx context.Context, o *server.Options, b *build.Options, wake func()) error {
+	api, err := kube.Connect(kube.Options{Kubeconfig: o.Kubeconfig, Context: o.KubeContext, Log: o.Log})
+	if err != nil {
+		return err
+	}
+	seen := cluster.New(wake)
+	b.Observed = seen.List
+	o.KubernetesEndpoints = true
+	go func() {
+		seen.Follow(ctx, api)
+		api.Close()
+	}()
+	return nil
+}
+
+// hookFlags have webhooks wake whatever brings bundles.
+type hookFlags struct{ address, secret string }
+
+func (h *hookFlags) add(f *pflag.FlagSet) {
+	f.StringVar(&h.address, "webhook-address", "", "address that takes webhooks of a forge or a registry, each of which causes a look at once; wants --webhook-secret")
+	f.StringVar(&h.secret, "webhook-secret", "", "file with the secret that webhooks are signed with, or show, 16 characters at least")
+}
+
+// apply listens.
+func (h *hookFlags) apply(ctx context.Context, a *app, o *server.Options, wake func()) error {
+	switch {
+	case h.address == "" && h.secret == "":
+		return nil
+	case h.address == "" || h.secret == "":
+		return errors.New("webhooks want both --webhook-address and --webhook-secret")
+	case o.Source == nil:
+		return errors.New("--webhook-address is for bundles of a registry and for --compile; a path is looked at when it changes")
+	}
+	hooks, err := hook.New(h.secret, wake, o.Log)
+	if err != nil {
+		return err
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", h.address)
+	if err != nil {
+		return err
+	}
+	go func() {
+		if err := hooks.Serve(ctx, l); err != nil {
+			o.Log.Error("webhooks are not taken any more", "error", err.Error())
+		}
+	}()
+	_, err = fmt.Fprintf(a.stdout, "webhook %s\n", l.Addr())
+	return err
+}
+
+// compilePoll is how often sources are looked at.
+const compilePoll = 10 * time.Second

@@ -1,0 +1,206 @@
+// Package build brings a server bundles that are compiled from sources when these change.
+//
+// Each look asks whether something may be new: the commit that a name stands for in a remote repository, the files of a source on
+// this disk, what was observed of a cluster. If nothing is, nothing is done. Else the compiler runs in a process of its own, so
+// that sources which take its memory or its time never cost a stream, and writes a bundle and a report of its findings into
+// a folder. A bundle that comes is held against the one before as one of a registry is, and is kept. Sources that do not compile
+// leave the bundle in service, and are not compiled again before they change.
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/delivery/registry"
+	"github.com/meshc/meshc/delivery/shelf"
+	"github.com/meshc/meshc/delivery/source"
+)
+
+// Options say what is compiled, and how.
+type Options struct {
+	Compile []string // program and arguments; -o, --report and the sources are added
+	Parts   []Part   // in the order in which the compiler is to have them
+	Beside  []string // files and folders that count besides sources: settings, policies
+	Folder  string   // where the compiler writes
+
+	// Observed is what a cluster has, as the compiler reads it with --observed; nil: no cluster is looked at. It answers nil as
+	// long as nothing is known.
+	Observed func() []byte
+
+	Shelf *shelf.Shelf // keeps what was good; nil: nothing is kept
+	Guard *source.Guard
+	Poll  time.Duration
+	Log   *slog.Logger
+}
+
+// Source is what is compiled again and again.
+type Source struct {
+	o      Options
+	stamp  string // of what was compiled last
+	seen   []byte // of the cluster, then
+	bundle bundle.Digest
+	last   *registry.Pulled // what was made last, until it is kept
+	wait   time.Duration
+	ended  time.Time     // when the last run did
+	took   time.Duration // how long it took
+	failed error         // what the last run ended with
+}
+
+// New makes a source.
+func New(o Options) *Source { return &Source{o: o, wait: o.Poll} }
+
+// First returns the bundle to begin with: that on disk, or else what the sources compile to.
+func (s *Source) First(ctx context.Context) (*bundle.Bundle, error) {
+	b, err := s.kept()
+	switch {
+	case err != nil:
+		s.o.Log.Error("the bundle on disk cannot be served", "folder", s.o.Shelf.Dir(), "error", err.Error())
+	case b != nil:
+		s.o.Log.Info("begins with the bundle on disk", "folder", s.o.Shelf.Dir(), "bundle", b.Digest.String())
+		s.wait = 0
+		return b, nil
+	}
+	if err := s.heard(ctx); err != nil {
+		return nil, err
+	}
+	b, err = s.Next(ctx)
+	if err == nil && b == nil {
+		err = errors.New("no bundle was made") // cannot be: none was before
+	}
+	return b, err
+}
+
+// firstWait is how long the start waits for what a cluster has.
+const firstWait = 30 * time.Second
+
+// heard waits until something is known of the cluster.
+func (s *Source) heard(ctx context.Context) error {
+	if s.o.Observed == nil {
+		return nil
+	}
+	late := time.After(firstWait)
+	for s.o.Observed() == nil {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-late:
+			return errors.New("the API server has not told what the cluster has, and no bundle was kept to begin with; see the log above")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// kept reads the bundle on disk.
+func (s *Source) kept() (*bundle.Bundle, error) {
+	if s.o.Shelf == nil {
+		return nil, nil
+	}
+	r, p, err := s.o.Shelf.Current()
+	if r == nil || err != nil {
+		return nil, err
+	}
+	if err := s.o.Guard.Admit("the bundle on disk", p.Bundle, true); err != nil {
+		return nil, err
+	}
+	s.bundle = p.Bundle.Digest
+	return p.Bundle.ForServing(), nil
+}
+
+// Wait is how long to wait before Next.
+func (s *Source) Wait() time.Duration { return s.wait }
+
+// Next looks at the sources and returns the bundle to take into service; nil: the one before is as it should be.
+func (s *Source) Next(ctx context.Context) (*bundle.Bundle, error) {
+	s.wait = s.o.Poll
+	looked, err := s.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var seen []byte
+	if s.o.Observed != nil {
+		if seen = s.o.Observed(); seen == nil {
+			s.wait = min(s.o.Poll, time.Second)
+			return nil, s.failed
+		}
+	}
+	if looked.stamp == s.stamp {
+		if slices.Equal(seen, s.seen) {
+			return nil, errors.Join(s.failed, s.retain())
+		}
+		// A cluster changes all the time, and endpoints do not wait for a compile: so compiles take a part of a processor only.
+		if rest := max(clusterPause, 5*s.took) - time.Since(s.ended); rest > 0 {
+			s.wait = min(s.o.Poll, rest)
+			return nil, s.failed
+		}
+	}
+	begun := time.Now()
+	b, err := s.compile(ctx, looked, seen)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	s.ended, s.took = time.Now(), time.Since(begun)
+	s.stamp, s.seen, s.failed = looked.stamp, seen, err
+	if err != nil {
+		return nil, err
+	}
+	return s.take(b, looked)
+}
+
+// clusterPause is how long after a compile the next may begin that only the cluster asks for.
+const clusterPause = 5 * time.Second
+
+// take holds a bundle against the one before.
+func (s *Source) take(b *bundle.Bundle, looked look) (*bundle.Bundle, error) {
+	name := looked.name()
+	if err := s.o.Guard.Admit(name, b, !looked.dated); err != nil {
+		s.failed = err
+		return nil, err
+	}
+	p, err := registry.Of(b)
+	if err != nil {
+		s.failed = err
+		return nil, err
+	}
+	same := b.Digest == s.bundle
+	s.last, s.bundle = p, b.Digest
+	kept := s.retain()
+	if same {
+		s.o.Log.Info("compiled, and nothing is different", "source", name, "bundle", b.Digest.String(), "took", s.took.Round(time.Millisecond).String())
+		return nil, kept
+	}
+	s.o.Log.Info("compiled", "source", name, "bundle", b.Digest.String(), "took", s.took.Round(time.Millisecond).String())
+	return b.ForServing(), kept
+}
+
+// retain keeps what was made last. Service does not wait for it, and what could not be kept is tried again at the next look.
+func (s *Source) retain() error {
+	if s.last == nil || s.o.Shelf == nil {
+		return nil
+	}
+	if err := s.o.Shelf.Put(shelf.Record{}, s.last); err != nil {
+		return fmt.Errorf("the bundle cannot be kept in %s: %w", s.o.Shelf.Dir(), err)
+	}
+	s.last = nil
+	return nil
+}
+
+// Clean removes what a run that was killed has left in the folder, and makes the folder.
+func (s *Source) Clean() error {
+	if err := os.MkdirAll(s.o.Folder, 0o700); err != nil {
+		return err
+	}
+	for _, name := range [...]string{bundleName, reportName, observedName} {
+		if err := os.RemoveAll(filepath.Join(s.o.Folder, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
