@@ -94,7 +94,7 @@ var mayImport = map[string][]string{
 }
 
 // tests and tools of the project itself may use everything.
-var free = []string{"golden", "internal/lab", "internal/bench", "internal/soak", "internal/lowertest", "internal/registrytest", "internal/meshgen", "internal/envoytest", "internal/spiffetest", "internal/bootstrap", "internal/reference", "internal/anytypes", "internal/kubetest", "internal/secrettest", "internal/luatest", "internal/watchdog", "examples"}
+var free = []string{"golden", "internal/lab", "internal/bench", "internal/soak", "internal/lowertest", "internal/registrytest", "internal/meshgen", "internal/envoytest", "internal/spiffetest", "internal/bootstrap", "internal/reference", "internal/anytypes", "internal/gittest", "internal/kubetest", "internal/secrettest", "internal/luatest", "internal/watchdog", "examples"}
 
 // onlyHere lists, by the beginning of their paths, packages that the compiler does not link, or in one place alone, and who
 // may import them.

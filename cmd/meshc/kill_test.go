@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -44,32 +45,35 @@ const killToken = "a-token-of-some-length"
 type life struct {
 	cmd        *exec.Cmd
 	xds, admin string
+	webhook    string // where it takes webhooks, if it does
 }
 
 func (k *killing) start() *life {
 	k.t.Helper()
-	cmd := exec.Command("meshc", "serve", k.path, "--keep", filepath.Join(k.dir, "keep"), "--admin-token", filepath.Join(k.dir, "token"), "--poll", "50ms", "--xds-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
+	return startLife(k.t, exec.Command("meshc", "serve", k.path, "--keep", filepath.Join(k.dir, "keep"), "--admin-token", filepath.Join(k.dir, "token"), "--poll", "50ms", "--xds-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"), &bytes.Buffer{})
+}
+
+// startLife starts a server and waits until it serves.
+func startLife(t *testing.T, cmd *exec.Cmd, stderr fmt.Stringer) *life {
+	t.Helper()
+	cmd.Stderr, _ = stderr.(io.Writer)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		k.t.Fatal(err)
+		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		k.t.Fatal(err)
+		t.Fatal(err)
 	}
 	l := &life{cmd: cmd}
-	lines := bufio.NewReader(out)
-	for _, at := range []struct {
-		prefix string
-		to     *string
-	}{{"xds ", &l.xds}, {"admin ", &l.admin}} {
+	to := map[string]*string{"xds": &l.xds, "admin": &l.admin, "webhook": &l.webhook}
+	for lines := bufio.NewReader(out); l.admin == ""; {
 		line, err := lines.ReadString('\n')
-		if err != nil || !strings.HasPrefix(line, at.prefix) {
+		name, address, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if err != nil || to[name] == nil {
 			_ = cmd.Wait()
-			k.t.Fatalf("it does not serve: %q, %v\n%s", line, err, stderr.String())
+			t.Fatalf("it does not serve: %q, %v\n%s", line, err, stderr.String())
 		}
-		*at.to = strings.TrimSpace(strings.TrimPrefix(line, at.prefix))
+		*to[name] = address
 	}
 	return l
 }

@@ -59,6 +59,7 @@ func (s *Source) compile(ctx context.Context, l look, seen []byte) (*bundle.Bund
 	inTime, cancel := context.WithTimeout(ctx, limit.CompileTime)
 	defer cancel()
 	c := exec.CommandContext(inTime, s.o.Compile[0], append(append(args, "--"), l.sources...)...)
+	c.Args[0] = "meshc" // whatever the file is called by now
 	said := &capped{}
 	c.Stdout, c.Stderr = said, said
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }

@@ -45,6 +45,7 @@ type Clone struct {
 	o      Options
 	commit plumbing.Hash // that is at hand
 	repo   string        // where; "": none is
+	most   int64         // bytes of disk
 	opened bool          // what an earlier process left was looked at
 }
 
@@ -56,7 +57,7 @@ func New(o Options) (*Clone, error) {
 	if err := private(o.URL); err != nil {
 		return nil, err
 	}
-	return &Clone{o: o}, nil
+	return &Clone{o: o, most: limit.GitFetchBytes}, nil
 }
 
 // Fixed tells whether the name is that of one commit, for ever.
@@ -274,7 +275,7 @@ func (c *Clone) fetch(ctx context.Context, r *git.Repository, ref string) error 
 	case errors.As(context.Cause(inBounds), &over):
 		return over
 	case errors.Is(err, git.NoErrAlreadyUpToDate) || err == nil:
-		return nil
+		return c.fits()
 	case errors.Is(err, git.NoMatchingRefSpecError{}):
 		return &Refused{shown(c.o.URL), "has no " + ref + " any more"}
 	}
@@ -290,12 +291,20 @@ func (c *Clone) bounded(ctx context.Context, stop context.CancelCauseFunc) {
 		case <-ctx.Done():
 			return
 		case <-look.C:
-			if size(c.o.Folder) > limit.GitFetchBytes {
-				stop(&Refused{shown(c.o.URL), fmt.Sprintf("takes more than %d MiB of disk", limit.GitFetchBytes>>20)})
+			if err := c.fits(); err != nil {
+				stop(err)
 				return
 			}
 		}
 	}
+}
+
+// fits tells whether the folder is within its bound.
+func (c *Clone) fits() error {
+	if size(c.o.Folder) > c.most {
+		return &Refused{shown(c.o.URL), fmt.Sprintf("takes more than %d bytes of disk", c.most)}
+	}
+	return nil
 }
 
 // size is how many bytes the files below a folder have.
