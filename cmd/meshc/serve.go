@@ -15,11 +15,16 @@ import (
 	"github.com/meshc/meshc/server"
 )
 
+// serving is what flags say of a server.
+type serving struct {
+	o        server.Options
+	from     sourceFlags
+	compiles compileFlags
+	hooks    hookFlags
+}
+
 func newServe(a *app) *cobra.Command {
-	o := server.Options{}
-	var from sourceFlags
-	var compiles compileFlags
-	var hooks hookFlags
+	var v serving
 	c := &cobra.Command{
 		Use:   "serve BUNDLE|oci://HOST/REPOSITORY:TAG|--compile SOURCE...",
 		Short: "Stream a bundle to proxies over ADS",
@@ -63,67 +68,80 @@ server's. It is the one of --kubeconfig, $KUBECONFIG, the pod's service account 
   meshc serve oci://registry.example.com/mesh:main --trust trust.yaml --keep /var/lib/meshc
   meshc serve --compile mesh/ --watch
   meshc serve --compile https://git.example.com/mesh.git#ref=main,subdir=prod --git-token token --kubernetes --keep /var/lib/meshc`,
-		Args: func(c *cobra.Command, args []string) error {
-			if compiles.on {
-				return compiles.in.sources(c, args)
-			}
-			return oneBundle(c, args)
-		},
-		RunE: func(c *cobra.Command, args []string) error {
-			if o.TLSCert+o.TLSKey+o.TLSCA+o.SPIFFESocket == "" && !o.InsecurePlaintextOnAnyAddress {
-				o.SPIFFESocket = os.Getenv("SPIFFE_ENDPOINT_SOCKET")
-			}
-			if err := compiles.check(c); err != nil {
-				return err
-			}
-			o.BundlePath, from.poll = strings.Join(args, " "), o.Poll
-			switch {
-			case o.Poll != 0:
-			case compiles.on:
-				from.poll = compilePoll
-			case registry.IsReference(args[0]):
-				from.poll = 30 * time.Second
-			}
-			level := slog.LevelInfo
-			if a.quiet {
-				level = slog.LevelWarn
-			}
-			o.Log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
-			wake := make(chan struct{}, 1)
-			o.Wake = wake
-			woken := func() {
-				select {
-				case wake <- struct{}{}:
-				default: // it is known already
-				}
-			}
-			if compiles.on {
-				cleanup, err := compiles.apply(c, &from, args, &o, woken)
-				defer cleanup()
-				if err != nil {
-					return err
-				}
-			} else if err := from.apply(a, &o); err != nil {
-				return err
-			}
-			if err := hooks.apply(c.Context(), a, &o, woken); err != nil {
-				return err
-			}
-			a.end.later(max(o.Drain, server.DefaultDrain) + time.Second)
-			o.Ready = func(xds, admin net.Addr) {
-				_, _ = fmt.Fprintf(a.stdout, "xds %s\n", xds)
-				if admin != nil {
-					_, _ = fmt.Fprintf(a.stdout, "admin %s\n", admin)
-				}
-			}
-			return server.Run(c.Context(), o)
-		},
+		Args: v.sources,
+		RunE: func(c *cobra.Command, args []string) error { return v.run(c, a, args) },
 	}
-	from.add(c.Flags())
-	addServeFlags(c.Flags(), &o)
-	hooks.add(c.Flags())
-	compiles.add(c)
+	v.from.add(c.Flags())
+	addServeFlags(c.Flags(), &v.o)
+	v.hooks.add(c.Flags())
+	v.compiles.add(c)
 	return c
+}
+
+// sources checks what is served.
+func (v *serving) sources(c *cobra.Command, args []string) error {
+	if v.compiles.on {
+		return v.compiles.in.sources(c, args)
+	}
+	return oneBundle(c, args)
+}
+
+func (v *serving) run(c *cobra.Command, a *app, args []string) error {
+	o := &v.o
+	if o.TLSCert+o.TLSKey+o.TLSCA+o.SPIFFESocket == "" && !o.InsecurePlaintextOnAnyAddress {
+		o.SPIFFESocket = os.Getenv("SPIFFE_ENDPOINT_SOCKET")
+	}
+	if err := v.compiles.check(c); err != nil {
+		return err
+	}
+	o.BundlePath, v.from.poll = strings.Join(args, " "), o.Poll
+	switch {
+	case o.Poll != 0:
+	case v.compiles.on:
+		v.from.poll = compilePoll
+	case registry.IsReference(args[0]):
+		v.from.poll = 30 * time.Second
+	}
+	level := slog.LevelInfo
+	if a.quiet {
+		level = slog.LevelWarn
+	}
+	o.Log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+	cleanup, err := v.source(c, a, args)
+	defer cleanup()
+	if err != nil {
+		return err
+	}
+	a.end.later(max(o.Drain, server.DefaultDrain) + time.Second)
+	o.Ready = func(xds, admin net.Addr) {
+		_, _ = fmt.Fprintf(a.stdout, "xds %s\n", xds)
+		if admin != nil {
+			_, _ = fmt.Fprintf(a.stdout, "admin %s\n", admin)
+		}
+	}
+	return server.Run(c.Context(), *o)
+}
+
+// source settles where bundles come from, and what has the server look there before its time. cleanup is called at the end.
+func (v *serving) source(c *cobra.Command, a *app, args []string) (cleanup func(), err error) {
+	cleanup = func() {}
+	wake := make(chan struct{}, 1)
+	v.o.Wake = wake
+	woken := func() {
+		select {
+		case wake <- struct{}{}:
+		default: // it is known already
+		}
+	}
+	if v.compiles.on {
+		cleanup, err = v.compiles.apply(c, &v.from, args, &v.o, woken)
+	} else {
+		err = v.from.apply(a, &v.o)
+	}
+	if err != nil {
+		return cleanup, err
+	}
+	return cleanup, v.hooks.apply(c.Context(), a, &v.o, woken)
 }
 
 // addServeFlags adds the flags that are options of the server as they stand.

@@ -79,6 +79,9 @@ func text(o runtime.Object, version, kind string) []byte {
 		return nil
 	}
 	typed["apiVersion"], typed["kind"] = version, kind
+	if kind == "Namespace" || kind == "Node" { // of which no status is kept
+		delete(typed, "status")
+	}
 	b, err := json.Marshal(typed)
 	if err != nil {
 		return nil
