@@ -19,8 +19,8 @@ import (
 	"github.com/meshc/meshc/delivery/build"
 	"github.com/meshc/meshc/delivery/clone"
 	"github.com/meshc/meshc/delivery/hook"
-	"github.com/meshc/meshc/delivery/shelf"
 	"github.com/meshc/meshc/delivery/source"
+	"github.com/meshc/meshc/delivery/store"
 	"github.com/meshc/meshc/server"
 	"github.com/meshc/meshc/server/cluster"
 	"github.com/meshc/meshc/server/kube"
@@ -109,10 +109,10 @@ func (f *compileFlags) apply(c *cobra.Command, from *sourceFlags, args []string,
 	if from.trust != "" {
 		return cleanup, errors.New("--trust is about bundles that others have signed, and with --compile the server makes its own; --git-keyring says whose commits count")
 	}
-	var kept *shelf.Shelf
+	var kept *store.Store
 	if from.keep != "" {
-		kept = shelf.New(from.keep)
-		o.Shelf = source.Library{Shelf: kept}
+		kept = store.New(from.keep)
+		o.Store = source.Library{Store: kept}
 	}
 	work := f.work
 	switch {
@@ -129,7 +129,7 @@ func (f *compileFlags) apply(c *cobra.Command, from *sourceFlags, args []string,
 	if err != nil {
 		return cleanup, err
 	}
-	b := build.Options{Compile: append([]string{program}, f.arguments(c)...), Folder: filepath.Join(work, "compile"), Shelf: kept,
+	b := build.Options{Compile: append([]string{program}, f.arguments(c)...), Folder: filepath.Join(work, "compile"), Store: kept,
 		Guard: &source.Guard{Allow: from.allowOlder}, Poll: from.poll, Log: o.Log, Beside: slices.Concat(f.in.policies, f.in.addresses, f.in.observed)}
 	if f.in.config != "" {
 		b.Beside = append(b.Beside, f.in.config)

@@ -15,8 +15,8 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/delivery/clone"
-	"github.com/meshc/meshc/delivery/shelf"
 	"github.com/meshc/meshc/delivery/source"
+	"github.com/meshc/meshc/delivery/store"
 	"github.com/meshc/meshc/internal/gittest"
 	"github.com/meshc/meshc/internal/registrytest"
 )
@@ -142,7 +142,7 @@ func TestNext(t *testing.T) {
 // TestKept: a restart begins with the last good bundle whatever the sources are by then, and follows them from there.
 func TestKept(t *testing.T) {
 	b, ctx := newBench(t), context.Background()
-	b.o.Shelf = shelf.New(filepath.Join(t.TempDir(), "keep"))
+	b.o.Store = store.New(filepath.Join(t.TempDir(), "keep"))
 	two, three := mesh(t, 2), mesh(t, 3)
 	b.put(two)
 	if _, err := New(b.o).First(ctx); err != nil {
@@ -162,7 +162,7 @@ func TestKept(t *testing.T) {
 	if got, err := s.Next(ctx); err != nil || got.Digest != three.Digest {
 		t.Fatalf("%v, %v", got, err)
 	}
-	if _, p, err := b.o.Shelf.Current(); err != nil || p.Bundle.Digest != three.Digest {
+	if _, p, err := b.o.Store.Current(); err != nil || p.Bundle.Digest != three.Digest {
 		t.Errorf("%v", err)
 	}
 }

@@ -19,8 +19,8 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/delivery/registry"
-	"github.com/meshc/meshc/delivery/shelf"
 	"github.com/meshc/meshc/delivery/source"
+	"github.com/meshc/meshc/delivery/store"
 )
 
 // Options say what is compiled, and how.
@@ -34,7 +34,7 @@ type Options struct {
 	// long as nothing is known.
 	Observed func() []byte
 
-	Shelf *shelf.Shelf // keeps what was good; nil: nothing is kept
+	Store *store.Store // keeps what was good; nil: nothing is kept
 	Guard *source.Guard
 	Poll  time.Duration
 	Log   *slog.Logger
@@ -61,9 +61,9 @@ func (s *Source) First(ctx context.Context) (*bundle.Bundle, error) {
 	b, err := s.kept()
 	switch {
 	case err != nil:
-		s.o.Log.Error("the bundle on disk cannot be served", "folder", s.o.Shelf.Dir(), "error", err.Error())
+		s.o.Log.Error("the bundle on disk cannot be served", "folder", s.o.Store.Dir(), "error", err.Error())
 	case b != nil:
-		s.o.Log.Info("begins with the bundle on disk", "folder", s.o.Shelf.Dir(), "bundle", b.Digest.String())
+		s.o.Log.Info("begins with the bundle on disk", "folder", s.o.Store.Dir(), "bundle", b.Digest.String())
 		s.wait = 0
 		return b, nil
 	}
@@ -100,10 +100,10 @@ func (s *Source) heard(ctx context.Context) error {
 
 // kept reads the bundle on disk.
 func (s *Source) kept() (*bundle.Bundle, error) {
-	if s.o.Shelf == nil {
+	if s.o.Store == nil {
 		return nil, nil
 	}
-	r, p, err := s.o.Shelf.Current()
+	r, p, err := s.o.Store.Current()
 	if r == nil || err != nil {
 		return nil, err
 	}
@@ -182,11 +182,11 @@ func (s *Source) take(b *bundle.Bundle, looked look) (*bundle.Bundle, error) {
 
 // retain keeps what was made last. Service does not wait for it, and what could not be kept is tried again at the next look.
 func (s *Source) retain() error {
-	if s.last == nil || s.o.Shelf == nil {
+	if s.last == nil || s.o.Store == nil {
 		return nil
 	}
-	if err := s.o.Shelf.Put(shelf.Record{}, s.last); err != nil {
-		return fmt.Errorf("the bundle cannot be kept in %s: %w", s.o.Shelf.Dir(), err)
+	if err := s.o.Store.Put(store.Record{}, s.last); err != nil {
+		return fmt.Errorf("the bundle cannot be kept in %s: %w", s.o.Store.Dir(), err)
 	}
 	s.last = nil
 	return nil
