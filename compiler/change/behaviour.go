@@ -77,6 +77,11 @@ func untouchedBehaviour(at string) Behaviour {
 	return BehaviourOf(&trace.Result{Path: &trace.Path{Outcome: &trace.Outcome{Verdict: trace.Reached, At: at, Text: "no proxy takes it"}}}, nil)
 }
 
+// misread tells whether a proxy expects another protocol than that of the connection.
+func (b Behaviour) misread() bool {
+	return slices.ContainsFunc(b.outcomes, func(o *trace.Outcome) bool { return o.Misread })
+}
+
 // Key is the same for behaviours that differ in nothing but details of their ends.
 func (b Behaviour) Key() string { return fmt.Sprintf("%q\x00%q", b.ends, b.effects) }
 

@@ -2,6 +2,7 @@ package change
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -30,6 +31,7 @@ type connection struct {
 	principal string // in the certificate of the client, where it is fixed
 	anonymous bool   // the client has no certificate
 	token     *tokenCase
+	source    netip.Addr // the address of the client, where there is one for all requests
 }
 
 // listener returns what takes the connection; nil: nothing does.
@@ -49,6 +51,7 @@ func (m *connection) listener() *trace.Found[*listenerv3.Listener] {
 func (m *connection) hop() (h *hop, is assumptions, err error) {
 	b := &builder{side: m.side, p: m.proxy, listener: m.listener(), conn: m.conn, inbound: m.place == atServer, gateway: m.place == atGateway}
 	b.is = assumptions{http: m.conn.HTTP, port: m.conn.To.Port(), sni: m.conn.SNI, token: m.token, anonymous: m.anonymous, peer: m.principal, host: m.host}
+	b.is.source = m.source
 	if m.place == atServer {
 		b.is.server = m.conn.To.Addr()
 	}
@@ -86,6 +89,36 @@ type cell struct {
 	named          bool   // the client shows a certificate
 	undecided      string // what of it cannot be decided
 	weak           bool   // that need not be said where something else shows the change
+	of             *asking
+}
+
+// asking is what a cell is an answer to: all requests of the cell follow from it.
+type asking struct {
+	sets.Query
+	base, head int      // positions of the rules that decide the cell
+	dims       []string // of optional parts
+}
+
+// cond holds for the requests of the cell.
+func (a *asking) cond() sets.Cond {
+	out := []sets.Cond{decides(a.Base, a.base), decides(a.Head, a.head)}
+	if a.Within != (sets.Cond{}) {
+		out = append(out, a.Within)
+	}
+	return sets.All(out...)
+}
+
+// decides holds for the requests that one rule of a list decides.
+func decides(l sets.List, at int) sets.Cond {
+	var all []sets.Cond
+	for i, r := range l.Rules {
+		if i == at {
+			all = append(all, r.When)
+			break
+		}
+		all = append(all, r.When.Not())
+	}
+	return sets.All(all...)
 }
 
 // verdict of a comparison of two connections.
@@ -132,13 +165,14 @@ func (f *finder) compareWith(out *compared, a, b connection) error {
 	case a.principal == "" && b.principal == "": // who shows a certificate has a name
 		q.Within = sets.All(append(trusted(was, is), q.Within, sets.In(sets.Principal, sets.AnyString()))...)
 	}
-	space := f.spaceFor(a.host, a.place == atGateway, slices.Concat(was.dims, is.dims))
+	dims := slices.Concat(was.dims, is.dims)
+	space := f.spaceFor(a.host, a.place == atGateway, dims)
 	cells, err := space.Differences(q)
 	if err != nil {
 		out.open = err.Error()
 	}
 	for _, c := range cells {
-		x := cell{base: base.at(c.Base), head: head.at(c.Head), request: c.Witness, token: a.token, named: !a.anonymous}
+		x := cell{base: base.at(c.Base), head: head.at(c.Head), request: c.Witness, token: a.token, named: !a.anonymous, of: &asking{q, c.Base, c.Head, dims}}
 		x.where, x.undecided = whereText(c)
 		if x.judge() {
 			out.cells = append(out.cells, x)

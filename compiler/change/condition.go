@@ -38,6 +38,7 @@ type assumptions struct {
 	secure    bool // HTTPS, as :scheme says
 	token     *tokenCase
 	server    netip.Addr // invalid: not known
+	source    netip.Addr // of the client; invalid: not known
 	peer      string     // the identity of the client, where there is one for all requests
 	anonymous bool       // the client has no certificate
 	plain     bool       // the proxy sees no certificate
@@ -172,9 +173,9 @@ func (c *assumptions) principal(p *rbacv3.Principal) sets.Cond {
 		}
 		return matcherIn(sets.Principal, r.Authenticated.GetPrincipalName())
 	case *rbacv3.Principal_DirectRemoteIp:
-		return sets.In(sets.Source, sets.Ranges(r.DirectRemoteIp))
+		return c.from(sets.Ranges(r.DirectRemoteIp))
 	case *rbacv3.Principal_RemoteIp:
-		return sets.In(sets.Source, sets.Ranges(r.RemoteIp)) // witnesses come without a proxy before them, so both are one
+		return c.from(sets.Ranges(r.RemoteIp)) // witnesses come without a proxy before them, so both are one
 	case *rbacv3.Principal_Header:
 		return c.header(r.Header)
 	case *rbacv3.Principal_UrlPath:
@@ -188,6 +189,14 @@ func (c *assumptions) principal(p *rbacv3.Principal) sets.Cond {
 		return c.metadata(r.Metadata) //nolint:staticcheck // Envoy honours it
 	}
 	return unknown(fmt.Sprintf("%T", p.GetIdentifier()), p)
+}
+
+// from is a condition on the address of the client.
+func (c *assumptions) from(s sets.Addresses) sets.Cond {
+	if c.source.IsValid() {
+		return constant(s.Has(c.source))
+	}
+	return sets.In(sets.Source, s)
 }
 
 // anyMatcher takes every text.

@@ -193,7 +193,7 @@ func (s *side) endpoints(d *destination, c *trace.Found[*clusterv3.Cluster], loa
 	where := strings.Join(slices.Sorted(maps.Keys(ends)), "; ")
 	if len(ends) == 0 {
 		where = s.behind(d, c.Resource)
-		d.empty = d.strangers > 0 || d.direction == "outbound" && discovered && c.Message.GetClusterType() == nil && !s.late
+		d.empty = d.strangers > 0 || d.direction == "outbound" && discovered && c.Message.GetClusterType() == nil && !s.late()
 		sockets[tlsText(fallback(c.Message), false)] = nil
 		details = append(details, fallback(c.Message))
 	}

@@ -46,6 +46,7 @@ type finder struct {
 	named            map[string]bool           // those of which only names differ
 	tries            map[*Difference][]attempt // requests of each difference, to be walked
 	weak             map[string]string         // what need not be said where a difference of this kind and category shows it
+	searches         int                       // for requests that servers let through
 	refuted          map[string]bool           // those that only servers meet which refuse all on both sides
 }
 
@@ -64,6 +65,7 @@ func (w *workload) ref() Ref {
 
 func newFinder(base, head *bundle.Bundle) *finder {
 	f := &finder{base: newSide(base), head: newSide(head), spaces: map[string]*sets.Space{}, haves: map[classSide]string{}, parts: map[setSide]string{}, byKey: map[string]*Difference{}, clients: map[string][]placed{}, came: map[string]visit{}, named: map[string]bool{}, tries: map[*Difference][]attempt{}, weak: map[string]string{}, refuted: map[string]bool{}, unasked: map[string]bool{}}
+	observe(f.base, f.head)
 	for _, s := range []*side{f.base, f.head} {
 		for _, w := range s.workloads {
 			if id := s.identity(w); !slices.Contains(f.identities, id) {

@@ -293,9 +293,10 @@ func (b *builder) helper(s setting, m proto.Message) error {
 		}
 		b.read = append(b.read, d.read...)
 		b.resources = append(b.resources, d.resources...)
-		b.settings = append(b.settings, setting{topic: s.topic, name: s.name + " goes to", value: d.end})
+		to := setting{topic: s.topic, name: s.name + " goes to", value: d.end}
+		b.settings = append(b.settings, to)
 		for _, x := range d.settings {
-			x.name = s.name + " at " + x.name
+			x.name, x.with = s.name+" at "+x.name, to.text()
 			x.show = false
 			if x.topic != Encryption {
 				x.topic = Tuning

@@ -66,7 +66,7 @@ func movedCategory(a, b *outcome) string {
 func differing(a, b []setting) (loud, quiet []setting) {
 	only := func(x, y []setting, head bool) {
 		for _, s := range x {
-			if slices.Contains(y, s) {
+			if !s.missing(y) {
 				continue
 			}
 			s.topic = access(s.topic, head)
@@ -106,6 +106,16 @@ type setting struct {
 	show  bool // a single request shows it, though its topic is tuning
 	// latent: no request of today shows it, since it is about endpoints that are yet to come, or about servers that speak first.
 	latent bool
+	// with is another setting of the same list that this one is a detail of: where only one side has that, its details say no more.
+	with string
+}
+
+// text identifies a setting that others are details of.
+func (s setting) text() string { return s.name + " " + s.value }
+
+// missing tells whether another list lacks a setting, and no more than it: not what it is a detail of.
+func (s setting) missing(list []setting) bool {
+	return !slices.Contains(list, s) && (s.with == "" || slices.ContainsFunc(list, func(o setting) bool { return o.text() == s.with }))
 }
 
 // quiet settings show only under load, or nowhere in the answer.
@@ -118,7 +128,7 @@ func settingsText(a, b []setting) (before, after string) {
 	only := func(x, y []setting) string {
 		var out []string
 		for _, s := range x {
-			if !slices.Contains(y, s) {
+			if s.missing(y) {
 				out = append(out, strings.TrimSpace(s.name+" "+s.value))
 			}
 		}

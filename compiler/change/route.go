@@ -131,11 +131,12 @@ func (b *builder) forwardRoute(o *outcome, rc *routev3.RouteConfiguration, vh *r
 		if err != nil {
 			return err
 		}
-		o.settings = append(o.settings, setting{topic: Routing, name: "mirror", value: share + " to " + strings.TrimPrefix(d.end, atPlaces)})
+		mirror := setting{topic: Routing, name: "mirror", value: share + " to " + strings.TrimPrefix(d.end, atPlaces)}
+		o.settings = append(o.settings, mirror)
 		o.resources = append(o.resources, d.resources...)
 		b.read = append(b.read, d.read...)
 		for _, s := range append(fieldSettings(d.name+" ", m, map[string]string{"": Routing, "cluster": "-", "runtime_fraction": "-"}), d.settings...) {
-			s.name = "mirror " + s.name
+			s.name, s.with = "mirror "+s.name, mirror.text()
 			o.settings = append(o.settings, s)
 		}
 	}

@@ -21,7 +21,6 @@ type side struct {
 	workloads []*workload // sorted by name
 	byName    map[string]*workload
 	byAddress map[string]string // address → workload namespace/name
-	late      bool              // no endpoints of Kubernetes are in the input: they come when the bundle is served
 	dests     map[destKey]*destination
 	served    map[servedPort][]target
 	dialAt    map[string]netip.Addr
@@ -56,10 +55,23 @@ func fingerprint(b []byte) string {
 func newSide(b *bundle.Bundle) *side {
 	s := &side{Bundle: b, tracer: trace.New(b), byName: map[string]*workload{}, byAddress: map[string]string{}, dests: map[destKey]*destination{}, dialAt: map[string]netip.Addr{}, seen: visits{}}
 	s.gather()
-	s.late = !slices.ContainsFunc(b.Resources, func(r *bundle.Resource) bool {
-		return r.Type == bundle.EndpointsType && r.Join != nil && len(r.Bytes) > len(r.Name)+8
-	})
 	return s
+}
+
+// late tells whether no endpoints of Kubernetes are in the input: they come when the bundle is served.
+func (s *side) late() bool { return s.tracer.Late() }
+
+// observed tells whether the input has what only a cluster knows: pods with addresses.
+func (s *side) observed() bool {
+	return slices.ContainsFunc(s.Workloads, func(w bundle.Workload) bool { return w.Kind == "Pod" && len(w.Addresses) > 0 })
+}
+
+// observe compares a cluster with itself at another time: where one side has endpoints and the other none at all, it has lost them.
+func observe(a, b *side) {
+	if a.late() != b.late() && a.observed() && b.observed() {
+		a.tracer.Observe()
+		b.tracer.Observe()
+	}
 }
 
 // podName is the name of a pod of a Deployment: its runner's, a hash and a random end.

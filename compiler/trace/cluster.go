@@ -129,8 +129,8 @@ type member struct {
 	workload *bundle.Workload
 }
 
-// members lists the endpoints that get requests: those of the first priority that has any. Where the bundle knows none
-// of a service in the mesh, late is true and the workloads of the input that the service selects stand for them.
+// members lists the endpoints that get requests: those of the first priority that has any. Where the endpoints
+// of Kubernetes come when the bundle is served, late is true for a service in the mesh, and the workloads of the input that the service selects stand for them.
 func (k *walk) members(s state, c located[*clusterv3.Cluster]) (out []member, late bool, err error) {
 	load := c.msg.GetLoadAssignment()
 	if c.msg.GetType() == clusterv3.Cluster_EDS {
@@ -157,7 +157,7 @@ func (k *walk) members(s state, c located[*clusterv3.Cluster]) (out []member, la
 			out = append(out, k.member(e, l, total))
 		}
 	}
-	if all == 0 && c.res.Selector != nil && len(c.res.Selector.Workloads) > 0 {
+	if all == 0 && k.w.late && c.res.Selector != nil && len(c.res.Selector.Workloads) > 0 {
 		return k.selected(c.res), true, nil
 	}
 	first := uint32(1 << 31)

@@ -41,9 +41,9 @@ type exchange struct {
 func (k *walk) http(s state, res *bundle.Resource, m *hcmv3.HttpConnectionManager, tls bool) (*Path, error) {
 	switch {
 	case len(s.conn.layers) > 0:
-		return s.end(Failed, 0, "the connection manager expects HTTP and gets TLS: it closes the connection"), nil
+		return s.misread("TLS"), nil
 	case s.conn.wire == wireTCP:
-		return s.end(Failed, 0, "the connection manager expects HTTP and gets something else: it closes the connection"), nil
+		return s.misread("something else"), nil
 	}
 	x := &exchange{manager: m, res: res, scheme: "http"}
 	if tls {

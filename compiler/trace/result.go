@@ -39,15 +39,17 @@ type Step struct {
 
 // Outcome ends a path.
 type Outcome struct {
-	Verdict string          `json:"verdict"`
-	Status  int             `json:"status,omitempty"` // HTTP status that the client gets from a proxy
-	At      string          `json:"at"`               // workload or address that is reached, or proxy that ends the request
-	Port    uint16          `json:"port,omitempty"`   // of the application that is reached
-	Path    string          `json:"path,omitempty"`   // of the request that it gets
-	Host    string          `json:"host,omitempty"`
-	To      string          `json:"location,omitempty"` // of a redirect
-	Effects []Effect        `json:"effects,omitempty"`  // what the answer of a proxy is like
-	Text    string          `json:"text"`
+	Verdict string   `json:"verdict"`
+	Status  int      `json:"status,omitempty"` // HTTP status that the client gets from a proxy
+	At      string   `json:"at"`               // workload or address that is reached, or proxy that ends the request
+	Port    uint16   `json:"port,omitempty"`   // of the application that is reached
+	Path    string   `json:"path,omitempty"`   // of the request that it gets
+	Host    string   `json:"host,omitempty"`
+	To      string   `json:"location,omitempty"` // of a redirect
+	Effects []Effect `json:"effects,omitempty"`  // what the answer of a proxy is like
+	Text    string   `json:"text"`
+	// Misread: the connection is none of the protocol that the proxy expects, so that no request at all comes through on it.
+	Misread bool            `json:"-"`
 	Origins []bundle.Origin `json:"origins,omitempty"`
 }
 

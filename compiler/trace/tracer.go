@@ -26,6 +26,7 @@ type Tracer struct {
 	views     map[string]*view
 	parsed    map[*bundle.Resource]proto.Message
 	byAddress map[netip.Addr][]*bundle.Workload
+	late      bool
 }
 
 // New indexes a bundle.
@@ -38,8 +39,18 @@ func New(b *bundle.Bundle) *Tracer {
 			}
 		}
 	}
+	w.late = !slices.ContainsFunc(b.Resources, func(r *bundle.Resource) bool {
+		return r.Type == bundle.EndpointsType && r.Join != nil && len(r.Bytes) > len(r.Name)+8
+	})
 	return w
 }
+
+// Late tells whether the bundle has no endpoints of Kubernetes at all: they come when it is served. Where it has some, a service
+// without any has nothing behind it.
+func (w *Tracer) Late() bool { return w.late }
+
+// Observe says that the bundle is of a cluster as it was: a service without endpoints has none, even if no service has any.
+func (w *Tracer) Observe() { w.late = false }
 
 // located is a message with the resource it came in.
 type located[M proto.Message] struct {

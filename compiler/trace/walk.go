@@ -54,6 +54,13 @@ func (s state) end(verdict string, status int, text string, origins ...bundle.Or
 	return &Path{Steps: s.steps, Outcome: &Outcome{Verdict: verdict, Status: status, At: s.proxy, Text: text, Origins: origins}}
 }
 
+// misread ends a connection that a connection manager cannot read.
+func (s state) misread(what string) *Path {
+	p := s.end(Failed, 0, "the connection manager expects HTTP and gets "+what+": it closes the connection")
+	p.Outcome.Misread = true
+	return p
+}
+
 // fork starts a branch.
 func (s state) fork() state {
 	s.steps = nil

@@ -1,0 +1,121 @@
+package change_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/meshc/meshc/compiler/change"
+)
+
+const (
+	tokens = `
+---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: reviews, namespace: shop}
+spec:
+  selector: {matchLabels: {app: reviews}}
+  jwtRules: [{issuer: ISSUER, jwks: '{"keys":[]}'}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: reviews, namespace: shop}
+spec:
+  selector: {matchLabels: {app: reviews}}
+  rules: [{from: [{source: {requestPrincipals: ["*"]}}]}]
+`
+	posts = `
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: reviews, namespace: shop}
+spec:
+  selector: {matchLabels: {app: reviews}}
+  rules: [{to: [{operation: {methods: [POST], paths: [/open]}}], when: [{key: "request.headers[x-a]", values: ["1"]}]}]
+`
+	slice = `
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: NAME-0, namespace: shop, labels: {kubernetes.io/service-name: NAME}}
+addressType: IPv4
+ports: [{name: http, port: 8080, protocol: TCP}]
+endpoints: [{addresses: [ADDRESS], conditions: {ready: READY}}]
+`
+)
+
+func replaced(text string, pairs ...string) string {
+	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+// TestShownWitnesses: each difference has a witness that walks show: with a token, past the policies of servers, where endpoints are
+// gone, and as what it is where only the destination of a mirror differs.
+func TestShownWitnesses(t *testing.T) {
+	weights := replaced(routes, "weight: 100}", "weight: 90}", "weight: 0}", "weight: 10}")
+	mirrored := func(host string) string {
+		return replaced(routes, "  - timeout: 5s", "  - timeout: 5s\n    mirror: {host: "+host+"}")
+	}
+	endpoints := func(ready string) string {
+		return replaced(slice, "NAME", "db", "ADDRESS", "10.1.0.9", "READY", "true") + replaced(slice, "NAME", "reviews", "ADDRESS", "10.1.0.8", "READY", ready)
+	}
+	for _, c := range []struct {
+		name, base, head string
+		kind, category   string
+		to               string // begins a witness of the difference
+		fits             func(w change.Witness) bool
+	}{
+		{"a token", replaced(routes+tokens, "ISSUER", "https://a.example"), replaced(routes+tokens, "ISSUER", "https://b.example"), change.Closed, change.AccessNarrowed,
+			"http://reviews", func(w change.Witness) bool { return w.Token != nil && w.Token.Issuer == "https://a.example" }},
+		{"past a policy", routes + posts, weights + posts, change.Moved, change.Routing, "http://reviews.shop.svc.cluster.local:80/open",
+			func(w change.Witness) bool { return w.Method == "POST" && slices.Contains(w.Headers, "x-a: 1") }},
+		{"past the need of a token", replaced(routes+tokens, "ISSUER", "https://a.example"), replaced(weights+tokens, "ISSUER", "https://a.example"), change.Moved, change.Routing,
+			"http://reviews.shop", func(w change.Witness) bool { return w.Token != nil && w.Token.Issuer == "https://a.example" }},
+		{"a mirror", mirrored("reviews"), mirrored("db"), change.Changed, change.Routing, "http://reviews", nil},
+		{"no endpoint is ready", endpoints("true"), endpoints("false"), change.Closed, change.Availability, "http://reviews", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, err := change.Compare(compile(t, c.base), compile(t, c.head))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, u := range r.Undecided {
+				t.Errorf("undecided: %+v", u)
+			}
+			if !slices.ContainsFunc(r.Differences, func(d *change.Difference) bool {
+				return d.Kind == c.kind && d.Category == c.category && strings.HasPrefix(d.Witness.To, c.to) && (c.fits == nil || c.fits(d.Witness))
+			}) {
+				for _, d := range r.Differences {
+					t.Logf("%s %s %s, was %v, is %v", d.Kind, d.Category, d.Witness.String(), d.Base, d.Head)
+				}
+				t.Errorf("none is %s, %s, to %s", c.kind, c.category, c.to)
+			}
+		})
+	}
+}
+
+// TestRefusedAnyway: what servers refuse on both sides is said to be undecided where the proxy of the client treats it otherwise,
+// and no difference where the connection is of another protocol than the server's.
+func TestRefusedAnyway(t *testing.T) {
+	closed := replaced(posts, "name: reviews", "name: db", "app: reviews", "app: db")
+	endpoints := func(ready string) string {
+		return closed + replaced(slice, "name: http", "name: tcp", "8080", "3306", "NAME", "db", "ADDRESS", "10.1.0.4", "READY", ready) +
+			replaced(slice, "NAME", "reviews", "ADDRESS", "10.1.0.2", "READY", "true")
+	}
+	r, err := change.Compare(compile(t, endpoints("true")), compile(t, endpoints("false")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Differences) > 0 || !slices.ContainsFunc(r.Undecided, func(u change.Undecided) bool {
+		return u.Host == "db.shop.svc.cluster.local" && u.Port == 3306 && strings.Contains(u.Why, "nothing is behind")
+	}) {
+		t.Errorf("differences %v, undecided %v", r.Differences, r.Undecided)
+	}
+	r, err = change.Compare(compile(t, routes), compile(t, routes+registry))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range r.Undecided {
+		t.Errorf("undecided: %+v", u)
+	}
+}
