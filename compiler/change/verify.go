@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meshc/meshc/compiler/change/behaviour"
 	"github.com/meshc/meshc/compiler/trace"
 )
 
@@ -25,40 +26,46 @@ func (f *finder) verify(d *Difference) int {
 	verdict := refuted
 	tries := f.tries[d]
 	for i := 0; i < len(tries); i++ {
-		try := tries[i]
-		kind, base, head, err := f.walked(try)
-		if err != nil || !confirms(d.Kind, kind, base, head) {
-			if err != nil || try.conn.HTTP || base.passes+head.passes > 0 || d.Category != Egress && !base.misread() && !head.misread() {
-				verdict = notShown
-			}
-			if i == len(f.tries[d])-1 && err == nil && base.passes+head.passes == 0 {
-				tries = append(slices.Clone(tries), f.letThrough(tries[0])...)
-			}
-			continue
+		kind, base, head, err := f.walked(tries[i])
+		if err == nil && confirms(d.Kind, kind, base, head) {
+			f.show(d, tries[i], kind, base, head)
+			return shown
 		}
-		switch {
-		// The servers refuse what the client now sends otherwise. What only may be refused, as by an external authorizer, is a change.
-		case d.Kind == Changed && (kind == Opened && base.passes == 0 || kind == Closed && head.passes == 0):
-			d.Kind, d.Base, d.Head = kind, base.end(), head.end()
-		case d.Kind == Moved && (kind == "" || kind == Tuned): // another way to the same end
-			d.Kind = Changed
+		lost := err == nil && !base.Passes() && !head.Passes() // refused on both sides
+		if !lost || tries[i].conn.HTTP || d.Category != Egress && !base.Misread() && !head.Misread() {
+			verdict = notShown
 		}
-		if i > 0 {
-			d.Witness, d.Host, d.Port = try.witness, try.at.host, try.at.port
+		if lost && i == len(f.tries[d])-1 {
+			tries = append(slices.Clone(tries), f.letThrough(tries[0])...)
 		}
-		return shown
 	}
 	return verdict
 }
 
+// show makes a request the witness of a difference, and says of it what the walks say.
+func (f *finder) show(d *Difference, try attempt, kind string, base, head behaviour.Behaviour) {
+	switch {
+	// The servers refuse what the client now sends otherwise. What only may be refused, as by an external authorizer, is a change.
+	case d.Kind == Changed && (kind == Opened && !base.Passes() || kind == Closed && !head.Passes()):
+		d.Kind, d.Base, d.Head = kind, base.End(), head.End()
+	case d.Kind == Moved && (kind == "" || kind == Tuned): // another way to the same end
+		d.Kind = Changed
+	}
+	asked := d.Witness.Server != nil
+	d.Witness, d.Host, d.Port = try.witness, try.at.host, try.at.port
+	if asked {
+		d.Witness.Server = &try.server
+	}
+}
+
 // confirms tells whether a difference of a kind may be said where the walks of its witness differ in another. Not all settings
 // show in a walk, and servers may refuse what a client sends elsewhere or otherwise.
-func confirms(said, walked string, base, head Behaviour) bool {
+func confirms(said, walked string, base, head behaviour.Behaviour) bool {
 	switch said {
 	case Tuned, Changed:
 		return true
 	case Moved:
-		return walked != "" && walked != Tuned || base.passes > 0 && head.passes > 0
+		return walked != "" && walked != Tuned || base.Passes() && head.Passes()
 	}
 	return said == walked
 }
@@ -72,8 +79,8 @@ type attempt struct {
 }
 
 // walked follows one request through both bundles.
-func (f *finder) walked(a attempt) (kind string, base, head Behaviour, err error) {
-	var results [2]Behaviour
+func (f *finder) walked(a attempt) (kind string, base, head behaviour.Behaviour, err error) {
+	var results [2]behaviour.Behaviour
 	for i, m := range a.connections {
 		r, err := a.request(m)
 		if err != nil {
@@ -81,11 +88,11 @@ func (f *finder) walked(a attempt) (kind string, base, head Behaviour, err error
 		}
 		results[i] = m.follow(r, a)
 	}
-	return KindOf(results[0], results[1]), results[0], results[1], nil
+	return behaviour.Kind(results[0], results[1]), results[0], results[1], nil
 }
 
 // follow is what becomes of a request that comes over a connection.
-func (m *connection) follow(r trace.Request, a attempt) Behaviour {
+func (m *connection) follow(r trace.Request, a attempt) behaviour.Behaviour {
 	c, identity := m.conn, ""
 	who := a.from
 	if m.place == atServer {
@@ -102,11 +109,11 @@ func (m *connection) follow(r trace.Request, a attempt) Behaviour {
 	}
 	switch {
 	case m.proxy != nil:
-		return BehaviourOf(m.proxy.WalkFrom(c, m.place == atClient, identity, r))
+		return behaviour.Of(m.proxy.WalkFrom(c, m.place == atClient, identity, r))
 	case c.TLS && m.place != atClient:
-		return refusedBehaviour("there is no proxy that could end the TLS")
+		return behaviour.Refused("there is no proxy that could end the TLS")
 	}
-	return untouchedBehaviour(who.Namespace + "/" + who.Name)
+	return behaviour.Untouched(who.Namespace + "/" + who.Name)
 }
 
 // request is the witness as one side gets it.
@@ -144,19 +151,4 @@ func (a attempt) request(m connection) (trace.Request, error) {
 	}
 	r.URL += "://" + rest
 	return r, nil
-}
-
-// end is what becomes of a request, for people.
-func (b Behaviour) end() End {
-	var texts []string
-	for _, l := range b.outcomes {
-		if !slices.Contains(texts, l.Text) {
-			texts = append(texts, l.Text)
-		}
-	}
-	verdict := trace.Failed
-	if len(b.outcomes) > 0 {
-		verdict = b.outcomes[0].Verdict
-	}
-	return End{Verdict: verdict, Detail: strings.Join(texts, " | ")}
 }

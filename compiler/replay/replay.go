@@ -15,6 +15,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/change"
+	"github.com/meshc/meshc/compiler/change/behaviour"
 	"github.com/meshc/meshc/compiler/trace"
 	"github.com/meshc/meshc/internal/limit"
 )
@@ -212,8 +213,8 @@ func (r *run) judge(e *entry, s sender) verdict {
 		return verdict{unused: why}
 	}
 	after, errAfter := r.head.Walk(req)
-	b, h := change.BehaviourOf(before, nil), change.BehaviourOf(after, errAfter)
-	kind := change.KindOf(b, h)
+	b, h := behaviour.Of(before, nil), behaviour.Of(after, errAfter)
+	kind := behaviour.Kind(b, h)
 	if kind == "" {
 		return verdict{}
 	}
@@ -221,7 +222,7 @@ func (r *run) judge(e *entry, s sender) verdict {
 }
 
 // group finds the group of a difference, and shows the request as an example of it.
-func (r *run) group(kind string, req trace.Request, e *entry, route string, b, h change.Behaviour) *Difference {
+func (r *run) group(kind string, req trace.Request, e *entry, route string, b, h behaviour.Behaviour) *Difference {
 	host, port := r.dir.target(e, sender{from: req.From})
 	to := fmt.Sprintf("%s:%d", host, port)
 	key := fmt.Sprintf("%s\x00%s\x00%s\x00%s\x00%s", kind, route, to, b.Key(), h.Key())

@@ -1,4 +1,7 @@
-package change
+// Package behaviour turns walks of requests into values that can be compared: where a request ends and how often, what is done to it
+// on its way, and what stands for later. Two walks differ in the gravest of these in which they are not alike; that a request is refused
+// for another reason is no difference.
+package behaviour
 
 import (
 	"errors"
@@ -7,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meshc/meshc/compiler/change/report"
 	"github.com/meshc/meshc/compiler/trace"
 )
 
@@ -24,8 +28,8 @@ type Behaviour struct {
 	outcomes []*trace.Outcome // those that refuse first
 }
 
-// BehaviourOf reads the result of a walk, or its error.
-func BehaviourOf(r *trace.Result, err error) Behaviour {
+// Of reads the result of a walk, or its error.
+func Of(r *trace.Result, err error) Behaviour {
 	if err != nil {
 		return Behaviour{ends: []string{"refused"}, refuses: 1, lines: []trace.Line{{Text: "failed: " + err.Error()}}}
 	}
@@ -67,42 +71,42 @@ func BehaviourOf(r *trace.Result, err error) Behaviour {
 	return b
 }
 
-// refusedBehaviour is that of a request which nothing takes.
-func refusedBehaviour(why string) Behaviour {
-	return BehaviourOf(nil, errors.New(why))
+// Refused is that of a request which nothing takes.
+func Refused(why string) Behaviour {
+	return Of(nil, errors.New(why))
 }
 
-// untouchedBehaviour is that of a request which no proxy meets.
-func untouchedBehaviour(at string) Behaviour {
-	return BehaviourOf(&trace.Result{Path: &trace.Path{Outcome: &trace.Outcome{Verdict: trace.Reached, At: at, Text: "no proxy takes it"}}}, nil)
+// Untouched is that of a request which no proxy meets.
+func Untouched(at string) Behaviour {
+	return Of(&trace.Result{Path: &trace.Path{Outcome: &trace.Outcome{Verdict: trace.Reached, At: at, Text: "no proxy takes it"}}}, nil)
 }
 
-// misread tells whether a proxy expects another protocol than that of the connection.
-func (b Behaviour) misread() bool {
+// Misread tells whether a proxy expects another protocol than that of the connection.
+func (b Behaviour) Misread() bool {
 	return slices.ContainsFunc(b.outcomes, func(o *trace.Outcome) bool { return o.Misread })
 }
 
 // Key is the same for behaviours that differ in nothing but details of their ends.
 func (b Behaviour) Key() string { return fmt.Sprintf("%q\x00%q", b.ends, b.effects) }
 
-// KindOf is the kind of the difference between two behaviours of one request; "" if there is none.
-func KindOf(base, head Behaviour) string {
+// Kind is the kind of the difference between two behaviours of one request; "" if there is none.
+func Kind(base, head Behaviour) string {
 	switch {
 	case base.passes == 0 && head.passes == 0: // refused is refused, whatever the reason, but not whatever the answer
 		if !slices.Equal(base.answers, head.answers) {
-			return Moved
+			return report.Moved
 		}
 		return ""
 	case base.refuses > 0 && head.refuses == 0, base.passes == 0:
-		return Opened
+		return report.Opened
 	case base.refuses == 0 && head.refuses > 0, head.passes == 0:
-		return Closed
+		return report.Closed
 	case !slices.Equal(base.ends, head.ends):
-		return Moved
+		return report.Moved
 	case !slices.Equal(base.effects, head.effects), !slices.Equal(base.details, head.details):
-		return Changed
+		return report.Changed
 	case !slices.Equal(base.tuning, head.tuning):
-		return Tuned
+		return report.Tuned
 	}
 	return ""
 }
@@ -127,3 +131,21 @@ func apart(base, head []trace.Line) (before, after []string) {
 
 // Apart returns the lines that say what the one does and the other does not.
 func (b Behaviour) Apart(head Behaviour) (before, after []string) { return apart(b.lines, head.lines) }
+
+// End is what becomes of a request, for people.
+func (b Behaviour) End() report.End {
+	var texts []string
+	for _, l := range b.outcomes {
+		if !slices.Contains(texts, l.Text) {
+			texts = append(texts, l.Text)
+		}
+	}
+	verdict := trace.Failed
+	if len(b.outcomes) > 0 {
+		verdict = b.outcomes[0].Verdict
+	}
+	return report.End{Verdict: verdict, Detail: strings.Join(texts, " | ")}
+}
+
+// Passes tells whether any of a request is let through.
+func (b Behaviour) Passes() bool { return b.passes > 0 }
