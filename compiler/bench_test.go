@@ -40,6 +40,7 @@ func linked(b *testing.B, repo string) *input {
 	}
 	l.Add(in.check(Options{})...)
 	l.Add(in.link()...)
+	l.Add(in.group()...)
 	if l.HasErrors() {
 		b.Fatal(l[0])
 	}
@@ -62,6 +63,7 @@ func BenchmarkLink(b *testing.B) {
 		in := linked(b, repo)
 		for b.Loop() {
 			in.link()
+			in.group()
 		}
 	})
 }

@@ -146,19 +146,24 @@ func (in *input) objects() []*schema.Object {
 	return out
 }
 
-// link makes one mesh for each cluster, of its own objects and of the services that the others offer it, and groups its
-// proxies.
+// link makes one mesh for each cluster, of its own objects and of the services that the others offer it.
 func (in *input) link() diag.List {
 	registries := make([]mesh.Cluster, len(in.clusters))
 	for i, c := range in.clusters {
 		registries[i] = mesh.Cluster{Name: c.name, Objects: c.joined}
 	}
 	meshes, findings := mesh.LinkClusters(registries)
-	observed := in.fromCluster()
-	findings = slices.DeleteFunc(findings, observed)
 	for i, c := range in.clusters {
-		var f diag.List
 		c.mesh = meshes[i]
+	}
+	return slices.DeleteFunc(findings, in.fromCluster())
+}
+
+// group makes the classes of each mesh.
+func (in *input) group() (findings diag.List) {
+	observed := in.fromCluster()
+	for _, c := range in.clusters {
+		var f diag.List
 		c.classes, c.selectors, f = mesh.Classes(c.mesh)
 		findings.Add(slices.DeleteFunc(f, observed)...)
 	}

@@ -1,9 +1,22 @@
 // Package compiler turns mesh intent into a sealed bundle of Envoy configuration.
 //
-// The phases are functions between values, run in the order they stand in Compile: load reads documents, schema checks
-// their shape and decodes them, policies judges them, mesh links them and groups the proxies, envoy lowers each scope
-// and class once, and bundle seals the result. A phase that reports an error ends the run after it has reported all it
-// can; then no bundle is made.
+// The phases are functions between values. Compile runs them in this order, and names each to Options.Begin:
+//
+//   - load reads the sources to documents;
+//   - schema checks the shape of each and decodes it to an object;
+//   - observe joins the objects with what files say that a cluster has;
+//   - policies judges the objects by Rego;
+//   - link makes one closed graph of the objects of each cluster;
+//   - classes groups the proxies that receive the same, and finds what each group sees and serves;
+//   - lint looks at the graph for what resolves and is hardly meant;
+//   - lower makes the resources of each scope and of each class, once, side by side;
+//   - validate holds each resource to what Envoy takes, and each name in it to what the proxies get;
+//   - coverage asks what became of each part of the input;
+//   - seal makes the bundle.
+//
+// They run in four steps: load; schema to lint, so that one run says of shapes, policies and links all that is to be said; lower to
+// coverage; seal. A step with an error ends the run. Severities are applied at its end (severity.go), what is silenced is taken out
+// there (silence.go), and the findings come out sorted, so that nothing depends on what runs side by side.
 package compiler
 
 import (
@@ -49,7 +62,7 @@ type Options struct {
 	Settings  string            // the folder that the paths of these two start from, from the root of the repository
 	Clusters  []Cluster         // the Kubernetes clusters of the mesh, where there are several; none: one, without a name
 
-	// Begin is told when a phase begins: load, schema, policies, link, lower, seal. It is for those who measure.
+	// Begin is called with the name of each phase when it begins. It is for those who measure.
 	Begin func(phase string)
 }
 
@@ -176,6 +189,7 @@ func (r *run) judged(ctx context.Context) (stop bool, err error) {
 	in, opts := r.in, r.opts
 	opts.begin("schema")
 	r.findings.Add(in.check(opts)...)
+	opts.begin("observe")
 	found, err := in.observe(ctx, opts)
 	if err != nil {
 		return false, err
@@ -198,6 +212,8 @@ func (r *run) judged(ctx context.Context) (stop bool, err error) {
 	broken := r.failed(&r.findings, false)
 	opts.begin("link")
 	linked := in.link()
+	opts.begin("classes")
+	linked.Add(in.group()...)
 	r.res.Counts.Workloads, r.res.Counts.Proxied = in.workloads()
 	opts.begin("lint")
 	linked.Add(in.lint()...)

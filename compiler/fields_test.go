@@ -404,6 +404,7 @@ func (p *parts) compileOne(keys []string) (out outcome) {
 	}
 	in := &input{clusters: []*clusterInput{{read: &load.Result{}, objects: objects, joined: objects}}}
 	out.findings.Add(in.link()...)
+	out.findings.Add(in.group()...)
 	sets := newLoweredSets()
 	f, err := sets.lower(context.Background(), in.clusters[0].mesh, in.clusters[0].classes, Options{Workers: 1})
 	if err != nil {

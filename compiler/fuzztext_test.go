@@ -77,6 +77,7 @@ func compileWithoutPolicies(text string) (*bundle.Bundle, diag.List, error) {
 	findings.Add(in.check(opts)...)
 	stop := applySeverities(&findings, opts, nil, false)
 	linked := in.link()
+	linked.Add(in.group()...)
 	stop = applySeverities(&linked, opts, nil, true) || stop
 	findings.Add(linked...)
 	if stop {

@@ -98,6 +98,7 @@ func TestSharingChangesNothing(t *testing.T) {
 		}
 		in.check(Options{Lenient: true})
 		in.link()
+		in.group()
 		for _, c := range in.clusters {
 			classes += len(c.classes)
 			shared, found := lowerClasses(c.mesh, c.classes, false)

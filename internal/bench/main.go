@@ -189,7 +189,7 @@ func report(name string, p *phased, one, two cost) error {
 	row("twice the services", two, fmt.Sprintf("%.2f times the CPU, %.2f times the wall, at most 2.3%s; peak %d MiB", grown, ratio(two.wall, one.wall), over(grown > 2.3), two.peakMiB))
 	for _, x := range p.phases {
 		row("  "+x.name, x.cost, "")
-		if x.name == "link" || x.name == "lower" || x.name == "seal" {
+		if x.name == "link" || x.name == "classes" || x.name == "lower" || x.name == "seal" {
 			core.wall, core.cpu = core.wall+x.wall, core.cpu+x.cpu
 		}
 	}
