@@ -4,6 +4,7 @@ import (
 	"context"
 	"go/ast"
 	"go/token"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -168,5 +169,30 @@ func root(x ast.Expr) string {
 		default:
 			return ""
 		}
+	}
+}
+
+// TestNamesAreReadInOnePlace: compiler/names builds and takes apart what clusters, listeners and server names are called; who
+// needs something of a name asks there.
+func TestNamesAreReadInOnePlace(t *testing.T) {
+	form := regexp.MustCompile(`^"(outbound\||inbound\||outbound_\.|InboundPassthroughCluster|PassthroughCluster|BlackHoleCluster|virtualInbound|virtualOutbound)`)
+	seen := 0
+	for dir, files := range sources(t) {
+		for _, f := range files {
+			ast.Inspect(f, func(n ast.Node) bool {
+				lit, ok := n.(*ast.BasicLit)
+				switch {
+				case !ok || !form.MatchString(lit.Value):
+				case dir == "compiler/names":
+					seen++
+				case !strings.HasPrefix(dir, "internal/"): // tests and their tools say what is to come out
+					t.Errorf("%s has the name %s: compiler/names knows its form", dir, lit.Value)
+				}
+				return true
+			})
+		}
+	}
+	if seen < 5 {
+		t.Fatalf("compiler/names has %d such names", seen)
 	}
 }

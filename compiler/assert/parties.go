@@ -80,7 +80,7 @@ func (p *prover) sends(c caller) string {
 	var digests []string
 	if k := p.b.Class(c.class); k != nil {
 		for _, r := range k.Resources() {
-			if r.Name != names.VirtualInbound && !strings.HasPrefix(r.Name, "inbound|") || k.Gateway {
+			if !names.IsInbound(r.Name) || k.Gateway {
 				digests = append(digests, r.Digest.Hex())
 			}
 		}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"google.golang.org/protobuf/proto"
@@ -199,7 +198,7 @@ func unused(r *bundle.Resource, of []*bundle.Resource) bool {
 		askers = []string{bundle.ClusterType}
 	case bundle.ClusterType:
 		askers = []string{bundle.ListenerType, bundle.RouteConfigurationType, bundle.VirtualHostType, bundle.ClusterType}
-		if strings.HasPrefix(name, "outbound_.") {
+		if names.IsServerName(name) {
 			return false
 		}
 	}

@@ -163,7 +163,7 @@ func (f *finder) part(s *bundle.Set, inbound bool) string {
 	}
 	h, n := sha256.New(), 0
 	for _, r := range s.Resources {
-		if isInbound(r) == inbound {
+		if names.IsInbound(r.Name) == inbound {
 			h.Write(r.Digest[:])
 			n++
 		}
@@ -184,14 +184,6 @@ type setSide struct {
 type classSide struct {
 	class   *bundle.Class
 	inbound bool
-}
-
-func isInbound(r *bundle.Resource) bool {
-	if !strings.HasPrefix(r.Name, "inbound|") {
-		return r.Name == names.VirtualInbound || r.Name == names.InboundPassthroughCluster
-	}
-	n, ok := names.ParseCluster(r.Name)
-	return r.Name == names.VirtualInbound || ok && n.Inbound || r.Name == names.InboundPassthroughCluster
 }
 
 // client compares what the proxy of a workload does with what the workload asks for.
@@ -275,7 +267,7 @@ func (f *finder) outbound(p pair) ([]placed, error) {
 		}
 	}
 	if p.base.proxy && p.head.proxy {
-		rest, err := f.account(p.base.class, p.head.class, func(r *bundle.Resource) bool { return !isInbound(r) })
+		rest, err := f.account(p.base.class, p.head.class, func(r *bundle.Resource) bool { return !names.IsInbound(r.Name) })
 		if err != nil {
 			return nil, err
 		}
@@ -373,7 +365,7 @@ func (f *finder) server(p pair) error {
 	if !p.base.proxy || !p.head.proxy {
 		return nil
 	}
-	rest, err := f.account(p.base.class, p.head.class, isInbound)
+	rest, err := f.account(p.base.class, p.head.class, func(r *bundle.Resource) bool { return names.IsInbound(r.Name) })
 	for i := range rest {
 		f.undecided(rest[i].undecided(nil, []Ref{p.ref()}))
 	}

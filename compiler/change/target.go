@@ -213,7 +213,7 @@ func (f *finder) gatewayHosts() []string {
 func hostsOf(p *trace.Proxy, l *listenerv3.Listener) (out []target, err error) {
 	for _, c := range l.GetFilterChains() {
 		for _, n := range c.GetFilterChainMatch().GetServerNames() {
-			if !strings.HasPrefix(n, "outbound_.") {
+			if !names.IsServerName(n) {
 				out = append(out, sampleHost(n))
 			}
 		}

@@ -46,7 +46,7 @@ func tlsText(socket *corev3.TransportSocket, known bool) string {
 	default:
 		parts = []string{"TLS"}
 	}
-	if sni := u.GetSni(); sni != "" && !(known && strings.HasPrefix(sni, "outbound_.")) { // proxies of the mesh that are called directly do not look at it
+	if sni := u.GetSni(); sni != "" && !(known && names.IsServerName(sni)) { // proxies of the mesh that are called directly do not look at it
 		parts = append(parts, "server name "+sni)
 	}
 	parts = append(parts, validated(common, known)...)

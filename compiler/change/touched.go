@@ -57,7 +57,7 @@ func onlyIn(a, b []*bundle.Resource) []*bundle.Resource {
 	}
 	var out []*bundle.Resource
 	for _, r := range a {
-		if !have[r.Digest] && !isInbound(r) {
+		if !have[r.Digest] && !names.IsInbound(r.Name) {
 			out = append(out, r)
 		}
 	}

@@ -56,6 +56,21 @@ func ParseCluster(name string) (Cluster, bool) {
 	return Cluster{Inbound: part[0] == "inbound", Port: uint32(port), Subset: part[2], Host: part[3]}, err == nil
 }
 
+// IsInbound tells whether a cluster, listener or route configuration is of the inbound side of a sidecar. The logs of proxies that
+// istiod configures have the cluster for other ports by IP family, InboundPassthroughClusterIpv4.
+func IsInbound(name string) bool {
+	return name == VirtualInbound || strings.HasPrefix(name, "inbound|") || strings.HasPrefix(name, InboundPassthroughCluster)
+}
+
+// IsOutbound tells whether a cluster is of a service port.
+func IsOutbound(cluster string) bool {
+	c, ok := ParseCluster(cluster)
+	return ok && !c.Inbound
+}
+
+// IsServerName tells whether an SNI is in the form of ServerName.
+func IsServerName(sni string) bool { return strings.HasPrefix(sni, "outbound_.") }
+
 // Listener names a listener on an address and port: 0.0.0.0_9080. The chains of an inbound port are called so, too.
 func Listener(bind string, port uint32) string { return bind + "_" + itoa(port) }
 

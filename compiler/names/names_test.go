@@ -128,3 +128,21 @@ func TestParts(t *testing.T) {
 		t.Error("parts are out of order")
 	}
 }
+
+// TestSides: which side of a sidecar a resource is of, and which SNI is the mesh's own.
+func TestSides(t *testing.T) {
+	for name, want := range map[string]bool{Inbound(8080): true, VirtualInbound: true, InboundPassthroughCluster: true, "InboundPassthroughClusterIpv4": true,
+		Outbound(80, "", "a.b"): false, VirtualOutbound: false, PassthroughCluster: false, "inbound": false} {
+		if IsInbound(name) != want {
+			t.Errorf("IsInbound(%s) = %t", name, !want)
+		}
+	}
+	for name, want := range map[string]bool{Outbound(80, "v1", "a.b"): true, Inbound(80): false, BlackHoleCluster: false, "outbound|x||a": false} {
+		if IsOutbound(name) != want {
+			t.Errorf("IsOutbound(%s) = %t", name, !want)
+		}
+	}
+	if !IsServerName(ServerName(80, "", "a.b")) || IsServerName("a.b") {
+		t.Error("server names of the mesh are not told from others")
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // directory finds workloads of base by what logs say of them.
@@ -142,9 +143,9 @@ func (d *directory) senderOf(e *entry, o Options) (sender, error) {
 			return sender{from: "gateway " + w.Namespace + "/" + w.Name, gateway: true}, nil
 		}
 	}
-	if e.server() || remote == nil && local != nil && !strings.HasPrefix(e.Cluster, "outbound|") {
+	if e.server() || remote == nil && local != nil && !names.IsOutbound(e.Cluster) {
 		switch {
-		case remote == nil && strings.HasPrefix(e.ServerName, "outbound_."):
+		case remote == nil && names.IsServerName(e.ServerName):
 			return sender{}, errCaller // a proxy of the mesh
 		case remote == nil:
 			return sender{from: "outside", outside: true}, nil

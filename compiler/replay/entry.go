@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // entry is what a line of an access log says.
@@ -28,7 +30,7 @@ func (e *entry) http() bool { return e.Method != "" }
 
 // server tells lines of the proxy of a server from those of clients and gateways.
 func (e *entry) server() bool {
-	return strings.HasPrefix(e.Cluster, "inbound|") || strings.HasPrefix(e.Cluster, "InboundPassthroughCluster")
+	return names.IsInbound(e.Cluster)
 }
 
 // Reasons why a line is not read.

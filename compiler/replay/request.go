@@ -39,7 +39,7 @@ func (d *directory) request(e *entry, s sender, agent bool) (trace.Request, erro
 
 // connection is the URL of what is no request of HTTP.
 func (e *entry) connection(to string, port uint16) string {
-	if e.ServerName != "" && !strings.HasPrefix(e.ServerName, "outbound_.") {
+	if e.ServerName != "" && !names.IsServerName(e.ServerName) {
 		return "tls://" + net.JoinHostPort(e.ServerName, strconv.Itoa(int(port)))
 	}
 	return "tcp://" + to
