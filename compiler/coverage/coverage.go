@@ -16,6 +16,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/envoy/xds"
+	"github.com/meshc/meshc/compiler/httpmatch"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
 )
@@ -40,7 +41,7 @@ type Input struct {
 // Check looks at all proxies of a mesh.
 func Check(in Input) diag.List {
 	m, all := in.Mesh, in.Proxies
-	c := &checker{mesh: m, all: all, elsewhere: in.Elsewhere, known: map[diag.Ref][]said{}, read: map[*mesh.VirtualService][]*block{}, reads: newReader(), marks: map[mark]*trace{}, used: map[string]use{}, services: map[string]*mesh.Service{}}
+	c := &checker{mesh: m, all: all, elsewhere: in.Elsewhere, known: map[diag.Ref][]said{}, read: map[*mesh.VirtualService][]*block{}, reads: newReader(), marks: map[mark]*trace{}, used: map[string]use{}, order: httpmatch.NewOrder(), services: map[string]*mesh.Service{}}
 	for _, d := range in.Known {
 		c.known[d.Object] = append(c.known[d.Object], said{d.Code, d.Field})
 	}
@@ -75,6 +76,7 @@ type checker struct {
 	reads    *reader
 	marks    map[mark]*trace
 	used     map[string]use // clusters that any proxy names
+	order    *httpmatch.Order
 	findings diag.List
 
 	elsewhere bool // requests are routed by what is not read

@@ -71,12 +71,19 @@ func (c *checker) takes(first, second *mesh.VirtualService, host string) {
 	if first.Object.Kind != "VirtualService" || second.Object.Kind != "VirtualService" {
 		return
 	}
+	order := c.order
+	takesAll := func(a, b *networking.HTTPMatchRequest) bool {
+		return order.Taken(b, []*networking.HTTPMatchRequest{a}) == 0
+	}
 	for i, a := range first.Spec.Http {
 		for _, m := range everyMatch(a) {
 			for j, b := range second.Spec.Http {
 				for n, o := range everyMatch(b) {
-					all := httpmatch.Covers(m, o)
-					if everything(m) != everything(o) || !all && (everything(m) || httpmatch.Overlap(m, o) != httpmatch.Sure || httpmatch.Covers(o, m)) {
+					if everything(m) != everything(o) {
+						continue
+					}
+					all := takesAll(m, o)
+					if !all && (everything(m) || !order.Meet(m, o) || takesAll(o, m)) {
 						continue
 					}
 					c.taken(first, i, second, j, n, host, all)

@@ -78,14 +78,14 @@ var Codes = []diag.Code{
 	},
 	{
 		ID: "IST0130", Severity: diag.Warning,
-		Means:   "a route is never reached: one before it takes every request",
+		Means:   "a route is never reached: one before it takes every request, or those before it take all that its matches are met by",
 		Example: "a block without `match` above another",
 		Remedy:  "move it up, or remove one",
 	},
 	{
 		ID: "IST0131", Severity: diag.Info,
-		Means:   "a match has no effect: an earlier one takes all of its requests",
-		Example: "`/a/b` after `/a`",
+		Means:   "a match has no effect: earlier ones, alone or together, take all of its requests, or none meets it",
+		Example: "`/a/b` after `/a`, or after the expression `/a.*`",
 		Remedy:  "remove it, or move it up",
 	},
 	{

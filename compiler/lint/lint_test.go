@@ -96,7 +96,12 @@ func TestFindings(t *testing.T) {
   {match: [{uri: {exact: /b}}], route: [{destination: {host: web, port: {number: 80}}}]}]}`)}, "IST0130 VirtualService/v, IST0131 VirtualService/v"},
 		{"matches that differ", []string{service, object("VirtualService", "v", ", namespace: shop", `spec: {hosts: [web], http: [
   {match: [{uri: {prefix: /a}, method: {exact: GET}}, {uri: {prefix: /c}, port: 80}], route: [{destination: {host: web, port: {number: 80}}}]},
-  {match: [{uri: {prefix: /a}}, {uri: {prefix: /c}, port: 81}, {uri: {regex: /a.*}}], route: [{destination: {host: web, port: {number: 80}}}]}]}`)}, ""},
+  {match: [{uri: {prefix: /a}}, {uri: {prefix: /c}, port: 81}, {uri: {regex: "/[ab].*"}}], route: [{destination: {host: web, port: {number: 80}}}]}]}`)}, ""},
+		{"matches taken by expressions, and together", []string{service, object("VirtualService", "v", ", namespace: shop", `spec: {hosts: [web], http: [
+  {match: [{uri: {regex: "/v[0-9]/.*"}}, {headers: {x: {}}}, {withoutHeaders: {x: {}}, uri: {prefix: /w}}], route: [{destination: {host: web, port: {number: 80}}}]},
+  {match: [{uri: {prefix: /v1/a}}, {uri: {exact: /w/x}}], route: [{destination: {host: web, port: {number: 80}}}]},
+  {match: [{uri: {prefix: /k}, headers: {y: {exact: a}}, withoutHeaders: {y: {prefix: a}}}, {uri: {prefix: /k}}], route: [{destination: {host: web, port: {number: 80}}}]}]}`)},
+			"IST0130 VirtualService/v, IST0131 VirtualService/v"},
 		{"an image that injection would name", []string{object("Deployment", "gw", ", namespace: shop", "spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: istio-proxy, image: auto}]}}}"),
 			object("Deployment", "in", ", namespace: shop", "spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web, sidecar.istio.io/inject: 'true'}}, spec: {containers: [{name: istio-proxy, image: auto}]}}}"),
 			object("Pod", "p", ", namespace: shop", "spec: {containers: [{name: istio-proxy, image: auto}]}")}, "IST0146 Deployment/gw, IST0147 Pod/p"},

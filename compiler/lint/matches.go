@@ -12,47 +12,68 @@ import (
 	"github.com/meshc/meshc/internal/diag"
 )
 
-// taken is a match that an earlier place of a VirtualService has.
-type taken struct {
-	block, match int
-	spec         *networking.HTTPMatchRequest
-}
+// place is where a match of a VirtualService stands.
+type place struct{ block, match int }
 
-// repeatedMatches: a request is routed by the first match that holds, so that a match which an earlier one covers has no
-// effect, and a block of nothing but such matches none either.
+// repeatedMatches: a request is routed by the first match that holds, so that a match all of whose requests earlier ones take
+// has no effect, and a block of nothing but such matches none either.
 func (l *linter) repeatedMatches() {
+	order := httpmatch.NewOrder()
 	for _, v := range l.m.VirtualServices {
 		if v.Object.Kind != "VirtualService" {
 			continue
 		}
-		var before []taken
+		var before []*networking.HTTPMatchRequest
+		var places []place
 		for i, h := range v.Spec.Http {
-			repeated := 0
+			repeated, behindAll, taker := 0, false, httpmatch.Left
 			for j, m := range h.Match {
-				by := slices.IndexFunc(before, func(t taken) bool { return httpmatch.Covers(t.spec, m) })
-				if by < 0 {
-					before = append(before, taken{i, j, m})
+				by := order.Taken(m, before)
+				if by == httpmatch.Left {
+					before, places = append(before, m), append(places, place{i, j})
 					continue
 				}
 				repeated++
-				l.repeated(v, i, j, before[by])
+				behindAll = behindAll || by >= 0 && httpmatch.Covers(before[by], &networking.HTTPMatchRequest{})
+				taker = max(taker, by)
+				l.repeated(v, place{i, j}, by, places)
 			}
-			if len(h.Match) > 0 && repeated == len(h.Match) {
+			if len(h.Match) > 0 && repeated == len(h.Match) && !behindAll { // behind a match for every request lowering says so
 				at := v.HTTP[i]
-				l.add(at.Object, diag.Warning, "IST0130", "this route is never reached: earlier routes have all of its matches", "Remove it, or move it up.", "spec", "http", at.Index)
+				d := at.Object.Finding(diag.Warning, "IST0130", "this route is never reached: no request is left for any of its matches", "Remove it, or move it up.", "spec", "http", at.Index)
+				if taker >= 0 {
+					from := v.HTTP[places[taker].block]
+					d.Related = []diag.Related{{Pos: from.Object.Pos("spec", "http", from.Index), Object: from.Object.Ref(), Message: "takes its requests"}}
+				}
+				l.found.Add(d)
 			}
 		}
 	}
 }
 
-func (l *linter) repeated(v *mesh.VirtualService, block, match int, by taken) {
-	at, from := v.HTTP[block], v.HTTP[by.block]
-	if at.Match != nil || from.Match != nil {
+func (l *linter) repeated(v *mesh.VirtualService, p place, by int, before []place) {
+	at := v.HTTP[p.block]
+	if at.Match != nil {
 		return // of a delegate: its matches were joined with those of the root
 	}
-	d := at.Object.Finding(diag.Info, "IST0131", fmt.Sprintf("this match has no effect: match %d of route %d takes all of its requests", by.match+1, by.block+1), "Remove it, or move it up.", "spec", "http", at.Index, "match", match)
-	d.Related = []diag.Related{{Pos: from.Object.Pos("spec", "http", from.Index, "match", by.match), Object: from.Object.Ref(), Message: "the match that comes first"}}
-	l.found.Add(d)
+	add := func(why, help string) *diag.Diagnostic {
+		l.found.Add(at.Object.Finding(diag.Info, "IST0131", "this match has no effect: "+why, help, "spec", "http", at.Index, "match", p.match))
+		return &l.found[len(l.found)-1]
+	}
+	switch by {
+	case httpmatch.Nobody:
+		add("no request meets it, whatever comes before it", "Correct what contradicts itself in it.")
+	case httpmatch.Together:
+		add("the matches before it take all of its requests together", "Remove it, or move it up.")
+	default:
+		first := before[by]
+		from := v.HTTP[first.block]
+		if from.Match != nil {
+			return
+		}
+		d := add(fmt.Sprintf("match %d of route %d takes all of its requests", first.match+1, first.block+1), "Remove it, or move it up.")
+		d.Related = []diag.Related{{Pos: from.Object.Pos("spec", "http", from.Index, "match", first.match), Object: from.Object.Ref(), Message: "the match that comes first"}}
+	}
 }
 
 // registries: a network that takes the endpoints of a cluster names one that has some.

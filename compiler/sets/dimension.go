@@ -116,6 +116,9 @@ func NewSpace(dims ...Dimension) *Space {
 	return s
 }
 
+// Left is what the last question has left of its budget.
+func (s *Space) Left() int { return max(s.m.budget, 0) }
+
 func (s Strings) key() string {
 	if s.absent {
 		return "absent or " + s.expr().key
