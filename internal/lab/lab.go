@@ -41,6 +41,7 @@ type Spec struct {
 	Meshc           string   // the compiler and server; when empty that of the variable MESHC, else built from this module
 	Echo            string   // the application; built from this module when empty
 	Envoy           string   // the proxy; found by FindEnvoy when empty
+	Compiled        string   // directory that the server compiles itself, in the place of Source, which then says what runs
 	StateOfTheWorld bool     // proxies ask with api_type GRPC
 	CompileFlags    []string // more flags for meshc compile
 	// Visitors are hosts outside the mesh to send requests from, by name, without an application or a proxy.
@@ -164,7 +165,11 @@ func (l *Lab) serve(ctx context.Context, ns *namespace, ads, admin string) (err 
 }
 
 func (l *Lab) startServer(ctx context.Context, ns *namespace, ads, admin string) error {
-	args := append([]string{"serve", l.bundle, "--watch", "--xds-address", ads, "--admin-address", admin}, l.spec.ServeFlags...)
+	from := []string{l.bundle, "--watch"}
+	if l.spec.Compiled != "" {
+		from = []string{"--compile", l.spec.Compiled, "--poll", "500ms"}
+	}
+	args := slices.Concat([]string{"serve"}, from, []string{"--xds-address", ads, "--admin-address", admin}, l.spec.ServeFlags)
 	if err := l.launch(ns, "server", 0, exec.Command(l.spec.Meshc, args...)); err != nil {
 		return err
 	}

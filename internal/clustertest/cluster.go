@@ -1,0 +1,315 @@
+// Package clustertest runs the API server of Kubernetes with its etcd for tests, on loopback, as .ci/cluster builds them. There is
+// no scheduler, no controller and no kubelet: tests play those.
+package clustertest
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Cluster is an API server that runs.
+type Cluster struct {
+	Address string // host:port
+
+	t      testing.TB
+	dir    string
+	roots  []byte // PEM
+	client *http.Client
+	server *exec.Cmd
+	flags  []string
+}
+
+// Versions of what .ci/cluster builds.
+const (
+	etcdVersion      = "3.6.5"
+	apiserverVersion = "1.34.3"
+	fluxVersion      = "1.10.1" // of its source-controller
+)
+
+// AdminToken is that of system:masters, ReaderToken that of the user meshc, who may do nothing before a role says so.
+const AdminToken, ReaderToken = "admin-token", "reader-token"
+
+// Start starts both until the test ends. Without them the test is skipped.
+func Start(t testing.TB) *Cluster {
+	t.Helper()
+	etcd, apiserver := find(t, "etcd", etcdVersion), find(t, "kube-apiserver", apiserverVersion)
+	c := &Cluster{t: t, dir: t.TempDir(), Address: free(t)}
+	store, peers := free(t), free(t)
+	c.start(etcd, nil, "--data-dir", filepath.Join(c.dir, "etcd"), "--listen-client-urls", "http://"+store, "--advertise-client-urls", "http://"+store,
+		"--listen-peer-urls", "http://"+peers, "--initial-advertise-peer-urls", "http://"+peers, "--initial-cluster", "default=http://"+peers, "--log-level", "error")
+	c.identify()
+	c.write("tokens.csv", []byte(AdminToken+`,admin,1,"system:masters"`+"\n"+ReaderToken+`,meshc,2,""`+"\n"))
+	_, port, _ := net.SplitHostPort(c.Address)
+	c.flags = []string{apiserver, "--etcd-servers", "http://" + store, "--bind-address", "127.0.0.1", "--advertise-address", "127.0.0.1", "--secure-port", port, "--cert-dir", c.dir,
+		"--tls-cert-file", c.path("server.crt"), "--tls-private-key-file", c.path("server.key"), "--token-auth-file", c.path("tokens.csv"), "--authorization-mode", "RBAC",
+		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", c.path("server.key"), "--service-account-signing-key-file", c.path("server.key"),
+		"--service-cluster-ip-range", "10.96.0.0/16", "--disable-admission-plugins", "ServiceAccount", "--v", "0"}
+	c.Up()
+	return c
+}
+
+// find is a program that .ci/cluster builds.
+func find(t testing.TB, name, version string) string {
+	t.Helper()
+	_, here, _, _ := runtime.Caller(0)
+	path := filepath.Join(filepath.Dir(here), "../../.cache", name+"-"+version, name)
+	if _, err := os.Stat(path); err != nil {
+		if os.Getenv("MESHC_REQUIRE_ALL") == "1" {
+			t.Fatal(err)
+		}
+		t.Skipf("no %s: .ci/cluster builds it (%v)", name, err)
+	}
+	return path
+}
+
+// free is an address that nobody listens at.
+func free(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// Free is an address on loopback that nobody listens at.
+func (c *Cluster) Free() string { return free(c.t) }
+
+// SourceController is Flux's source-controller, and the files of the kinds that it has.
+func (c *Cluster) SourceController() (program string, crds []string) {
+	c.t.Helper()
+	program = find(c.t, "source-controller", fluxVersion)
+	crds, err := filepath.Glob(filepath.Join(filepath.Dir(program), "crds", "*.yaml"))
+	if err != nil || len(crds) == 0 {
+		c.t.Fatal("no kinds of the source-controller: .ci/cluster copies them ", err)
+	}
+	return program, crds
+}
+
+// Run starts a program beside the API server until the test ends.
+func (c *Cluster) Run(program string, env []string, args ...string) {
+	c.t.Helper()
+	c.start(program, env, args...)
+}
+
+func (c *Cluster) path(name string) string { return filepath.Join(c.dir, name) }
+
+func (c *Cluster) write(name string, text []byte) {
+	c.t.Helper()
+	if err := os.WriteFile(c.path(name), text, 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// start starts a program, which ends with the test; what it says is shown if the test fails.
+func (c *Cluster) start(name string, env []string, args ...string) *exec.Cmd {
+	c.t.Helper()
+	var log bytes.Buffer
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = c.dir, &log, &log
+	if err := cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if c.t.Failed() {
+			text := log.Bytes()
+			c.t.Logf("%s said at last:\n%s", filepath.Base(name), text[max(0, len(text)-2000):])
+		}
+	})
+	return cmd
+}
+
+// identify makes the certificate of the API server, which is its own root.
+func (c *Cluster) identify() {
+	c.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	form := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "kube-apiserver"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature}
+	der, err := x509.CreateCertificate(rand.Reader, form, form, key.Public(), key)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	text, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.roots = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	c.write("server.crt", c.roots)
+	c.write("server.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text}))
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(c.roots)
+	c.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}, Timeout: 30 * time.Second}
+	c.t.Cleanup(c.client.CloseIdleConnections)
+}
+
+// Up starts the API server and waits until it is ready.
+func (c *Cluster) Up() {
+	c.t.Helper()
+	c.server = c.start(c.flags[0], nil, c.flags[1:]...)
+	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		if _, err := c.ask(http.MethodGet, "/readyz", nil); err == nil {
+			return
+		} else if time.Now().After(end) {
+			c.t.Fatal("the API server is not ready: ", err)
+		}
+	}
+}
+
+// Down kills the API server; what it has stays in etcd.
+func (c *Cluster) Down() {
+	_ = c.server.Process.Kill()
+	_, _ = c.server.Process.Wait()
+}
+
+// Kubeconfig writes a kubeconfig for a token. address is where the API server is reached, "" where it listens.
+func (c *Cluster) Kubeconfig(token, address string) string {
+	c.t.Helper()
+	if address == "" {
+		address = c.Address
+	}
+	name := "kubeconfig-" + token
+	c.write(name, fmt.Appendf(nil, `{apiVersion: v1, kind: Config, current-context: test, clusters: [{name: test, cluster: {server: "https://%s", certificate-authority-data: %q}}],
+contexts: [{name: test, context: {cluster: test, user: test}}], users: [{name: test, user: {token: %s}}]}`, address, base64.StdEncoding.EncodeToString(c.roots), token))
+	return c.path(name)
+}
+
+// errStatus is an answer of the API server other than that it did what was asked.
+type errStatus struct {
+	code int
+	text string
+}
+
+func (e *errStatus) Error() string { return fmt.Sprintf("%d %s", e.code, e.text) }
+
+func (c *Cluster) ask(method, path string, body any) (map[string]any, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(context.Background(), method, "https://"+c.Address+path, bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Authorization", "Bearer "+AdminToken)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := c.client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode >= http.StatusMultipleChoices {
+		err = &errStatus{resp.StatusCode, string(answer)}
+	}
+	out := map[string]any{}
+	_ = json.Unmarshal(answer, &out) // /readyz answers a word
+	return out, err
+}
+
+// collection is where the objects of a kind are.
+func collection(doc map[string]any) string {
+	version, _ := doc["apiVersion"].(string)
+	kind, _ := doc["kind"].(string)
+	meta, _ := doc["metadata"].(map[string]any)
+	at := "/apis/" + version
+	if version == "v1" {
+		at = "/api/v1"
+	}
+	if namespace, _ := meta["namespace"].(string); namespace != "" {
+		at += "/namespaces/" + namespace
+	}
+	plural := strings.ToLower(kind) + "s"
+	if strings.HasSuffix(kind, "y") {
+		plural = strings.ToLower(strings.TrimSuffix(kind, "y")) + "ies"
+	}
+	return at + "/" + plural
+}
+
+// Put makes an object or replaces the one of its name, with its status, as a controller or a kubelet does.
+func (c *Cluster) Put(doc map[string]any) {
+	c.t.Helper()
+	at := collection(doc)
+	name := doc["metadata"].(map[string]any)["name"].(string)
+	made, err := c.ask(http.MethodPost, at, doc)
+	var status *errStatus
+	if errors.As(err, &status) && status.code == http.StatusConflict {
+		old, gone := c.ask(http.MethodGet, at+"/"+name, nil)
+		if gone != nil {
+			c.t.Fatal(gone)
+		}
+		next := clone(doc)
+		next["metadata"].(map[string]any)["resourceVersion"] = old["metadata"].(map[string]any)["resourceVersion"]
+		made, err = c.ask(http.MethodPut, at+"/"+name, next)
+	}
+	if err != nil {
+		c.t.Fatalf("%s/%s: %v", at, name, err)
+	}
+	if doc["status"] == nil {
+		return
+	}
+	made["status"] = doc["status"]
+	if _, err := c.ask(http.MethodPut, at+"/"+name+"/status", made); err != nil {
+		c.t.Fatalf("%s/%s/status: %v", at, name, err)
+	}
+}
+
+// Delete removes an object at once.
+func (c *Cluster) Delete(doc map[string]any) {
+	c.t.Helper()
+	at := collection(doc) + "/" + doc["metadata"].(map[string]any)["name"].(string)
+	if _, err := c.ask(http.MethodDelete, at+"?gracePeriodSeconds=0", nil); err != nil {
+		c.t.Fatalf("%s: %v", at, err)
+	}
+}
+
+// Get reads an object as the API server has it.
+func (c *Cluster) Get(doc map[string]any) map[string]any {
+	c.t.Helper()
+	out, err := c.ask(http.MethodGet, collection(doc)+"/"+doc["metadata"].(map[string]any)["name"].(string), nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return out
+}
+
+// Accepts tells whether the API server would take an object, by its own defaults, validation and admission; nothing is kept.
+func (c *Cluster) Accepts(doc map[string]any) error {
+	_, err := c.ask(http.MethodPost, collection(doc)+"?dryRun=All&fieldValidation=Strict", doc)
+	return err
+}
+
+func clone(doc map[string]any) map[string]any {
+	text, _ := json.Marshal(doc)
+	out := map[string]any{}
+	_ = json.Unmarshal(text, &out)
+	return out
+}
