@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test demo lint race bench soak fuzz golden docs types tools clean
+.PHONY: help build test test-cluster demo lint race bench soak fuzz golden docs types tools clean
 
 # No part of meshc needs C, and Go's own linker is the faster one.
 export CGO_ENABLED := 0
@@ -12,7 +12,7 @@ export MESHC_REQUIRE_ALL := 1
 endif
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 build: ## bin/meshc, one static file
 	CGO_ENABLED=0 go build -trimpath -o bin/meshc ./cmd/meshc
@@ -24,6 +24,10 @@ test: tools ## vet, format and all tests, with real Envoys where possible
 	go vet ./...
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "not formatted (run gofmt -w):"; echo "$$bad"; exit 1; }
 	go test -timeout 30m ./...
+
+test-cluster: tools ## tests on the API server of Kubernetes and with Flux's source-controller, which it builds first
+	@.ci/cluster
+	MESHC_REQUIRE_ALL=1 go test -count=1 -run 'TestAddressesOfACluster|TestFlux$$' ./internal/lab ./cmd/meshc
 
 demo: tools ## bookinfo through real Envoys, with a change of the split while requests run
 	go run ./internal/lab/demo

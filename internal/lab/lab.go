@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/meshc/meshc/internal/bootstrap"
 	"github.com/meshc/meshc/internal/spiffetest"
@@ -64,6 +65,7 @@ type Lab struct {
 	relay     *relay
 	repo      *repository
 	bundle    string
+	ads       atomic.Pointer[string] // where new streams go
 	processes []*process
 	ca        *authority     // nil: workloads have no certificates
 	tunnels   []net.Listener // in place of the relay, where they have
@@ -160,7 +162,8 @@ func (l *Lab) serve(ctx context.Context, ns *namespace, ads, admin string) (err 
 	if err := l.startServer(ctx, ns, ads, admin); err != nil {
 		return err
 	}
-	l.relay, err = newRelay(func(ctx context.Context, _ string) (net.Conn, error) { return ns.dial(ctx, "tcp", ads) })
+	l.ads.Store(&ads)
+	l.relay, err = newRelay(func(ctx context.Context, _ string) (net.Conn, error) { return ns.dial(ctx, "tcp", *l.ads.Load()) })
 	return err
 }
 
@@ -170,10 +173,14 @@ func (l *Lab) startServer(ctx context.Context, ns *namespace, ads, admin string)
 		from = []string{"--compile", l.spec.Compiled, "--poll", "500ms"}
 	}
 	args := slices.Concat([]string{"serve"}, from, []string{"--xds-address", ads, "--admin-address", admin}, l.spec.ServeFlags)
-	if err := l.launch(ns, "server", 0, exec.Command(l.spec.Meshc, args...)); err != nil {
+	name := "server"
+	if ads != serverADS {
+		name = "replica"
+	}
+	if err := l.launch(ns, name, 0, exec.Command(l.spec.Meshc, args...)); err != nil {
 		return err
 	}
-	return l.waitReady(ctx, "server", ns, admin, "/readyz")
+	return l.waitReady(ctx, name, ns, admin, "/readyz")
 }
 
 // tools finds or builds the programs. They are run by other users, so an Envoy in a private folder is copied.

@@ -4,6 +4,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -136,6 +137,27 @@ func (l *Lab) RestartServer(ctx context.Context, between func() error) error {
 		return err
 	}
 	return l.startServer(ctx, l.net.hub, serverADS, serverAdmin)
+}
+
+// HandOver starts a second server beside the first, has new streams go to it as a balancer does that sees one ready and one about to
+// end, and ends the first in order.
+func (l *Lab) HandOver(ctx context.Context) error {
+	const ads, admin = "127.0.0.1:18010", "127.0.0.1:18011"
+	if err := l.startServer(ctx, l.net.hub, ads, admin); err != nil {
+		return err
+	}
+	to := ads
+	l.ads.Store(&to)
+	for _, p := range l.processes {
+		if p.name == "server" {
+			if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				return err
+			}
+			<-p.done
+			return nil
+		}
+	}
+	return errors.New("lab: there is no server")
 }
 
 // kill ends the processes of these names.

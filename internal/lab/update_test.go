@@ -182,6 +182,40 @@ func TestServerRestart(t *testing.T) {
 	}
 }
 
+// A server that ends in order while another is there hands its proxies over: no request is lost, no stream is left behind, and the
+// other sends no resource that they have already; what changes afterwards comes from it.
+func TestHandOver(t *testing.T) {
+	require(t)
+	for _, sotw := range []bool{false, true} {
+		l := run(t, Spec{Source: shop(100, "").write(t), StateOfTheWorld: sotw})
+		ld := startLoad(t, l, "client", Request{URL: "http://changed/"}, 2)
+		before := len(l.Pushes())
+		if err := l.HandOver(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, func() error {
+			if n := strings.Count(l.Log("replica"), "proxy connected"); n < 3 {
+				return fmt.Errorf("%d of three proxies are there", n)
+			}
+			return nil
+		})
+		if !sotw { // the whole state is sent at every connect, by the protocol
+			for _, p := range l.Pushes()[before:] {
+				if len(p.Names)+len(p.Removed) > 0 {
+					t.Errorf("sent to %s again: %s %q, removed %q", p.Node, p.Type, p.Names, p.Removed)
+				}
+			}
+		}
+		if err := l.Apply(context.Background(), shop(0, "").write(t)); err != nil {
+			t.Fatal(err)
+		}
+		ld.only(t, "after the change", "v2")
+		if failures := ld.end(); len(failures) > 0 {
+			t.Errorf("%d requests failed, the first: %s", len(failures), failures[0])
+		}
+	}
+}
+
 // A change that alters only a cluster takes effect within a second: Envoy warms the changed cluster as soon as its
 // endpoints come again, and does not wait for a timeout.
 func TestClusterChange(t *testing.T) {
