@@ -56,6 +56,12 @@ func (k *killing) start() *life {
 // startLife starts a server and waits until it serves.
 func startLife(t *testing.T, cmd *exec.Cmd, stderr fmt.Stringer) *life {
 	t.Helper()
+	return startUntil(t, cmd, stderr, func(l *life) bool { return l.admin != "" })
+}
+
+// startUntil starts a process and waits until it has told where it listens.
+func startUntil(t *testing.T, cmd *exec.Cmd, stderr fmt.Stringer, told func(*life) bool) *life {
+	t.Helper()
 	cmd.Stderr, _ = stderr.(io.Writer)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -66,7 +72,7 @@ func startLife(t *testing.T, cmd *exec.Cmd, stderr fmt.Stringer) *life {
 	}
 	l := &life{cmd: cmd}
 	to := map[string]*string{"xds": &l.xds, "admin": &l.admin, "webhook": &l.webhook}
-	for lines := bufio.NewReader(out); l.admin == ""; {
+	for lines := bufio.NewReader(out); !told(l); {
 		line, err := lines.ReadString('\n')
 		name, address, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if err != nil || to[name] == nil {

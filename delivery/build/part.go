@@ -62,6 +62,17 @@ func (s *Source) look(ctx context.Context) (look, error) {
 	return out, nil
 }
 
+// Stamp changes when a file below one of the paths may have.
+func Stamp(paths ...string) (string, error) {
+	h := sha256.New()
+	for _, path := range paths {
+		if err := stampTree(h, path); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
 // stampTree writes what changes when a file below a path may have: of a repository what its names stand for, too.
 func stampTree(h interface{ Write([]byte) (int, error) }, root string) error {
 	n := 0

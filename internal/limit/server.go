@@ -89,3 +89,9 @@ const (
 	HookPause     = 5 * time.Second
 	HooksKept     = 1000 // that are known again
 )
+
+// Of a webhook that injects.
+const (
+	ReviewBytes = 8 << 20 // an API server takes 3 MiB of an object
+	ReviewTime  = 30 * time.Second
+)

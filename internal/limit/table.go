@@ -236,6 +236,8 @@ func compiles() Table {
 		{"HookBytes", "the body of a webhook", size(HookBytes), "status 413"},
 		{"HookTime", "time for all of a webhook", period(HookTime), "the connection ends"},
 		{"HookPause", "time between two looks that webhooks ask for", period(HookPause), "the second look waits"},
+		{"ReviewBytes", "a review of a pod, by `meshc webhook`", size(ReviewBytes), "status 413"},
+		{"ReviewTime", "time for one", period(ReviewTime), "the connection ends"},
 		{"HooksKept", "webhooks that are known again", count(HooksKept), "a look in vain"},
 	}}
 }
