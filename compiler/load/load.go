@@ -281,7 +281,7 @@ func (r *Result) unique(lenient bool) diag.List {
 			continue
 		}
 		out.Add(repeat(kept[i], d, lenient))
-		if !same(kept[i], d) {
+		if !same(kept[i], d) && !fixed(kept[i], d) {
 			kept[i] = d
 		}
 	}
@@ -307,6 +307,9 @@ func repeat(before, d *source.Document, lenient bool) diag.Diagnostic {
 		f.Severity = diag.Warning
 		f.Message += ", with the same content"
 		f.Help = "Remove one of the two."
+	case lenient && fixed(before, d):
+		f.Severity = diag.Warning
+		f.Message += ", with another selector, which nothing can change; the first one counts"
 	case lenient:
 		f.Severity = diag.Warning
 		f.Message += ", with other content; the later one counts"
@@ -314,6 +317,22 @@ func repeat(before, d *source.Document, lenient bool) diag.Diagnostic {
 	f.Object, f.Field = d.Ref(), "metadata.name"
 	f.Related = []diag.Related{{Pos: at, Object: before.Ref(), Message: "first defined here"}}
 	return f
+}
+
+// fixed tells whether an API server would refuse to replace one document by another: the selector of a workload cannot be changed.
+func fixed(before, d *source.Document) bool {
+	if !strings.HasPrefix(d.APIVersion, "apps/") {
+		return false
+	}
+	selector := func(x *source.Document) []byte {
+		spec, _ := x.Value["spec"].(map[string]any)
+		text, err := json.Marshal(spec["selector"])
+		if err != nil {
+			return nil
+		}
+		return text
+	}
+	return !bytes.Equal(selector(before), selector(d))
 }
 
 // same tells whether two documents say the same.

@@ -219,3 +219,21 @@ func BenchmarkLoad(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/n, "µs/object")
 }
+
+// TestRepeatedWorkloads: of two objects of one name the one applied later counts, but for workloads whose selectors differ: an
+// API server refuses the later one.
+func TestRepeatedWorkloads(t *testing.T) {
+	workload := func(app, image string) string {
+		return "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {app: " + app + "}}\n  template: {metadata: {labels: {app: " + app + "}}, spec: {containers: [{name: a, image: " + image + "}]}}\n"
+	}
+	for want, second := range map[string]string{"first": workload("b", "second"), "second": workload("a", "second")} {
+		dir := write(t, "1.yaml", workload("a", "first"), "2.yaml", second)
+		res, diags, err := Load(t.Context(), []string{dir}, Options{Lenient: true})
+		if err != nil || len(res.Documents) != 1 || len(diags) != 1 || diags[0].Code != "MESHC1010" {
+			t.Fatal(err, diags)
+		}
+		if text := fmt.Sprint(res.Documents[0].Value); !strings.Contains(text, want) || !strings.Contains(diags[0].Message, map[string]string{"first": "first one counts", "second": "later one counts"}[want]) {
+			t.Errorf("the %s: %s, %v", want, text, diags)
+		}
+	}
+}
