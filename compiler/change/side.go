@@ -54,6 +54,7 @@ func fingerprint(b []byte) string {
 
 func newSide(b *bundle.Bundle) *side {
 	s := &side{Bundle: b, tracer: trace.New(b), byName: map[string]*workload{}, byAddress: map[string]string{}, dests: map[destKey]*destination{}, dialAt: map[string]netip.Addr{}, seen: visits{}}
+	s.tracer.Whole()
 	s.gather()
 	return s
 }

@@ -130,7 +130,8 @@ type member struct {
 }
 
 // members lists the endpoints that get requests: those of the first priority that has any. Where the endpoints
-// of Kubernetes come when the bundle is served, late is true for a service in the mesh, and the workloads of the input that the service selects stand for them.
+// of Kubernetes come when the bundle is served, late is true for a service in the mesh, and the workloads of the input that the
+// service selects stand for them.
 func (k *walk) members(s state, c located[*clusterv3.Cluster]) (out []member, late bool, err error) {
 	load := c.msg.GetLoadAssignment()
 	if c.msg.GetType() == clusterv3.Cluster_EDS {
@@ -157,7 +158,7 @@ func (k *walk) members(s state, c located[*clusterv3.Cluster]) (out []member, la
 			out = append(out, k.member(e, l, total))
 		}
 	}
-	if all == 0 && k.w.late && c.res.Selector != nil && len(c.res.Selector.Workloads) > 0 {
+	if all == 0 && c.res.Selector != nil && len(c.res.Selector.Workloads) > 0 && (k.w.late || k.w.unseen(c.res.Selector)) {
 		return k.selected(c.res), true, nil
 	}
 	first := uint32(1 << 31)

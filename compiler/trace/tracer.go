@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/names"
 )
 
@@ -27,6 +28,7 @@ type Tracer struct {
 	parsed    map[*bundle.Resource]proto.Message
 	byAddress map[netip.Addr][]*bundle.Workload
 	late      bool
+	whole     bool // what has no endpoints has none, even where its pods were not seen
 }
 
 // New indexes a bundle.
@@ -49,8 +51,19 @@ func New(b *bundle.Bundle) *Tracer {
 // without any has nothing behind it.
 func (w *Tracer) Late() bool { return w.late }
 
+// Whole says that where the bundle has some endpoints of Kubernetes, it has those of every service.
+func (w *Tracer) Whole() { w.whole = true }
+
+// unseen tells whether no pod was seen of the workloads that a service selects, so that its endpoints may come when the bundle is
+// served though those of others are in it.
+func (w *Tracer) unseen(s *bundle.EndpointSelector) bool {
+	return !w.whole && !slices.ContainsFunc(w.b.Workloads, func(x bundle.Workload) bool {
+		return len(x.Addresses) > 0 && x.Namespace == s.Namespace && endpoint.Subset(s.Workloads, x.Labels) && endpoint.Subset(s.Labels, x.Labels)
+	})
+}
+
 // Observe says that the bundle is of a cluster as it was: a service without endpoints has none, even if no service has any.
-func (w *Tracer) Observe() { w.late = false }
+func (w *Tracer) Observe() { w.late, w.whole = false, true }
 
 // located is a message with the resource it came in.
 type located[M proto.Message] struct {
