@@ -58,7 +58,8 @@ func (f *finder) followTo(p pair, t target, was, is *trace.Proxy) error {
 			return err
 		}
 		for _, c := range cells {
-			if c.kind == Opened || c.kind == Closed {
+			// What servers do otherwise is theirs, but what a workload asks of itself is about both.
+			if c.kind == Opened || c.kind == Closed || name == p.head.key() && base[name].tls == head[name].tls {
 				f.report(c, p.ref(), []Ref{h.ref()})
 			}
 		}
@@ -101,6 +102,11 @@ func (f *finder) asked(server pair, t target, http bool, was, is arrival) ([]pla
 		}
 		return connection{side: s, proxy: proxy, place: atServer, conn: c, host: t.call, principal: a.peer, anonymous: a.peer == ""}
 	}
+	if !http && was.tls+is.tls == "" { // what no proxy of the client reads is what the server reads it as
+		http = true
+		one, other := meet(f.base, b, was), meet(f.head, h, is)
+		http = one.isHTTP() || other.isHTTP()
+	}
 	a, z := meet(f.base, b, was), meet(f.head, h, is)
 	x, err := f.compare(a, z)
 	if err != nil {
@@ -122,14 +128,7 @@ func (f *finder) asked(server pair, t target, http bool, was, is arrival) ([]pla
 func (s *side) reached(t target, p *trace.Proxy) (map[string]serverAt, bool, error) {
 	out := map[string]serverAt{}
 	if p == nil {
-		if s.served == nil {
-			s.serve()
-		}
-		for at, targets := range s.served {
-			if slices.Contains(targets, t) {
-				out[at.workload] = serverAt{port: at.port}
-			}
-		}
+		s.dial(t, out)
 		return out, false, nil
 	}
 	m := connection{side: s, proxy: p, place: atClient, conn: trace.Connection{HTTP: true, To: s.dialed(t)}, host: t.call, anonymous: true}
@@ -140,6 +139,9 @@ func (s *side) reached(t target, p *trace.Proxy) (map[string]serverAt, bool, err
 		return nil, http, err
 	}
 	for _, r := range append(slices.Clone(h.rules), rule{outcome: h.otherwise}) {
+		if r.untouched {
+			s.dial(t, out)
+		}
 		for _, c := range r.clusters {
 			d, err := s.destination(p, c)
 			if err != nil {
@@ -151,4 +153,16 @@ func (s *side) reached(t target, p *trace.Proxy) (map[string]serverAt, bool, err
 		}
 	}
 	return out, http, nil
+}
+
+// dial adds the workloads that a service leads to, for connections that no proxy sends anywhere else.
+func (s *side) dial(t target, servers map[string]serverAt) {
+	if s.served == nil {
+		s.serve()
+	}
+	for at, targets := range s.served {
+		if slices.Contains(targets, t) {
+			servers[at.workload] = serverAt{port: at.port}
+		}
+	}
 }

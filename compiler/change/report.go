@@ -89,7 +89,7 @@ func (f *finder) report(c placed, from Ref, servers []Ref) {
 		try.server = servers[0]
 	}
 	if d := f.byKey[key]; d != nil {
-		if len(f.tries[d]) < mostTries {
+		if len(f.tries[d]) < mostCallers {
 			f.tries[d] = append(f.tries[d], try)
 		}
 		addRef(&d.From, from)

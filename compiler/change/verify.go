@@ -4,15 +4,17 @@ import (
 	"maps"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/change/behaviour"
 	"github.com/meshc/meshc/compiler/trace"
 )
 
-// mostTries is how many witnesses of one difference are walked until one shows it.
-const mostTries = 4
+// Bounds of the requests of one difference.
+const (
+	mostTries   = 4  // that are walked until one shows it
+	mostCallers = 32 // that are kept, for where servers let only some through
+)
 
 // What walks say of a difference.
 const (
@@ -23,23 +25,44 @@ const (
 
 // verify walks the witness of a difference through both bundles, and more of its requests if the first does not show it.
 func (f *finder) verify(d *Difference) int {
-	verdict := refuted
-	tries := f.tries[d]
-	for i := 0; i < len(tries); i++ {
-		kind, base, head, err := f.walked(tries[i])
+	verdict, lost := refuted, false
+	for _, try := range f.tries[d][:min(mostTries, len(f.tries[d]))] {
+		kind, base, head, err := f.walked(try)
 		if err == nil && confirms(d.Kind, kind, base, head) {
-			f.show(d, tries[i], kind, base, head)
+			f.show(d, try, kind, base, head)
 			return shown
 		}
-		lost := err == nil && !base.Passes() && !head.Passes() // refused on both sides
-		if !lost || tries[i].conn.HTTP || d.Category != Egress && !base.Misread() && !head.Misread() {
+		lost = err == nil && !base.Passes() && !head.Passes() // refused on both sides
+		if !lost || try.conn.HTTP || d.Category != Egress && !base.Misread() && !head.Misread() {
 			verdict = notShown
 		}
-		if lost && i == len(f.tries[d])-1 {
-			tries = append(slices.Clone(tries), f.letThrough(tries[0])...)
-		}
+	}
+	if lost && f.verifyPast(d) {
+		return shown
 	}
 	return verdict
+}
+
+// verifyPast walks requests of a difference that the servers behind it let through, of callers of each identity.
+func (f *finder) verifyPast(d *Difference) bool {
+	done := map[string]bool{}
+	for _, try := range f.tries[d] {
+		identity := try.from.Namespace + "/" + try.from.Name
+		if w := f.head.byName[identity]; w != nil {
+			identity = f.head.identity(w)
+		}
+		if done[identity] {
+			continue
+		}
+		done[identity] = true
+		for _, past := range f.letThrough(try) {
+			if kind, base, head, err := f.walked(past); err == nil && confirms(d.Kind, kind, base, head) {
+				f.show(d, past, kind, base, head)
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // show makes a request the witness of a difference, and says of it what the walks say.

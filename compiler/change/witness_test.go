@@ -34,6 +34,15 @@ spec:
   selector: {matchLabels: {app: reviews}}
   rules: [{to: [{operation: {methods: [POST], paths: [/open]}}], when: [{key: "request.headers[x-a]", values: ["1"]}]}]
 `
+	fromWeb = `
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: reviews, namespace: shop}
+spec:
+  selector: {matchLabels: {app: reviews}}
+  rules: [{from: [{source: {principals: [cluster.local/ns/shop/sa/web]}}], to: [{operation: {methods: [POST]}}]}]
+`
 	slice = `
 ---
 apiVersion: discovery.k8s.io/v1
@@ -69,6 +78,8 @@ func TestShownWitnesses(t *testing.T) {
 			"http://reviews", func(w change.Witness) bool { return w.Token != nil && w.Token.Issuer == "https://a.example" }},
 		{"past a policy", routes + posts, weights + posts, change.Moved, change.Routing, "http://reviews.shop.svc.cluster.local:80/open",
 			func(w change.Witness) bool { return w.Method == "POST" && slices.Contains(w.Headers, "x-a: 1") }},
+		{"past a policy for one caller", routes + fromWeb, weights + fromWeb, change.Moved, change.Routing, "http://reviews",
+			func(w change.Witness) bool { return w.From.Name == "web" && w.Method == "POST" }},
 		{"past the need of a token", replaced(routes+tokens, "ISSUER", "https://a.example"), replaced(weights+tokens, "ISSUER", "https://a.example"), change.Moved, change.Routing,
 			"http://reviews.shop", func(w change.Witness) bool { return w.Token != nil && w.Token.Issuer == "https://a.example" }},
 		{"a mirror", mirrored("reviews"), mirrored("db"), change.Changed, change.Routing, "http://reviews", nil},
