@@ -94,9 +94,25 @@ func (f *finder) pairs() []pair {
 	return out
 }
 
+// declared lists those of which the input says with which configuration their proxies run: machines outside Kubernetes bring their
+// labels themselves, whatever a WorkloadEntry says of them. Where there are no others, it is believed.
+func (f *finder) declared() []pair {
+	all := f.pairs()
+	if !slices.ContainsFunc(all, func(p pair) bool { return !p.head.virtual }) {
+		return all
+	}
+	return slices.DeleteFunc(all, func(p pair) bool { return p.head.virtual })
+}
+
+// machines lists the others.
+func (f *finder) machines() []pair {
+	known := f.declared()
+	return slices.DeleteFunc(f.pairs(), func(p pair) bool { return slices.Contains(known, p) })
+}
+
 // run compares all workloads as clients, servers and gateways.
 func (f *finder) run() error {
-	for _, p := range f.pairs() {
+	for _, p := range f.declared() {
 		if err := f.compareAt(p); err != nil {
 			return err
 		}

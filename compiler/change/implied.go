@@ -136,7 +136,7 @@ func (f *finder) undeclared() error {
 		return nil
 	}
 	declared, done := map[digests]bool{}, map[[2]*bundle.Class]bool{}
-	for _, p := range f.pairs() {
+	for _, p := range f.declared() {
 		if key := [2]*bundle.Class{p.base.class, p.head.class}; !done[key] {
 			done[key] = true
 			for k := range changesOf(p.base.class, p.head.class) {
@@ -150,14 +150,14 @@ func (f *finder) undeclared() error {
 			witnessed[d.From[0].Kind == KindGateway][name] = true
 		}
 	}
-	for _, p := range pairs {
+	for _, p := range append(pairs, f.machines()...) {
 		fresh := map[string]bool{}
 		for k := range changesOf(p.base.class, p.head.class) {
 			if !declared[k] && !witnessed[p.head.gateway()][k.name] {
 				fresh[k.name] = true
 			}
 		}
-		if len(fresh) == 0 {
+		if len(fresh) == 0 && !(p.head.virtual && p.base.account != p.head.account) {
 			continue
 		}
 		if err := f.wouldSee(p, fresh); err != nil {
@@ -176,11 +176,16 @@ func (f *finder) wouldSee(p pair, fresh map[string]bool) error {
 	f.found, f.byKey, f.open = found, byKey, open
 	for _, d := range differences {
 		i := slices.IndexFunc(d.Resources, func(r string) bool { return fresh[r] })
-		if i < 0 {
+		if i < 0 && (d.From[0].Kind == KindOutside || p.base.account == p.head.account) {
 			continue
 		}
+		i = max(i, 0) // of a machine that is somebody else now
+		why := WhyNobody
+		if p.head.virtual {
+			why = "a machine outside Kubernetes brings its labels itself, and the input does not say which"
+		}
 		u := Undecided{Host: d.Host, Port: d.Port, Resource: d.Resources[i], Causes: d.Causes, Resources: d.Resources,
-			Why: fmt.Sprintf("%s; one would see: %s, %s: was %s, is %s", WhyNobody, d.Kind, d.Category, d.Base, d.Head)}
+			Why: fmt.Sprintf("%s; one would see: %s, %s: was %s, is %s", why, d.Kind, d.Category, d.Base, d.Head)}
 		if d.From[0].Kind == KindOutside {
 			u.Servers = []Ref{p.ref()}
 		} else {

@@ -336,7 +336,15 @@ func TestMutations(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %s: %s: %v", file, r.Name, m.path, err)
 		}
+		if report.Differs() == (report.Ledger.Equal == report.Ledger.Changed) {
+			t.Errorf("%s: %s: %s: differs %t, and the ledger says %+v", file, r.Name, m.path, report.Differs(), report.Ledger)
+		}
 		if !report.Differs() {
+			for _, e := range report.Ledger.Entries {
+				if e.Fate != change.FateEqual || e.Why == "" {
+					t.Errorf("%s: %s: no difference, and of %s it is said %q, %q", file, r.Name, e.Name, e.Fate, e.Why)
+				}
+			}
 			why := report.Ledger.Entries[0].Why
 			if why == change.WhyUnused || why == change.WhyRefused || why == change.WhyNobody {
 				continue

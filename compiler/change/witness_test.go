@@ -130,3 +130,36 @@ func TestRefusedAnyway(t *testing.T) {
 		t.Errorf("undecided: %+v", u)
 	}
 }
+
+// TestMachines: what the proxy of a machine outside Kubernetes would do otherwise is undecided, also under another account, and said
+// as a difference where a workload shows it.
+func TestMachines(t *testing.T) {
+	const machine = "---\napiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: vm, namespace: shop}\n" +
+		"spec: {address: 10.9.0.1, serviceAccount: ACCOUNT, labels: {app: LABEL, security.istio.io/tlsMode: istio}}\n"
+	with := func(account, label string) string {
+		return routes + fromWeb + replaced(machine, "ACCOUNT", account, "LABEL", label)
+	}
+	for name, c := range map[string]struct {
+		head string
+		says string
+	}{
+		"another account": {with("other", "vm"), "closed, access-narrowed"},
+		"another label":   {with("web", "reviews"), "access-narrowed"},
+	} {
+		r, err := change.Compare(compile(t, with("web", "vm")), compile(t, c.head))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := slices.ContainsFunc(r.Undecided, func(u change.Undecided) bool {
+			return slices.ContainsFunc(slices.Concat(u.From, u.Servers), func(x change.Ref) bool { return x.Name == "vm" }) && strings.Contains(u.Why, c.says)
+		})
+		if !found {
+			t.Errorf("%s: undecided %v", name, r.Undecided)
+		}
+		for _, d := range r.Differences {
+			if slices.ContainsFunc(slices.Concat(d.From, d.Servers), func(x change.Ref) bool { return x.Name == "vm" }) {
+				t.Errorf("%s: %+v", name, d)
+			}
+		}
+	}
+}
