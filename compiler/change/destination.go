@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change/topics"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/trace"
 )
@@ -88,7 +89,7 @@ func (s *side) destination(p *trace.Proxy, name string) (*destination, error) {
 	if d.direction == "blackhole" {
 		return d, nil
 	}
-	d.settings = fieldSettings(d.name+" ", c.Message, clusterTopics)
+	d.settings = fieldSettings(d.name+" ", c.Message, topics.Cluster)
 	if e := c.Message.GetEdsClusterConfig(); e != nil && e.GetEdsConfig() != nil {
 		d.settings = append(d.settings, fieldSettings(d.name+" discovery ", e.GetEdsConfig(), map[string]string{"": Tuning})...)
 	}
@@ -165,7 +166,7 @@ func unpack[M proto.Message](a *anypb.Any, m M) (M, bool) {
 func (s *side) endpoints(d *destination, c *trace.Found[*clusterv3.Cluster], load *endpointv3.ClusterLoadAssignment, n names.Cluster) {
 	ends, sockets := map[string]bool{}, map[string][]string{}
 	var details []*corev3.TransportSocket
-	d.settings = append(d.settings, fieldSettings(d.name+" endpoints ", load, endpointsTopics)...)
+	d.settings = append(d.settings, fieldSettings(d.name+" endpoints ", load, topics.Endpoints)...)
 	d.settings = append(d.settings, fieldSettings(d.name+" ", load.GetPolicy(), map[string]string{"": Tuning})...)
 	weighted := c.Message.GetCommonLbConfig().GetLocalityWeightedLbConfig() != nil
 	all := 0
@@ -309,7 +310,7 @@ func (s *side) endpoint(d *destination, c *clusterv3.Cluster, g *endpointv3.Loca
 }
 
 func (d *destination) locality(at string, g *endpointv3.LocalityLbEndpoints, weighted bool) {
-	d.settings = append(d.settings, fieldSettings(d.name+" locality of "+at+" ", g, localityTopics)...)
+	d.settings = append(d.settings, fieldSettings(d.name+" locality of "+at+" ", g, topics.Locality)...)
 	if l := g.GetLocality(); l != nil {
 		d.settings = append(d.settings, setting{topic: Tuning, name: d.name + " locality of " + at,
 			value: strings.TrimRight(l.GetRegion()+"/"+l.GetZone()+"/"+l.GetSubZone(), "/")})

@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change/topics"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/sets"
 	"github.com/meshc/meshc/compiler/trace"
@@ -113,7 +114,7 @@ func (b *builder) throughListener() (*hop, error) {
 		return b.finish(nil, b.refuse(byTLS, 0, "no filter chain takes the connection", b.listener.Resource.OriginsAt(names.Part{})...)), nil
 	}
 	b.read = append(b.read, b.chain)
-	b.settings = append(b.settings, fieldSettings("filter chain ", b.chain, chainTopics)...)
+	b.settings = append(b.settings, fieldSettings("filter chain ", b.chain, topics.Chain)...)
 	text, wants, mutual, asks := terminated(b.chain.GetTransportSocket())
 	switch {
 	case wants && !b.conn.TLS:
@@ -139,7 +140,7 @@ func (b *builder) throughListener() (*hop, error) {
 // listenerFilters notes what the listener and its filters do to every connection.
 func (b *builder) listenerFilters() {
 	l := b.listener.Message
-	b.settings = append(b.settings, fieldSettings("listener ", l, listenerTopics)...)
+	b.settings = append(b.settings, fieldSettings("listener ", l, topics.Listener)...)
 	if n := l.GetName(); n == names.VirtualInbound || n == names.VirtualOutbound {
 		b.settings = append(b.settings, setting{topic: Routing, name: "listener at", value: messageText(l.GetAddress())})
 	}
@@ -434,7 +435,7 @@ func (b *builder) external(sometimes bool, text string, open bool, m proto.Messa
 	if open {
 		text += "; passes when it does not answer"
 	}
-	b.asks = append(b.asks, ask{when: when, setting: setting{topic: topicGuard, name: "external authorizer", value: text}})
+	b.asks = append(b.asks, ask{when: when, setting: setting{topic: topics.Guard, name: "external authorizer", value: text}})
 	settings := b.settings
 	err := b.helper(setting{topic: Routing, name: "external authorizer", value: fingerprint([]byte(messageText(m)))}, m)
 	b.asks[len(b.asks)-1].more = slices.Clone(b.settings[len(settings):])
@@ -446,7 +447,7 @@ func (b *builder) tcp(m *tcpv3.TcpProxy) (*hop, error) {
 	if err := b.logs("", m.GetAccessLog()); err != nil {
 		return nil, err
 	}
-	b.settings = append(b.settings, fieldSettings("", m, tcpTopics)...)
+	b.settings = append(b.settings, fieldSettings("", m, topics.Tcp)...)
 	if t := m.GetIdleTimeout(); t != nil && t.AsDuration().Hours() != 1 {
 		b.settings = append(b.settings, setting{topic: Tuning, name: "idle timeout", value: t.AsDuration().String()})
 	}
@@ -459,7 +460,7 @@ func (b *builder) tcp(m *tcpv3.TcpProxy) (*hop, error) {
 	o := &outcome{origins: b.origins()}
 	var list []share
 	for _, w := range m.GetWeightedClusters().GetClusters() {
-		list = append(list, share{w.GetName(), float64(w.GetWeight()), fieldSettings("", w, shareTopics)})
+		list = append(list, share{w.GetName(), float64(w.GetWeight()), fieldSettings("", w, topics.Share)})
 	}
 	if m.GetWeightedClusters() == nil {
 		list = []share{{name: m.GetCluster(), weight: 1}}

@@ -3,6 +3,8 @@ package change
 import (
 	"slices"
 	"strings"
+
+	"github.com/meshc/meshc/compiler/change/topics"
 )
 
 // compareOutcomes says of which kind and category the difference between two outcomes of one request is; "" where people see
@@ -137,17 +139,11 @@ func settingsText(a, b []setting) (before, after string) {
 	return only(a, b), only(b, a)
 }
 
-// Topics of settings whose category depends on which side has them.
-const (
-	topicGrant = "grant" // who has it lets more in
-	topicGuard = "guard" // who has it asks somebody before it lets in
-)
-
 func access(topic string, head bool) string {
 	switch {
-	case topic == topicGrant && head, topic == topicGuard && !head:
+	case topic == topics.Grant && head, topic == topics.Guard && !head:
 		return AccessWidened
-	case topic == topicGrant, topic == topicGuard:
+	case topic == topics.Grant, topic == topics.Guard:
 		return AccessNarrowed
 	}
 	return topic

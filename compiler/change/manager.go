@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change/topics"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/trace"
 )
@@ -26,7 +27,7 @@ import (
 // routes.
 func (b *builder) manager(m *hcmv3.HttpConnectionManager) (*hop, error) {
 	b.managed = true
-	b.settings = append(b.settings, fieldSettings("", m, managerTopics)...)
+	b.settings = append(b.settings, fieldSettings("", m, topics.Manager)...)
 	if m.GetScopedRoutes() != nil {
 		b.odd = append(b.odd, "scoped routes "+messageText(m.GetScopedRoutes()))
 	}
@@ -59,7 +60,7 @@ func (b *builder) manager(m *hcmv3.HttpConnectionManager) (*hop, error) {
 	}
 	b.read = append(b.read, rc.Message)
 	b.resources = append(b.resources, resourceName(rc.Resource))
-	b.settings = append(b.settings, fieldSettings("routes ", rc.Message, routesTopics)...)
+	b.settings = append(b.settings, fieldSettings("routes ", rc.Message, topics.Routes)...)
 	hosts, err := b.p.VirtualHosts(rc.Message)
 	if err != nil {
 		return nil, err
@@ -161,7 +162,7 @@ func (b *builder) tokens(cfg *jwtv3.JwtAuthentication) (*outcome, error) {
 		return b.refuse(byToken, status, "the token is refused", origins...), nil
 	}
 	b.is.token = after
-	b.settings = append(b.settings, fieldSettings("token rules: ", cfg, map[string]string{"": Tuning, "providers": "-", "rules": "-", "bypass_cors_preflight": topicGrant,
+	b.settings = append(b.settings, fieldSettings("token rules: ", cfg, map[string]string{"": Tuning, "providers": "-", "rules": "-", "bypass_cors_preflight": topics.Grant,
 		"requirement_map": "-", "filter_state_rules": "-"})...)
 	b.settings = append(b.settings, after.settings(cfg, after)...)
 	for _, n := range slices.Sorted(maps.Keys(cfg.GetProviders())) {
@@ -169,7 +170,7 @@ func (b *builder) tokens(cfg *jwtv3.JwtAuthentication) (*outcome, error) {
 		if after == nil || after.payload == "" || p.GetIssuer() != after.issuer {
 			continue
 		}
-		for _, s := range fieldSettings("tokens of "+p.GetIssuer()+": ", p, providerTopics) {
+		for _, s := range fieldSettings("tokens of "+p.GetIssuer()+": ", p, topics.Provider) {
 			s.value = fingerprint([]byte(s.value))
 			if err := b.helper(s, p.GetRemoteJwks()); err != nil {
 				return nil, err
@@ -198,7 +199,7 @@ func sortedPolicies(r *rbacv3.RBAC) []string { return slices.Sorted(maps.Keys(r.
 func (b *builder) routes(m *hcmv3.HttpConnectionManager, rc *routev3.RouteConfiguration, host *trace.Found[*routev3.VirtualHost]) (*hop, error) {
 	vh := host.Message
 	b.read = append(b.read, vh)
-	b.settings = append(b.settings, fieldSettings("host ", vh, hostTopics)...)
+	b.settings = append(b.settings, fieldSettings("host ", vh, topics.Host)...)
 	if vh.GetMatcher() != nil {
 		b.odd = append(b.odd, "a matcher of routes "+messageText(vh.GetMatcher()))
 	}

@@ -15,6 +15,8 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/meshc/meshc/compiler/change/topics"
 )
 
 // share is one of several destinations.
@@ -55,7 +57,7 @@ func (b *builder) route(m *hcmv3.HttpConnectionManager, rc *routev3.RouteConfigu
 	o.headers("response", r.GetResponseHeadersToAdd(), r.GetResponseHeadersToRemove())
 	o.headers("response", vh.GetResponseHeadersToAdd(), vh.GetResponseHeadersToRemove())
 	o.headers("response", rc.GetResponseHeadersToAdd(), rc.GetResponseHeadersToRemove())
-	o.settings = append(o.settings, fieldSettings("", r, routeTopics)...)
+	o.settings = append(o.settings, fieldSettings("", r, topics.Route)...)
 	b.filtersOf(o, m, rc, vh, r)
 	return o, nil
 }
@@ -149,7 +151,7 @@ func (b *builder) forwardRoute(o *outcome, rc *routev3.RouteConfiguration, vh *r
 			one := outcome{}
 			one.headers("request", w.GetRequestHeadersToAdd(), w.GetRequestHeadersToRemove())
 			one.headers("response", w.GetResponseHeadersToAdd(), w.GetResponseHeadersToRemove())
-			one.settings = append(one.settings, fieldSettings("", w, shareTopics)...)
+			one.settings = append(one.settings, fieldSettings("", w, topics.Share)...)
 			if h := w.GetHostRewriteLiteral(); h != "" {
 				one.settings = append(one.settings, setting{topic: Routing, name: "host", value: h})
 			}
@@ -268,7 +270,7 @@ func (o *outcome) action(vh *routev3.VirtualHost, r *routev3.Route, a *routev3.R
 	if t := a.GetMaxStreamDuration(); t.GetMaxStreamDuration().AsDuration() > 0 || t.GetGrpcTimeoutHeaderMax() != nil || t.GetGrpcTimeoutHeaderOffset() != nil {
 		add(Tuning, "longest stream", messageText(t), false)
 	}
-	o.settings = append(o.settings, fieldSettings("", a, actionTopics)...)
+	o.settings = append(o.settings, fieldSettings("", a, topics.Action)...)
 	retry := a.GetRetryPolicy()
 	if retry == nil {
 		retry = vh.GetRetryPolicy()
@@ -366,7 +368,7 @@ func retryText(p *routev3.RetryPolicy) string {
 			text += " " + messageText(p.GetRetryPriority().GetTypedConfig())
 		}
 	}
-	for _, s := range fieldSettings("", p, retryTopics) {
+	for _, s := range fieldSettings("", p, topics.Retry) {
 		text += ", " + s.name + " " + s.value
 	}
 	return text
@@ -427,7 +429,7 @@ func (b *builder) filtersOf(o *outcome, m *hcmv3.HttpConnectionManager, rc *rout
 			continue
 		}
 		if p, ok := unpack(own, &extauthzv3.ExtAuthzPerRoute{}); ok {
-			o.settings = append(o.settings, setting{topic: topicGuard, name: "external authorizer of the route", value: messageText(p)})
+			o.settings = append(o.settings, setting{topic: topics.Guard, name: "external authorizer of the route", value: messageText(p)})
 			continue
 		}
 		b.perRouteFilter(o, f.GetName(), own)
@@ -467,7 +469,7 @@ func (o *outcome) fault(m *faultv3.HTTPFault) {
 	if d := m.GetDelay(); d.GetHeaderDelay() != nil {
 		o.settings = append(o.settings, setting{topic: Routing, name: "delay", value: messageText(d)})
 	}
-	o.settings = append(o.settings, fieldSettings("fault ", m, faultTopics)...)
+	o.settings = append(o.settings, fieldSettings("fault ", m, topics.Fault)...)
 	p := fraction(m.GetAbort().GetPercentage())
 	if m.GetAbort() == nil || p == "0%" {
 		return

@@ -11,6 +11,7 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
+	"github.com/meshc/meshc/compiler/change/topics"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/trace"
 )
@@ -104,10 +105,10 @@ func tlsDetails(prefix string, socket *corev3.TransportSocket) []setting {
 	var out []setting
 	var common *tlsv3.CommonTlsContext
 	if u, ok := unpack(socket.GetTypedConfig(), &tlsv3.UpstreamTlsContext{}); ok {
-		out, common = fieldSettings(prefix+"TLS ", u, upstreamTopics), u.GetCommonTlsContext()
+		out, common = fieldSettings(prefix+"TLS ", u, topics.Upstream), u.GetCommonTlsContext()
 	}
 	if d, ok := unpack(socket.GetTypedConfig(), &tlsv3.DownstreamTlsContext{}); ok {
-		out, common = fieldSettings(prefix+"TLS ", d, downstreamTopics), d.GetCommonTlsContext()
+		out, common = fieldSettings(prefix+"TLS ", d, topics.Downstream), d.GetCommonTlsContext()
 	}
 	if p, ok := unpack(socket.GetTypedConfig(), &proxyprotocolv3.ProxyProtocolUpstreamTransport{}); ok {
 		return tlsDetails(prefix, p.GetTransportSocket())
@@ -115,9 +116,9 @@ func tlsDetails(prefix string, socket *corev3.TransportSocket) []setting {
 	if common == nil {
 		return out
 	}
-	out = append(out, fieldSettings(prefix+"TLS ", common, commonTopics)...)
-	out = append(out, fieldSettings(prefix+"TLS ", common.GetTlsParams(), parameterTopics)...)
-	out = append(out, fieldSettings(prefix+"TLS verification ", validation(common), validationTopics)...)
+	out = append(out, fieldSettings(prefix+"TLS ", common, topics.Common)...)
+	out = append(out, fieldSettings(prefix+"TLS ", common.GetTlsParams(), topics.Parameter)...)
+	out = append(out, fieldSettings(prefix+"TLS verification ", validation(common), topics.Validation)...)
 	for _, c := range common.GetTlsCertificates() {
 		out = append(out, setting{topic: Encryption, name: prefix + "TLS certificate", value: messageText(c)})
 	}

@@ -8,6 +8,7 @@ import (
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
+	"github.com/meshc/meshc/compiler/change/topics"
 	"github.com/meshc/meshc/compiler/sets"
 	"github.com/meshc/meshc/compiler/trace"
 )
@@ -195,7 +196,7 @@ func (t *tokenCase) judge(cfg *jwtv3.JwtAuthentication) (status int, after *toke
 func (t *tokenCase) settings(cfg *jwtv3.JwtAuthentication, after *tokenCase) (out []setting) {
 	for _, name := range slices.Sorted(maps.Keys(cfg.GetProviders())) {
 		p := cfg.GetProviders()[name]
-		out = append(out, setting{topic: topicGrant, name: "takes tokens of the issuer", value: p.GetIssuer()})
+		out = append(out, setting{topic: topics.Grant, name: "takes tokens of the issuer", value: p.GetIssuer()})
 		if t == nil || after.payload == "" || p.GetIssuer() != t.issuer {
 			continue
 		}
