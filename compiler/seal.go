@@ -224,7 +224,7 @@ func (c *converter) resource(r *xds.Resource) (*bundle.Resource, error) {
 			At: o.At, File: o.Pos.File, Line: o.Pos.Line, Column: o.Pos.Column, Kind: o.Object.Kind, Namespace: o.Object.Namespace, Name: o.Object.Name, Field: o.Field,
 		})
 	}
-	b.Selector = (*bundle.EndpointSelector)(r.Selector) // one shape on both sides of the border, held by the conversion
+	b.Selector = r.Selector
 	if r.Recipe != nil {
 		c.recipes = append(c.recipes, sealedRecipe{b, r.Recipe})
 	}

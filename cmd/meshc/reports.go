@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/show"
 )
@@ -61,25 +61,9 @@ func (r *reports) write(ctx context.Context, a *app, l diag.List, res *compiler.
 		if err := out.Flush(); err != nil {
 			return err
 		}
-		if err := a.end.write(ctx, func() error { return replaceFile(file, text.Bytes()) }); err != nil {
+		if err := a.end.write(ctx, func() error { return bundle.ReplaceFile(file, text.Bytes()) }); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// replaceFile puts a file in the place of another in one step.
-func replaceFile(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".meshc-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
 }

@@ -12,6 +12,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/sets"
 	"github.com/meshc/meshc/compiler/trace"
 )
@@ -44,7 +45,7 @@ type prover struct {
 	sending map[string]string // see sends
 	domain  string            // of trust
 	all     []caller
-	selects []*bundle.EndpointSelector
+	selects []*endpoint.Selector
 
 	listeners map[bundle.Digest]*listenerv3.Listener
 	hostsOf   map[bundle.Digest][]virtualHost

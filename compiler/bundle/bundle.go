@@ -112,8 +112,8 @@ type Resource struct {
 	Bytes    []byte // deterministic encoding of the message
 	Digest   Digest // ResourceDigest; zero: Seal computes it
 	Origins  []Origin
-	Selector *EndpointSelector // clusters of discovery type EDS only
-	Join     *endpoint.Join    // endpoints that can come from a Kubernetes cluster: how a server makes them anew, by the Plan of the bundle
+	Selector *endpoint.Selector // clusters of discovery type EDS only
+	Join     *endpoint.Join     // endpoints that can come from a Kubernetes cluster: how a server makes them anew, by the Plan of the bundle
 
 	index int32 // position in Bundle.Resources
 }
@@ -128,20 +128,6 @@ type Origin struct {
 	Namespace string     `json:"namespace,omitempty"`
 	Name      string     `json:"name,omitempty"`
 	Field     string     `json:"field,omitempty"` // path in the object, as spec.http[0]
-}
-
-// EndpointSelector names the endpoints of a cluster: those of a service port that carry the labels.
-type EndpointSelector struct {
-	Hostname  string            `json:"hostname"`
-	Namespace string            `json:"namespace"`
-	Port      uint32            `json:"port"`
-	PortName  string            `json:"portName,omitempty"`
-	Labels    map[string]string `json:"labels,omitempty"` // of the subset
-	// Workloads is the selector of the service. With the port of the workload, by number or by name, it says which
-	// workloads of the input will be behind the cluster where no endpoints are in the input.
-	Workloads      map[string]string `json:"workloads,omitempty"`
-	TargetPort     uint32            `json:"targetPort,omitempty"`
-	TargetPortName string            `json:"targetPortName,omitempty"`
 }
 
 // Set is a list of resources that classes share. Hand the same pointer to all of them.

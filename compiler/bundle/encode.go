@@ -14,13 +14,13 @@ import (
 
 // index is index.json: parallel to Bundle.Resources.
 type indexEntry struct {
-	Type     int               `json:"type"` // position in types
-	Name     string            `json:"name"`
-	Digest   string            `json:"digest"` // hex
-	Offset   int               `json:"offset"`
-	Length   int               `json:"length"`
-	Selector *EndpointSelector `json:"endpoints,omitempty"`
-	Join     *endpoint.Join    `json:"join,omitempty"`
+	Type     int                `json:"type"` // position in types
+	Name     string             `json:"name"`
+	Digest   string             `json:"digest"` // hex
+	Offset   int                `json:"offset"`
+	Length   int                `json:"length"`
+	Selector *endpoint.Selector `json:"endpoints,omitempty"`
+	Join     *endpoint.Join     `json:"join,omitempty"`
 }
 
 type index struct {

@@ -267,7 +267,7 @@ func compareContent(a, b *Resource) int {
 	return cmp.Or(cmp.Compare(typeRank(a.Type), typeRank(b.Type)), cmp.Compare(a.Name, b.Name), bytes.Compare(a.Digest[:], b.Digest[:]))
 }
 
-func selectorKey(s *EndpointSelector) string {
+func selectorKey(s *endpoint.Selector) string {
 	if s == nil {
 		return ""
 	}

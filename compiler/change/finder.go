@@ -413,35 +413,60 @@ func serverWays(sni, host string) []serverWay {
 	}
 }
 
-func (f *finder) serverPort(p pair, port uint16, was, is *trace.Proxy) error {
-	served := f.served(p, port)
-	t := served[0]
-	to := netip.AddrPortFrom(firstAddress(p.head, p.base), port)
-	var all []placed
-	seen, before := map[string]bool{}, map[chosen]bool{}
-	for _, k := range serverWays(names.ServerName(uint32(t.port), "", t.host), t.call) {
-		if k.conn.TLS && (was == nil || is == nil) {
-			continue // its clients know which side has a proxy
-		}
+// incoming is what comes over one kind of connection to a port of the proxies of both sides, compared.
+type incoming struct {
+	*compared
+	serverWay
+	connections [2]connection
+}
+
+// placed is one difference of them, with the call to a target that shows it.
+func (x incoming) placed(c cell, at target) placed {
+	return placed{cell: c, at: at, scheme: x.scheme, conn: x.connections[0].conn, connections: x.connections}
+}
+
+// incoming compares what both sides do with connections to an address, over each way in which it may be another.
+func (f *finder) incoming(place, host string, to netip.AddrPort, was, is *trace.Proxy, ways []serverWay) (out []incoming, err error) {
+	before := map[chosen]bool{}
+	for _, k := range ways {
 		c := k.conn
 		c.To, c.Source = to, peerAddress
-		a := connection{side: f.base, proxy: was, place: atServer, conn: c, host: t.call, anonymous: !k.mesh}
-		b := connection{side: f.head, proxy: is, place: atServer, conn: c, host: t.call, anonymous: !k.mesh}
+		a := connection{side: f.base, proxy: was, place: place, conn: c, host: host, anonymous: !k.mesh}
+		b := connection{side: f.head, proxy: is, place: place, conn: c, host: host, anonymous: !k.mesh}
 		if !worthwhile(a, b, k.mesh, before) {
 			continue
 		}
 		x, err := f.compare(a, b)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		out = append(out, incoming{x, k, [2]connection{a, b}})
+	}
+	return out, nil
+}
+
+func (f *finder) serverPort(p pair, port uint16, was, is *trace.Proxy) error {
+	served := f.served(p, port)
+	t := served[0]
+	ways := serverWays(names.ServerName(uint32(t.port), "", t.host), t.call)
+	if was == nil || is == nil { // its clients know which side has a proxy
+		ways = slices.DeleteFunc(ways, func(k serverWay) bool { return k.conn.TLS })
+	}
+	coming, err := f.incoming(atServer, t.call, netip.AddrPortFrom(firstAddress(p.head, p.base), port), was, is, ways)
+	if err != nil {
+		return err
+	}
+	var all []placed
+	seen := map[string]bool{}
+	for _, x := range coming {
 		for _, y := range x.cells {
 			key := y.kind + y.category + y.base.key + "\x00" + y.head.key + y.where + fmt.Sprint(y.token)
-			if k.conn.TLS && !k.mesh { // the TLS of the application itself: where plain text shows the same, that is enough
+			if x.conn.TLS && !x.mesh { // the TLS of the application itself: where plain text shows the same, that is enough
 				key = y.kind + y.category
 			}
 			if !seen[key] {
 				seen[key], seen[y.kind+y.category] = true, true
-				all = append(all, placed{cell: y, at: t, scheme: k.scheme, conn: c, connections: [2]connection{a, b}})
+				all = append(all, x.placed(y, t))
 			}
 		}
 		if x.open != "" {
@@ -652,25 +677,17 @@ func (f *finder) gatewayHost(p pair, t target, was, is *trace.Proxy) error {
 	if !address.IsValid() {
 		address = firstAddress(p.head, p.base)
 	}
-	to := netip.AddrPortFrom(address, t.port)
-	seen, before := map[string]bool{}, map[chosen]bool{}
-	for _, k := range gatewayWays(t) {
-		c := k.conn
-		c.To, c.Source = to, peerAddress
-		a := connection{side: f.base, proxy: was, place: atGateway, conn: c, host: t.call, anonymous: !k.mesh}
-		b := connection{side: f.head, proxy: is, place: atGateway, conn: c, host: t.call, anonymous: !k.mesh}
-		if !worthwhile(a, b, k.mesh, before) {
-			continue
-		}
-		x, err := f.compare(a, b)
-		if err != nil {
-			return err
-		}
+	coming, err := f.incoming(atGateway, t.call, netip.AddrPortFrom(address, t.port), was, is, gatewayWays(t))
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for _, x := range coming {
 		for _, y := range x.cells {
-			key := fmt.Sprint(y.kind, y.category, y.base.key, "\x00", y.head.key, y.where, y.token, c.TLS)
+			key := fmt.Sprint(y.kind, y.category, y.base.key, "\x00", y.head.key, y.where, y.token, x.conn.TLS)
 			if !seen[key] {
 				seen[key] = true
-				f.report(placed{cell: y, at: f.gatewayPort(p, t, was, is), scheme: k.scheme, conn: c, connections: [2]connection{a, b}}, p.ref(), nil)
+				f.report(x.placed(y, f.gatewayPort(p, t, was, is)), p.ref(), nil)
 			}
 		}
 		if x.open != "" {

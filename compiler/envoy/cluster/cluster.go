@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
@@ -186,9 +187,9 @@ func (b *clusterBuild) originalDestination() {
 	}
 }
 
-func (b *clusterBuild) selector() *xds.EndpointSelector {
+func (b *clusterBuild) selector() *endpoint.Selector {
 	svc := b.in.Service
-	return &xds.EndpointSelector{
+	return &endpoint.Selector{
 		Hostname: svc.Hostname, Namespace: svc.Namespace, Port: b.port.Number, PortName: b.port.Name,
 		Labels: maps.Clone(b.subset.GetLabels()), Workloads: maps.Clone(svc.Selector),
 		TargetPort: b.port.TargetPort, TargetPortName: b.port.TargetName,

@@ -52,7 +52,7 @@ type Resource struct {
 	Message proto.Message
 	Origins []Origin
 	// Selector says which endpoints belong to a Cluster of discovery type EDS, for people and for tracing.
-	Selector *EndpointSelector
+	Selector *endpoint.Selector
 	// Recipe says how Endpoints that can come from a Kubernetes cluster are made, for a server that sees live ones.
 	Recipe *endpoint.Recipe
 	// Before is the resource without the patches of EnvoyFilters; nil: none changed it.
@@ -65,20 +65,6 @@ type Origin struct {
 	Pos    diag.Pos
 	Object diag.Ref
 	Field  string // path in the object, as spec.http[0]
-}
-
-// EndpointSelector names the endpoints of a cluster: those of a service port that carry the labels.
-type EndpointSelector struct {
-	Hostname  string            `json:"hostname"`
-	Namespace string            `json:"namespace"`
-	Port      uint32            `json:"port"`
-	PortName  string            `json:"portName,omitempty"`
-	Labels    map[string]string `json:"labels,omitempty"` // of the subset
-	// Workloads is the selector of the service. With the port of the workload, by number or by name, it says which
-	// workloads of the input will be behind the cluster where no endpoints are in the input.
-	Workloads      map[string]string `json:"workloads,omitempty"`
-	TargetPort     uint32            `json:"targetPort,omitempty"`
-	TargetPortName string            `json:"targetPortName,omitempty"`
 }
 
 // Sort orders resources by type and name.
