@@ -7,6 +7,7 @@ import (
 
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 
+	"github.com/meshc/meshc/compiler/change/condition"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/sets"
 	"github.com/meshc/meshc/compiler/trace"
@@ -35,9 +36,9 @@ func (f *finder) letThrough(try attempt) []attempt {
 			filters = append(filters, m.tokenFilters(m.listener(), m.conn)...)
 		}
 	}
-	tokens := []*tokenCase{try.token}
+	tokens := []*condition.Token{try.token}
 	if try.token == nil {
-		tokens = tokenCases(filters...)
+		tokens = condition.Tokens(filters...)
 	}
 	var out []attempt
 	for _, t := range tokens[:min(len(tokens), mostTokens)] {
@@ -95,7 +96,7 @@ func (f *finder) arrivals(try attempt, at int, r rule) []connection {
 }
 
 // letBy holds for the requests with a token that one of some connections lets through, and names the parts that a request may lack.
-func letBy(list []connection, t *tokenCase) (sets.Cond, []string) {
+func letBy(list []connection, t *condition.Token) (sets.Cond, []string) {
 	var dims []string
 	var out []sets.Cond
 	for _, m := range list {
@@ -104,7 +105,7 @@ func letBy(list []connection, t *tokenCase) (sets.Cond, []string) {
 		if err != nil {
 			continue
 		}
-		dims = append(dims, is.dims...)
+		dims = append(dims, is.Optional...)
 		rules := h.list()
 		for i := range len(h.rules) + 1 {
 			if h.at(i).passes != refused {

@@ -10,6 +10,7 @@ import (
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
+	"github.com/meshc/meshc/compiler/change/condition"
 	"github.com/meshc/meshc/compiler/sets"
 	"github.com/meshc/meshc/compiler/trace"
 )
@@ -30,7 +31,7 @@ type connection struct {
 	host      string // that is asked for, where it is fixed
 	principal string // in the certificate of the client, where it is fixed
 	anonymous bool   // the client has no certificate
-	token     *tokenCase
+	token     *condition.Token
 	source    netip.Addr // the address of the client, where there is one for all requests
 }
 
@@ -48,12 +49,12 @@ func (m *connection) listener() *trace.Found[*listenerv3.Listener] {
 }
 
 // hop makes the list of rules that the requests of a connection meet. named tells whether a rule asks for the host.
-func (m *connection) hop() (h *hop, is assumptions, err error) {
+func (m *connection) hop() (h *hop, is condition.Assumptions, err error) {
 	b := &builder{side: m.side, p: m.proxy, listener: m.listener(), conn: m.conn, inbound: m.place == atServer, gateway: m.place == atGateway}
-	b.is = assumptions{http: m.conn.HTTP, port: m.conn.To.Port(), sni: m.conn.SNI, token: m.token, anonymous: m.anonymous, peer: m.principal, host: m.host}
-	b.is.source = m.source
+	b.is = condition.Assumptions{HTTP: m.conn.HTTP, Port: m.conn.To.Port(), SNI: m.conn.SNI, Token: m.token, Anonymous: m.anonymous, Peer: m.principal, Host: m.host}
+	b.is.Source = m.source
 	if m.place == atServer {
-		b.is.server = m.conn.To.Addr()
+		b.is.Server = m.conn.To.Addr()
 	}
 	h, err = b.throughListener()
 	return h, b.is, err
@@ -85,7 +86,7 @@ type cell struct {
 	base, head     rule
 	request        sets.Assignment
 	where          string
-	token          *tokenCase
+	token          *condition.Token
 	named          bool   // the client shows a certificate
 	undecided      string // what of it cannot be decided
 	weak           bool   // that need not be said where something else shows the change
@@ -131,7 +132,7 @@ type compared struct {
 func (f *finder) compare(a, b connection) (*compared, error) {
 	out := &compared{}
 	filters := slices.Concat(a.tokenFilters(a.listener(), a.conn), b.tokenFilters(b.listener(), b.conn))
-	for _, t := range tokenCases(filters...) {
+	for _, t := range condition.Tokens(filters...) {
 		a.token, b.token = t, t
 		if err := f.compareWith(out, a, b); err != nil {
 			return nil, err
@@ -154,10 +155,10 @@ func (f *finder) compareWith(out *compared, a, b connection) error {
 	q := sets.Query{Base: base.list(), Head: head.list(), Given: sets.Assignment{}}
 	switch {
 	case a.place == atServer:
-	case was.named || is.named:
+	case was.AsksHost || is.AsksHost:
 		q.Within = f.region(a, b)
 	default:
-		q.Given[dimHost] = sets.Value{Text: a.host}
+		q.Given[condition.DimHost] = sets.Value{Text: a.host}
 	}
 	switch {
 	case a.anonymous && b.anonymous:
@@ -165,7 +166,7 @@ func (f *finder) compareWith(out *compared, a, b connection) error {
 	case a.principal == "" && b.principal == "": // who shows a certificate has a name
 		q.Within = sets.All(append(trusted(was, is), q.Within, sets.In(sets.Principal, sets.AnyString()))...)
 	}
-	dims := slices.Concat(was.dims, is.dims)
+	dims := slices.Concat(was.Optional, is.Optional)
 	space := f.spaceFor(a.host, a.place == atGateway, dims)
 	cells, err := space.Differences(q)
 	if err != nil {
@@ -203,9 +204,9 @@ func (x *cell) judge() bool {
 
 // trusted holds for the names that the mesh gives. Where both sides take the same ones, or one takes no certificate at all, no client has
 // another: the authority of the mesh signs none.
-func trusted(a, b assumptions) []sets.Cond {
-	x, y := sets.All(a.trusted...), sets.All(b.trusted...)
-	if len(a.trusted) > 0 && len(b.trusted) > 0 && !x.Equal(y) {
+func trusted(a, b condition.Assumptions) []sets.Cond {
+	x, y := sets.All(a.Trusted...), sets.All(b.Trusted...)
+	if len(a.Trusted) > 0 && len(b.Trusted) > 0 && !x.Equal(y) {
 		return nil
 	}
 	return []sets.Cond{x, y}
@@ -228,14 +229,14 @@ func oddOnOneSide(a, b *outcome) string {
 func whereText(c sets.Cell) (text, undecided string) {
 	var parts []string
 	for _, l := range c.Where {
-		if what, ok := strings.CutPrefix(l.Dim, dimUnknown); ok {
+		if what, ok := strings.CutPrefix(l.Dim, condition.DimUnknown); ok {
 			undecided = what
 			continue
 		}
 		if l.Dim == sets.Principal && !l.Not && l.Set.String() == sets.AnyString().String() {
 			continue // every client with a certificate has a name
 		}
-		parts = append(parts, strings.ReplaceAll(l.String(), claimPath, "."))
+		parts = append(parts, strings.ReplaceAll(l.String(), condition.ClaimPath, "."))
 	}
 	slices.Sort(parts)
 	return strings.Join(slices.Compact(parts), ", "), undecided
@@ -254,7 +255,7 @@ func (m *connection) hostCond() sets.Cond {
 	}
 	mine := hosts.Pick(m.host)
 	if mine == nil {
-		return sets.In(dimHost, sets.Exact(m.host, true))
+		return sets.In(condition.DimHost, sets.Exact(m.host, true))
 	}
 	in, out := sets.None(), sets.None()
 	for _, h := range hosts.All() {
@@ -268,9 +269,9 @@ func (m *connection) hostCond() sets.Cond {
 		}
 	}
 	if slices.Contains(mine.Message.GetDomains(), "*") || hasWildcard(mine.Message.GetDomains()) {
-		return sets.In(dimHost, in.Minus(out))
+		return sets.In(condition.DimHost, in.Minus(out))
 	}
-	return sets.In(dimHost, in)
+	return sets.In(condition.DimHost, in)
 }
 
 func hasWildcard(domains []string) bool {

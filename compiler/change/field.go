@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/meshc/meshc/compiler/change/condition"
 	"github.com/meshc/meshc/compiler/change/neutral"
 )
 
@@ -79,7 +80,7 @@ func messageText(m proto.Message) string {
 		if err != nil {
 			return "?"
 		}
-		return fmt.Sprintf("%s %s", m.ProtoReflect().Descriptor().Name(), fingerprint(raw))
+		return fmt.Sprintf("%s %s", m.ProtoReflect().Descriptor().Name(), condition.Fingerprint(raw))
 	}
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, b); err != nil {

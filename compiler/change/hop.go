@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change/condition"
 	"github.com/meshc/meshc/compiler/change/topics"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/sets"
@@ -71,7 +72,7 @@ type builder struct {
 	listener *trace.Found[*listenerv3.Listener]
 	chain    *listenerv3.FilterChain
 	conn     trace.Connection
-	is       assumptions
+	is       condition.Assumptions
 	inbound  bool
 	gateway  bool
 
@@ -119,7 +120,7 @@ func (b *builder) throughListener() (*hop, error) {
 	switch {
 	case wants && !b.conn.TLS:
 		return b.finish(nil, b.refuse(byTLS, 0, "the server wants TLS", b.origins()...)), nil
-	case mutual && b.is.anonymous:
+	case mutual && b.is.Anonymous:
 		return b.finish(nil, b.refuse(byTLS, 0, "the server wants a client certificate", b.origins()...)), nil
 	}
 	if wants {
@@ -127,9 +128,9 @@ func (b *builder) throughListener() (*hop, error) {
 		b.settings = append(b.settings, tlsDetails("", b.chain.GetTransportSocket())...)
 		b.identities()
 	}
-	b.is.secure = wants
+	b.is.Secure = wants
 	if !asks || !wants {
-		b.is.plain = true
+		b.is.Plain = true
 	}
 	if err := b.logs("listener", b.listener.Message.GetAccessLog()); err != nil {
 		return nil, err
@@ -189,10 +190,10 @@ func (b *builder) identities() {
 	if any || len(matchers) == 0 && b.gateway { // clients of a gateway have certificates of others, with other names
 		return
 	}
-	if b.is.peer != "" {
+	if b.is.Peer != "" {
 		ok := false
 		for _, m := range matchers {
-			in, err := trace.MatchString(m, b.is.peer)
+			in, err := trace.MatchString(m, b.is.Peer)
 			ok = ok || in && err == nil
 		}
 		if !ok {
@@ -202,10 +203,10 @@ func (b *builder) identities() {
 	}
 	var taken []sets.Cond
 	for _, m := range matchers {
-		taken = append(taken, matcherIn(sets.Principal, m))
+		taken = append(taken, condition.MatcherIn(sets.Principal, m))
 	}
 	if !b.gateway {
-		b.is.trusted = append(b.is.trusted, sets.Any(taken...))
+		b.is.Trusted = append(b.is.Trusted, sets.Any(taken...))
 	}
 	bad := sets.All(sets.In(sets.Principal, sets.AnyString()), sets.Any(taken...).Not())
 	b.guards = append(b.guards, rule{when: bad, outcome: b.refuse(byTLS, 0, "the server does not take the name in the certificate", b.origins()...), text: "another identity"})
@@ -234,11 +235,11 @@ func (b *builder) network(ends bool) (*hop, error) {
 	for _, f := range b.chain.GetFilters() {
 		a := f.GetTypedConfig()
 		if m, ok := unpack(a, &networkrbacv3.RBAC{}); ok {
-			was := b.is.http
-			b.is.http = false
+			was := b.is.HTTP
+			b.is.HTTP = false
 			b.rbac(m.GetRules(), m.GetShadowRules(), m.GetShadowRulesStatPrefix())
 			b.matchers(m.GetMatcher(), m.GetShadowMatcher())
-			b.is.http = was
+			b.is.HTTP = was
 			continue
 		}
 		if m, ok := unpack(a, &networkauthzv3.ExtAuthz{}); ok {
@@ -389,7 +390,7 @@ func shortType(url string) string {
 // rbac adds the refusals of an RBAC filter, and reads of its shadow rules when an external authorizer is asked.
 func (b *builder) rbac(rules, shadow *rbacv3.RBAC, prefix string) {
 	if shadow != nil && prefix == customPrefix { // other shadow rules are dry runs, which refuse nothing
-		b.is.custom = b.is.policiesCond(shadow)
+		b.is.Custom = b.is.Policies(shadow)
 	}
 	if rules == nil {
 		return
@@ -397,9 +398,9 @@ func (b *builder) rbac(rules, shadow *rbacv3.RBAC, prefix string) {
 	origins := b.ruleOrigins(rules)
 	switch rules.GetAction() {
 	case rbacv3.RBAC_ALLOW:
-		b.guards = append(b.guards, rule{when: b.is.policiesCond(rules).Not(), text: "no ALLOW rule matches", outcome: b.refuse(byPolicy, 403, "no ALLOW rule matches", origins...)})
+		b.guards = append(b.guards, rule{when: b.is.Policies(rules).Not(), text: "no ALLOW rule matches", outcome: b.refuse(byPolicy, 403, "no ALLOW rule matches", origins...)})
 	case rbacv3.RBAC_DENY:
-		b.guards = append(b.guards, rule{when: b.is.policiesCond(rules), text: "a DENY rule matches", outcome: b.refuse(byPolicy, 403, "a DENY rule matches", origins...)})
+		b.guards = append(b.guards, rule{when: b.is.Policies(rules), text: "a DENY rule matches", outcome: b.refuse(byPolicy, 403, "a DENY rule matches", origins...)})
 	}
 }
 
@@ -430,14 +431,14 @@ func (b *builder) matchers(rules, shadow *xdsmatcherv3.Matcher) {
 func (b *builder) external(sometimes bool, text string, open bool, m proto.Message) error {
 	when := sets.Always()
 	if sometimes {
-		when = b.is.custom
+		when = b.is.Custom
 	}
 	if open {
 		text += "; passes when it does not answer"
 	}
 	b.asks = append(b.asks, ask{when: when, setting: setting{topic: topics.Guard, name: "external authorizer", value: text}})
 	settings := b.settings
-	err := b.helper(setting{topic: Routing, name: "external authorizer", value: fingerprint([]byte(messageText(m)))}, m)
+	err := b.helper(setting{topic: Routing, name: "external authorizer", value: condition.Fingerprint([]byte(messageText(m)))}, m)
 	b.asks[len(b.asks)-1].more = slices.Clone(b.settings[len(settings):])
 	b.settings = settings
 	return err

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change/condition"
 	"github.com/meshc/meshc/compiler/change/topics"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/trace"
@@ -82,11 +83,11 @@ func (b *builder) manager(m *hcmv3.HttpConnectionManager) (*hop, error) {
 // authority is the name that is asked for, as the connection manager makes it.
 func (b *builder) authority(m *hcmv3.HttpConnectionManager) string {
 	if m.GetStripAnyHostPort() {
-		if host, port, ok := strings.Cut(b.is.host, ":"); ok && !strings.Contains(port, ":") {
+		if host, port, ok := strings.Cut(b.is.Host, ":"); ok && !strings.Contains(port, ":") {
 			return host
 		}
 	}
-	return b.is.host
+	return b.is.Host
 }
 
 // httpFilters reads the HTTP filters up to the router. It returns the outcome of a refusal that meets all requests.
@@ -147,7 +148,7 @@ func (b *builder) tokens(cfg *jwtv3.JwtAuthentication) (*outcome, error) {
 	if odd := oddTokenRules(cfg); odd != "" {
 		b.odd = append(b.odd, odd)
 	}
-	status, after, err := b.is.token.judge(cfg)
+	status, after, err := b.is.Token.Judge(cfg)
 	var origins []bundle.Origin
 	for _, n := range slices.Sorted(maps.Keys(cfg.GetProviders())) {
 		if b.listener.Resource != nil {
@@ -161,17 +162,17 @@ func (b *builder) tokens(cfg *jwtv3.JwtAuthentication) (*outcome, error) {
 	if status != 0 {
 		return b.refuse(byToken, status, "the token is refused", origins...), nil
 	}
-	b.is.token = after
+	b.is.Token = after
 	b.settings = append(b.settings, fieldSettings("token rules: ", cfg, map[string]string{"": Tuning, "providers": "-", "rules": "-", "bypass_cors_preflight": topics.Grant,
 		"requirement_map": "-", "filter_state_rules": "-"})...)
-	b.settings = append(b.settings, after.settings(cfg, after)...)
+	b.settings = append(b.settings, tokenSettings(after, cfg)...)
 	for _, n := range slices.Sorted(maps.Keys(cfg.GetProviders())) {
 		p := cfg.GetProviders()[n]
-		if after == nil || after.payload == "" || p.GetIssuer() != after.issuer {
+		if after == nil || after.Payload == "" || p.GetIssuer() != after.Issuer {
 			continue
 		}
 		for _, s := range fieldSettings("tokens of "+p.GetIssuer()+": ", p, topics.Provider) {
-			s.value = fingerprint([]byte(s.value))
+			s.value = condition.Fingerprint([]byte(s.value))
 			if err := b.helper(s, p.GetRemoteJwks()); err != nil {
 				return nil, err
 			}
@@ -183,7 +184,7 @@ func (b *builder) tokens(cfg *jwtv3.JwtAuthentication) (*outcome, error) {
 // oddTokenRules names rules about tokens that are not for all requests.
 func oddTokenRules(cfg *jwtv3.JwtAuthentication) string {
 	if len(cfg.GetRequirementMap()) > 0 || cfg.GetFilterStateRules() != nil {
-		return "rules about tokens that a route chooses: " + fingerprint([]byte(messageText(cfg)))
+		return "rules about tokens that a route chooses: " + condition.Fingerprint([]byte(messageText(cfg)))
 	}
 	for _, r := range cfg.GetRules() {
 		if m := r.GetMatch(); m.GetPrefix() != "/" || len(m.GetHeaders())+len(m.GetQueryParameters()) > 0 || m.GetRuntimeFraction() != nil {
@@ -210,10 +211,10 @@ func (b *builder) routes(m *hcmv3.HttpConnectionManager, rc *routev3.RouteConfig
 	} else {
 		origins = b.origins()
 	}
-	if vh.GetRequireTls() == routev3.VirtualHost_ALL && !b.is.secure {
+	if vh.GetRequireTls() == routev3.VirtualHost_ALL && !b.is.Secure {
 		return b.finish(nil, &outcome{passes: passing, answer: true, status: 301, end: "redirect to https", text: "redirects to https", origins: origins}), nil
 	}
-	if vh.GetRequireTls() == routev3.VirtualHost_EXTERNAL_ONLY && !b.is.secure {
+	if vh.GetRequireTls() == routev3.VirtualHost_EXTERNAL_ONLY && !b.is.Secure {
 		b.settings = append(b.settings, setting{topic: Encryption, name: "requests from outside", value: "are sent to https"})
 	}
 	var rules []rule
@@ -227,7 +228,7 @@ func (b *builder) routes(m *hcmv3.HttpConnectionManager, rc *routev3.RouteConfig
 		} else {
 			o.origins = append(slices.Clone(origins), o.origins...)
 		}
-		rules = append(rules, rule{when: b.is.routeCond(r.GetMatch()), outcome: o, text: trace.MatchText(r.GetMatch())})
+		rules = append(rules, rule{when: b.is.Route(r.GetMatch()), outcome: o, text: trace.MatchText(r.GetMatch())})
 	}
 	return b.finish(rules, b.refuse(byRoute, 404, fmt.Sprintf("none of the %d routes of the host takes it", len(vh.GetRoutes())), origins...)), nil
 }

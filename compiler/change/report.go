@@ -141,10 +141,10 @@ func conditionText(c placed) string {
 	var parts []string
 	switch t := c.token; {
 	case t == nil:
-	case t.invalid:
-		parts = append(parts, "with a token of "+t.issuer+" that is not valid")
+	case t.Invalid:
+		parts = append(parts, "with a token of "+t.Issuer+" that is not valid")
 	default:
-		parts = append(parts, "with a token of "+t.issuer+" in "+t.place)
+		parts = append(parts, "with a token of "+t.Issuer+" in "+t.Place)
 	}
 	if c.where != "" {
 		parts = append(parts, c.where)

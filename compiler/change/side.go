@@ -2,8 +2,6 @@ package change
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -45,12 +43,6 @@ const injectLabel = "sidecar.istio.io/inject"
 func (w *workload) key() string { return w.namespace + "/" + w.name }
 
 func (w *workload) gateway() bool { return w.router || w.class != nil && w.class.Gateway }
-
-// fingerprint is a short name of some bytes.
-func fingerprint(b []byte) string {
-	h := sha256.Sum256(b)
-	return hex.EncodeToString(h[:12])
-}
 
 func newSide(b *bundle.Bundle) *side {
 	s := &side{Bundle: b, tracer: trace.New(b), byName: map[string]*workload{}, byAddress: map[string]string{}, dests: map[destKey]*destination{}, dialAt: map[string]netip.Addr{}, seen: visits{}}

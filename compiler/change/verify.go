@@ -163,14 +163,14 @@ func (a attempt) request(m connection) (trace.Request, error) {
 	}
 	if t := a.token; t != nil && w.Token != nil {
 		claims := maps.Clone(w.Token.Claims)
-		claims["iss"] = t.issuer
+		claims["iss"] = t.Issuer
 		text, token, err := trace.ClaimsToken(claims)
 		if err != nil {
 			return r, err
 		}
-		token.Valid = !t.invalid
+		token.Valid = !t.Invalid
 		r.Tokens[text] = token
-		rest = t.put(text, r.Headers, rest)
+		rest = t.Put(text, r.Headers, rest)
 	}
 	r.URL += "://" + rest
 	return r, nil

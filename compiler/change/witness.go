@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/meshc/meshc/compiler/change/condition"
 	"github.com/meshc/meshc/compiler/sets"
 )
 
@@ -51,11 +52,11 @@ func witnessOf(c placed) Witness {
 // fillRequest fills in what of an HTTP request matters.
 func fillRequest(w *Witness, c placed) {
 	w.Method = "GET"
-	if m, ok := c.value(dimMethod); ok {
+	if m, ok := c.value(condition.DimMethod); ok {
 		w.Method = m
 	}
 	path := "/"
-	if p, ok := c.value(dimPath); ok {
+	if p, ok := c.value(condition.DimPath); ok {
 		path = p
 	}
 	by := "?"
@@ -73,7 +74,7 @@ func fillRequest(w *Witness, c placed) {
 				path += by + name + "=" + x
 				by = "&"
 			}
-		case dim == dimHost && v != c.at.call:
+		case dim == condition.DimHost && v != c.at.call:
 			w.Headers = append(w.Headers, "host: "+v)
 		}
 	}
@@ -95,19 +96,19 @@ func tokenOf(c placed) *WitnessToken {
 	if t == nil {
 		return nil
 	}
-	out := &WitnessToken{Issuer: t.issuer, Claims: map[string]any{}, In: t.place}
-	if t.audience != "" {
-		out.Claims["aud"] = t.audience
+	out := &WitnessToken{Issuer: t.Issuer, Claims: map[string]any{}, In: t.Place}
+	if t.Audience != "" {
+		out.Claims["aud"] = t.Audience
 	}
-	if t.invalid {
+	if t.Invalid {
 		out.Valid = new(bool)
 	}
 	for _, dim := range slices.Sorted(maps.Keys(c.request)) {
 		v := c.request[dim]
-		name, text := strings.CutPrefix(dim, dimClaim)
+		name, text := strings.CutPrefix(dim, condition.DimClaim)
 		var value any = v.Text
 		if !text {
-			if name, text = strings.CutPrefix(dim, dimClaims); !text {
+			if name, text = strings.CutPrefix(dim, condition.DimClaims); !text {
 				continue
 			}
 			value = []any{v.Text}
@@ -115,7 +116,7 @@ func tokenOf(c placed) *WitnessToken {
 		if v.Absent {
 			continue
 		}
-		nest(out.Claims, strings.Split(name, claimPath), value)
+		nest(out.Claims, strings.Split(name, condition.ClaimPath), value)
 	}
 	return out
 }

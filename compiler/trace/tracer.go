@@ -56,7 +56,7 @@ func (w *Tracer) Whole() { w.whole = true }
 
 // unseen tells whether no pod was seen of the workloads that a service selects, so that its endpoints may come when the bundle is
 // served though those of others are in it.
-func (w *Tracer) unseen(s *bundle.EndpointSelector) bool {
+func (w *Tracer) unseen(s *endpoint.Selector) bool {
 	return !w.whole && !slices.ContainsFunc(w.b.Workloads, func(x bundle.Workload) bool {
 		return len(x.Addresses) > 0 && x.Namespace == s.Namespace && endpoint.Subset(s.Workloads, x.Labels) && endpoint.Subset(s.Labels, x.Labels)
 	})

@@ -1,7 +1,21 @@
-package change
+// Package condition makes sets of requests of what Envoy's matchers ask for: of routes, of the policies of RBAC filters, of claims
+// of tokens.
+//
+// A request is a point in a space whose dimensions are its parts (package sets): method, path, authority, each header and query
+// parameter that is asked for, the addresses of client and server, the identity in the certificate of the client, the claims of its
+// token. A matcher becomes a condition on one dimension, and nesting becomes union, intersection and complement. What is the same
+// for all requests of a comparison is no dimension: Assumptions hold it, and conditions on it are decided at once, so that they are
+// all or nothing. What nobody can decide from the configuration (CEL, runtime fractions, cookies) is a dimension of its own, named by
+// the condition, so that two sides that ask alike agree on it.
+//
+// Tokens are infinitely many and filters tell few apart: by issuer, place, audience and validity. Tokens lists one of each
+// kind that some filters distinguish; claims besides these are dimensions.
+package condition
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -19,44 +33,43 @@ import (
 
 // Names of dimensions that package sets has no name for.
 const (
-	dimPath    = "path"
-	dimMethod  = "method"
-	dimHost    = "authority"
-	dimSNI     = "sni"
+	DimPath    = "path"
+	DimMethod  = "method"
+	DimHost    = "authority"
 	dimServer  = "server address"
-	dimUnknown = "unknown:" // and the condition that cannot be decided
+	DimUnknown = "unknown:" // and the condition that cannot be decided
 )
 
 // tokenFilter is the filter that leaves claims in the metadata of a request.
 const tokenFilter = "envoy.filters.http.jwt_authn"
 
-// assumptions are what is known of all requests of a comparison, so that conditions on it are decided.
-type assumptions struct {
-	http      bool
-	port      uint16
-	sni       string
-	secure    bool // HTTPS, as :scheme says
-	token     *tokenCase
-	server    netip.Addr // invalid: not known
-	source    netip.Addr // of the client; invalid: not known
-	peer      string     // the identity of the client, where there is one for all requests
-	anonymous bool       // the client has no certificate
-	plain     bool       // the proxy sees no certificate
-	custom    sets.Cond  // when a CUSTOM policy matches
-	host      string     // that is asked for
+// Assumptions are what is known of all requests of a comparison, so that conditions on it are decided.
+type Assumptions struct {
+	HTTP      bool
+	Port      uint16
+	SNI       string
+	Secure    bool // HTTPS, as :scheme says
+	Token     *Token
+	Server    netip.Addr // invalid: not known
+	Source    netip.Addr // of the client; invalid: not known
+	Peer      string     // the identity of the client, where there is one for all requests
+	Anonymous bool       // the client has no certificate
+	Plain     bool       // the proxy sees no certificate
+	Custom    sets.Cond  // when a CUSTOM policy matches
+	Host      string     // that is asked for
 
-	trusted []sets.Cond // names in certificates that the workload takes
-	dims    []string    // parts that a request may lack and that a condition asks for
-	named   bool        // a condition asks for the host
+	Trusted  []sets.Cond // names in certificates that the workload takes
+	Optional []string    // parts that a request may lack and that a condition asks for
+	AsksHost bool        // a condition asks for the host
 }
 
 // unknown is a condition that nobody can decide, but that is the same condition wherever it is written alike.
 func unknown(what string, m proto.Message) sets.Cond {
 	text := ""
 	if b, err := (proto.MarshalOptions{Deterministic: true}).Marshal(m); err == nil {
-		text = " " + fingerprint(b)
+		text = " " + Fingerprint(b)
 	}
-	return sets.In(dimUnknown+what+text, sets.OneOf("holds"))
+	return sets.In(DimUnknown+what+text, sets.OneOf("holds"))
 }
 
 func constant(v bool) sets.Cond {
@@ -74,8 +87,8 @@ func each[T any](list []T, f func(T) sets.Cond) []sets.Cond {
 	return out
 }
 
-// matcherIn is a condition on a text.
-func matcherIn(dim string, m *matcherv3.StringMatcher) sets.Cond {
+// MatcherIn is a condition on a text.
+func MatcherIn(dim string, m *matcherv3.StringMatcher) sets.Cond {
 	s, err := sets.Matcher(m)
 	if err != nil {
 		return unknown(err.Error(), m)
@@ -83,24 +96,24 @@ func matcherIn(dim string, m *matcherv3.StringMatcher) sets.Cond {
 	return sets.In(dim, s.Present())
 }
 
-// policyCond is the condition of one policy of an RBAC filter.
-func (c *assumptions) policyCond(p *rbacv3.Policy) sets.Cond {
+// policy is the condition of one policy of an RBAC filter.
+func (c *Assumptions) policy(p *rbacv3.Policy) sets.Cond {
 	if p.GetCondition() != nil || p.GetCheckedCondition() != nil {
 		return unknown("an expression of CEL", p)
 	}
 	return sets.All(sets.Any(each(p.GetPermissions(), c.permission)...), sets.Any(each(p.GetPrincipals(), c.principal)...))
 }
 
-// policiesCond holds where one of the policies does.
-func (c *assumptions) policiesCond(r *rbacv3.RBAC) sets.Cond {
+// Policies holds where one of the policies does.
+func (c *Assumptions) Policies(r *rbacv3.RBAC) sets.Cond {
 	var out []sets.Cond
 	for _, n := range slices.Sorted(maps.Keys(r.GetPolicies())) {
-		out = append(out, c.policyCond(r.GetPolicies()[n]))
+		out = append(out, c.policy(r.GetPolicies()[n]))
 	}
 	return sets.Any(out...)
 }
 
-func (c *assumptions) permission(p *rbacv3.Permission) sets.Cond {
+func (c *Assumptions) permission(p *rbacv3.Permission) sets.Cond {
 	switch r := p.GetRule().(type) {
 	case *rbacv3.Permission_AndRules:
 		return sets.All(each(r.AndRules.GetRules(), c.permission)...)
@@ -121,21 +134,21 @@ func (c *assumptions) permission(p *rbacv3.Permission) sets.Cond {
 		}
 		return c.template(t.GetPathTemplate())
 	case *rbacv3.Permission_DestinationIp:
-		if !c.server.IsValid() {
+		if !c.Server.IsValid() {
 			return sets.In(dimServer, sets.Ranges(r.DestinationIp))
 		}
-		return constant(sets.Ranges(r.DestinationIp).Has(c.server))
+		return constant(sets.Ranges(r.DestinationIp).Has(c.Server))
 	case *rbacv3.Permission_DestinationPort:
-		return constant(r.DestinationPort == uint32(c.port))
+		return constant(r.DestinationPort == uint32(c.Port))
 	case *rbacv3.Permission_DestinationPortRange:
-		n := int32(c.port)
+		n := int32(c.Port)
 		return constant(n >= r.DestinationPortRange.GetStart() && n < r.DestinationPortRange.GetEnd())
 	case *rbacv3.Permission_RequestedServerName:
 		s, err := sets.Matcher(r.RequestedServerName)
 		if err != nil {
 			return unknown("a server name", p)
 		}
-		return constant(s.Has(c.sni))
+		return constant(s.Has(c.SNI))
 	case *rbacv3.Permission_SourcedMetadata:
 		if r.SourcedMetadata.GetMetadataSource() != rbacv3.MetadataSource_DYNAMIC {
 			return unknown("metadata of the route", p)
@@ -147,7 +160,7 @@ func (c *assumptions) permission(p *rbacv3.Permission) sets.Cond {
 	return unknown(fmt.Sprintf("%T", p.GetRule()), p)
 }
 
-func (c *assumptions) principal(p *rbacv3.Principal) sets.Cond {
+func (c *Assumptions) principal(p *rbacv3.Principal) sets.Cond {
 	switch r := p.GetIdentifier().(type) {
 	case *rbacv3.Principal_AndIds:
 		return sets.All(each(r.AndIds.GetIds(), c.principal)...)
@@ -158,20 +171,20 @@ func (c *assumptions) principal(p *rbacv3.Principal) sets.Cond {
 	case *rbacv3.Principal_Any:
 		return constant(r.Any)
 	case *rbacv3.Principal_Authenticated_:
-		if c.plain || c.anonymous {
+		if c.Plain || c.Anonymous {
 			return sets.Never()
 		}
-		if c.peer != "" {
+		if c.Peer != "" {
 			s, err := sets.Matcher(cmp.Or(r.Authenticated.GetPrincipalName(), anyMatcher()))
 			if err != nil {
 				return unknown(err.Error(), p)
 			}
-			return constant(s.Has(c.peer))
+			return constant(s.Has(c.Peer))
 		}
 		if r.Authenticated.GetPrincipalName() == nil {
 			return sets.In(sets.Principal, sets.AnyString())
 		}
-		return matcherIn(sets.Principal, r.Authenticated.GetPrincipalName())
+		return MatcherIn(sets.Principal, r.Authenticated.GetPrincipalName())
 	case *rbacv3.Principal_DirectRemoteIp:
 		return c.from(sets.Ranges(r.DirectRemoteIp))
 	case *rbacv3.Principal_RemoteIp:
@@ -192,9 +205,9 @@ func (c *assumptions) principal(p *rbacv3.Principal) sets.Cond {
 }
 
 // from is a condition on the address of the client.
-func (c *assumptions) from(s sets.Addresses) sets.Cond {
-	if c.source.IsValid() {
-		return constant(s.Has(c.source))
+func (c *Assumptions) from(s sets.Addresses) sets.Cond {
+	if c.Source.IsValid() {
+		return constant(s.Has(c.Source))
 	}
 	return sets.In(sets.Source, s)
 }
@@ -204,41 +217,41 @@ func anyMatcher() *matcherv3.StringMatcher {
 	return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{}}
 }
 
-func (c *assumptions) urlPath(m *matcherv3.PathMatcher) sets.Cond {
-	if !c.http {
+func (c *Assumptions) urlPath(m *matcherv3.PathMatcher) sets.Cond {
+	if !c.HTTP {
 		return sets.Never()
 	}
-	return matcherIn(dimPath, m.GetPath())
+	return MatcherIn(DimPath, m.GetPath())
 }
 
-func (c *assumptions) template(t string) sets.Cond {
+func (c *Assumptions) template(t string) sets.Cond {
 	s, err := sets.Template(t)
 	switch {
-	case !c.http:
+	case !c.HTTP:
 		return sets.Never()
 	case err != nil:
-		return sets.In(dimUnknown+"path template "+t, sets.OneOf("holds"))
+		return sets.In(DimUnknown+"path template "+t, sets.OneOf("holds"))
 	}
-	return sets.In(dimPath, s)
+	return sets.In(DimPath, s)
 }
 
 // header is a condition on a header or a part of a request that Envoy shows as one.
-func (c *assumptions) header(m *routev3.HeaderMatcher) sets.Cond {
+func (c *Assumptions) header(m *routev3.HeaderMatcher) sets.Cond {
 	s, err := sets.HeaderMatcher(m)
 	if err != nil {
 		return unknown(err.Error(), m)
 	}
 	name := strings.ToLower(m.GetName())
 	switch {
-	case !c.http:
+	case !c.HTTP:
 		return constant(s.HasAbsent())
 	case name == ":method":
-		return sets.In(dimMethod, s)
+		return sets.In(DimMethod, s)
 	case name == ":authority" || name == "host":
-		c.named = true
-		return sets.In(dimHost, s)
+		c.AsksHost = true
+		return sets.In(DimHost, s)
 	case name == ":scheme":
-		return constant(s.Has(map[bool]string{true: "https", false: "http"}[c.secure]))
+		return constant(s.Has(map[bool]string{true: "https", false: "http"}[c.Secure]))
 	case strings.HasPrefix(name, ":"):
 		return unknown("a condition on "+name, m)
 	}
@@ -246,19 +259,19 @@ func (c *assumptions) header(m *routev3.HeaderMatcher) sets.Cond {
 }
 
 // optional is a condition on a part that a request may lack.
-func (c *assumptions) optional(dim string, s sets.Set) sets.Cond {
+func (c *Assumptions) optional(dim string, s sets.Set) sets.Cond {
 	c.note(dim)
 	return sets.In(dim, s)
 }
 
-func (c *assumptions) note(dim string) {
-	if !slices.Contains(c.dims, dim) {
-		c.dims = append(c.dims, dim)
+func (c *Assumptions) note(dim string) {
+	if !slices.Contains(c.Optional, dim) {
+		c.Optional = append(c.Optional, dim)
 	}
 }
 
 // metadata is a condition on what filters before have left; claims are what a token has.
-func (c *assumptions) metadata(m *matcherv3.MetadataMatcher) sets.Cond {
+func (c *Assumptions) metadata(m *matcherv3.MetadataMatcher) sets.Cond {
 	if m.GetFilter() != tokenFilter || len(m.GetPath()) < 2 {
 		return unknown("metadata of "+m.GetFilter(), m)
 	}
@@ -266,17 +279,17 @@ func (c *assumptions) metadata(m *matcherv3.MetadataMatcher) sets.Cond {
 	for _, p := range m.GetPath()[1:] {
 		path = append(path, p.GetKey())
 	}
-	c.note(dimClaim + strings.Join(path, claimPath))
-	c.note(dimClaims + strings.Join(path, claimPath))
-	out := c.token.claim(m.GetPath()[0].GetKey(), path, m.GetValue())
+	c.note(DimClaim + strings.Join(path, ClaimPath))
+	c.note(DimClaims + strings.Join(path, ClaimPath))
+	out := c.Token.claim(m.GetPath()[0].GetKey(), path, m.GetValue())
 	if m.GetInvert() {
 		return out.Not()
 	}
 	return out
 }
 
-// routeCond is the condition of a route.
-func (c *assumptions) routeCond(m *routev3.RouteMatch) sets.Cond {
+// Route is the condition of a route.
+func (c *Assumptions) Route(m *routev3.RouteMatch) sets.Cond {
 	all := []sets.Cond{c.path(m)}
 	if m.GetGrpc() != nil {
 		grpc := sets.Exact("application/grpc", false).Or(sets.Prefix("application/grpc+", false)).Or(sets.Prefix("application/grpc;", false))
@@ -312,26 +325,26 @@ func (c *assumptions) routeCond(m *routev3.RouteMatch) sets.Cond {
 	return sets.All(all...)
 }
 
-func (c *assumptions) path(m *routev3.RouteMatch) sets.Cond {
+func (c *Assumptions) path(m *routev3.RouteMatch) sets.Cond {
 	fold := m.GetCaseSensitive() != nil && !m.GetCaseSensitive().GetValue()
 	switch s := m.GetPathSpecifier().(type) {
 	case *routev3.RouteMatch_Prefix:
 		if s.Prefix == "/" || s.Prefix == "" {
 			return sets.Always()
 		}
-		return sets.In(dimPath, sets.Prefix(s.Prefix, fold))
+		return sets.In(DimPath, sets.Prefix(s.Prefix, fold))
 	case *routev3.RouteMatch_Path:
-		return sets.In(dimPath, sets.Exact(s.Path, fold))
+		return sets.In(DimPath, sets.Exact(s.Path, fold))
 	case *routev3.RouteMatch_PathSeparatedPrefix:
-		return sets.In(dimPath, sets.PathPrefix(s.PathSeparatedPrefix, fold))
+		return sets.In(DimPath, sets.PathPrefix(s.PathSeparatedPrefix, fold))
 	case *routev3.RouteMatch_SafeRegex:
 		re, err := sets.Regex(s.SafeRegex.GetRegex())
 		if err != nil {
 			return unknown("the expression "+s.SafeRegex.GetRegex(), m)
 		}
-		return sets.In(dimPath, re)
+		return sets.In(DimPath, re)
 	case *routev3.RouteMatch_ConnectMatcher_:
-		return sets.In(dimMethod, sets.Exact("CONNECT", false))
+		return sets.In(DimMethod, sets.Exact("CONNECT", false))
 	case *routev3.RouteMatch_PathMatchPolicy:
 		var t uritemplatev3.UriTemplateMatchConfig
 		if err := s.PathMatchPolicy.GetTypedConfig().UnmarshalTo(&t); err == nil {
@@ -341,16 +354,22 @@ func (c *assumptions) path(m *routev3.RouteMatch) sets.Cond {
 	return unknown("a condition on the path", m)
 }
 
-func (c *assumptions) query(m *routev3.QueryParameterMatcher) sets.Cond {
+func (c *Assumptions) query(m *routev3.QueryParameterMatcher) sets.Cond {
 	dim := "query:" + m.GetName()
 	c.note(dim)
 	switch s := m.GetQueryParameterMatchSpecifier().(type) {
 	case *routev3.QueryParameterMatcher_StringMatch:
-		return matcherIn(dim, s.StringMatch)
+		return MatcherIn(dim, s.StringMatch)
 	case *routev3.QueryParameterMatcher_PresentMatch:
 		if !s.PresentMatch {
 			return sets.In(dim, sets.Absent())
 		}
 	}
 	return sets.In(dim, sets.AnyString())
+}
+
+// Fingerprint is a short name of some bytes.
+func Fingerprint(b []byte) string {
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:12])
 }
