@@ -14,6 +14,7 @@ import (
 	"github.com/meshc/meshc/compiler/rollout"
 	"github.com/meshc/meshc/internal/show"
 	"github.com/meshc/meshc/server/ads"
+	"github.com/meshc/meshc/server/secret"
 	"github.com/meshc/meshc/server/watch"
 	"github.com/meshc/meshc/server/waves"
 )
@@ -39,7 +40,7 @@ type Status struct {
 	Endpoints    *EndpointStatus `json:"endpoints,omitempty"` // where live endpoints come from
 	Nodes        []NodeStatus    `json:"nodes"`
 	Refused      []RefusedStatus `json:"refused"`           // the latest
-	Secrets      []SecretStatus  `json:"secrets,omitempty"` // of the API server
+	Secrets      []secret.Status `json:"secrets,omitempty"` // of the API server
 }
 
 // NodeStatus is one connected proxy.
@@ -138,7 +139,7 @@ func (srv *Server) Status() Status {
 	st.Refused = append([]RefusedStatus{}, srv.refusals.list...)
 	srv.refusals.mu.Unlock()
 	if srv.credentials != nil {
-		st.Secrets = srv.credentials.status()
+		st.Secrets = srv.credentials.Status()
 	}
 	return st
 }

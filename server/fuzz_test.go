@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/mem"
@@ -142,37 +141,6 @@ func FuzzSecretNames(f *testing.F) {
 		}
 		if m := ref.Remote(name); m != nil && m.ValidateAll() != nil {
 			t.Errorf("%q: Envoy would refuse the secret: %v", name, m.ValidateAll())
-		}
-	})
-}
-
-// Files that are no certificates are refused, and what is handed out is what was read.
-func FuzzSecretFiles(f *testing.F) {
-	ca := newAuthority(f)
-	crt, key := ca.issue("spiffe://td/ns/a/sa/b", time.Hour)
-	f.Add(crt, key, ca.pem, []byte("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"))
-	f.Add(key, crt, []byte("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"), []byte{})
-	f.Fuzz(func(t *testing.T, crt, key, roots, crl []byte) {
-		defer watchdog.Watch(t)()
-		dir := t.TempDir()
-		put(t, filepath.Join(dir, "ns", "sa"), map[string][]byte{"tls.crt": crt, "tls.key": key, "ca.crt": roots, "ca.crl": crl})
-		root, err := openFolder(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = root.Close() }()
-		at, err := readFolder(root, "ns/sa")
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := &tlsv3.Secret{}
-		if err := at.certificate(s); err == nil && string(s.GetTlsCertificate().GetPrivateKey().GetInlineBytes()) != string(key) {
-			t.Error("another key")
-		} else if err != nil && len(key) > 8 && strings.Contains(err.Error(), string(key)) {
-			t.Errorf("the error quotes the key: %v", err)
-		}
-		if err := at.roots(s); err == nil && string(s.GetValidationContext().GetTrustedCa().GetInlineBytes()) != string(roots) {
-			t.Error("other roots")
 		}
 	})
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/internal/regular"
+	"github.com/meshc/meshc/server/secret"
 )
 
 // gate is what reads pass through; closed, it keeps them waiting as a network file system does whose server is gone.
@@ -45,7 +46,7 @@ func (g *gate) pass() {
 
 // gated is a folder of which one part is behind a gate, or fails.
 type gated struct {
-	folder
+	secret.Folder
 	part string
 	gate *gate
 	fail *atomic.Pointer[fs.PathError]
@@ -58,7 +59,7 @@ func (g gated) Stat(name string) (fs.FileInfo, error) {
 			return nil, err
 		}
 	}
-	return g.folder.Stat(name)
+	return g.Folder.Stat(name)
 }
 
 // held is a running server each of whose sources can be made to hang.
@@ -101,8 +102,8 @@ func (h *held) options() Options {
 		bundle:    func(path string) (*bundle.Bundle, error) { h.bundle.pass(); return bundle.ReadToServe(path) },
 		endpoints: func(path string) (endpointUpdate, error) { h.endpoints.pass(); return readEndpoints(path) },
 		identity:  func(path string, most int64) ([]byte, error) { h.identity.pass(); return regular.ReadFile(path, most) },
-		secrets: func(root string) (folder, error) {
-			f, err := openFolder(root)
+		secrets: func(root string) (secret.Folder, error) {
+			f, err := secret.OpenFolder(root)
 			return gated{f, "default/other", &h.secret, &h.failing}, err
 		},
 	}

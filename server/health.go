@@ -23,10 +23,10 @@ func (srv *Server) watches() (list []watch.Status) {
 		list = append(list, watch.Status{Name: srv.endpointWatch.Name, Path: st.Source, LastSuccess: st.Updated, Error: st.Error})
 	}
 	if srv.secrets != nil {
-		list = append(list, srv.secrets.status())
+		list = append(list, srv.secrets.Status())
 	}
 	if srv.credentials != nil {
-		list = append(list, srv.credentials.health())
+		list = append(list, srv.credentials.Health())
 	}
 	if srv.own != nil {
 		list = append(list, srv.own.status())

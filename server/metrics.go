@@ -120,7 +120,7 @@ func (l *nodeGauges) Collect(c chan<- prometheus.Metric) {
 	c <- prometheus.MustNewConstMetric(l.nacked, prometheus.GaugeValue, float64(nacked))
 	if l.srv.credentials != nil {
 		states := map[string]float64{"waiting": 0, "present": 0, "absent": 0, "failing": 0}
-		for _, o := range l.srv.credentials.status() {
+		for _, o := range l.srv.credentials.Status() {
 			if states[o.State]++; o.Problem != "" {
 				states["failing"]++
 			}

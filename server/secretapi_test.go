@@ -13,20 +13,14 @@ import (
 	"testing"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/meshc/meshc/internal/credential"
 	"github.com/meshc/meshc/internal/kubetest"
 
-	"github.com/meshc/meshc/internal/limit"
-	"github.com/meshc/meshc/internal/watchdog"
 	"github.com/meshc/meshc/server/ads"
 )
 
@@ -179,7 +173,7 @@ func TestKubernetesSecretsAskedFor(t *testing.T) {
 // While the API server is away, what was read is handed out, also to new proxies, and what was not makes its proxy wait.
 func TestKubernetesAway(t *testing.T) {
 	api := kubetest.New(t)
-	c := startCluster(t, api, Options{}, "kubernetes://web", "kubernetes://late", "kubernetes://closed")
+	c := startCluster(t, api, Options{open: openers{idle: 2 * time.Second}}, "kubernetes://web", "kubernetes://late", "kubernetes://closed")
 	api.Put("secrets", secretObj("default", "web", corev1.SecretTypeTLS, c.pair()))
 	api.Put("secrets", secretObj("default", "closed", corev1.SecretTypeTLS, c.pair()))
 	api.Forbid(func(r kubetest.Request) bool { return r.Name == "closed" })
@@ -221,9 +215,6 @@ func TestKubernetesAway(t *testing.T) {
 	// Watches end when nobody needs them, and those of others go on.
 	second.drop("kubernetes://web")
 	p.drop("kubernetes://web", "kubernetes://late")
-	c.srv.credentials.mu.Lock()
-	c.srv.credentials.idle = 50 * time.Millisecond
-	c.srv.credentials.mu.Unlock()
 	eventually(t, "one watch", func() bool {
 		s := c.srv.Status().Secrets
 		return len(s) == 1 && s[0].Name == "closed" && api.Open() == 1
@@ -289,92 +280,4 @@ func TestKubernetesRun(t *testing.T) {
 	if err := Run(t.Context(), Options{BundlePath: b, Kubeconfig: "x"}); err == nil || !strings.Contains(err.Error(), "--kubernetes-secrets") {
 		t.Errorf("%v", err)
 	}
-}
-
-func TestCredentialsOfObjects(t *testing.T) {
-	ca := newAuthority(t)
-	crt, key := ca.issue("spiffe://td/ns/default/sa/sa", time.Hour)
-	other, _ := ca.issue("spiffe://td/ns/default/sa/sa", time.Hour)
-	pair := map[string][]byte{"tls.crt": crt, "tls.key": key}
-	with := func(kv ...any) map[string][]byte {
-		m := maps.Clone(pair)
-		for i := 0; i < len(kv); i += 2 {
-			m[kv[i].(string)] = kv[i+1].([]byte)
-		}
-		return m
-	}
-	for name, c := range map[string]struct {
-		kind corev1.SecretType
-		data map[string][]byte
-		ca   bool
-		want string // part of the error; "": it is good
-	}{
-		"tls":                      {corev1.SecretTypeTLS, pair, false, ""},
-		"any other type":           {"example.com/tls", pair, false, ""},
-		"generic before tls":       {"", with("cert", other, "key", key), false, "cert and key do not fit"},
-		"half of generic":          {"", with("cert", other), false, ""},
-		"empty generic":            {"", with("cert", []byte{}, "key", []byte{}), false, ""},
-		"no roots":                 {corev1.SecretTypeTLS, pair, true, `has neither cacert nor ca.crt, or it is empty; its keys are ["tls.crt" "tls.key"]`},
-		"roots":                    {corev1.SecretTypeTLS, with("ca.crt", ca.pem), true, ""},
-		"roots that are none":      {corev1.SecretTypeTLS, with("ca.crt", key), true, "ca.crt holds no certificate"},
-		"revoked list that is no":  {corev1.SecretTypeTLS, with("ca.crt", ca.pem, "ca.crl", key), true, "ca.crl holds no list"},
-		"staple that is none":      {corev1.SecretTypeTLS, with("tls.ocsp-staple", key), false, "tls.ocsp-staple is no OCSP response"},
-		"nothing":                  {"", nil, false, "its keys are []"},
-		"other keys":               {"", map[string][]byte{"a": nil, "b": nil, "c": nil, "d": nil, "e": nil, "f": nil}, false, `["a" "b" "c" "d" "e" and 1 more]`},
-		"docker":                   {corev1.SecretTypeDockerConfigJson, pair, false, "is of type kubernetes.io/dockerconfigjson, which is not for TLS"},
-		"token of service account": {corev1.SecretTypeServiceAccountToken, with("ca.crt", ca.pem), true, "is of type kubernetes.io/service-account-token"},
-		"helm":                     {"helm.sh/release.v1", pair, false, "is of type helm.sh/release.v1"},
-		"too long":                 {"", with("tls.crt", make([]byte, limit.SecretBytes+1)), false, "holds more than"},
-	} {
-		o := readSecret(secretObj("default", "web", c.kind, c.data))
-		w := &secretWatch{stored: o}
-		b, err := w.message(secretObject{resourceSecrets, "default", "web"}, credential.Reference{CA: c.ca}, "kubernetes://web")
-		if (err == nil) != (c.want == "" && b != nil) || err != nil && (!strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "Secret web of namespace default")) {
-			t.Errorf("%s: %v, want %q", name, err, c.want)
-		}
-	}
-}
-
-// Whatever an object holds, what is handed out is what it holds, Envoy can read it, and no error shows any of it.
-func FuzzKubernetesSecret(f *testing.F) {
-	ca := newAuthority(f)
-	crt, key := ca.issue("spiffe://td/ns/a/sa/b", time.Hour)
-	f.Add("kubernetes.io/tls", "tls.crt", crt, "tls.key", key, "ca.crt", ca.pem)
-	f.Add("Opaque", "cert", crt, "key", key, "cacert", ca.pem)
-	f.Add("", "tls.crt", key, "tls.key", crt, "tls.ocsp-staple", []byte{48})
-	f.Add("", "cacert", ca.pem, "crl", []byte("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"), "\xff\n", key)
-	f.Fuzz(func(t *testing.T, kind, k1 string, v1 []byte, k2 string, v2 []byte, k3 string, v3 []byte) {
-		defer watchdog.Watch(t)()
-		data := map[string][]byte{k1: v1, k2: v2, k3: v3}
-		text := map[string]string{}
-		for k, v := range data {
-			text[k] = string(v)
-		}
-		for _, c := range []stored{readSecret(secretObj("ns", "n", corev1.SecretType(kind), data)), readConfigMap(configMapObj("ns", "n", text))} {
-			for _, roots := range []bool{false, true} {
-				w := &secretWatch{stored: c}
-				b, err := w.message(secretObject{resourceSecrets, "ns", "n"}, credential.Reference{CA: roots}, "kubernetes://n")
-				if err != nil {
-					for _, v := range data {
-						if len(v) > 24 && strings.Contains(err.Error(), string(v)) && !strings.Contains(k1+k2+k3+kind, string(v)) {
-							t.Errorf("the error quotes a value: %v", err)
-						}
-					}
-					continue
-				}
-				s := &tlsv3.Secret{}
-				if err := proto.Unmarshal(b, s); err != nil || s.ValidateAll() != nil {
-					t.Fatalf("%v %v", err, s.ValidateAll())
-				}
-				for _, held := range []*corev3.DataSource{s.GetTlsCertificate().GetCertificateChain(), s.GetTlsCertificate().GetPrivateKey(), s.GetValidationContext().GetTrustedCa(), s.GetValidationContext().GetCrl()} {
-					if v := held.GetInlineBytes(); v != nil && !bytes.Equal(v, v1) && !bytes.Equal(v, v2) && !bytes.Equal(v, v3) {
-						t.Error("what is handed out is in no value")
-					}
-				}
-				if roots && s.GetTlsCertificate() != nil {
-					t.Error("a key, where roots were asked for")
-				}
-			}
-		}
-	})
 }

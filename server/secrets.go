@@ -10,6 +10,7 @@ import (
 
 	"github.com/meshc/meshc/internal/credential"
 	"github.com/meshc/meshc/server/ads"
+	"github.com/meshc/meshc/server/secret"
 )
 
 // maxSecretWarnings bounds what is logged of the missing secrets of one session.
@@ -30,7 +31,7 @@ func (s *session) lookUp(names []string) map[string]ads.Secret {
 		b, err := s.srv.secret(gen, j, s.caller, name)
 		x := ads.Secret{Message: b}
 		if err != nil {
-			wait := waiting("")
+			wait := secret.Waiting("")
 			x.Missing, x.Waiting = err.Error(), errors.As(err, &wait)
 		}
 		out[name] = x
@@ -65,11 +66,11 @@ func (s *session) awaitSecrets(names []string) {
 		if err != nil || len(ref.Names) == 0 {
 			continue
 		}
-		if from, err := srv.sourceOf(ref); err == nil && from == secretSource(srv.secrets) {
+		if from, err := srv.sourceOf(ref); err == nil && from == secret.Source(srv.secrets) {
 			wanted[name] = ref
 		}
 	}
-	srv.secrets.await(s.done, wanted)
+	srv.secrets.Await(s.done, wanted)
 }
 
 // permitted is what a name leads to, if a caller who was judged so may be given that.
@@ -96,12 +97,12 @@ func (srv *Server) secret(gen *generation, j *judgement, c *caller, name string)
 	if err != nil {
 		return nil, err
 	}
-	return from.load(ref, name)
+	return from.Load(ref, name)
 }
 
 // sourceOf resolves which source has the reference: of credentials the API server, where it is asked at all, and else the
 // directory. There is no falling back: what was meant to be read in one place is not to come from another.
-func (srv *Server) sourceOf(ref credential.Reference) (secretSource, error) {
+func (srv *Server) sourceOf(ref credential.Reference) (secret.Source, error) {
 	switch {
 	case srv.credentials != nil && ref.Holder != "":
 		return srv.credentials, nil
@@ -123,9 +124,9 @@ func (srv *Server) openSecrets() (end func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	srv.credentials = newSecretAPI(client, o.MaxSecretWatches, max(time.Minute, 3*o.Poll), srv.hearSecrets)
+	srv.credentials = secret.NewAPI(client, o.MaxSecretWatches, o.idle(), srv.hearSecrets)
 	srv.log.Info("credentials are read from the API server", "api", client.Address())
-	return srv.credentials.close, nil
+	return srv.credentials.Close, nil
 }
 
 // hearSecrets has sessions look at their secrets again.
@@ -169,7 +170,7 @@ func (s *session) lookAgain() (*ads.Registry, ads.Bitset) {
 // unused is kept for one more round, for the streams that opened in the meantime.
 func (srv *Server) rotate() {
 	if srv.secrets != nil {
-		srv.secrets.refresh()
+		srv.secrets.Refresh()
 	}
 	reg := srv.base().reg
 	var used ads.Bitset
@@ -179,7 +180,7 @@ func (srv *Server) rotate() {
 		}
 	}
 	if srv.credentials != nil {
-		srv.credentials.sweep(time.Now())
+		srv.credentials.Sweep(time.Now())
 	}
 	unused := reg.Unused(ads.Secrets, used)
 	if srv.unusedIn == reg {

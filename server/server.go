@@ -30,6 +30,7 @@ import (
 	"github.com/meshc/meshc/server/ads"
 	"github.com/meshc/meshc/server/kube"
 	"github.com/meshc/meshc/server/observe"
+	"github.com/meshc/meshc/server/secret"
 	"github.com/meshc/meshc/server/watch"
 	"github.com/meshc/meshc/server/waves"
 )
@@ -61,7 +62,7 @@ type Options struct {
 	Endpoints           string // file or folder of EndpointSlices and Pods, followed while serving; "": the endpoints of the bundle
 	KubernetesEndpoints bool   // they come from the API server
 
-	SecretsDir string // SDS from files; "": none; see secretDir for the layout
+	SecretsDir string // SDS from files; "": none; see secret.Dir for the layout
 	// KubernetesSecrets has credentials come from Secrets and ConfigMaps of the API server, and none of them from the
 	// directory. See kube.Options for how the API server is found.
 	KubernetesSecrets       bool
@@ -173,8 +174,8 @@ type Server struct {
 	extensions extensionLists // of the Envoys that have connected
 
 	api          *kube.Client // nil: not connected
-	secrets      *secretDir
-	credentials  *secretAPI
+	secrets      *secret.Dir
+	credentials  *secret.API
 	secretsHeard chan struct{} // credentials may be others
 	unused       ads.Bitset    // secrets that no stream was to have when rotate last looked
 	unusedIn     *ads.Registry // where they are numbered
@@ -335,7 +336,7 @@ func New(b *bundle.Bundle, o Options) *Server {
 	}
 	srv.own = newIdentitySource(&o)
 	if o.SecretsDir != "" {
-		srv.secrets = newSecretDir(&o, srv.hearSecrets)
+		srv.secrets = secret.NewDir(secret.Options{Root: o.SecretsDir, Open: o.open.secrets, Changed: srv.hearSecrets, Idle: o.idle(), Stall: o.open.stall})
 	}
 	return srv
 }

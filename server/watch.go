@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/internal/regular"
+	"github.com/meshc/meshc/server/secret"
 	"github.com/meshc/meshc/server/watch"
 )
 
@@ -15,10 +17,14 @@ import (
 type openers struct {
 	bundle    func(path string) (*bundle.Bundle, error)
 	endpoints func(path string) (endpointUpdate, error)
-	secrets   func(root string) (folder, error)
+	secrets   func(root string) (secret.Folder, error)
 	identity  func(path string, most int64) ([]byte, error)
 	stall     time.Duration // how long a look may take; 0: limit.StallAfter
+	idle      time.Duration // how long a secret is looked after that nobody needs; 0: as the poll says
 }
+
+// idle is how long a secret is looked after that nobody needs.
+func (o *Options) idle() time.Duration { return cmp.Or(o.open.idle, max(time.Minute, 3*o.Poll)) }
 
 func (o *openers) defaults(whole bool) {
 	if o.bundle == nil {
@@ -31,7 +37,7 @@ func (o *openers) defaults(whole bool) {
 		o.endpoints = readEndpoints
 	}
 	if o.secrets == nil {
-		o.secrets = openFolder
+		o.secrets = secret.OpenFolder
 	}
 	if o.identity == nil {
 		o.identity = regular.ReadFile

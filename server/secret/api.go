@@ -1,4 +1,4 @@
-package server
+package secret
 
 import (
 	"cmp"
@@ -19,12 +19,12 @@ import (
 	"github.com/meshc/meshc/server/watch"
 )
 
-// secretAPI hands out the credentials that configurations name from Secrets and ConfigMaps of the API server. Each object
+// API hands out the credentials that configurations name from Secrets and ConfigMaps of the API server. Each object
 // is watched by itself, from when a proxy that may have it asks for it until none has for a while; nothing else is read.
 //
 // It reads the keys that Istio reads. As with files, a version that is no good leaves the last good one in use. While
 // the API server is away, what was read stays in use; an object that was never read makes its proxy wait.
-type secretAPI struct {
+type API struct {
 	client *kube.Client
 	ctx    context.Context // of all watches
 	cancel context.CancelFunc
@@ -34,16 +34,16 @@ type secretAPI struct {
 
 	running sync.WaitGroup
 	mu      sync.Mutex
-	watches map[secretObject]*secretWatch
+	watches map[object]*objectWatch
 }
 
 // Resources of the API server that hold credentials.
 const resourceSecrets, resourceConfigMaps = "secrets", "configmaps"
 
-type secretObject struct{ resource, namespace, name string }
+type object struct{ resource, namespace, name string }
 
 // String names it in messages.
-func (o secretObject) String() string {
+func (o object) String() string {
 	kind := "Secret"
 	if o.resource == resourceConfigMaps {
 		kind = "ConfigMap"
@@ -51,8 +51,8 @@ func (o secretObject) String() string {
 	return fmt.Sprintf("%s %s of namespace %s", kind, o.name, o.namespace)
 }
 
-// secretWatch is one object, as last seen.
-type secretWatch struct {
+// objectWatch is one object, as last seen.
+type objectWatch struct {
 	stop   context.CancelFunc
 	used   time.Time
 	listed bool // the API server has said whether there is one
@@ -62,20 +62,20 @@ type secretWatch struct {
 	made    kept   // by SDS name
 }
 
-// waiting is why a secret is not there yet. It is no fault of the proxy's, and the log says it once for all of them.
-type waiting string
+// Waiting is why a secret is not there yet. It is no fault of the proxy's, and the log says it once for all of them.
+type Waiting string
 
 // Error implements error.
-func (w waiting) Error() string { return string(w) }
+func (w Waiting) Error() string { return string(w) }
 
-func newSecretAPI(c *kube.Client, most int, idle time.Duration, heard func()) *secretAPI {
-	a := &secretAPI{client: c, heard: heard, most: most, idle: idle, watches: map[secretObject]*secretWatch{}}
+func NewAPI(c *kube.Client, most int, idle time.Duration, heard func()) *API {
+	a := &API{client: c, heard: heard, most: most, idle: idle, watches: map[object]*objectWatch{}}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	return a
 }
 
-// close ends all watches, and waits until they have.
-func (a *secretAPI) close() {
+// Close ends all watches, and waits until they have.
+func (a *API) Close() {
 	a.mu.Lock()
 	a.cancel() // from now on, none begins
 	a.mu.Unlock()
@@ -83,25 +83,25 @@ func (a *secretAPI) close() {
 	a.client.Close()
 }
 
-// load implements secretSource for references to Secrets and ConfigMaps.
-func (a *secretAPI) load(ref credential.Reference, name string) ([]byte, error) {
+// Load implements Source for references to Secrets and ConfigMaps.
+func (a *API) Load(ref credential.Reference, name string) ([]byte, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	resource := resourceSecrets
 	if ref.Holder == credential.HolderConfigMap {
 		resource = resourceConfigMaps
 	}
-	var at secretObject
+	var at object
 	for _, n := range ref.Names {
-		at = secretObject{resource, ref.Namespace, n}
+		at = object{resource, ref.Namespace, n}
 		w, err := a.follow(at)
 		switch {
 		case err != nil:
 			return nil, err
 		case !w.listed && w.problem != "":
-			return nil, waiting(at.String() + " cannot be read: " + w.problem)
+			return nil, Waiting(at.String() + " cannot be read: " + w.problem)
 		case !w.listed:
-			return nil, waiting(at.String() + " is being read")
+			return nil, Waiting(at.String() + " is being read")
 		case w.data != nil:
 			return w.made.get(name, strconv.Itoa(w.version), func() ([]byte, error) { return w.message(at, ref, name) })
 		}
@@ -109,7 +109,7 @@ func (a *secretAPI) load(ref credential.Reference, name string) ([]byte, error) 
 	return nil, fmt.Errorf("there is no %s", at)
 }
 
-func (w *secretWatch) message(at secretObject, ref credential.Reference, name string) ([]byte, error) {
+func (w *objectWatch) message(at object, ref credential.Reference, name string) ([]byte, error) {
 	if w.refused != nil {
 		return nil, fmt.Errorf("%s %w", at, w.refused)
 	}
@@ -126,19 +126,19 @@ func (w *secretWatch) message(at secretObject, ref credential.Reference, name st
 }
 
 // watch returns the watch of the object, which it starts if there is none. Call with mu held.
-func (a *secretAPI) follow(at secretObject) (*secretWatch, error) {
+func (a *API) follow(at object) (*objectWatch, error) {
 	if w := a.watches[at]; w != nil {
 		w.used = time.Now()
 		return w, nil
 	}
 	if a.ctx.Err() != nil {
-		return nil, waiting("the server is about to end")
+		return nil, Waiting("the server is about to end")
 	}
 	if a.most >= 0 && len(a.watches) >= a.most {
 		return nil, fmt.Errorf("%s is not read: %d are being watched already, which is the most; see --max-secret-watches", at, a.most)
 	}
 	ctx, stop := context.WithCancel(a.ctx)
-	w := &secretWatch{stop: stop, used: time.Now(), made: kept{}}
+	w := &objectWatch{stop: stop, used: time.Now(), made: kept{}}
 	a.watches[at] = w
 	q := kube.Query{Namespace: at.namespace, Name: at.name}
 	a.running.Go(func() {
@@ -152,7 +152,7 @@ func (a *secretAPI) follow(at secretObject) (*secretWatch, error) {
 }
 
 // sinkOf takes what is heard of the object. An API server that shows others, too, is not listened to.
-func sinkOf[T kube.Object](a *secretAPI, at secretObject, w *secretWatch, read func(T) stored) kube.Sink[T] {
+func sinkOf[T kube.Object](a *API, at object, w *objectWatch, read func(T) stored) kube.Sink[T] {
 	is := func(o T) bool { return o.GetNamespace() == at.namespace && o.GetName() == at.name }
 	put := func(o T) {
 		if is(o) {
@@ -187,12 +187,12 @@ func sinkOf[T kube.Object](a *secretAPI, at secretObject, w *secretWatch, read f
 
 // stored is what is kept of an object: the keys that are read, and the names of all.
 type stored struct {
-	data    secretData // nil: there is no object
-	others  string     // names of the keys, for messages
-	refused error      // why it can hold no credentials
+	data    data   // nil: there is no object
+	others  string // names of the keys, for messages
+	refused error  // why it can hold no credentials
 }
 
-func (a *secretAPI) take(w *secretWatch, c stored) {
+func (a *API) take(w *objectWatch, c stored) {
 	a.mu.Lock()
 	w.listed, w.stored = true, c
 	w.version++
@@ -218,7 +218,7 @@ func keyNames(names []string) string {
 }
 
 func credentialOf[V []byte | string](all map[string]V, pairs ...keyPair) stored {
-	c := stored{data: secretData{}}
+	c := stored{data: data{}}
 	names := make([]string, 0, len(all))
 	for k := range all {
 		names = append(names, k)
@@ -245,13 +245,13 @@ func readSecret(s *corev1.Secret) stored {
 	switch s.Type {
 	case corev1.SecretTypeDockerConfigJson, corev1.SecretTypeDockercfg, corev1.SecretTypeServiceAccountToken, corev1.SecretTypeBasicAuth, corev1.SecretTypeSSHAuth,
 		corev1.SecretTypeBootstrapToken, "helm.sh/release.v1":
-		c = stored{data: secretData{}, others: c.others, refused: fmt.Errorf("is of type %s, which is not for TLS; make one of type %s", s.Type, corev1.SecretTypeTLS)}
+		c = stored{data: data{}, others: c.others, refused: fmt.Errorf("is of type %s, which is not for TLS; make one of type %s", s.Type, corev1.SecretTypeTLS)}
 	}
 	return c
 }
 
-// sweep ends the watches that no stream has needed for a while.
-func (a *secretAPI) sweep(now time.Time) {
+// Sweep ends the watches that no stream has needed for a while.
+func (a *API) Sweep(now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for at, w := range a.watches {
@@ -262,8 +262,8 @@ func (a *secretAPI) sweep(now time.Time) {
 	}
 }
 
-// SecretStatus is an object of the API server that secrets come from.
-type SecretStatus struct {
+// Status is an object of the API server that secrets come from.
+type Status struct {
 	Resource  string `json:"resource"` // secrets or configmaps
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
@@ -271,12 +271,12 @@ type SecretStatus struct {
 	Problem   string `json:"problem,omitempty"` // why the state may be an old one, or is not known
 }
 
-func (a *secretAPI) status() []SecretStatus {
+func (a *API) Status() []Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out := make([]SecretStatus, 0, len(a.watches))
+	out := make([]Status, 0, len(a.watches))
 	for at, w := range a.watches {
-		s := SecretStatus{Resource: at.resource, Namespace: at.namespace, Name: at.name, State: "waiting", Problem: w.problem}
+		s := Status{Resource: at.resource, Namespace: at.namespace, Name: at.name, State: "waiting", Problem: w.problem}
 		switch {
 		case w.listed && w.data != nil:
 			s.State = "present"
@@ -285,17 +285,17 @@ func (a *secretAPI) status() []SecretStatus {
 		}
 		out = append(out, s)
 	}
-	slices.SortFunc(out, func(a, b SecretStatus) int {
+	slices.SortFunc(out, func(a, b Status) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Name, b.Name))
 	})
 	return out
 }
 
-// health tells whether all that is watched is heard of.
-func (a *secretAPI) health() watch.Status {
+// Health tells whether all that is watched is heard of.
+func (a *API) Health() watch.Status {
 	var parts []watch.Status
-	for _, s := range a.status() {
-		parts = append(parts, watch.Status{Path: secretObject{s.Resource, s.Namespace, s.Name}.String(), Error: s.Problem})
+	for _, s := range a.Status() {
+		parts = append(parts, watch.Status{Path: object{s.Resource, s.Namespace, s.Name}.String(), Error: s.Problem})
 	}
 	return watch.Together("credentials", a.client.Address(), parts)
 }

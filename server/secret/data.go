@@ -1,4 +1,14 @@
-package server
+// Package secret finds what the names of SDS secrets lead to: in files (Dir), or in Secrets and ConfigMaps of an API server (API).
+//
+// Which files or objects a name leads to, package credential says; who may have what, the server. A source reads in
+// the background, each secret by itself and from when it is first asked for until nobody has asked for a while. What it knows it
+// says at once; what it does not know yet makes the proxy wait (Waiting), and the source calls back when it knows. So a
+// file that hangs, or an API server that is away, keeps its own secrets as they were and nothing else.
+//
+// A secret is handed out as the message that Envoy takes (data.go). A version that is no good, as in the middle of a rotation when
+// certificate and key do not fit each other, leaves the last good one in use; what is gone is handed out no more. No error
+// quotes what was read.
+package secret
 
 import (
 	"crypto/tls"
@@ -15,15 +25,15 @@ import (
 	"github.com/meshc/meshc/internal/credential"
 )
 
-// secretSource has what the names of secrets lead to.
-type secretSource interface {
-	// load returns the Secret message, or why there is none. It returns both where a version that is no good leaves the
+// Source has what the names of secrets lead to.
+type Source interface {
+	// Load returns the Secret message, or why there is none. It returns both where a version that is no good leaves the
 	// last good one in use.
-	load(ref credential.Reference, name string) ([]byte, error)
+	Load(ref credential.Reference, name string) ([]byte, error)
 }
 
-// secretData is a secret by its keys, which are those of kubernetes.io/tls Secrets, or those that Istio's have besides.
-type secretData map[string][]byte
+// data is a secret by its keys, which are those of kubernetes.io/tls Secrets, or those that Istio's have besides.
+type data map[string][]byte
 
 // keyPair names a certificate and its key, or roots and the list of what they revoked.
 type keyPair struct{ first, second string }
@@ -39,7 +49,7 @@ const stapleKey = "tls.ocsp-staple"
 var errKeysMissing = errors.New("the secret has not the keys for it")
 
 // message makes the Secret message of the name: the roots, or the certificate, or the roots where there is nothing else.
-func (d secretData) message(name string, ca bool) ([]byte, error) {
+func (d data) message(name string, ca bool) ([]byte, error) {
 	onlyRoots := true
 	for _, k := range certificateKeys() {
 		onlyRoots = onlyRoots && len(d[k.first]) == 0
@@ -62,7 +72,7 @@ func inline(b []byte) *corev3.DataSource {
 }
 
 // roots fills in a validation context.
-func (d secretData) roots(s *tlsv3.Secret) error {
+func (d data) roots(s *tlsv3.Secret) error {
 	for _, k := range rootKeys() {
 		ca, crl := d[k.first], d[k.second]
 		if len(ca) == 0 {
@@ -85,7 +95,7 @@ func (d secretData) roots(s *tlsv3.Secret) error {
 }
 
 // certificate fills in a certificate and its key, which have to fit each other.
-func (d secretData) certificate(s *tlsv3.Secret) error {
+func (d data) certificate(s *tlsv3.Secret) error {
 	for _, k := range certificateKeys() {
 		crt, key := d[k.first], d[k.second]
 		if len(crt) == 0 || len(key) == 0 {

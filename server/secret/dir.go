@@ -1,4 +1,4 @@
-package server
+package secret
 
 import (
 	"errors"
@@ -16,31 +16,27 @@ import (
 	"github.com/meshc/meshc/server/watch"
 )
 
-// secretDir hands out SDS secrets from files. A proxy reaches those of its own identity and, by the names in its
+// Dir hands out SDS secrets from files. A proxy reaches those of its own identity and, by the names in its
 // configuration, those of its own namespace; package credential says which those are.
 //
 // Certificate and key have to fit each other; until they do, in the middle of a rotation, the old pair stays in use. A
 // secret whose files are gone is handed out no more; proxies keep what they have of it.
 //
 // Each secret is read by a goroutine of its own, first when a proxy that may have it asks for it, and then at each
-// refresh until none has for a while. So a file whose reading hangs keeps its own secret as it was, and nothing else.
-type secretDir struct {
-	root    string
-	open    func(root string) (folder, error)
-	changed func()        // called when a secret is another, or is known at last
-	idle    time.Duration // how long a secret is looked after that nobody needs
-	stall   time.Duration // see watch.Monitor
+// Refresh until none has for a while. So a file whose reading hangs keeps its own secret as it was, and nothing else.
+type Dir struct {
+	Options
 
 	places chan struct{} // one for each read under way
 	probe  watch.Monitor // of the directory itself
 
 	mu      sync.Mutex
-	files   map[secretKey]*secretFiles
+	files   map[dirKey]*files
 	probing bool
 }
 
-// folder is a directory that links do not leave.
-type folder interface {
+// Folder is a directory that links do not leave.
+type Folder interface {
 	Stat(name string) (fs.FileInfo, error)
 	ReadFile(name string, most int64) ([]byte, error)
 	Close() error
@@ -48,21 +44,21 @@ type folder interface {
 
 type rootFolder struct{ *os.Root }
 
-// ReadFile implements folder.
+// ReadFile implements Folder.
 func (r rootFolder) ReadFile(name string, most int64) ([]byte, error) {
 	return regular.ReadIn(r.Root, name, most)
 }
 
-func openFolder(root string) (folder, error) {
+func OpenFolder(root string) (Folder, error) {
 	r, err := os.OpenRoot(root)
 	return rootFolder{r}, err
 }
 
-// secretKey is what a secret is made of: its SDS name, and the folders it is looked for in.
-type secretKey struct{ name, folders string }
+// dirKey is what a secret is made of: its SDS name, and the folders it is looked for in.
+type dirKey struct{ name, folders string }
 
-// secretFiles is a secret as it was read last. All but ref, name and monitor is guarded by the directory.
-type secretFiles struct {
+// files is a secret as it was read last. All but ref, name and monitor is guarded by the directory.
+type files struct {
 	ref     credential.Reference
 	name    string
 	monitor watch.Monitor
@@ -77,20 +73,29 @@ type secretFiles struct {
 
 var errNoSecret = errors.New("there are no files for the secret")
 
-const beingRead = waiting("the files of the secret are being read")
+const beingRead = Waiting("the files of the secret are being read")
 
-// secretFileNames are the files of a secret.
-func secretFileNames() []string {
+// fileNames are the files of a secret.
+func fileNames() []string {
 	return []string{credential.CertificateFile, credential.KeyFile, credential.RootsFile, credential.RevokedFile}
 }
 
-func newSecretDir(o *Options, changed func()) *secretDir {
-	return &secretDir{root: o.SecretsDir, open: o.open.secrets, changed: changed, idle: max(time.Minute, 3*o.Poll), stall: o.open.stall,
-		places: make(chan struct{}, limit.SecretReads), probe: watch.Monitor{Path: o.SecretsDir, StallAfter: o.open.stall}, files: map[secretKey]*secretFiles{}}
+// Options says where a Dir reads, and how.
+type Options struct {
+	Root    string
+	Open    func(root string) (Folder, error) // OpenFolder, but in tests
+	Changed func()                            // called when a secret is another, or is known at last
+	Idle    time.Duration                     // how long a secret is looked after that nobody needs
+	Stall   time.Duration                     // see watch.Monitor
 }
 
-// load implements secretSource. It tells what is known, without reading.
-func (d *secretDir) load(ref credential.Reference, name string) ([]byte, error) {
+// NewDir makes ready to read. Nothing is read before somebody asks.
+func NewDir(o Options) *Dir {
+	return &Dir{Options: o, places: make(chan struct{}, limit.SecretReads), probe: watch.Monitor{Path: o.Root, StallAfter: o.Stall}, files: map[dirKey]*files{}}
+}
+
+// Load implements Source. It tells what is known, without reading.
+func (d *Dir) Load(ref credential.Reference, name string) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f := d.get(ref, name)
@@ -102,11 +107,11 @@ func (d *secretDir) load(ref credential.Reference, name string) ([]byte, error) 
 }
 
 // get finds the files of a secret, and begins to read those that are new. Call with mu held.
-func (d *secretDir) get(ref credential.Reference, name string) *secretFiles {
-	key := secretKey{name, strings.Join(ref.Folders(), " ")}
+func (d *Dir) get(ref credential.Reference, name string) *files {
+	key := dirKey{name, strings.Join(ref.Folders(), " ")}
 	f := d.files[key]
 	if f == nil {
-		f = &secretFiles{ref: ref, name: name, monitor: watch.Monitor{Path: filepath.Join(d.root, ref.Folders()[0]), StallAfter: d.stall}}
+		f = &files{ref: ref, name: name, monitor: watch.Monitor{Path: filepath.Join(d.Root, ref.Folders()[0]), StallAfter: d.Stall}}
 		d.files[key] = f
 		d.begin(f)
 	}
@@ -114,9 +119,9 @@ func (d *secretDir) get(ref credential.Reference, name string) *secretFiles {
 	return f
 }
 
-// await waits until secrets are known that nobody has asked for yet, as long as reading files should take.
-func (d *secretDir) await(end <-chan struct{}, wanted map[string]credential.Reference) {
-	var news []*secretFiles
+// Await waits until secrets are known that nobody has asked for yet, as long as reading files should take.
+func (d *Dir) Await(end <-chan struct{}, wanted map[string]credential.Reference) {
+	var news []*files
 	d.mu.Lock()
 	for name, ref := range wanted {
 		if f := d.get(ref, name); !f.known {
@@ -128,7 +133,7 @@ func (d *secretDir) await(end <-chan struct{}, wanted map[string]credential.Refe
 }
 
 // wait waits for reads under way, but for none that takes longer than it should.
-func (d *secretDir) wait(end <-chan struct{}, list []*secretFiles) {
+func (d *Dir) wait(end <-chan struct{}, list []*files) {
 	for _, f := range list {
 		d.mu.Lock()
 		done, left := f.done, time.Until(f.began.Add(limit.SecretWait))
@@ -146,9 +151,9 @@ func (d *secretDir) wait(end <-chan struct{}, list []*secretFiles) {
 	}
 }
 
-// refresh reads all secrets again that are needed, and waits for those that take no longer than they should.
-func (d *secretDir) refresh() {
-	var begun []*secretFiles
+// Refresh reads all secrets again that are needed, and waits for those that take no longer than they should.
+func (d *Dir) Refresh() {
+	var begun []*files
 	d.mu.Lock()
 	if !d.probing {
 		d.probing = true
@@ -157,7 +162,7 @@ func (d *secretDir) refresh() {
 	for key, f := range d.files {
 		switch {
 		case f.done != nil:
-		case time.Since(f.used) > d.idle:
+		case time.Since(f.used) > d.Idle:
 			delete(d.files, key)
 		default:
 			d.begin(f)
@@ -169,9 +174,9 @@ func (d *secretDir) refresh() {
 }
 
 // look finds whether the directory can be opened.
-func (d *secretDir) look() {
+func (d *Dir) look() {
 	_ = d.probe.Do(func() error { // the monitor keeps the error
-		root, err := d.open(d.root)
+		root, err := d.Open(d.Root)
 		if err == nil {
 			err = root.Close()
 		}
@@ -183,7 +188,7 @@ func (d *secretDir) look() {
 }
 
 // begin has a goroutine read. Call with mu held, when nobody reads it already.
-func (d *secretDir) begin(f *secretFiles) {
+func (d *Dir) begin(f *files) {
 	before, began, done := f.loaded, time.Now(), make(chan struct{})
 	f.began, f.done = began, done
 	go func() {
@@ -204,20 +209,20 @@ func (d *secretDir) begin(f *secretFiles) {
 		d.mu.Unlock()
 		close(done)
 		if tell {
-			d.changed()
+			d.Changed()
 		}
 	}()
 }
 
 // read reads a secret if it is another than before. A version that cannot be read, or is no good, leaves the last good one
 // in use; what is gone is not. Nothing is locked meanwhile.
-func (d *secretDir) read(f *secretFiles, before loaded) loaded {
-	root, err := d.open(d.root)
+func (d *Dir) read(f *files, before loaded) loaded {
+	root, err := d.Open(d.Root)
 	if err != nil {
 		return loaded{bytes: before.bytes, err: err}
 	}
 	defer func() { _ = root.Close() }()
-	stamp, err := secretStamp(root, f.ref)
+	stamp, err := stampOf(root, f.ref)
 	switch {
 	case err != nil:
 		return loaded{bytes: before.bytes, err: err}
@@ -226,17 +231,17 @@ func (d *secretDir) read(f *secretFiles, before loaded) loaded {
 	case stamp == before.stamp:
 		return before
 	}
-	b, err := readSecretFiles(root, f.ref, f.name)
+	b, err := readFiles(root, f.ref, f.name)
 	if err != nil {
 		b = before.bytes
 	}
 	return loaded{stamp: stamp, bytes: b, err: err}
 }
 
-// secretStamp changes when the files of a secret may have; "": there are none.
-func secretStamp(root folder, ref credential.Reference) (stamp string, err error) {
+// stampOf changes when the files of a secret may have; "": there are none.
+func stampOf(root Folder, ref credential.Reference) (stamp string, err error) {
 	for _, dir := range ref.Folders() {
-		for _, name := range secretFileNames() {
+		for _, name := range fileNames() {
 			fi, err := root.Stat(filepath.Join(dir, name))
 			switch {
 			case err == nil:
@@ -249,8 +254,8 @@ func secretStamp(root folder, ref credential.Reference) (stamp string, err error
 	return stamp, nil
 }
 
-// readSecretFiles makes a secret of the first of its folders that has the files for it.
-func readSecretFiles(root folder, ref credential.Reference, name string) ([]byte, error) {
+// readFiles makes a secret of the first of its folders that has the files for it.
+func readFiles(root Folder, ref credential.Reference, name string) ([]byte, error) {
 	for _, dir := range ref.Folders() {
 		data, err := readFolder(root, dir)
 		if err != nil {
@@ -264,9 +269,9 @@ func readSecretFiles(root folder, ref credential.Reference, name string) ([]byte
 }
 
 // readFolder reads the files of a secret that are there.
-func readFolder(root folder, dir string) (secretData, error) {
-	data := secretData{}
-	for _, name := range secretFileNames() {
+func readFolder(root Folder, dir string) (data, error) {
+	data := data{}
+	for _, name := range fileNames() {
 		b, err := root.ReadFile(filepath.Join(dir, name), limit.SecretBytes)
 		switch {
 		case err == nil:
@@ -278,8 +283,8 @@ func readFolder(root folder, dir string) (secretData, error) {
 	return data, nil
 }
 
-// status tells how the reading of the directory and of all its secrets goes.
-func (d *secretDir) status() watch.Status {
+// Status tells how the reading of the directory and of all its secrets goes.
+func (d *Dir) Status() watch.Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	parts := []watch.Status{d.probe.Status()}
@@ -287,5 +292,5 @@ func (d *secretDir) status() watch.Status {
 		parts = append(parts, f.monitor.Status())
 	}
 	slices.SortFunc(parts[1:], func(a, b watch.Status) int { return strings.Compare(a.Path, b.Path) })
-	return watch.Together("secrets", d.root, parts)
+	return watch.Together("secrets", d.Root, parts)
 }
