@@ -29,6 +29,7 @@ import (
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/sets"
 	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/compiler/trace/match"
 )
 
 // rule is one of a hop: requests that meet its condition, and none before it, have its outcome.
@@ -193,7 +194,7 @@ func (b *builder) identities() {
 	if b.is.Peer != "" {
 		ok := false
 		for _, m := range matchers {
-			in, err := trace.MatchString(m, b.is.Peer)
+			in, err := match.String(m, b.is.Peer)
 			ok = ok || in && err == nil
 		}
 		if !ok {

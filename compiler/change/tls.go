@@ -13,7 +13,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/change/topics"
 	"github.com/meshc/meshc/compiler/names"
-	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/compiler/trace/match"
 )
 
 // tlsMesh begins the text of the mutual TLS between proxies of the mesh.
@@ -65,7 +65,7 @@ func expects(socket *corev3.TransportSocket, identity string) bool {
 	}
 	names := expectedNames(u.GetCommonTlsContext())
 	return len(names)+len(otherNames(u.GetCommonTlsContext())) == 0 || slices.ContainsFunc(names, func(m *matcherv3.StringMatcher) bool {
-		in, err := trace.MatchString(m, identity)
+		in, err := match.String(m, identity)
 		return in && err == nil
 	})
 }
@@ -94,7 +94,7 @@ func expectedNames(c *tlsv3.CommonTlsContext) []*matcherv3.StringMatcher {
 func otherNames(c *tlsv3.CommonTlsContext) (out []string) {
 	for _, m := range validation(c).GetMatchTypedSubjectAltNames() {
 		if m.GetSanType() != tlsv3.SubjectAltNameMatcher_URI {
-			out = append(out, strings.ToLower(m.GetSanType().String())+" "+trace.StringText(m.GetMatcher()))
+			out = append(out, strings.ToLower(m.GetSanType().String())+" "+match.StringText(m.GetMatcher()))
 		}
 	}
 	return out
@@ -158,7 +158,7 @@ func validated(c *tlsv3.CommonTlsContext, judged bool) []string {
 	}
 	if !judged {
 		for _, m := range expectedNames(c) {
-			sans = append(sans, trace.StringText(m))
+			sans = append(sans, match.StringText(m))
 		}
 	}
 	sans = append(sans, otherNames(c)...)

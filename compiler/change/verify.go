@@ -8,6 +8,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/change/behaviour"
 	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/compiler/trace/match"
 )
 
 // Bounds of the requests of one difference.
@@ -147,7 +148,7 @@ func (a attempt) request(m connection) (trace.Request, error) {
 		return trace.Request{}, err
 	}
 	scheme, rest, _ := strings.Cut(w.To, "://")
-	r := trace.Request{Method: w.Method, URL: map[string]string{"http2": "http"}[scheme], Headers: map[string][]string{"host": {u.Hostname()}}, Identity: w.Principal, Tokens: map[string]trace.Token{}}
+	r := trace.Request{Method: w.Method, URL: map[string]string{"http2": "http"}[scheme], Headers: map[string][]string{"host": {u.Hostname()}}, Identity: w.Principal, Tokens: map[string]match.Token{}}
 	if r.URL == "" {
 		r.URL = scheme
 	}

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshc/meshc/compiler/sets"
-	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/compiler/trace/match"
 )
 
 func stringMatchers() []*matcherv3.StringMatcher {
@@ -47,7 +47,7 @@ func TestHeaderMatcherIsThatOfTheWalk(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, err := trace.MatchHeader(m, &trace.Call{HTTP: true})
+			want, err := match.Header(m, &match.Call{HTTP: true})
 			if err != nil || s.HasAbsent() != want {
 				t.Errorf("%v has absence: %v (%v)", m, s.HasAbsent(), err)
 			}
@@ -56,7 +56,7 @@ func TestHeaderMatcherIsThatOfTheWalk(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, vs := range [][]string{{}, {""}, {"a"}, {"b", "a"}, {"1", "Ab", "x"}, {"xa", "11"}} {
-				want, err := trace.MatchHeader(m, &trace.Call{HTTP: true, Headers: headers(vs)})
+				want, err := match.Header(m, &match.Call{HTTP: true, Headers: headers(vs)})
 				a := sets.Value{Absent: true}
 				if len(vs) > 0 {
 					a = sets.Value{Text: vs[0], More: vs[1:]}
@@ -66,7 +66,7 @@ func TestHeaderMatcherIsThatOfTheWalk(t *testing.T) {
 				}
 			}
 			for _, v := range []string{"", "a", "A", "ab", "AB", "aab", "xab", "/a", "/a/", "/A", "1", "11", "12", "-1", "b"} {
-				want, err := trace.MatchHeader(m, &trace.Call{HTTP: true, Headers: map[string][]string{"x": {v}}})
+				want, err := match.Header(m, &match.Call{HTTP: true, Headers: map[string][]string{"x": {v}}})
 				if err != nil || s.Has(v) != want {
 					t.Errorf("%v has %q: %v (%v)", m, v, s.Has(v), err)
 				}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/trace/match"
 )
 
 // Access is one rule about who may reach a port of a workload. The rules of a port are listed in the order in which they
@@ -232,8 +233,8 @@ func (c *accessRules) rules(r *rbacv3.RBAC, custom, dryRun bool) {
 		p := r.GetPolicies()[n]
 		row := c.base
 		row.Action, row.DryRun, row.Rule, row.Origins = r.GetAction().String(), dryRun && !custom, ruleText(n), ruleOrigins(c.res, n)
-		row.Who = joined(p.GetPrincipals(), " or ", func(x *rbacv3.Principal) string { return friendly(principalText(x, nil)) })
-		row.What = joined(p.GetPermissions(), " or ", func(x *rbacv3.Permission) string { return permissionText(x, nil) })
+		row.Who = match.Joined(p.GetPrincipals(), " or ", func(x *rbacv3.Principal) string { return friendly(match.PrincipalText(x)) })
+		row.What = match.Joined(p.GetPermissions(), " or ", func(x *rbacv3.Permission) string { return match.PermissionText(x) })
 		if custom {
 			row.Action = "CUSTOM"
 			c.pending = append(c.pending, row)

@@ -8,11 +8,12 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/meshc/meshc/compiler/trace/match"
 	"github.com/meshc/meshc/compiler/trace/urlpath"
 )
 
 // redirect returns where a redirect leads to.
-func redirect(x *exchange, a *routev3.RedirectAction, c *Call) (string, int, error) {
+func redirect(x *exchange, a *routev3.RedirectAction, c *match.Call) (string, int, error) {
 	scheme, path := x.scheme, c.Path
 	host := urlpath.StripPort(c.Authority)
 	port := strings.TrimPrefix(strings.TrimPrefix(c.Authority, host), ":")
@@ -82,7 +83,7 @@ func (k *walk) forward(s state, x *exchange, a *routev3.RouteAction, st Step) (*
 	host := s.call.Authority
 	apply := func(s *state, add []*corev3.HeaderValueOption, remove []string) {
 		for _, n := range remove {
-			s.call.setHeader(n)
+			s.call.SetHeader(n)
 		}
 		for _, o := range add {
 			addHeader(&s.call, o)
@@ -132,7 +133,7 @@ func mirrorsOf(x *exchange, a *routev3.RouteAction) []*routev3.RouteAction_Reque
 }
 
 // rewrite changes path and host as the route says, and tells so.
-func rewrite(x *exchange, a *routev3.RouteAction, c *Call) ([]Effect, error) {
+func rewrite(x *exchange, a *routev3.RouteAction, c *match.Call) ([]Effect, error) {
 	path, host := c.Path, c.Authority
 	var err error
 	switch {
@@ -173,7 +174,7 @@ func rewrite(x *exchange, a *routev3.RouteAction, c *Call) ([]Effect, error) {
 }
 
 // addHeader carries out one header operation. A value with a substitution stays as it is written.
-func addHeader(c *Call, o *corev3.HeaderValueOption) {
+func addHeader(c *match.Call, o *corev3.HeaderValueOption) {
 	name, value := strings.ToLower(o.GetHeader().GetKey()), o.GetHeader().GetValue()
 	if name == "host" || name == ":authority" {
 		c.Authority = value
@@ -186,17 +187,17 @@ func addHeader(c *Call, o *corev3.HeaderValueOption) {
 	}
 	switch action {
 	case corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD:
-		c.setHeader(name, append(append([]string(nil), old...), value)...)
+		c.SetHeader(name, append(append([]string(nil), old...), value)...)
 	case corev3.HeaderValueOption_ADD_IF_ABSENT:
 		if len(old) == 0 {
-			c.setHeader(name, value)
+			c.SetHeader(name, value)
 		}
 	case corev3.HeaderValueOption_OVERWRITE_IF_EXISTS:
 		if len(old) > 0 {
-			c.setHeader(name, value)
+			c.SetHeader(name, value)
 		}
 	default:
-		c.setHeader(name, value)
+		c.SetHeader(name, value)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/trace/match"
 )
 
 // ParseCall reads a request as it stands in a test: METHOD URL from CLIENT, then -H NAME=VALUE, --claims JSON,
@@ -19,7 +20,7 @@ func ParseCall(line string) (Request, error) {
 	if err != nil {
 		return Request{}, err
 	}
-	r := Request{Headers: map[string][]string{}, Tokens: map[string]Token{}}
+	r := Request{Headers: map[string][]string{}, Tokens: map[string]match.Token{}}
 	if len(words) > 0 && !strings.Contains(words[0], "://") {
 		r.Method, words = words[0], words[1:]
 	}
@@ -141,9 +142,9 @@ func (r *Request) AddClaims(s string) error {
 }
 
 // AddToken gives the request a bearer token.
-func (r *Request) AddToken(text string, t Token) {
+func (r *Request) AddToken(text string, t match.Token) {
 	if r.Tokens == nil {
-		r.Tokens = map[string]Token{}
+		r.Tokens = map[string]match.Token{}
 	}
 	r.Tokens[text] = t
 	if r.Headers["authorization"] == nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/meshc/meshc/compiler/trace/match"
 	"github.com/meshc/meshc/internal/watchdog"
 )
 
@@ -31,7 +32,7 @@ func TestCallRoundTrip(t *testing.T) {
 			r.Headers = map[string][]string{}
 		}
 		if len(r.Tokens) == 0 {
-			r.Tokens = map[string]Token{}
+			r.Tokens = map[string]match.Token{}
 		}
 		if got.Method == "" && r.Method == "GET" {
 			got.Method = "GET"

@@ -10,6 +10,8 @@ import (
 	httpinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+
+	"github.com/meshc/meshc/compiler/trace/match"
 )
 
 // What runs inside a connection, below all TLS.
@@ -169,7 +171,7 @@ func (cs chains) longest(ip netip.Addr, ranges func(*listenerv3.FilterChainMatch
 			bits = 0
 		}
 		for _, r := range ranges(c.GetFilterChainMatch()) {
-			if in, err := matchCIDR(r, ip, "server"); in && err == nil {
+			if in, err := match.CIDR(r, ip, "server"); in && err == nil {
 				bits = max(bits, int(r.GetPrefixLen().GetValue()))
 			}
 		}

@@ -22,7 +22,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/envoy/security"
 	"github.com/meshc/meshc/compiler/mesh"
-	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/compiler/trace/match"
 )
 
 // The decisions of this package about random requests under random policies, lowered by the compiler, must be those of a
@@ -112,17 +112,17 @@ func (c *listenerCase) String() string {
 }
 
 // decide runs the filters over a call and returns the status that Envoy should answer with.
-func (c *listenerCase) decide(call *trace.Call, tokens map[string]trace.Token) (int, error) {
+func (c *listenerCase) decide(call *match.Call, tokens map[string]match.Token) (int, error) {
 	for _, f := range c.filters {
 		var jwt jwtv3.JwtAuthentication
 		var rbac httprbacv3.RBAC
 		switch {
 		case f.GetTypedConfig().UnmarshalTo(&jwt) == nil:
-			if status, err := trace.VerifyTokens(&jwt, call, tokens); err != nil || status != 0 {
+			if status, err := match.VerifyTokens(&jwt, call, tokens); err != nil || status != 0 {
 				return status, err
 			}
 		case f.GetTypedConfig().UnmarshalTo(&rbac) == nil:
-			v, err := trace.Authorize(rbac.GetRules(), call)
+			v, err := match.Authorize(rbac.GetRules(), call)
 			if err != nil || !v.Allowed {
 				return http.StatusForbidden, err
 			}
@@ -135,7 +135,7 @@ func (c *listenerCase) decide(call *trace.Call, tokens map[string]trace.Token) (
 
 // query is one request, as Envoy gets it and as this package sees it.
 type query struct {
-	call   *trace.Call
+	call   *match.Call
 	client *http.Client
 	req    *http.Request
 }

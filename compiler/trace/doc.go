@@ -10,5 +10,5 @@
 // address that is not known) the walk splits, and says what the choice depends on and how likely each branch is where
 // that is known. Nothing is guessed. Every step carries the places in the input behind it.
 //
-// The judges of the security filters, Authorize, Shadow and VerifyTokens, can be used without a walk.
+// What matchers and security filters say of one request is in package match, which needs no walk.
 package trace

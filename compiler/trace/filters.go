@@ -12,6 +12,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/trace/match"
 )
 
 const httpRBAC = "envoy.filters.http.rbac"
@@ -42,7 +43,7 @@ func (k *walk) rbac(s state, f rbacFilter, goOn next) (*Path, error) {
 	s.call.HTTP = f.http
 	if f.shadow != nil {
 		custom := f.prefix == "istio_ext_authz_"
-		v, err := Shadow(f.shadow, f.name, f.prefix, &s.call)
+		v, err := match.Shadow(f.shadow, f.name, f.prefix, &s.call)
 		if err != nil && custom {
 			s.call.HTTP = was
 			return k.unknownCustom(s, f, err, goOn)
@@ -55,8 +56,8 @@ func (k *walk) rbac(s state, f rbacFilter, goOn next) (*Path, error) {
 		s.call.HTTP = was
 		return goOn(s)
 	}
-	v, err := Authorize(f.rules, &s.call)
-	why := explainAll(f.rules, &s.call)
+	v, err := match.Authorize(f.rules, &s.call)
+	why := match.Explain(f.rules, &s.call)
 	s.call.HTTP = was
 	if err != nil && f.rules.GetAction() != rbacv3.RBAC_LOG {
 		return k.unknownRule(s, f, err, goOn)
@@ -88,7 +89,7 @@ func (f rbacFilter) status() int {
 }
 
 // dryRun says what shadow rules found, with an empty text when there is nothing to say.
-func (f rbacFilter) dryRun(v Verdict, err error, custom bool) Step {
+func (f rbacFilter) dryRun(v match.Verdict, err error, custom bool) Step {
 	st := Step{Kind: "rbac", Name: ruleText(v.Policy), Origins: ruleOrigins(f.res, v.Policy)}
 	switch {
 	case err != nil:
@@ -132,7 +133,7 @@ func (k *walk) unknownCustom(s state, f rbacFilter, err error, goOn next) (*Path
 	for _, n := range slices.Sorted(maps.Keys(f.shadow.GetPolicies())) {
 		name = n
 	}
-	yes.call.setMetadata(f.name, f.prefix+"shadow_effective_policy_id", name)
+	yes.call.SetMetadata(f.name, f.prefix+"shadow_effective_policy_id", name)
 	onYes, e := goOn(yes)
 	if e != nil {
 		return nil, e
@@ -182,7 +183,7 @@ func (f rbacFilter) reasons(why map[string]string) Step {
 // external asks an external authorizer, whose answer nobody knows. status is 0 on a connection without requests.
 func (k *walk) external(s state, enabled *matcherv3.MetadataMatcher, authorizer string, open bool, status int, goOn next) (*Path, error) {
 	if enabled != nil {
-		if on, err := matchMetadata(enabled, &s.call); err == nil && !on {
+		if on, err := match.Metadata(enabled, &s.call); err == nil && !on {
 			return goOn(s)
 		}
 	}
@@ -203,7 +204,7 @@ func (k *walk) external(s state, enabled *matcherv3.MetadataMatcher, authorizer 
 // tokens runs a JWT filter.
 func (k *walk) tokens(s state, res *bundle.Resource, cfg *jwtv3.JwtAuthentication, goOn next, again func(*state)) (*Path, error) {
 	before := s.call
-	judged, err := judgeTokens(cfg, &s.call, k.req.Tokens)
+	judged, err := match.JudgeTokens(cfg, &s.call, k.req.Tokens)
 	st := Step{Kind: "jwt", Name: "RequestAuthentication"}
 	for _, n := range slices.Sorted(maps.Keys(cfg.GetProviders())) {
 		st.Effects = append(st.Effects, Effect{EffectIssuer, "", cfg.GetProviders()[n].GetIssuer()})
@@ -215,12 +216,12 @@ func (k *walk) tokens(s state, res *bundle.Resource, cfg *jwtv3.JwtAuthenticatio
 		return goOn(s)
 	}
 	switch judged {
-	case tokenOK:
-	case tokenMissing:
+	case match.TokenOK:
+	case match.TokenMissing:
 		st.say("no token, and one is required", "refused")
 		s.add(st)
 		return s.end(Denied, 401, "RequestAuthentication wants a token, and there is none", st.Origins...), nil
-	case tokenOtherAudience:
+	case match.TokenOtherAudience:
 		st.say("the token is meant for another audience", "another audience")
 		s.add(st)
 		return s.end(Denied, 403, "RequestAuthentication refuses the token: its audience is another", st.Origins...), nil
@@ -229,8 +230,8 @@ func (k *walk) tokens(s state, res *bundle.Resource, cfg *jwtv3.JwtAuthenticatio
 		s.add(st)
 		return s.end(Denied, 401, "RequestAuthentication refuses the token", st.Origins...), nil
 	}
-	claims := s.call.Metadata[tokenFilter]
-	if len(claims) > len(before.Metadata[tokenFilter]) {
+	claims := s.call.Metadata[match.TokenFilter]
+	if len(claims) > len(before.Metadata[match.TokenFilter]) {
 		st.say("the token is accepted; its signature counts as good here", "accepted")
 		if clears(cfg) {
 			again(&s)

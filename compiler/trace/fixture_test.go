@@ -39,7 +39,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/mesh"
-	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/compiler/trace/match"
 	"github.com/meshc/meshc/internal/source"
 	"github.com/meshc/meshc/schema"
 )
@@ -50,14 +50,14 @@ type fixture struct {
 	caKey   *ecdsa.PrivateKey
 	server  tls.Certificate
 	clients map[string]tls.Certificate // by SPIFFE identity; "" is no certificate
-	tokens  map[string]trace.Token
+	tokens  map[string]match.Token
 	texts   []string // of tokens, sorted as made
 	jwks    string
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	w := &fixture{clients: map[string]tls.Certificate{}, tokens: map[string]trace.Token{}}
+	w := &fixture{clients: map[string]tls.Certificate{}, tokens: map[string]match.Token{}}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func (w *fixture) makeTokens(t *testing.T) {
 			sig[10] ^= 1
 		}
 		text += "." + enc(sig)
-		w.tokens[text] = trace.Token{Claims: claims, Valid: i != 7, Expired: i == 6}
+		w.tokens[text] = match.Token{Claims: claims, Valid: i != 7, Expired: i == 6}
 		w.texts = append(w.texts, text)
 	}
 }
@@ -269,7 +269,7 @@ func (w *fixture) inbound(r *rand.Rand, port uint16) *mesh.Inbound {
 // request makes a random request and what this package knows of it.
 func (w *fixture) request(r *rand.Rand, c *listenerCase) *query {
 	from := fmt.Sprintf("127.0.0.%d", 1+r.IntN(5))
-	call := &trace.Call{HTTP: true, Method: pick(r, "GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"), Authority: pick(r, hosts()...), Path: pick(r, paths()...),
+	call := &match.Call{HTTP: true, Method: pick(r, "GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"), Authority: pick(r, hosts()...), Path: pick(r, paths()...),
 		Headers: map[string][]string{}, Source: netip.MustParseAddr(from), Destination: netip.MustParseAddrPort(fmt.Sprintf("127.0.0.1:%d", c.port))}
 	call.Remote = call.Source
 	if r.IntN(2) == 0 {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/trace/match"
 	"github.com/meshc/meshc/compiler/trace/urlpath"
 )
 
@@ -115,7 +116,7 @@ func findClient(s *state, m *hcmv3.HttpConnectionManager) {
 		if all != "" {
 			peer = all + "," + peer
 		}
-		s.call.setHeader("x-forwarded-for", peer)
+		s.call.SetHeader("x-forwarded-for", peer)
 	}
 }
 
@@ -245,7 +246,7 @@ func percentText(p float64) string {
 // fault injects the delay and the abort of a route.
 func (k *walk) fault(s state, x *exchange, m *faultv3.HTTPFault, goOn next) (*Path, error) {
 	for _, h := range m.GetHeaders() {
-		if ok, err := MatchHeader(h, &s.call); !ok || err != nil {
+		if ok, err := match.Header(h, &s.call); !ok || err != nil {
 			return goOn(s)
 		}
 	}
@@ -289,7 +290,7 @@ func (k *walk) cors(s state, x *exchange, p *corsv3.CorsPolicy, set bool, goOn n
 	}
 	allowed := false
 	for _, m := range p.GetAllowOriginStringMatch() {
-		ok, err := MatchString(m, origin)
+		ok, err := match.String(m, origin)
 		allowed = allowed || ok && err == nil
 	}
 	_, preflight := s.call.Header("access-control-request-method")

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/meshc/meshc/compiler/trace/match"
 )
 
 // Request is what a caller wants to follow.
@@ -20,11 +22,11 @@ type Request struct {
 	URL     string              // http, https, grpc, tcp or tls
 	Headers map[string][]string // any case
 
-	Tokens   map[string]Token // what is known of bearer tokens, by their text
-	Source   netip.Addr       // of the client; the walk knows those of workloads
-	Identity string           // in the certificate of a client outside the mesh, as spiffe://…
-	ALPN     []string         // protocols that the client's own TLS offers; default: h2 and http/1.1 for https
-	Address  netip.Addr       // that the name in the URL resolves to; the walk knows those of services
+	Tokens   map[string]match.Token // what is known of bearer tokens, by their text
+	Source   netip.Addr             // of the client; the walk knows those of workloads
+	Identity string                 // in the certificate of a client outside the mesh, as spiffe://…
+	ALPN     []string               // protocols that the client's own TLS offers; default: h2 and http/1.1 for https
+	Address  netip.Addr             // that the name in the URL resolves to; the walk knows those of services
 }
 
 // target is the destination in a URL.
@@ -112,27 +114,27 @@ func (t target) authority() string {
 }
 
 // ClaimsToken makes a token that stands for one with these claims. Its signature counts as good.
-func ClaimsToken(claims map[string]any) (string, Token, error) {
+func ClaimsToken(claims map[string]any) (string, match.Token, error) {
 	b, err := json.Marshal(claims)
 	if err != nil {
-		return "", Token{}, err
+		return "", match.Token{}, err
 	}
-	return "e30." + base64.RawURLEncoding.EncodeToString(b) + ".signature", Token{Claims: claims, Valid: true}, nil
+	return "e30." + base64.RawURLEncoding.EncodeToString(b) + ".signature", match.Token{Claims: claims, Valid: true}, nil
 }
 
 // ParseToken reads the claims of a token. Its signature and time are not looked at and count as good.
-func ParseToken(text string) (Token, error) {
+func ParseToken(text string) (match.Token, error) {
 	parts := strings.Split(text, ".")
 	if len(parts) != 3 {
-		return Token{}, fmt.Errorf("a token has three parts with dots between them, this one has %d", len(parts))
+		return match.Token{}, fmt.Errorf("a token has three parts with dots between them, this one has %d", len(parts))
 	}
 	b, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
 	if err != nil {
-		return Token{}, fmt.Errorf("the claims of the token are not base64url: %w", err)
+		return match.Token{}, fmt.Errorf("the claims of the token are not base64url: %w", err)
 	}
-	t := Token{Valid: true}
+	t := match.Token{Valid: true}
 	if err := json.Unmarshal(b, &t.Claims); err != nil {
-		return Token{}, fmt.Errorf("the claims of the token are not a JSON object: %w", err)
+		return match.Token{}, fmt.Errorf("the claims of the token are not a JSON object: %w", err)
 	}
 	return t, nil
 }

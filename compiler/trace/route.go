@@ -8,6 +8,7 @@ import (
 	uritemplatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/path/match/uri_template/v3"
 
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/trace/match"
 	"github.com/meshc/meshc/compiler/trace/urlpath"
 )
 
@@ -16,12 +17,12 @@ func pickHost(hosts []located[*routev3.VirtualHost], authority string, ignorePor
 	if ignorePort {
 		authority = urlpath.StripPort(authority)
 	}
-	authority = lower(authority)
+	authority = match.Lower(authority)
 	var best *located[*routev3.VirtualHost]
 	rank, length := 0, 0
 	for i, h := range hosts {
 		for _, d := range h.msg.GetDomains() {
-			d = lower(d)
+			d = match.Lower(d)
 			r := 0
 			switch {
 			case d == "*":
@@ -46,7 +47,7 @@ func pickHost(hosts []located[*routev3.VirtualHost], authority string, ignorePor
 }
 
 // matchRoute tells whether a route takes a request. The error says what cannot be judged.
-func matchRoute(m *routev3.RouteMatch, c *Call, scheme string) (bool, error) {
+func matchRoute(m *routev3.RouteMatch, c *match.Call, scheme string) (bool, error) {
 	tests := []func() (bool, error){func() (bool, error) { return matchPath(m, c) }}
 	if m.GetGrpc() != nil {
 		tests = append(tests, func() (bool, error) {
@@ -59,16 +60,16 @@ func matchRoute(m *routev3.RouteMatch, c *Call, scheme string) (bool, error) {
 			if h.GetName() == ":scheme" {
 				one := *c
 				one.Headers = map[string][]string{":scheme": {scheme}}
-				return MatchHeader(h, &one)
+				return match.Header(h, &one)
 			}
-			return MatchHeader(h, c)
+			return match.Header(h, c)
 		})
 	}
 	for _, q := range m.GetQueryParameters() {
 		tests = append(tests, func() (bool, error) { return matchQuery(q, c) })
 	}
 	for _, d := range m.GetDynamicMetadata() {
-		tests = append(tests, func() (bool, error) { return matchMetadata(d, c) })
+		tests = append(tests, func() (bool, error) { return match.Metadata(d, c) })
 	}
 	if t := m.GetTlsContext(); t.GetPresented() != nil {
 		tests = append(tests, func() (bool, error) { return t.GetPresented().GetValue() == (len(c.Principals) > 0), nil })
@@ -81,21 +82,21 @@ func matchRoute(m *routev3.RouteMatch, c *Call, scheme string) (bool, error) {
 			case p >= 1:
 				return true, nil
 			default:
-				return false, &Unsupported{What: "a route that takes " + percentText(p) + " of the requests"}
+				return false, &match.Unsupported{What: "a route that takes " + percentText(p) + " of the requests"}
 			}
 		})
 	}
 	if len(m.GetFilterState()) > 0 {
-		tests = append(tests, func() (bool, error) { return false, &Unsupported{What: "a route that looks at filter state"} })
+		tests = append(tests, func() (bool, error) { return false, &match.Unsupported{What: "a route that looks at filter state"} })
 	}
-	return allOf(tests, func(f func() (bool, error)) (bool, error) { return f() })
+	return match.AllOf(tests, func(f func() (bool, error)) (bool, error) { return f() })
 }
 
-func matchPath(m *routev3.RouteMatch, c *Call) (bool, error) {
+func matchPath(m *routev3.RouteMatch, c *match.Call) (bool, error) {
 	path := c.BarePath()
 	fold := func(s string) string {
 		if m.GetCaseSensitive() != nil && !m.GetCaseSensitive().GetValue() {
-			return lower(s)
+			return match.Lower(s)
 		}
 		return s
 	}
@@ -108,21 +109,21 @@ func matchPath(m *routev3.RouteMatch, c *Call) (bool, error) {
 		p := fold(s.PathSeparatedPrefix)
 		return fold(path) == p || strings.HasPrefix(fold(path), p+"/"), nil
 	case *routev3.RouteMatch_SafeRegex:
-		return matchRegex(s.SafeRegex, path)
+		return match.Regex(s.SafeRegex, path)
 	case *routev3.RouteMatch_ConnectMatcher_:
 		return c.Method == "CONNECT", nil
 	case *routev3.RouteMatch_PathMatchPolicy:
 		var t uritemplatev3.UriTemplateMatchConfig
 		if err := s.PathMatchPolicy.GetTypedConfig().UnmarshalTo(&t); err != nil {
-			return false, unsupported(s)
+			return false, match.NewUnsupported(s)
 		}
-		return matchTemplate(t.GetPathTemplate(), path)
+		return match.Template(t.GetPathTemplate(), path)
 	}
-	return false, unsupported(m.GetPathSpecifier())
+	return false, match.NewUnsupported(m.GetPathSpecifier())
 }
 
 // matchQuery looks at the first value of a parameter, as it was sent.
-func matchQuery(m *routev3.QueryParameterMatcher, c *Call) (bool, error) {
+func matchQuery(m *routev3.QueryParameterMatcher, c *match.Call) (bool, error) {
 	_, query := urlpath.CutQuery(c.Path)
 	value, there := "", false
 	for pair := range strings.SplitSeq(strings.TrimPrefix(query, "?"), "&") {
@@ -136,7 +137,7 @@ func matchQuery(m *routev3.QueryParameterMatcher, c *Call) (bool, error) {
 		if !there {
 			return false, nil
 		}
-		return MatchString(s.StringMatch, value)
+		return match.String(s.StringMatch, value)
 	case *routev3.QueryParameterMatcher_PresentMatch:
 		return there == s.PresentMatch, nil
 	}
@@ -163,17 +164,17 @@ func MatchText(m *routev3.RouteMatch) string {
 		out = append(out, "path "+t.GetPathTemplate())
 	}
 	for _, h := range m.GetHeaders() {
-		out = append(out, HeaderText(h))
+		out = append(out, match.HeaderText(h))
 	}
 	for _, q := range m.GetQueryParameters() {
 		if q.GetStringMatch() != nil {
-			out = append(out, "query "+q.GetName()+" "+StringText(q.GetStringMatch()))
+			out = append(out, "query "+q.GetName()+" "+match.StringText(q.GetStringMatch()))
 		} else {
 			out = append(out, "query "+q.GetName()+" present")
 		}
 	}
 	for _, d := range m.GetDynamicMetadata() {
-		out = append(out, metadataText(d))
+		out = append(out, match.MetadataText(d))
 	}
 	if len(out) == 0 {
 		return "every request"

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/trace/match"
 	"github.com/meshc/meshc/compiler/trace/urlpath"
 )
 
@@ -32,7 +33,7 @@ func (w *Tracer) terminate(c *conn, socket *corev3.TransportSocket, server strin
 	}
 	d, ok := unpack(socket.GetTypedConfig(), &tlsv3.DownstreamTlsContext{})
 	if !ok {
-		return "", nil, &Unsupported{What: "transport socket " + shortType(socket.GetTypedConfig(), socket.GetName())}
+		return "", nil, &match.Unsupported{What: "transport socket " + shortType(socket.GetTypedConfig(), socket.GetName())}
 	}
 	in := c.outer()
 	if in == nil {
@@ -82,7 +83,7 @@ func shows(wants []*tlsv3.SubjectAltNameMatcher, ids []string) bool {
 		}
 		uri = true
 		for _, id := range ids {
-			if ok, err := MatchString(m.GetMatcher(), id); ok || err != nil {
+			if ok, err := match.String(m.GetMatcher(), id); ok || err != nil {
 				return true
 			}
 		}
@@ -93,7 +94,7 @@ func shows(wants []*tlsv3.SubjectAltNameMatcher, ids []string) bool {
 func wanted(wants []*tlsv3.SubjectAltNameMatcher) string {
 	var out []string
 	for _, m := range wants {
-		out = append(out, StringText(m.GetMatcher()))
+		out = append(out, match.StringText(m.GetMatcher()))
 	}
 	return strings.Join(out, " or ")
 }
@@ -130,7 +131,7 @@ func originate(c *clusterv3.Cluster, socket *corev3.TransportSocket, id, host, p
 	}
 	u, ok := unpack(socket.GetTypedConfig(), &tlsv3.UpstreamTlsContext{})
 	if !ok {
-		return nil, nil, &Unsupported{What: "transport socket " + shortType(socket.GetTypedConfig(), socket.GetName())}
+		return nil, nil, &match.Unsupported{What: "transport socket " + shortType(socket.GetTypedConfig(), socket.GetName())}
 	}
 	common := u.GetCommonTlsContext()
 	l := &layer{sni: u.GetSni(), alpn: common.GetAlpnProtocols(), by: proxy, wants: sanMatchers(common)}

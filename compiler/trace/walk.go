@@ -11,6 +11,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/trace/match"
 )
 
 // maxProxies ends walks that go in circles: a gateway that routes to itself.
@@ -29,7 +30,7 @@ type state struct {
 	id      string // its identity
 	address netip.Addr
 	conn    conn
-	call    Call
+	call    match.Call
 	service *bundle.Origin // the service that the client calls, where known
 	called  string         // its cluster
 	arrived bool           // the request came in from the network: the inbound side
@@ -118,7 +119,7 @@ func (k *walk) start(t target) state {
 	if ip, err := netip.ParseAddr(t.host); err == nil {
 		s.conn.dest = netip.AddrPortFrom(ip, t.port)
 	}
-	s.call = Call{HTTP: t.wire != wireTCP, Method: k.req.Method, Authority: t.authority(), Path: t.path, Headers: map[string][]string{}}
+	s.call = match.Call{HTTP: t.wire != wireTCP, Method: k.req.Method, Authority: t.authority(), Path: t.path, Headers: map[string][]string{}}
 	for n, v := range k.req.Headers {
 		if n = strings.ToLower(n); n == "host" || n == ":authority" {
 			s.call.Authority = strings.Join(v, ",")

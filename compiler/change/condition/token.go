@@ -10,6 +10,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/sets"
 	"github.com/meshc/meshc/compiler/trace"
+	"github.com/meshc/meshc/compiler/trace/match"
 )
 
 // Token is one of the finitely many kinds of tokens that the filters of two states can tell apart, besides their claims:
@@ -170,8 +171,8 @@ func (t *Token) Put(text string, headers map[string][]string, path string) strin
 // Judge runs a filter over a request with a token of this kind: the status of a refusal or 0, and the case as the filters
 // behind see it.
 func (t *Token) Judge(cfg *jwtv3.JwtAuthentication) (status int, after *Token, err error) {
-	call := &trace.Call{HTTP: true, Method: "GET", Authority: "example.org", Path: "/", Headers: map[string][]string{}}
-	known := map[string]trace.Token{}
+	call := &match.Call{HTTP: true, Method: "GET", Authority: "example.org", Path: "/", Headers: map[string][]string{}}
+	known := map[string]match.Token{}
 	if t != nil {
 		text, token, err := trace.ClaimsToken(t.Claims())
 		if err != nil {
@@ -181,7 +182,7 @@ func (t *Token) Judge(cfg *jwtv3.JwtAuthentication) (status int, after *Token, e
 		known[text] = token
 		call.Path = t.Put(text, call.Headers, call.Path)
 	}
-	if status, err = trace.VerifyTokens(cfg, call, known); status != 0 || err != nil || t == nil {
+	if status, err = match.VerifyTokens(cfg, call, known); status != 0 || err != nil || t == nil {
 		return status, t, err
 	}
 	one := *t

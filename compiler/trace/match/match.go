@@ -1,4 +1,4 @@
-package trace
+package match
 
 import (
 	"fmt"
@@ -18,10 +18,10 @@ type Unsupported struct{ What string }
 // Error names the part.
 func (u *Unsupported) Error() string { return "cannot be judged: " + u.What }
 
-func unsupported(v any) error { return &Unsupported{What: fmt.Sprintf("%T", v)} }
+func NewUnsupported(v any) error { return &Unsupported{What: fmt.Sprintf("%T", v)} }
 
-// matchRegex matches the whole string, as Envoy does with RE2.
-func matchRegex(m *matcherv3.RegexMatcher, s string) (bool, error) {
+// Regex matches the whole string, as Envoy does with RE2.
+func Regex(m *matcherv3.RegexMatcher, s string) (bool, error) {
 	re, err := regexp.Compile(`^(?:` + m.GetRegex() + `)$`)
 	if err != nil {
 		return false, err
@@ -29,8 +29,8 @@ func matchRegex(m *matcherv3.RegexMatcher, s string) (bool, error) {
 	return re.MatchString(s), nil
 }
 
-// lower folds ASCII only, as Envoy does.
-func lower(s string) string {
+// Lower folds ASCII only, as Envoy does.
+func Lower(s string) string {
 	b := []byte(s)
 	for i, c := range b {
 		if c >= 'A' && c <= 'Z' {
@@ -40,11 +40,11 @@ func lower(s string) string {
 	return string(b)
 }
 
-// MatchString tells whether a matcher takes a text. The error says what cannot be judged.
-func MatchString(m *matcherv3.StringMatcher, s string) (bool, error) {
+// String tells whether a matcher takes a text. The error says what cannot be judged.
+func String(m *matcherv3.StringMatcher, s string) (bool, error) {
 	fold := func(v string) string {
 		if m.GetIgnoreCase() {
-			return lower(v)
+			return Lower(v)
 		}
 		return v
 	}
@@ -58,14 +58,14 @@ func MatchString(m *matcherv3.StringMatcher, s string) (bool, error) {
 	case *matcherv3.StringMatcher_Contains:
 		return strings.Contains(fold(s), fold(p.Contains)), nil
 	case *matcherv3.StringMatcher_SafeRegex:
-		return matchRegex(p.SafeRegex, s)
+		return Regex(p.SafeRegex, s)
 	}
-	return false, unsupported(m.GetMatchPattern())
+	return false, NewUnsupported(m.GetMatchPattern())
 }
 
-// MatchHeader tells whether a call meets a condition on a header: with several of one name, whether one of them does. The
+// Header tells whether a call meets a condition on a header: with several of one name, whether one of them does. The
 // error says what cannot be judged.
-func MatchHeader(m *routev3.HeaderMatcher, c *Call) (bool, error) {
+func Header(m *routev3.HeaderMatcher, c *Call) (bool, error) {
 	values := c.values(m.GetName())
 	present := len(values) > 0
 	if p, ok := m.GetHeaderMatchSpecifier().(*routev3.HeaderMatcher_PresentMatch); ok {
@@ -88,16 +88,16 @@ func MatchHeader(m *routev3.HeaderMatcher, c *Call) (bool, error) {
 func matchValueOf(m *routev3.HeaderMatcher, v string) (bool, error) {
 	switch p := m.GetHeaderMatchSpecifier().(type) {
 	case *routev3.HeaderMatcher_StringMatch:
-		return MatchString(p.StringMatch, v)
+		return String(p.StringMatch, v)
 	case *routev3.HeaderMatcher_RangeMatch:
 		n, err := strconv.ParseInt(v, 10, 64)
 		return err == nil && n >= p.RangeMatch.GetStart() && n < p.RangeMatch.GetEnd(), nil
 	}
-	return false, unsupported(m.GetHeaderMatchSpecifier())
+	return false, NewUnsupported(m.GetHeaderMatchSpecifier())
 }
 
-// matchCIDR cannot be decided for an address that is not known; whose says what the address is of.
-func matchCIDR(r *corev3.CidrRange, a netip.Addr, whose string) (bool, error) {
+// CIDR cannot be decided for an address that is not known; whose says what the address is of.
+func CIDR(r *corev3.CidrRange, a netip.Addr, whose string) (bool, error) {
 	base, err := netip.ParseAddr(r.GetAddressPrefix())
 	if err != nil {
 		return false, nil //nolint:nilerr // such a range holds no address
@@ -109,8 +109,8 @@ func matchCIDR(r *corev3.CidrRange, a netip.Addr, whose string) (bool, error) {
 	return err == nil && p.Contains(a), nil // an IPv4 address in IPv6 form is one of IPv6, as for Envoy
 }
 
-// matchMetadata walks the path; what is not there has no value, which only present_match: false accepts.
-func matchMetadata(m *matcherv3.MetadataMatcher, c *Call) (bool, error) {
+// Metadata walks the path; what is not there has no value, which only present_match: false accepts.
+func Metadata(m *matcherv3.MetadataMatcher, c *Call) (bool, error) {
 	var v any
 	fields, ok := c.Metadata[m.GetFilter()]
 	if ok {
@@ -152,14 +152,14 @@ func matchValue(m *matcherv3.ValueMatcher, v any, there bool) (bool, error) {
 		if !ok {
 			return false, nil
 		}
-		return MatchString(p.StringMatch, s)
+		return String(p.StringMatch, s)
 	case *matcherv3.ValueMatcher_ListMatch:
 		list, _ := v.([]any)
 		return anyOf(list, func(x any) (bool, error) { return matchValue(p.ListMatch.GetOneOf(), x, true) })
 	case *matcherv3.ValueMatcher_OrMatch:
 		return anyOf(p.OrMatch.GetValueMatchers(), func(o *matcherv3.ValueMatcher) (bool, error) { return matchValue(o, v, there) })
 	}
-	return false, unsupported(m.GetMatchPattern())
+	return false, NewUnsupported(m.GetMatchPattern())
 }
 
 // anyOf and allOf are decided by one true or false element even where others cannot be judged.
@@ -176,7 +176,7 @@ func anyOf[T any](list []T, f func(T) (bool, error)) (bool, error) {
 	return false, undecided
 }
 
-func allOf[T any](list []T, f func(T) (bool, error)) (bool, error) {
+func AllOf[T any](list []T, f func(T) (bool, error)) (bool, error) {
 	var undecided error
 	for _, x := range list {
 		switch ok, err := f(x); {
@@ -189,8 +189,8 @@ func allOf[T any](list []T, f func(T) (bool, error)) (bool, error) {
 	return undecided == nil, undecided
 }
 
-// matchTemplate matches a path against a URI template without variables: * is one segment, ** any rest.
-func matchTemplate(template, path string) (bool, error) {
+// Template matches a path against a URI template without variables: * is one segment, ** any rest.
+func Template(template, path string) (bool, error) {
 	var b strings.Builder
 	for i, s := range strings.Split(template, "/") {
 		if i > 0 {
@@ -207,5 +207,5 @@ func matchTemplate(template, path string) (bool, error) {
 			b.WriteString(regexp.QuoteMeta(s))
 		}
 	}
-	return matchRegex(&matcherv3.RegexMatcher{Regex: b.String()}, path)
+	return Regex(&matcherv3.RegexMatcher{Regex: b.String()}, path)
 }

@@ -1,4 +1,4 @@
-package trace
+package match
 
 import (
 	"maps"
@@ -53,9 +53,9 @@ func Shadow(rules *rbacv3.RBAC, filter, prefix string, c *Call) (Verdict, error)
 	if !v.Allowed {
 		result = "denied"
 	}
-	c.setMetadata(filter, prefix+"shadow_engine_result", result)
+	c.SetMetadata(filter, prefix+"shadow_engine_result", result)
 	if v.Policy != "" {
-		c.setMetadata(filter, prefix+"shadow_effective_policy_id", v.Policy)
+		c.SetMetadata(filter, prefix+"shadow_effective_policy_id", v.Policy)
 	}
 	return v, nil
 }
@@ -64,7 +64,7 @@ func matchPolicy(p *rbacv3.Policy, c *Call) (bool, error) {
 	if p.GetCondition() != nil || p.GetCheckedCondition() != nil {
 		return false, &Unsupported{What: "RBAC condition"}
 	}
-	return allOf([]func() (bool, error){
+	return AllOf([]func() (bool, error){
 		func() (bool, error) {
 			return anyOf(p.GetPermissions(), func(x *rbacv3.Permission) (bool, error) { return matchPermission(x, c) })
 		},
@@ -78,7 +78,7 @@ func matchPermission(p *rbacv3.Permission, c *Call) (bool, error) {
 	each := func(x *rbacv3.Permission) (bool, error) { return matchPermission(x, c) }
 	switch r := p.GetRule().(type) {
 	case *rbacv3.Permission_AndRules:
-		return allOf(r.AndRules.GetRules(), each)
+		return AllOf(r.AndRules.GetRules(), each)
 	case *rbacv3.Permission_OrRules:
 		return anyOf(r.OrRules.GetRules(), each)
 	case *rbacv3.Permission_NotRule:
@@ -87,44 +87,44 @@ func matchPermission(p *rbacv3.Permission, c *Call) (bool, error) {
 	case *rbacv3.Permission_Any:
 		return r.Any, nil
 	case *rbacv3.Permission_Header:
-		return MatchHeader(r.Header, c)
+		return Header(r.Header, c)
 	case *rbacv3.Permission_UrlPath:
 		if !c.HTTP {
 			return false, nil
 		}
-		return MatchString(r.UrlPath.GetPath(), c.BarePath())
+		return String(r.UrlPath.GetPath(), c.BarePath())
 	case *rbacv3.Permission_UriTemplate:
 		var t uritemplatev3.UriTemplateMatchConfig
 		if err := r.UriTemplate.GetTypedConfig().UnmarshalTo(&t); err != nil {
-			return false, unsupported(r)
+			return false, NewUnsupported(r)
 		}
 		if !c.HTTP {
 			return false, nil
 		}
-		return matchTemplate(t.GetPathTemplate(), c.BarePath())
+		return Template(t.GetPathTemplate(), c.BarePath())
 	case *rbacv3.Permission_DestinationIp:
-		return matchCIDR(r.DestinationIp, c.Destination.Addr(), "server")
+		return CIDR(r.DestinationIp, c.Destination.Addr(), "server")
 	case *rbacv3.Permission_DestinationPort:
 		return r.DestinationPort == uint32(c.Destination.Port()), nil
 	case *rbacv3.Permission_DestinationPortRange:
 		n := int32(c.Destination.Port())
 		return n >= r.DestinationPortRange.GetStart() && n < r.DestinationPortRange.GetEnd(), nil
 	case *rbacv3.Permission_RequestedServerName:
-		return MatchString(r.RequestedServerName, c.SNI)
+		return String(r.RequestedServerName, c.SNI)
 	case *rbacv3.Permission_SourcedMetadata:
 		if r.SourcedMetadata.GetMetadataSource() != rbacv3.MetadataSource_DYNAMIC {
-			return false, unsupported(r)
+			return false, NewUnsupported(r)
 		}
-		return matchMetadata(r.SourcedMetadata.GetMetadataMatcher(), c)
+		return Metadata(r.SourcedMetadata.GetMetadataMatcher(), c)
 	}
-	return false, unsupported(p.GetRule())
+	return false, NewUnsupported(p.GetRule())
 }
 
 func matchPrincipal(p *rbacv3.Principal, c *Call) (bool, error) {
 	each := func(x *rbacv3.Principal) (bool, error) { return matchPrincipal(x, c) }
 	switch r := p.GetIdentifier().(type) {
 	case *rbacv3.Principal_AndIds:
-		return allOf(r.AndIds.GetIds(), each)
+		return AllOf(r.AndIds.GetIds(), each)
 	case *rbacv3.Principal_OrIds:
 		return anyOf(r.OrIds.GetIds(), each)
 	case *rbacv3.Principal_NotId:
@@ -136,23 +136,23 @@ func matchPrincipal(p *rbacv3.Principal, c *Call) (bool, error) {
 		if r.Authenticated.GetPrincipalName() == nil {
 			return len(c.Principals) > 0, nil
 		}
-		return anyOf(c.Principals, func(id string) (bool, error) { return MatchString(r.Authenticated.GetPrincipalName(), id) })
+		return anyOf(c.Principals, func(id string) (bool, error) { return String(r.Authenticated.GetPrincipalName(), id) })
 	case *rbacv3.Principal_DirectRemoteIp:
-		return matchCIDR(r.DirectRemoteIp, c.Source, "peer")
+		return CIDR(r.DirectRemoteIp, c.Source, "peer")
 	case *rbacv3.Principal_RemoteIp:
-		return matchCIDR(r.RemoteIp, c.Remote, "client")
+		return CIDR(r.RemoteIp, c.Remote, "client")
 	case *rbacv3.Principal_Header:
-		return MatchHeader(r.Header, c)
+		return Header(r.Header, c)
 	case *rbacv3.Principal_UrlPath:
 		if !c.HTTP {
 			return false, nil
 		}
-		return MatchString(r.UrlPath.GetPath(), c.BarePath())
+		return String(r.UrlPath.GetPath(), c.BarePath())
 	case *rbacv3.Principal_SourcedMetadata:
 		if r.SourcedMetadata.GetMetadataSource() != rbacv3.MetadataSource_DYNAMIC {
-			return false, unsupported(r)
+			return false, NewUnsupported(r)
 		}
-		return matchMetadata(r.SourcedMetadata.GetMetadataMatcher(), c)
+		return Metadata(r.SourcedMetadata.GetMetadataMatcher(), c)
 	}
-	return false, unsupported(p.GetIdentifier())
+	return false, NewUnsupported(p.GetIdentifier())
 }

@@ -1,4 +1,4 @@
-package trace
+package match
 
 import (
 	"fmt"
@@ -13,8 +13,8 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 )
 
-// explainAll says for each policy that does not match a call which of its conditions does not hold.
-func explainAll(rules *rbacv3.RBAC, c *Call) map[string]string {
+// Explain says for each policy that does not match a call which of its conditions does not hold.
+func Explain(rules *rbacv3.RBAC, c *Call) map[string]string {
 	out := map[string]string{}
 	for _, n := range slices.Sorted(maps.Keys(rules.GetPolicies())) {
 		p := rules.GetPolicies()[n]
@@ -79,9 +79,9 @@ func failedPrincipal(p *rbacv3.Principal, c *Call) string {
 func permissionText(p *rbacv3.Permission, c *Call) string {
 	switch r := p.GetRule().(type) {
 	case *rbacv3.Permission_AndRules:
-		return joined(r.AndRules.GetRules(), " and ", func(x *rbacv3.Permission) string { return permissionText(x, nil) })
+		return Joined(r.AndRules.GetRules(), " and ", func(x *rbacv3.Permission) string { return permissionText(x, nil) })
 	case *rbacv3.Permission_OrRules:
-		return joined(r.OrRules.GetRules(), " or ", func(x *rbacv3.Permission) string { return permissionText(x, nil) }) + permissionHas(r.OrRules.GetRules(), c)
+		return Joined(r.OrRules.GetRules(), " or ", func(x *rbacv3.Permission) string { return permissionText(x, nil) }) + permissionHas(r.OrRules.GetRules(), c)
 	case *rbacv3.Permission_NotRule:
 		if r.NotRule.GetAny() {
 			return "matches nothing"
@@ -106,7 +106,7 @@ func permissionText(p *rbacv3.Permission, c *Call) string {
 	case *rbacv3.Permission_RequestedServerName:
 		return "server name " + StringText(r.RequestedServerName)
 	case *rbacv3.Permission_SourcedMetadata:
-		return metadataText(r.SourcedMetadata.GetMetadataMatcher())
+		return MetadataText(r.SourcedMetadata.GetMetadataMatcher())
 	}
 	return "a condition that cannot be shown"
 }
@@ -114,9 +114,9 @@ func permissionText(p *rbacv3.Permission, c *Call) string {
 func principalText(p *rbacv3.Principal, c *Call) string {
 	switch r := p.GetIdentifier().(type) {
 	case *rbacv3.Principal_AndIds:
-		return joined(r.AndIds.GetIds(), " and ", func(x *rbacv3.Principal) string { return principalText(x, nil) })
+		return Joined(r.AndIds.GetIds(), " and ", func(x *rbacv3.Principal) string { return principalText(x, nil) })
 	case *rbacv3.Principal_OrIds:
-		return joined(r.OrIds.GetIds(), " or ", func(x *rbacv3.Principal) string { return principalText(x, nil) }) + principalHas(r.OrIds.GetIds(), c)
+		return Joined(r.OrIds.GetIds(), " or ", func(x *rbacv3.Principal) string { return principalText(x, nil) }) + principalHas(r.OrIds.GetIds(), c)
 	case *rbacv3.Principal_NotId:
 		if r.NotId.GetAny() {
 			return "matches nobody"
@@ -138,7 +138,7 @@ func principalText(p *rbacv3.Principal, c *Call) string {
 	case *rbacv3.Principal_UrlPath:
 		return "path " + StringText(r.UrlPath.GetPath()) + hasPath(c)
 	case *rbacv3.Principal_SourcedMetadata:
-		return metadataText(r.SourcedMetadata.GetMetadataMatcher())
+		return MetadataText(r.SourcedMetadata.GetMetadataMatcher())
 	}
 	return "a condition that cannot be shown"
 }
@@ -149,7 +149,7 @@ func PermissionText(p *rbacv3.Permission) string { return permissionText(p, nil)
 // PrincipalText says whom a part of an access rule takes, for people.
 func PrincipalText(p *rbacv3.Principal) string { return principalText(p, nil) }
 
-func joined[T any](list []T, by string, text func(T) string) string {
+func Joined[T any](list []T, by string, text func(T) string) string {
 	var out []string
 	for _, x := range list {
 		if t := text(x); !slices.Contains(out, t) {
@@ -286,13 +286,13 @@ func cidrText(r *corev3.CidrRange) string {
 	return fmt.Sprintf("%s/%d", r.GetAddressPrefix(), r.GetPrefixLen().GetValue())
 }
 
-func metadataText(m *matcherv3.MetadataMatcher) string {
+func MetadataText(m *matcherv3.MetadataMatcher) string {
 	var path []string
 	for _, p := range m.GetPath() {
 		path = append(path, p.GetKey())
 	}
 	what := strings.Join(path, ".")
-	if m.GetFilter() == tokenFilter && len(path) > 1 {
+	if m.GetFilter() == TokenFilter && len(path) > 1 {
 		what = "claim " + strings.Join(path[1:], ".")
 	}
 	return what + " " + valueText(m.GetValue())

@@ -1,4 +1,4 @@
-package trace
+package match
 
 import (
 	"encoding/base64"
@@ -12,7 +12,7 @@ import (
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 )
 
-const tokenFilter = "envoy.filters.http.jwt_authn"
+const TokenFilter = "envoy.filters.http.jwt_authn"
 
 // Token is what a caller knows about a bearer token: its claims, whether its signature verifies, and whether its time is
 // over.
@@ -22,44 +22,44 @@ type Token struct {
 	Expired bool
 }
 
-// tokenStatus is the outcome for one requirement.
-type tokenStatus int
+// TokenStatus is the outcome for one requirement.
+type TokenStatus int
 
 const (
-	tokenOK tokenStatus = iota
-	tokenMissing
-	tokenUnknownIssuer
-	tokenBad
-	tokenOtherAudience
+	TokenOK TokenStatus = iota
+	TokenMissing
+	TokenUnknownIssuer
+	TokenBad
+	TokenOtherAudience
 )
 
 // VerifyTokens runs a JwtAuthentication filter over a call. Tokens are known by their text; a text that is not known is
 // a bad token. The result is the HTTP status of a refusal, 401 or 403 for a good token meant for somebody else, and 0 when
 // the call goes on; claims of good tokens are then left in its metadata and headers.
 func VerifyTokens(cfg *jwtv3.JwtAuthentication, c *Call, known map[string]Token) (int, error) {
-	s, err := judgeTokens(cfg, c, known)
+	s, err := JudgeTokens(cfg, c, known)
 	switch {
-	case s == tokenOK || err != nil:
+	case s == TokenOK || err != nil:
 		return 0, err
-	case s == tokenOtherAudience:
+	case s == TokenOtherAudience:
 		return http.StatusForbidden, nil
 	}
 	return http.StatusUnauthorized, nil
 }
 
-// judgeTokens is what the filter finds of the tokens of a call.
-func judgeTokens(cfg *jwtv3.JwtAuthentication, c *Call, known map[string]Token) (tokenStatus, error) {
+// JudgeTokens is what the filter finds of the tokens of a call.
+func JudgeTokens(cfg *jwtv3.JwtAuthentication, c *Call, known map[string]Token) (TokenStatus, error) {
 	if cfg.GetBypassCorsPreflight() && c.Method == "OPTIONS" {
 		_, origin := c.Header("origin")
 		_, method := c.Header("access-control-request-method")
 		if origin && method {
-			return tokenOK, nil
+			return TokenOK, nil
 		}
 	}
 	for _, rule := range cfg.GetRules() {
 		prefix := rule.GetMatch().GetPrefix()
 		if prefix == "" || rule.GetRequires() == nil || len(rule.GetMatch().GetHeaders()) > 0 {
-			return tokenBad, &Unsupported{What: "requirement rule of jwt_authn"}
+			return TokenBad, &Unsupported{What: "requirement rule of jwt_authn"}
 		}
 		if strings.HasPrefix(c.BarePath(), prefix) {
 			sanitize(cfg, c)
@@ -67,17 +67,17 @@ func judgeTokens(cfg *jwtv3.JwtAuthentication, c *Call, known map[string]Token) 
 			return v.requirement(rule.GetRequires())
 		}
 	}
-	return tokenOK, nil
+	return TokenOK, nil
 }
 
 // sanitize removes the headers that any provider would set, as Envoy does, so that no client can forge them.
 func sanitize(cfg *jwtv3.JwtAuthentication, c *Call) {
 	for _, p := range cfg.GetProviders() {
 		if h := p.GetForwardPayloadHeader(); h != "" {
-			c.setHeader(h)
+			c.SetHeader(h)
 		}
 		for _, h := range p.GetClaimToHeaders() {
-			c.setHeader(h.GetHeaderName())
+			c.SetHeader(h.GetHeaderName())
 		}
 	}
 }
@@ -88,7 +88,7 @@ type tokens struct {
 	known map[string]Token
 }
 
-func (v *tokens) requirement(r *jwtv3.JwtRequirement) (tokenStatus, error) {
+func (v *tokens) requirement(r *jwtv3.JwtRequirement) (TokenStatus, error) {
 	switch q := r.GetRequiresType().(type) {
 	case *jwtv3.JwtRequirement_ProviderName:
 		return v.provider(v.cfg.GetProviders()[q.ProviderName]), nil
@@ -96,33 +96,33 @@ func (v *tokens) requirement(r *jwtv3.JwtRequirement) (tokenStatus, error) {
 		return v.any(q.RequiresAny.GetRequirements())
 	case *jwtv3.JwtRequirement_RequiresAll:
 		for _, x := range q.RequiresAll.GetRequirements() {
-			if s, err := v.requirement(x); s != tokenOK || err != nil {
+			if s, err := v.requirement(x); s != TokenOK || err != nil {
 				return s, err
 			}
 		}
-		return tokenOK, nil
+		return TokenOK, nil
 	}
-	return tokenBad, unsupported(r.GetRequiresType())
+	return TokenBad, NewUnsupported(r.GetRequiresType())
 }
 
-func (v *tokens) any(rs []*jwtv3.JwtRequirement) (tokenStatus, error) {
-	outcome, missing := tokenMissing, false
+func (v *tokens) any(rs []*jwtv3.JwtRequirement) (TokenStatus, error) {
+	outcome, missing := TokenMissing, false
 	for _, r := range rs {
 		if r.GetAllowMissing() != nil {
 			missing = true
 			continue
 		}
 		s, err := v.requirement(r)
-		if s == tokenOK || err != nil {
+		if s == TokenOK || err != nil {
 			return s, err
 		}
 		// A token that is looked at and refused says more than one that is not there or of another issuer.
-		if s > tokenUnknownIssuer || outcome <= tokenUnknownIssuer {
-			outcome = max(s, min(outcome, tokenUnknownIssuer))
+		if s > TokenUnknownIssuer || outcome <= TokenUnknownIssuer {
+			outcome = max(s, min(outcome, TokenUnknownIssuer))
 		}
 	}
-	if missing && outcome == tokenMissing {
-		return tokenOK, nil
+	if missing && outcome == TokenMissing {
+		return TokenOK, nil
 	}
 	return outcome, nil
 }
@@ -131,29 +131,29 @@ func (v *tokens) any(rs []*jwtv3.JwtRequirement) (tokenStatus, error) {
 type found struct{ text, header, param string }
 
 // provider verifies all tokens it finds; all must be good.
-func (v *tokens) provider(p *jwtv3.JwtProvider) tokenStatus {
+func (v *tokens) provider(p *jwtv3.JwtProvider) TokenStatus {
 	at := v.find(p)
 	if len(at) == 0 {
-		return tokenMissing
+		return TokenMissing
 	}
 	for _, f := range at {
 		t, ok := v.known[f.text]
 		issuer, _ := t.Claims["iss"].(string)
 		switch {
 		case !ok:
-			return tokenBad
+			return TokenBad
 		case p.GetIssuer() != "" && issuer != p.GetIssuer():
-			return tokenUnknownIssuer
+			return TokenUnknownIssuer
 		case t.Expired:
-			return tokenBad
+			return TokenBad
 		case len(p.GetAudiences()) > 0 && !hasAudience(t.Claims["aud"], p.GetAudiences()):
-			return tokenOtherAudience
+			return TokenOtherAudience
 		case !t.Valid:
-			return tokenBad
+			return TokenBad
 		}
 		v.accept(p, t, f)
 	}
-	return tokenOK
+	return TokenOK
 }
 
 func hasAudience(aud any, want []string) bool {
@@ -181,21 +181,21 @@ func (v *tokens) accept(p *jwtv3.JwtProvider, t Token, f found) {
 			}
 			claims[k] = c
 		}
-		v.call.setMetadata(tokenFilter, p.GetPayloadInMetadata(), claims)
+		v.call.SetMetadata(TokenFilter, p.GetPayloadInMetadata(), claims)
 	}
 	if p.GetForwardPayloadHeader() != "" {
 		b, _ := json.Marshal(t.Claims) //nolint:errchkjson // claims came out of JSON
-		v.call.setHeader(p.GetForwardPayloadHeader(), base64.RawURLEncoding.EncodeToString(b))
+		v.call.SetHeader(p.GetForwardPayloadHeader(), base64.RawURLEncoding.EncodeToString(b))
 	}
 	for _, h := range p.GetClaimToHeaders() {
 		if s, ok := t.Claims[h.GetClaimName()].(string); ok && s != "" {
-			v.call.setHeader(h.GetHeaderName(), s)
+			v.call.SetHeader(h.GetHeaderName(), s)
 		}
 	}
 	switch {
 	case p.GetForward():
 	case f.header != "":
-		v.call.setHeader(f.header)
+		v.call.SetHeader(f.header)
 	case f.param != "":
 		v.call.Path = withoutParam(v.call.Path, f.param)
 	}

@@ -1,4 +1,12 @@
-package trace
+// Package match answers for one request or connection what Envoy's matchers and security filters would: whether a condition on a
+// header, a path, an address or a claim holds, what the rules of an RBAC filter decide and why, and what a JWT filter makes of tokens.
+//
+// A Call has all that these look at. Every answer is true, false, or an error that names what cannot be judged (Unsupported), as
+// an address that is not known, or an extension of others: nothing is guessed. Combinations are decided as far as their parts are
+// (AllOf): one part that fails decides them, whatever is unknown of the others. Where Envoy has more than one way to read a value
+// (several headers of one name, the letters that are folded, an empty header), this one is its own; package trace holds the answers against
+// real Envoys.
+package match
 
 import (
 	"net/netip"
@@ -74,8 +82,8 @@ var joinedHeaders = map[string]bool{
 	"x-forwarded-host": true, "x-forwarded-port": true, "x-forwarded-proto": true, "x-request-id": true,
 }
 
-// setHeader and setMetadata change private copies: a Call is shared by many evaluations.
-func (c *Call) setHeader(name string, values ...string) {
+// SetHeader gives a header its values, none to remove it, in a copy of all headers: a Call is shared by many evaluations.
+func (c *Call) SetHeader(name string, values ...string) {
 	h := make(map[string][]string, len(c.Headers)+1)
 	for k, v := range c.Headers {
 		h[k] = slices.Clone(v)
@@ -86,7 +94,8 @@ func (c *Call) setHeader(name string, values ...string) {
 	c.Headers = h
 }
 
-func (c *Call) setMetadata(filter, key string, v any) {
+// SetMetadata leaves a value in the dynamic metadata of a filter, in a copy of all of it.
+func (c *Call) SetMetadata(filter, key string, v any) {
 	m := make(map[string]map[string]any, len(c.Metadata)+1)
 	for k, v := range c.Metadata {
 		m[k] = v
