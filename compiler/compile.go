@@ -240,6 +240,7 @@ func (r *run) lowered(ctx context.Context) (stop bool, err error) {
 		return false, err
 	}
 	lowered.Add(refused...)
+	lowered.Add(r.sets.clashes()...)
 	r.opts.begin("coverage")
 	lowered.Add(r.in.coverage(r.sets, slices.Concat(r.findings, r.silences.quiet, lowered))...)
 	lowered.Add(r.sets.unresolved(slices.Concat(r.findings, r.silences.quiet, lowered))...)

@@ -92,13 +92,18 @@ func (p *parser) variable() bare {
 // suffixed reads a name or an expression in brackets, and the fields and calls behind it. A variable without any is returned,
 // too.
 func (p *parser) suffixed() (f form, alone bare) {
+	var here functionBody // where one stands in brackets and may be called
 	switch p.token.kind {
 	case tokenName:
 		f, alone = variable, p.variable()
 		p.used(alone)
 	case "(":
 		p.advance()
+		is := p.token.kind == "function"
 		p.expression()
+		if is && p.last.end == p.pos { // it is all that is in the brackets
+			here = p.last
+		}
 		p.want(")")
 	default:
 		p.unexpected()
@@ -118,12 +123,16 @@ func (p *parser) suffixed() (f form, alone bare) {
 			p.arguments(bare{})
 			f = call
 		case "(", tokenString, "{":
+			if here.end == 0 {
+				here = p.bodies[alone.key()]
+			}
 			p.arguments(alone)
+			p.runs(here)
 			f = call
 		default:
 			return f, alone
 		}
-		alone = bare{}
+		alone, here = bare{}, functionBody{}
 	}
 }
 

@@ -26,7 +26,8 @@ func Check(chunk string) (err error) {
 			err = e
 		}
 	}()
-	p := &parser{lexer: newLexer(chunk), certainty: certainty{globals: map[string]bool{}, nils: map[int]bool{}}}
+	calls := mostCalls
+	p := &parser{lexer: newLexer(chunk), certainty: certainty{globals: map[string]bool{}, nils: map[int]bool{}, bodies: map[string]functionBody{}, calls: &calls}}
 	p.advance()
 	p.fn = &function{varargs: true, upvalues: map[upvalue]bool{}}
 	p.open(false)

@@ -147,10 +147,18 @@ func (p *parser) statement() (last bool) {
 
 func (p *parser) branches() {
 	p.advance()
+	always := p.token.kind == "true" && p.lookahead().kind == "then"
 	p.expression() // which is asked in any case
-	p.maybe(func() {
+	if always {
 		p.want("then")
-		for p.body(false); p.accept("elseif"); p.body(false) {
+		p.body(false)
+	}
+	p.maybe(func() {
+		if !always {
+			p.want("then")
+			p.body(false)
+		}
+		for ; p.accept("elseif"); p.body(false) {
 			p.expression()
 			p.want("then")
 		}
@@ -201,7 +209,8 @@ func (p *parser) repeat() {
 func (p *parser) namedFunction() {
 	p.advance()
 	b := p.variable()
-	if p.token.kind == "(" {
+	plain := p.token.kind == "("
+	if plain {
 		p.set(b)
 	} else {
 		p.used(b)
@@ -215,13 +224,18 @@ func (p *parser) namedFunction() {
 		self = []string{"self"}
 	}
 	p.function(self...)
+	if plain {
+		p.holds(b)
+	}
 }
 
 func (p *parser) local() {
 	p.advance()
 	if p.accept("function") {
-		p.declare(p.name())
+		name := p.name()
+		p.declare(name)
 		p.function()
+		p.holds(p.resolve(name))
 		return
 	}
 	names := []string{p.name()}
@@ -229,11 +243,16 @@ func (p *parser) local() {
 		names = append(names, p.name())
 	}
 	unset := !p.accept("=")
+	holds := false
 	if !unset {
 		unset = p.token.kind == "nil" && len(names) == 1
+		holds = p.token.kind == "function" && len(names) == 1
 		p.expressions()
 	}
 	p.declare(names...)
+	if holds {
+		p.holds(p.resolve(names[0]))
+	}
 	if unset && p.fn.outer == nil {
 		for i := range names {
 			p.nils[len(p.fn.locals)-1-i] = true
@@ -297,10 +316,14 @@ func (p *parser) function(parameters ...string) {
 		}
 		parameters = append(parameters, p.name())
 	}
+	from, line := p.pos, p.line
 	p.want(")")
 	p.declare(parameters...)
 	p.maybe(p.chunk)
+	text := p.text[from:max(from, p.pos-len("end"))]
+	varargs := p.fn.varargs
 	p.want("end")
 	p.close()
 	p.fn = p.fn.outer
+	p.last = functionBody{text, line, parameters, varargs, p.pos}
 }

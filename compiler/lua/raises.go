@@ -1,10 +1,15 @@
 package lua
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+)
 
 // Envoy runs a chunk once before it takes it, so that the functions in it are there, and refuses one that raises an error then.
 // What is certain to run is known without running it: statements of the chunk itself up to the first jump, outside of branches,
-// loops and functions. Among them are found those that are certain to raise: a call of error, an assertion of what is false, and
+// loops and functions, and those of a function that the chunk itself calls there by its name or where it stands. Among them are found those that are certain to raise: a call of error, an assertion of what is false, and
 // a call or an index of a variable that is nil, since nothing before has set it. So a script that is the body of a handler
 // without the function around it is refused, whose handle is nil. A chunk that may set variables in ways that its text does not
 // show, by their names or from other files, is not looked at any further.
@@ -35,6 +40,73 @@ type certainty struct {
 	globals map[string]bool // that may have been set
 	nils    map[int]bool    // locals of the chunk itself, by their slots, that are nil
 	raised  *syntaxError    // the first that is raised; the rest of the chunk still has to be one
+
+	last   functionBody            // the function that was read last
+	bodies map[string]functionBody // functions by the variables of the chunk that hold them
+	calls  *int                    // how many more of them are looked into
+}
+
+// functionBody is what a function does.
+type functionBody struct {
+	text       string
+	line       int // where it begins
+	parameters []string
+	varargs    bool
+	end        int // of the function, in the chunk
+}
+
+// mostCalls bounds how many calls are looked into for one chunk.
+const mostCalls = 100
+
+// key names a variable of the chunk itself, "" any other.
+func (b bare) key() string {
+	switch {
+	case b.local && b.slot < 0:
+		return ""
+	case b.local:
+		return strconv.Itoa(b.slot)
+	}
+	return b.name
+}
+
+// holds notes that a variable holds the function that was read last.
+func (p *parser) holds(b bare) {
+	if k := b.key(); k != "" && p.fn.outer == nil {
+		p.bodies[k] = p.last
+	}
+}
+
+// runs looks into a function that is certain to be called here. The variables of the chunk are there, with values that are not
+// known, and so are its parameters.
+func (p *parser) runs(f functionBody) {
+	if p.unsure > 0 || f.end == 0 || *p.calls == 0 {
+		return
+	}
+	*p.calls--
+	if err := p.inside(f); err != nil {
+		p.raise("%s, in a function that the script calls when Envoy loads it", err.what)
+		p.raised.line = err.line
+	}
+}
+
+func (p *parser) inside(f functionBody) (err *syntaxError) {
+	defer func() { // it has been read before; what fails here are limits, of the variables of two functions together
+		if r := recover(); r != nil {
+			if _, ok := r.(*syntaxError); !ok {
+				panic(r)
+			}
+			err = nil
+		}
+	}()
+	sub := &parser{lexer: &lexer{text: f.text, line: f.line}, levels: p.levels, certainty: certainty{globals: maps.Clone(p.globals), nils: map[int]bool{}, bodies: maps.Clone(p.bodies), calls: p.calls}}
+	sub.fn = &function{varargs: f.varargs, upvalues: map[upvalue]bool{}, locals: slices.Clone(p.fn.locals)}
+	sub.advance()
+	sub.open(false)
+	sub.declare(f.parameters...)
+	sub.chunk()
+	sub.want(tokenEnd)
+	sub.close()
+	return sub.raised
 }
 
 // maybe reads what may not run, or not only once.
@@ -69,6 +141,9 @@ func (p *parser) resolve(name string) bare {
 
 // set notes that a variable may have a value from here on.
 func (p *parser) set(b bare) {
+	if delete(p.bodies, b.key()); b.local && b.slot < 0 {
+		clear(p.bodies) // it may be a variable of the chunk
+	}
 	switch {
 	case b.local:
 		delete(p.nils, b.slot)

@@ -19,6 +19,11 @@ func clusterRule(v *visit, m proto.Message) {
 	if s := c.GetUpstreamBindConfig().GetSourceAddress(); s != nil && !isIP(s.GetAddress()) {
 		v.bad("upstream_bind_config.source_address", "Write an IP address.", "%q is no IP address", s.GetAddress())
 	}
+	for _, t := range c.GetCircuitBreakers().GetPerHostThresholds() {
+		if only := (&clusterv3.CircuitBreakers_Thresholds{Priority: t.GetPriority(), MaxConnections: t.GetMaxConnections()}); !proto.Equal(t, only) {
+			v.bad("circuit_breakers.per_host_thresholds", "Keep max_connections, and put the rest under thresholds.", "a threshold of each host has more than max_connections")
+		}
+	}
 	if t := c.GetClusterType(); t != nil {
 		if t.GetTypedConfig() == nil && !slices.Contains(plainClusters(), t.GetName()) {
 			v.bad("cluster_type", "Use a type of cluster that Envoy has, with its typed_config.", "stock Envoy has no type of cluster %q", t.GetName())
@@ -52,8 +57,15 @@ func clusterEndpoints(v *visit, c *clusterv3.Cluster) {
 	}
 	for _, l := range list {
 		for _, e := range l.GetLbEndpoints() {
+			if e.GetEndpointName() != "" {
+				v.bad("load_assignment", "Write the endpoint itself.", "an endpoint is named, which only the EDS of a server can do")
+				continue
+			}
 			if endpoint := e.GetEndpoint(); endpoint != nil {
 				clusterEndpoint(v, c, endpoint)
+			}
+			for _, a := range e.GetEndpoint().GetAdditionalAddresses() {
+				clusterEndpoint(v, c, &endpointv3.Endpoint{Address: a.GetAddress()})
 			}
 		}
 	}
@@ -65,6 +77,8 @@ func clusterEndpoint(v *visit, c *clusterv3.Cluster, e *endpointv3.Endpoint) {
 	switch {
 	case e.GetAddress().GetAddress() == nil:
 		v.bad(field, "Give each endpoint an address.", "an endpoint has no address")
+	case socket.GetNamedPort() != "" && socket.GetResolverName() == "":
+		v.bad(field, "Write port_value.", "the port of an endpoint is the name %q, which nothing resolves", socket.GetNamedPort())
 	case c.GetType() == clusterv3.Cluster_STATIC && socket != nil && socket.GetResolverName() == "" && !isIP(socket.GetAddress()):
 		v.bad(field, "Write an IP address, or use the type STRICT_DNS.", "%q is no IP address, as a cluster of type STATIC needs", socket.GetAddress())
 	}
@@ -75,12 +89,6 @@ func isIP(s string) bool {
 	return err == nil
 }
 
-// Limits of the load balancers that hash.
-const (
-	maxTable = 5000011
-	maxRing  = 8388608
-)
-
 // clusterBalancer is about the load balancer: one that fits the type of the cluster, and its settings.
 func clusterBalancer(v *visit, c *clusterv3.Cluster) {
 	policy, custom := c.GetLbPolicy(), c.GetClusterType() != nil
@@ -88,9 +96,6 @@ func clusterBalancer(v *visit, c *clusterv3.Cluster) {
 	provided := policy == clusterv3.Cluster_CLUSTER_PROVIDED
 	switch {
 	case c.GetLoadBalancingPolicy() != nil:
-		if len(c.GetLoadBalancingPolicy().GetPolicies()) == 0 {
-			v.bad("load_balancing_policy", "Add a policy.", "no load balancing policy is named")
-		}
 		return
 	case policy == clusterv3.Cluster_LOAD_BALANCING_POLICY_CONFIG:
 		v.bad("load_balancing_policy", "Add load_balancing_policy, or use another lb_policy.", "lb_policy LOAD_BALANCING_POLICY_CONFIG needs a load_balancing_policy")
@@ -101,29 +106,12 @@ func clusterBalancer(v *visit, c *clusterv3.Cluster) {
 	case provided && c.GetLbSubsetConfig() != nil:
 		v.bad("lb_subset_config", "Remove it.", "subsets cannot be combined with lb_policy CLUSTER_PROVIDED")
 	}
-	if size := c.GetMaglevLbConfig().GetTableSize(); size != nil && policy == clusterv3.Cluster_MAGLEV && (size.GetValue() > maxTable || !prime(size.GetValue())) {
-		v.bad("maglev_lb_config.table_size", "Use a prime number of at most 5000011, as 65537.", "the table size %d is not a prime number up to %d", size.GetValue(), maxTable)
+	if policy == clusterv3.Cluster_MAGLEV {
+		tableSize(v, "maglev_lb_config.table_size", c.GetMaglevLbConfig().GetTableSize())
 	}
-	least, most := uint64(0), uint64(maxRing)
-	if ring := c.GetRingHashLbConfig(); ring != nil && policy == clusterv3.Cluster_RING_HASH {
-		least = ring.GetMinimumRingSize().GetValue()
-		if ring.GetMaximumRingSize() != nil {
-			most = ring.GetMaximumRingSize().GetValue()
-		}
+	if ring := c.GetRingHashLbConfig(); policy == clusterv3.Cluster_RING_HASH {
+		ringSizes(v, "ring_hash_lb_config", ring.GetMinimumRingSize(), ring.GetMaximumRingSize())
 	}
-	if least > most {
-		v.bad("ring_hash_lb_config", "Make the minimum smaller.", "the smallest ring, %d, is larger than the largest, %d", least, most)
-	}
-}
-
-// prime tells whether a number is prime.
-func prime(n uint64) bool {
-	for d := uint64(2); d*d <= n; d++ {
-		if n%d == 0 {
-			return false
-		}
-	}
-	return n > 1
 }
 
 // httpOptions is the name under which a cluster has its options for HTTP.
@@ -142,6 +130,16 @@ func clusterProtocols(v *visit, c *clusterv3.Cluster) {
 		if h.GetGrpcHealthCheck() != nil && !options && c.GetHttp2ProtocolOptions() == nil { //nolint:staticcheck // Envoy reads it
 			v.bad("health_checks", "Add HttpProtocolOptions with http2_protocol_options.", "a health check by gRPC needs a cluster that speaks HTTP/2")
 		}
+	}
+}
+
+// maxSocketPath is the longest path of a socket that Linux takes, without the zero at its end.
+const maxSocketPath = 107
+
+// pipeRule: source/common/network/address_impl.cc.
+func pipeRule(v *visit, m proto.Message) {
+	if n := len(m.(*corev3.Pipe).GetPath()); n > maxSocketPath {
+		v.bad("path", "Use a shorter path.", "the path of the socket has %d bytes, and %d is the most", n, maxSocketPath)
 	}
 }
 

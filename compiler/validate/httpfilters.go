@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"regexp"
 	"strings"
 	"time"
 
@@ -8,6 +9,8 @@ import (
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 	ratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
+	uritemplatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/path/match/uri_template/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -23,10 +26,41 @@ const leastFill = 50 * time.Millisecond
 
 // rateLimitRule: source/extensions/filters/common/local_ratelimit/local_ratelimit_impl.cc.
 func rateLimitRule(v *visit, m proto.Message) {
-	if b := m.(*ratelimitv3.LocalRateLimit).GetTokenBucket(); b != nil && b.GetFillInterval().AsDuration() < leastFill {
+	l := m.(*ratelimitv3.LocalRateLimit)
+	fillRule(v, l.GetTokenBucket())
+	seen := map[string]bool{}
+	for _, d := range l.GetDescriptors() {
+		key := ""
+		for _, e := range d.GetEntries() {
+			key += e.GetKey() + "=" + e.GetValue() + ";"
+		}
+		if seen[key] {
+			v.bad("descriptors", "Keep one of them.", "the descriptor %s is there twice", strings.TrimSuffix(key, ";"))
+		}
+		seen[key] = true
+	}
+}
+
+func fillRule(v *visit, b *typev3.TokenBucket) {
+	if b != nil && b.GetFillInterval().AsDuration() < leastFill {
 		v.bad("token_bucket.fill_interval", "Fill less often, with more tokens.", "the bucket is filled more often than every %s", leastFill)
 	}
 }
+
+// bucketRule is rateLimitRule for connections.
+func bucketRule(v *visit, m proto.Message) {
+	fillRule(v, m.(interface{ GetTokenBucket() *typev3.TokenBucket }).GetTokenBucket())
+}
+
+// templateRule: Envoy ends at a template that it cannot read, where a policy names it (source/extensions/path/uri_template_lib).
+func templateRule(v *visit, m proto.Message) {
+	if t := m.(*uritemplatev3.UriTemplateMatchConfig).GetPathTemplate(); !template.MatchString(t) {
+		v.bad("path_template", "Write segments as text, *, {name} or {name=*}, and ** at most once and last.", "%q is no template of a path", t)
+	}
+}
+
+// template is what Envoy takes for the template of a path, a little narrower.
+var template = regexp.MustCompile(`^(/([-A-Za-z0-9._~%!$&'()+,;:@=]*|\*|\*\*|\{[A-Za-z][A-Za-z0-9_]{0,15}(=(\*\*?|[^{}=]*))?\}))+$`)
 
 // rbacPolicyRule: source/extensions/filters/common/expr/evaluator.cc.
 func rbacPolicyRule(v *visit, m proto.Message) {

@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -14,44 +15,86 @@ import (
 
 func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// listenerRule is about the address of a listener and its filter chains (source/common/listener_manager).
+// listenerRule is about the addresses of a listener and its filter chains (source/common/listener_manager).
 func listenerRule(v *visit, m proto.Message) {
 	l := m.(*listenerv3.Listener)
-	if l.GetInternalListener() != nil || l.GetApiListener() != nil {
+	if l.GetApiListener() != nil {
 		return
 	}
-	socket := l.GetAddress().GetSocketAddress()
-	switch {
-	case l.GetAddress().GetAddress() == nil:
-		v.bad("address", "Add an address.", "the listener has no address")
-	case socket != nil && socket.GetResolverName() == "" && !isIP(socket.GetAddress()):
-		v.bad("address", "Write an IP address.", "%q is no IP address", socket.GetAddress())
-	case socket.GetProtocol() == corev3.SocketAddress_UDP:
+	if l.GetInternalListener() != nil {
+		if l.GetAddress() != nil {
+			v.bad("address", "Remove it.", "an internal listener has an address")
+		}
 		return
-	case len(l.GetFilterChains()) == 0 && l.GetDefaultFilterChain() == nil:
+	}
+	addresses := []*corev3.Address{l.GetAddress()}
+	for _, a := range l.GetAdditionalAddresses() {
+		addresses = append(addresses, a.GetAddress())
+	}
+	for i, a := range addresses {
+		listenerAddress(v, l, a, i > 0)
+	}
+	datagrams := l.GetAddress().GetSocketAddress().GetProtocol() == corev3.SocketAddress_UDP
+	chains := len(l.GetFilterChains()) > 0 || l.GetDefaultFilterChain() != nil
+	switch {
+	case datagrams && l.GetUdpListenerConfig().GetQuicOptions() != nil:
+	case datagrams && chains:
+		v.bad("filter_chains", "Remove them, and use listener filters.", "a listener for UDP has filter chains")
+	case datagrams:
+		udpFilters(v, l)
+	case !chains && l.GetAddress().GetAddress() != nil:
 		v.bad("filter_chains", "Add a filter chain.", "the listener has no filter chain")
 	}
-	if l.GetFilterChainMatcher() == nil {
-		filterChainMatches(v, l.GetFilterChains())
+	if l.GetFilterChainMatcher() != nil {
+		filterChainNames(v, l.GetFilterChains())
+		return
+	}
+	filterChainMatches(v, l.GetFilterChains())
+}
+
+// listenerAddress is about one address of a listener.
+func listenerAddress(v *visit, l *listenerv3.Listener, a *corev3.Address, additional bool) {
+	field := "address"
+	if additional {
+		field = "additional_addresses"
+	}
+	socket := a.GetSocketAddress()
+	switch {
+	case a.GetAddress() == nil:
+		v.bad(field, "Add an address.", "the listener has no address")
+	case a.GetEnvoyInternalAddress() != nil:
+		v.bad(field, "Write internal_listener: {} instead.", "the listener has an internal address")
+	case socket != nil && socket.GetResolverName() == "" && !isIP(socket.GetAddress()):
+		v.bad(field, "Write an IP address.", "%q is no IP address", socket.GetAddress())
+	case socket.GetNamedPort() != "" && socket.GetResolverName() == "":
+		v.bad(field, "Write port_value.", "the port is the name %q, which nothing resolves", socket.GetNamedPort())
+	case socket == nil && l.GetEnableMptcp():
+		v.bad("enable_mptcp", "Remove it.", "a listener at a socket of the file system has no TCP")
+	case additional && socket.GetProtocol() != l.GetAddress().GetSocketAddress().GetProtocol():
+		v.bad(field, "Use one protocol.", "the addresses of the listener are of TCP and of UDP")
 	}
 }
 
-// filterChainMatches wants each match once: Envoy takes no listener that has two chains for a connection.
-func filterChainMatches(v *visit, chains []*listenerv3.FilterChain) {
-	seen := map[string]string{}
+// udpFilters wants the filters that take datagrams.
+func udpFilters(v *visit, l *listenerv3.Listener) {
+	for i, f := range l.GetListenerFilters() {
+		if url := f.GetTypedConfig().GetTypeUrl(); url != "" && !strings.HasPrefix(url, "type.googleapis.com/envoy.extensions.filters.udp.") {
+			v.bad(fmt.Sprintf("listener_filters[%d]", i), "Use filters for UDP, or an address of TCP.", "the filter %s takes no datagrams, and the listener is for UDP", f.GetName())
+		}
+	}
+}
+
+// filterChainNames wants each chain to have a name of its own: a matcher chooses by it.
+func filterChainNames(v *visit, chains []*listenerv3.FilterChain) {
+	names := map[string]bool{}
 	for _, c := range chains {
-		match := c.GetFilterChainMatch()
-		if match == nil {
-			match = &listenerv3.FilterChainMatch{}
+		switch {
+		case c.GetName() == "":
+			v.bad("filter_chains", "Give it one.", "a filter chain has no name, by which filter_chain_matcher could choose it")
+		case names[c.GetName()]:
+			v.bad("filter_chains", "Give each chain a name of its own; a matcher chooses by it.", "two filter chains have the name %q beside a filter_chain_matcher", c.GetName())
 		}
-		text, err := proto.MarshalOptions{Deterministic: true}.Marshal(match)
-		if err != nil {
-			continue
-		}
-		if other, ok := seen[string(text)]; ok {
-			v.bad("filter_chains", "Give each chain a match of its own.", "the filter chains %q and %q match the same connections", other, c.GetName())
-		}
-		seen[string(text)] = c.GetName()
+		names[c.GetName()] = true
 	}
 }
 
@@ -99,11 +142,7 @@ func terminal(v *visit, field string, filters []filter, prefix string, ends ...s
 // connectionManagerRule is about the filters and settings of HTTP (source/extensions/filters/network/http_connection_manager).
 func connectionManagerRule(v *visit, m proto.Message) {
 	h := m.(*hcmv3.HttpConnectionManager)
-	var filters []filter
-	for _, f := range h.GetHttpFilters() {
-		filters = append(filters, filter{f.GetName(), f.GetTypedConfig(), f.GetConfigDiscovery() != nil})
-	}
-	terminal(v, "http_filters", filters, "type.googleapis.com/envoy.extensions.filters.http.", "router.v3.Router", "mcp_router.v3.McpRouter")
+	terminal(v, "http_filters", httpFilters(h.GetHttpFilters()), httpFilterTypes, httpEnds()...)
 	upgrades := map[string]bool{}
 	for _, u := range h.GetUpgradeConfigs() {
 		name := strings.ToLower(u.GetUpgradeType())
@@ -111,11 +150,21 @@ func connectionManagerRule(v *visit, m proto.Message) {
 			v.bad("upgrade_configs", "Name each upgrade once.", "the upgrade %q is named twice", u.GetUpgradeType())
 		}
 		upgrades[name] = true
-	}
-	const enablePush = 2
-	for _, p := range h.GetHttp2ProtocolOptions().GetCustomSettingsParameters() {
-		if p.GetIdentifier().GetValue() == enablePush && p.GetValue().GetValue() != 0 {
-			v.bad("http2_protocol_options.custom_settings_parameters", "Remove it.", "Envoy does not push")
+		if len(u.GetFilters()) > 0 {
+			terminal(v, "upgrade_configs", httpFilters(u.GetFilters()), httpFilterTypes, httpEnds()...)
 		}
 	}
+}
+
+const httpFilterTypes = "type.googleapis.com/envoy.extensions.filters.http."
+
+// httpEnds are the filters of HTTP that answer a request.
+func httpEnds() []string { return []string{"router.v3.Router", "mcp_router.v3.McpRouter"} }
+
+func httpFilters(list []*hcmv3.HttpFilter) []filter {
+	var out []filter
+	for _, f := range list {
+		out = append(out, filter{f.GetName(), f.GetTypedConfig(), f.GetConfigDiscovery() != nil})
+	}
+	return out
 }

@@ -5,6 +5,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	luav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
+	specifierv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/router/cluster_specifiers/lua/v3"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/meshc/meshc/compiler/lua"
@@ -25,6 +26,11 @@ func luaRule(v *visit, m proto.Message) {
 
 func luaRouteRule(v *visit, m proto.Message) {
 	luaSource(v, "source_code", m.(*luav3.LuaPerRoute).GetSourceCode())
+}
+
+// specifierRule: source/extensions/router/cluster_specifiers/lua/lua_cluster_specifier.cc.
+func specifierRule(v *visit, m proto.Message) {
+	luaSource(v, "source_code", m.(*specifierv3.LuaConfig).GetSourceCode())
 }
 
 // luaSource checks a script that stands in the configuration; one in a file only the proxy can see.

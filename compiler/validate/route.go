@@ -51,6 +51,17 @@ func routeActionRule(v *visit, m proto.Message) {
 	if rewrites > 1 {
 		v.bad("", "Keep one of prefix_rewrite, regex_rewrite and path_rewrite_policy.", "the path is rewritten in more than one way")
 	}
+	upgrades := map[string]bool{}
+	for _, u := range a.GetUpgradeConfigs() {
+		name := strings.ToLower(u.GetUpgradeType())
+		switch {
+		case upgrades[name]:
+			v.bad("upgrade_configs", "Name each upgrade once.", "the upgrade %q is named twice", u.GetUpgradeType())
+		case u.GetConnectConfig() != nil && name != "connect" && name != "connect-udp":
+			v.bad("upgrade_configs", "Remove connect_config.", "connect_config belongs to CONNECT, and the upgrade is %q", u.GetUpgradeType())
+		}
+		upgrades[name] = true
+	}
 	if w := a.GetWeightedClusters(); w != nil {
 		sum := uint64(0)
 		for _, c := range w.GetClusters() {
@@ -58,6 +69,29 @@ func routeActionRule(v *visit, m proto.Message) {
 		}
 		if sum == 0 || sum > math.MaxUint32 {
 			v.bad("weighted_clusters", "Give clusters weights that add up to 100.", "the weights add up to %d", sum)
+		}
+	}
+}
+
+// virtualHostRule is about one virtual host; those beside it may have a domain, too.
+func virtualHostRule(v *visit, m proto.Message) {
+	headersRule(v, m)
+	domains := map[string]bool{}
+	for _, d := range m.(*routev3.VirtualHost).GetDomains() {
+		if d = strings.ToLower(d); domains[d] {
+			v.bad("domains", "Name it once.", "the domain %q is named twice", d)
+		}
+		domains[d] = true
+	}
+}
+
+// addedRule is headersRule for headers that are added by other names.
+func addedRule(list func(proto.Message) []*corev3.HeaderValueOption, field string) rule {
+	return func(v *visit, m proto.Message) {
+		for _, o := range list(m) {
+			if name := o.GetHeader().GetKey(); strings.HasPrefix(name, ":") || strings.EqualFold(name, "host") {
+				v.bad(field, "Remove it.", "the header %q cannot be changed here", name)
+			}
 		}
 	}
 }
@@ -77,7 +111,7 @@ func routeConfigurationRule(v *visit, m proto.Message) {
 	for _, h := range c.GetVirtualHosts() {
 		for _, d := range h.GetDomains() {
 			if d = strings.ToLower(d); domains[d] {
-				v.bad("virtual_hosts", "Name each domain in one virtual host.", "the domain %q stands in two virtual hosts", d)
+				v.bad("virtual_hosts", "Name each domain in one virtual host.", "the domain %q stands twice", d)
 			}
 			domains[d] = true
 		}

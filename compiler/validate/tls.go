@@ -39,8 +39,57 @@ func tlsParametersRule(v *visit, m proto.Message) {
 
 // upstreamTLSRule: source/common/tls/client_context_impl.cc.
 func upstreamTLSRule(v *visit, m proto.Message) {
-	if s := m.(*tlsv3.UpstreamTlsContext).GetSni(); strings.Contains(s, "\x00") {
+	u := m.(*tlsv3.UpstreamTlsContext)
+	if strings.Contains(u.GetSni(), "\x00") {
 		v.bad("sni", "Write the DNS name of the server.", "the server name has a zero byte")
+	}
+	if c := u.GetCommonTlsContext(); len(c.GetTlsCertificates())+len(c.GetTlsCertificateSdsSecretConfigs()) > 1 {
+		v.bad("common_tls_context", "Keep one.", "a client has more than one certificate")
+	}
+}
+
+// commonTLSRule: source/common/tls/context_impl.cc and cert_validator/default_validator.cc.
+func commonTLSRule(v *visit, m proto.Message) {
+	c := m.(*tlsv3.CommonTlsContext)
+	const longest = 255
+	for _, p := range c.GetAlpnProtocols() {
+		if len(p) > longest {
+			v.bad("alpn_protocols", "Use names of protocols, as h2.", "the name of a protocol has %d bytes, and %d is the most", len(p), longest)
+		}
+	}
+	t := c.GetValidationContext()
+	if t == nil || t.GetTrustedCa() != nil || t.GetCaCertificateProviderInstance() != nil || t.GetSystemRootCerts() != nil || t.GetCustomValidatorConfig() != nil {
+		return
+	}
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{
+		{"match_typed_subject_alt_names", len(t.GetMatchTypedSubjectAltNames()) > 0},
+		{"match_subject_alt_names", len(t.GetMatchSubjectAltNames()) > 0}, //nolint:staticcheck // Envoy reads it
+		{"crl", t.GetCrl() != nil},
+		{"allow_expired_certificate", t.GetAllowExpiredCertificate()},
+	} {
+		if f.set {
+			v.bad("validation_context."+f.name, "Add trusted_ca.", "%s means nothing without trusted_ca", f.name)
+		}
+	}
+}
+
+// ticketKey is how many bytes a key of session tickets has.
+const ticketKey = 80
+
+// downstreamTLSRule: source/common/tls/server_context_impl.cc.
+func downstreamTLSRule(v *visit, m proto.Message) {
+	d := m.(*tlsv3.DownstreamTlsContext)
+	c := d.GetCommonTlsContext()
+	if len(c.GetTlsCertificates())+len(c.GetTlsCertificateSdsSecretConfigs()) == 0 && c.GetTlsCertificateProviderInstance() == nil && c.GetCustomTlsCertificateSelector() == nil {
+		v.bad("common_tls_context", "Name one by tls_certificate_sds_secret_configs.", "a server has no certificate")
+	}
+	for _, k := range d.GetSessionTicketKeys().GetKeys() {
+		if n := len(k.GetInlineString()) + len(k.GetInlineBytes()); n != ticketKey && k.GetFilename() == "" && k.GetEnvironmentVariable() == "" {
+			v.bad("session_ticket_keys", "Name a secret instead.", "a key of session tickets has %d bytes, not %d", n, ticketKey)
+		}
 	}
 }
 

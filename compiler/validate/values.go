@@ -31,6 +31,13 @@ func regexRule(v *visit, m proto.Message) {
 	v.expression("regex", m.(*matcherv3.RegexMatcher).GetRegex())
 }
 
+// stringRule: source/common/common/matchers.cc.
+func stringRule(v *visit, m proto.Message) {
+	if s := m.(*matcherv3.StringMatcher); s.GetIgnoreCase() && s.GetSafeRegex() != nil {
+		v.bad("ignore_case", "Write (?i) at the front of the expression.", "ignore_case does not hold for safe_regex")
+	}
+}
+
 // expression checks a regular expression.
 func (v *visit) expression(field, expr string) {
 	known, ok := v.checker.sizes.Load(expr)

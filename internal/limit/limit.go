@@ -55,6 +55,9 @@ const (
 	ProxyFileBytes = 1 << 30
 )
 
+// Of one listener: how many combinations of what its filter chains match on, in all.
+const ChainMatches = 1 << 20
+
 // Of one kustomization, besides those of a source and of YAML.
 const (
 	KustomizeBuilds = 10_000

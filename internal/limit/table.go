@@ -34,7 +34,7 @@ const (
 // Tables are all bounds, by what they bound. A test holds them to the constants: none is left out.
 func Tables() []Table {
 	return []Table{
-		sources(), texts(), archives(), kustomizations(), repositories(), bundles(), artifacts(), policies(), evaluators(), replays(), others(),
+		sources(), texts(), archives(), kustomizations(), repositories(), bundles(), artifacts(), policies(), evaluators(), replays(), others(), listeners(),
 		callers(), streams(), together(), logs(), files(), admin(), observations(), compiles(),
 	}
 }
@@ -145,6 +145,12 @@ func others() Table {
 	return Table{"Other files of verbs", []Bound{
 		{"SettingsBytes", "`meshc.yaml`", size(SettingsBytes), unusable},
 		{"TextBytes", "calls, nodes, tokens and claims", size(TextBytes), unusable},
+	}}
+}
+
+func listeners() Table {
+	return Table{"A listener", []Bound{
+		{"ChainMatches", "combinations of what its filter chains match on", count(ChainMatches), "MESHC1490 (EnvoyFilter), MESHC1491"},
 	}}
 }
 

@@ -2,8 +2,17 @@
 // reader of Lua and a real Envoy about the same.
 package luatest
 
+import "maps"
+
 // Chunks are texts, and whether they raise an error.
 func Chunks() map[string]bool {
+	all := plain()
+	maps.Copy(all, calling())
+	return all
+}
+
+// plain are chunks without functions of consequence.
+func plain() map[string]bool {
 	return map[string]bool{
 		`error("x")`:                         true,
 		`error "x"`:                          true,
@@ -62,5 +71,35 @@ func Chunks() map[string]bool {
 		"repeat local a = 1 until true": false,
 		"print('x')":                    false,
 		"counter = 0\ncounters = {}\ncounters.a = counter": false,
+	}
+}
+
+// calling are chunks with functions that they call themselves, or do not.
+func calling() map[string]bool {
+	return map[string]bool{
+		"local function f() error('x') end\nf()":                                                  true,
+		"function f() error('x') end f('a')":                                                      true,
+		"local f = function(a) local x; return x.y end\nf(1)":                                     true,
+		"(function() error('x') end)()":                                                           true,
+		"local function g() return h() end\nfunction h() return nosuch() end\ng()":                true,
+		"local function f() if true then error('x') end end f()":                                  true,
+		"if true then error('x') end":                                                             true,
+		"local a = 1\nlocal function f(b) assert(false) end\nlocal c = f(a)":                      true,
+		"local function f() request_handle:logInfo('x') end\nf()":                                 true,
+		"local function f() error('x') end\npcall(f)":                                             false,
+		"local function f() error('x') end\nf = function() end\nf()":                              false,
+		"local function f() error('x') end\n(function() f = function() end end)()\nf()":           false,
+		"local function f(h) h:logInfo('x') end\nlocal g = f":                                     false,
+		"local function f(a) if a then error('x') end end\nf(false)":                              false,
+		"local function f(a) return a.b end\nf({})":                                               false,
+		"local t = {}\nlocal function f() t.x = 1; return t end\nf().y = 2":                       false,
+		"local function f() return end\nf()":                                                      false,
+		"local function f() do return end error('x') end\nf()":                                    false,
+		"local function f(n) if n > 0 then return f(n - 1) end end":                               false,
+		"function f(n) if n > 0 then return f(n - 1) end return g(n) end\nfunction g() end\nf(3)": false,
+		"local function f(...) return select('#', ...) end\nf(1, 2)":                              false,
+		"(function(a) local b = a or {} return b.c end)()":                                        false,
+		"local x = (function() end or error)":                                                     false,
+		"if true then local a = 1 else error('x') end":                                            false,
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
@@ -77,5 +79,22 @@ func (t *Table) patchGroup(in groupPatchInputs) (*xds.Group, diag.List) {
 	if slices.Equal(rs, in.group.Resources) {
 		return in.group, findings
 	}
-	return xds.NewGroup(rs), findings
+	return &xds.Group{Resources: once(rs)}, findings
+}
+
+// once leaves out resources that are there already, as they are. Another of the same name stays, so that it can be told.
+func once(rs []*xds.Resource) []*xds.Resource {
+	type key struct {
+		t    xds.Type
+		name string
+	}
+	seen := make(map[key]*xds.Resource, len(rs))
+	return slices.DeleteFunc(slices.Clone(rs), func(r *xds.Resource) bool {
+		k := key{r.Type, r.Name}
+		if old := seen[k]; old != nil {
+			return proto.Equal(old.Message, r.Message)
+		}
+		seen[k] = r
+		return false
+	})
 }
