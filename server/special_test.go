@@ -97,3 +97,37 @@ func TestPipeAmongEndpoints(t *testing.T) {
 		}
 	})
 }
+
+// A link that leads nowhere is a file that cannot be read, and is seen when it comes.
+func TestLinkAmongEndpoints(t *testing.T) {
+	dir := t.TempDir()
+	before := fileStamp(dir)
+	for _, target := range []string{"nothing", "link.yaml"} {
+		at := filepath.Join(dir, "link.yaml")
+		_ = os.Remove(at)
+		if err := os.Symlink(target, at); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readEndpoints(dir); fileStamp(dir) == before || err == nil || !strings.Contains(err.Error(), "link.yaml") {
+			t.Errorf("a link to %s: %v, stamp %q", target, err, fileStamp(dir))
+		}
+	}
+}
+
+// A file that is too large by its size is not read.
+func TestHugeEndpoints(t *testing.T) {
+	at := filepath.Join(t.TempDir(), "huge.yaml")
+	if err := errors.Join(os.WriteFile(at, nil, 0o600), os.Truncate(at, 1<<40)); err != nil {
+		t.Skip(err)
+	}
+	taken := testing.Benchmark(func(b *testing.B) {
+		for range b.N {
+			if _, err := readEndpoints(at); err == nil || !strings.Contains(err.Error(), "more than 256 MiB") {
+				b.Error(err)
+			}
+		}
+	}).AllocedBytesPerOp()
+	if taken > 1<<20 {
+		t.Errorf("refusing it takes %d bytes", taken)
+	}
+}

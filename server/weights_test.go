@@ -1,6 +1,10 @@
 package server
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -118,5 +122,62 @@ func TestWeightsThatAreNone(t *testing.T) {
 	}
 	if st := srv.Weights(); st[0].Since != nil {
 		t.Errorf("%+v", st)
+	}
+}
+
+// TestWeightsAPI: weights are set with the token, by a name of the server and in its form, or not at all, whatever else is shown.
+func TestWeightsAPI(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	const good = "a-token-of-some-length"
+	if err := os.WriteFile(token, []byte(good), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	srv := New(sealed(t, append(without(base(1), "80/a"), weighed("main", 90, 10))...), Options{AdminToken: token})
+	srv.opts.AdminAddress = "127.0.0.1:0"
+	web, _, err := srv.openAdmin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer web.Close()
+	const body = `{"route": "default/a/main", "weights": {"v1": 50, "v2": 50}}`
+	put := func(method, host, shown, body string) int {
+		t.Helper()
+		r := httptest.NewRequest(method, "/weights", strings.NewReader(body))
+		if r.Host = host; shown != "" {
+			r.Header.Set("Authorization", shown)
+		}
+		w := httptest.NewRecorder()
+		web.Handler.ServeHTTP(w, r)
+		if strings.Contains(w.Body.String(), good) {
+			t.Errorf("the answer shows the token: %s", w.Body)
+		}
+		return w.Code
+	}
+	const here, bearer = "127.0.0.1:18001", "Bearer " + good
+	for _, c := range []struct {
+		method, host, shown, body string
+		want                      int
+	}{
+		{"PUT", here, "", body, http.StatusUnauthorized},
+		{"PUT", here, "Bearer " + good[1:], body, http.StatusUnauthorized},
+		{"PUT", "evil.example", bearer, body, http.StatusMisdirectedRequest},
+		{"GET", "evil.example", "", "", http.StatusMisdirectedRequest},
+		{"POST", here, bearer, body, http.StatusMethodNotAllowed},
+		{"DELETE", here, bearer, body, http.StatusMethodNotAllowed},
+		{"PUT", here, bearer, "", http.StatusNotFound},
+		{"PUT", here, bearer, "[", http.StatusBadRequest},
+		{"PUT", here, bearer, `{"route": "default/a/main", "weights": {"v1": -1, "v2": 50}}`, http.StatusBadRequest},
+		{"PUT", here, bearer, `{"route": "default/a/main", "weight": {}}`, http.StatusBadRequest},
+		{"PUT", here, bearer, strings.Repeat(" ", 1<<17) + body, http.StatusBadRequest},
+	} {
+		if code := put(c.method, c.host, c.shown, c.body); code != c.want {
+			t.Errorf("%s by %s with %q, %.60q: %d, want %d", c.method, c.host, c.shown, c.body, code, c.want)
+		}
+	}
+	if st := srv.Weights(); st[0].Since != nil {
+		t.Errorf("something was set: %+v", st)
+	}
+	if code := put("PUT", here, bearer, body); code != http.StatusOK || srv.Weights()[0].Since == nil {
+		t.Errorf("with the token: %d", code)
 	}
 }

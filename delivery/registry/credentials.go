@@ -10,6 +10,8 @@ import (
 
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/credentials"
+
+	"github.com/meshc/meshc/internal/regular"
 )
 
 // configFile is where docker keeps what it knows of registries, or podman where docker has nothing.
@@ -40,8 +42,14 @@ func storedCredentials(helpers bool) (auth.CredentialFunc, error) {
 	if file == "" {
 		return nil, nil
 	}
+	info, err := os.Stat(file)
+	if err == nil {
+		err = regular.Check(file, info.Mode())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the credentials of registries cannot be read: %w", err)
+	}
 	var store credentials.Store
-	var err error
 	if helpers {
 		store, err = credentials.NewStore(file, credentials.StoreOptions{})
 	} else {

@@ -79,8 +79,16 @@ func ReadIn(root *os.Root, name string, most int64) ([]byte, error) {
 // readAll reads and closes a file.
 func readAll(f fs.File, path string, most int64) ([]byte, error) {
 	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(data)) > most {
+	over := false // known beforehand of most files; those of the system say nothing of their size
+	if info, err := f.Stat(); err == nil {
+		over = info.Size() > most
+	}
+	var data []byte
+	var err error
+	if !over {
+		data, err = io.ReadAll(io.LimitReader(f, most+1))
+	}
+	if err == nil && (over || int64(len(data)) > most) {
 		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("%w: it has more than %d bytes", ErrTooLarge, most)}
 	}
 	if err != nil {

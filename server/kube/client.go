@@ -24,6 +24,8 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/meshc/meshc/internal/regular"
 )
 
 // Options say which API server to ask, and as whom.
@@ -133,6 +135,13 @@ func settings(o Options) (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = o.Kubeconfig
 	rules.Warner = func(err error) { o.Log.Warn("kubeconfig", "problem", err.Error()) }
+	for _, file := range rules.GetLoadingPrecedence() { // those that are not there are left to the rules
+		if info, err := os.Stat(file); err == nil && !info.IsDir() {
+			if err := regular.Check(file, info.Mode()); err != nil {
+				return nil, fmt.Errorf("kubeconfig: %w", err)
+			}
+		}
+	}
 	raw, err := rules.Load()
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)

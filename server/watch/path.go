@@ -143,12 +143,14 @@ func Stamp(fi fs.FileInfo) string {
 	return fmt.Sprintf("%d %d %d %v", sysID(fi), fi.Size(), fi.ModTime().UnixNano(), fi.Mode())
 }
 
-// Stamps is that of files of a name; those that cannot be looked at have none.
+// Stamps is that of files of a name; of those that cannot be looked at, as links that lead nowhere, it has the name.
 func Stamps(paths ...string) (s string) {
 	for _, path := range paths {
+		stamp := "cannot be looked at"
 		if fi, err := os.Stat(path); err == nil {
-			s += path + " " + Stamp(fi) + "|"
+			stamp = Stamp(fi)
 		}
+		s += path + " " + stamp + "|"
 	}
 	return s
 }
