@@ -4,6 +4,24 @@
 //
 // What a proxy holds is kept as bitsets over numbered resources, so a change of bundle costs each proxy a few word
 // operations, and sends exactly what differs. A bundle that cannot be read never replaces one that can.
+//
+// From a bundle to a proxy:
+//
+//  1. A bundle in service is a generation (generation.go): its resources numbered, what each class gets as a view, and its endpoints joined
+//     with those that are live (joiner.go). An assignment (assignment.go) says which generation each node is led to; without a
+//     rollout there is one for all.
+//  2. A stream begins with authentication (authentication.go, identity.go, workloadapi.go): the node, who it is by its certificate, which
+//     class it is of, and whether its identity may have that class (caller.go). What it may have is asked anew whenever it is given
+//     something.
+//  3. A session is the stream of one proxy (session.go): it feeds the state machine of package ads with requests and changes, under one lock,
+//     and one goroutine at a time sends what the machine answers.
+//  4. Changes come from the source of bundles (watch.go, source.go), from live endpoints (endpointsource.go), from secrets
+//     (secrets.go, package secret), from weights (weights.go) and from rollouts and rollbacks (rollout.go, package waves). Each makes a
+//     new immutable value, under the lock turn, so that there is one order of changes; then every session is led to it.
+//  5. What a refusal, an acknowledgement or a pause of a proxy means for a rollout is decided by package waves (rolloutloop.go).
+//
+// Beside that there are health, metrics, the status page and commands on a port of their own (admin.go, health.go, metrics.go, command.go), and
+// bounds on what callers can cost (limits.go).
 package server
 
 import (

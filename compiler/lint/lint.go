@@ -2,8 +2,17 @@
 // selector that selects nobody, a setting in a place where nobody reads it. Codes are those of istioctl analyze, whose
 // messages these are in meaning.
 //
-// Each check is a function over the mesh and its objects. Checks that need to know what runs are silent when the source
-// holds no workloads at all, because configuration is often kept apart from what it configures.
+// Each check is a method of linter over the mesh and its objects, and none sees what another found; Mesh lists them all. A check
+// asks the graph, which is closed, and package attach for what an object holds for, so that what it takes for
+// idle or overlapping is what the lowering takes for it. One file has the checks of one subject:
+//
+//   - services, workloads and endpoints: services.go, selectors.go, images.go, proxyimages.go, injection.go, namespaces.go
+//   - routes and rules: routes.go, matches.go, destinationrules.go
+//   - who may call whom: access.go
+//   - several clusters and rollouts: rollouts.go; what an installation of Istio says: installation.go
+//
+// Checks that need to know what runs are silent when the source holds no workloads at all, because configuration is often kept apart from
+// what it configures. A check of an order (which of two matches comes first) says only what holds whatever else is matched.
 package lint
 
 import (

@@ -1,10 +1,22 @@
 // Package load reads the sources a user names and returns the objects in them, each with its place.
 //
 // A source is a file, a directory, a kustomization, "-" for standard input, a revision of a Git repository, or a tar
-// archive. Each kind of source becomes a list of named files (files.go, git.go, tar.go, kustomize.go); every file is
-// parsed once, into YAML syntax trees (parse.go), and plain data and positions both come from that tree. Files are
-// parsed in parallel and kept in order of source and path, so that the result does not depend on the file system.
-// What is wrong with the input is a diagnostic at a line; an error is returned only when the context ends.
+// archive. Reading goes in these steps:
+//
+//  1. Locate finds where the paths of all sources start (sources.go): the root of a Git work tree, the tree of a revision, the inside of
+//     an archive, or the directory that holds all of them. A file has one name from there, however it was typed.
+//  2. Each source becomes a tree of files (tree.go): of the disk, where links do not leave the root (links.go); of a revision, whose
+//     objects are read from the repository without Git (git.go, gitfs.go); of an archive (tar.go, memfs.go). What is no
+//     regular file is refused unread, and budgets bound names, bytes and depth.
+//  3. A directory with a kustomization is rendered by kustomize over that tree, from no network and with bounds on what may come of it
+//     (kustomize.go and its neighbours); positions are found again by a comparison of what went in with what came out. Of other
+//     directories all YAML and JSON files are taken (files.go).
+//  4. Every file is parsed once, into YAML syntax trees (parse.go); plain data and positions both come from the tree. Files are parsed side
+//     by side and kept in order of source and path.
+//  5. Documents that are objects of a kind that meshc reads are kept, others are counted or left (settings.go, delivery.go say of which
+//     it matters that they were). An object that is there twice is reported, and the later one counts in a lenient run.
+//
+// What is wrong with the input is a finding at a line; an error is returned only when the context ends.
 package load
 
 import (

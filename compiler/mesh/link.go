@@ -1,11 +1,25 @@
 // Package mesh links checked objects into one closed graph and resolves, for every group of proxies, what that group sees.
 //
-// Link runs once over all objects: it reads the mesh configuration, names every service by its host, gives services
-// their endpoints, qualifies the host names inside Istio objects, merges delegates and DestinationRules, and sorts
-// everything by Istio's precedence (age, then name, then namespace). What refers to nothing is reported here. Classes
-// then groups workloads by the set of selectors that match them, so that proxies which would receive the same bytes are
-// one class, and builds a Scope (outbound side) and an Inbound side for each; a scope is made once for all classes
-// that share namespace, Sidecar and the few labels that routes and rules look at.
+// Link goes once over all objects, in the order of Istio's precedence (age, then name, then namespace):
+//
+//  1. read (link.go) builds what needs no other cluster: the configuration, namespaces, gateways and policies; services by their host,
+//     of Services, ServiceEntries and Ingresses (service.go), with addresses where the source has none (allocate.go); workloads of
+//     pod templates, Pods and WorkloadEntries, and whether they get a proxy (workload.go, injection.go); endpoints (endpoint.go).
+//  2. LinkClusters gives the mesh of each cluster the services that the others offer it (cluster.go).
+//  3. resolve qualifies the hosts in routes and rules, joins delegates (package delegate) and DestinationRules of one host, and checks
+//     that what is named exists (check.go).
+//
+// Then Classes groups the proxies, which decides what is lowered:
+//
+//  1. Whatever chooses proxies is a selector: labels, an address, a locality, a network (selectorkinds.go). Workloads that only
+//     selectors know of are implied (implied.go). Proxies of one kind and namespace that the same selectors match are a group (group.go).
+//  2. The facts of each member, all that the lowering may read of a proxy, are compared (facts.go). Members that differ are parted by
+//     one more selector, or reported. What is left is a class, and its facts are those of all.
+//  3. A class has an Inbound (inbound.go), and a Scope, which is made once for all classes with equal scopeInputs (scope.go): which
+//     services and routes are imported, by exportTo and Sidecar, and which rule holds for each host. Scopes that see the same share a
+//     View and the listeners of their Sidecars by pointer (view.go), so that what hangs on these is lowered once.
+//
+// Which objects hold for which workload is asked of package attach alone (attach.go).
 //
 // The graph resolves and never restates: it holds who, where, which and in what order, and points at Istio's own
 // messages for everything that can be read off one object.
