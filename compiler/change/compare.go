@@ -93,6 +93,9 @@ type cell struct {
 	of             *asking
 }
 
+// resource is the first that a cell is about.
+func (x *cell) resource() string { return slices.Concat(x.base.resources, x.head.resources, []string{""})[0] }
+
 // asking is what a cell is an answer to: all requests of the cell follow from it.
 type asking struct {
 	sets.Query

@@ -685,6 +685,12 @@ func (f *finder) gatewayHost(p pair, t target, was, is *trace.Proxy) error {
 	for _, x := range coming {
 		for _, y := range x.cells {
 			key := fmt.Sprint(y.kind, y.category, y.base.key, "\x00", y.head.key, y.where, y.token, x.conn.TLS)
+			if t.bind.IsLoopback() {
+				was, is := ends(y)
+				f.undecided(Undecided{From: []Ref{p.ref()}, Host: t.host, Port: t.port, Resource: y.resource(), Causes: f.causes(y), Resources: slices.Concat(y.base.resources, y.head.resources),
+					Why: fmt.Sprintf("only programs beside the gateway come to %s, and the input does not say whether there are any; one would see: %s, %s: was %s, is %s", t.bind, y.kind, y.category, was, is)})
+				continue
+			}
 			if !seen[key] {
 				seen[key] = true
 				f.report(x.placed(y, f.gatewayPort(p, t, was, is)), p.ref(), nil)

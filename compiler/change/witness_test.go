@@ -163,3 +163,16 @@ func TestMachines(t *testing.T) {
 		}
 	}
 }
+
+// TestLoopbackListener: what differs at a listener of a gateway that only programs beside it reach has no request from outside as its
+// witness.
+func TestLoopbackListener(t *testing.T) {
+	beside := replaced(gateway, "protocol: HTTP}, hosts", "protocol: HTTP}, bind: 127.0.0.1, hosts")
+	r, err := change.Compare(compile(t, routes+beside), compile(t, routes+replaced(beside, "prefix: /reviews", "prefix: /other")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Differences) > 0 || len(r.Undecided) == 0 || !strings.Contains(r.Undecided[0].Why, "127.0.0.1") {
+		t.Errorf("differences %v, undecided %v", r.Differences, r.Undecided)
+	}
+}
