@@ -1,9 +1,7 @@
 package change
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/change/neutral"
+	"github.com/meshc/meshc/compiler/change/touched"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/sets"
 )
@@ -203,14 +202,9 @@ func unused(r *bundle.Resource, of []*bundle.Resource) bool {
 		}
 	}
 	return !slices.ContainsFunc(of, func(x *bundle.Resource) bool {
-		if x == r || !slices.Contains(askers, x.Type) || !mentions(x, name) {
+		if x == r || !slices.Contains(askers, x.Type) || !touched.Mentions(x, name) {
 			return false
 		}
 		return r.Type != bundle.EndpointsType || !unused(x, of)
 	})
-}
-
-// mentions tells whether a resource has a text as the whole of a field: in its encoding the length stands before it.
-func mentions(r *bundle.Resource, text string) bool {
-	return bytes.Contains(r.Bytes, append(binary.AppendUvarint(nil, uint64(len(text))), text...))
 }

@@ -109,7 +109,7 @@ func letBy(list []connection, t *condition.Token) (sets.Cond, []string) {
 		rules := h.list()
 		for i := range len(h.rules) + 1 {
 			if h.at(i).passes != refused {
-				out = append(out, decides(rules, i))
+				out = append(out, rules.Decides(i))
 			}
 		}
 	}

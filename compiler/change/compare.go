@@ -94,7 +94,9 @@ type cell struct {
 }
 
 // resource is the first that a cell is about.
-func (x *cell) resource() string { return slices.Concat(x.base.resources, x.head.resources, []string{""})[0] }
+func (x *cell) resource() string {
+	return slices.Concat(x.base.resources, x.head.resources, []string{""})[0]
+}
 
 // asking is what a cell is an answer to: all requests of the cell follow from it.
 type asking struct {
@@ -105,24 +107,11 @@ type asking struct {
 
 // cond holds for the requests of the cell.
 func (a *asking) cond() sets.Cond {
-	out := []sets.Cond{decides(a.Base, a.base), decides(a.Head, a.head)}
+	out := []sets.Cond{a.Base.Decides(a.base), a.Head.Decides(a.head)}
 	if a.Within != (sets.Cond{}) {
 		out = append(out, a.Within)
 	}
 	return sets.All(out...)
-}
-
-// decides holds for the requests that one rule of a list decides.
-func decides(l sets.List, at int) sets.Cond {
-	var all []sets.Cond
-	for i, r := range l.Rules {
-		if i == at {
-			all = append(all, r.When)
-			break
-		}
-		all = append(all, r.When.Not())
-	}
-	return sets.All(all...)
 }
 
 // verdict of a comparison of two connections.

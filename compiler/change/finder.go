@@ -18,6 +18,7 @@ import (
 	networkrbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change/touched"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/sets"
 	"github.com/meshc/meshc/compiler/trace"
@@ -256,10 +257,10 @@ func (f *finder) outbound(p pair) ([]placed, error) {
 	targets = append(targets, more...)
 	var out []placed
 	f.base.seen, f.head.seen = visits{}, visits{}
-	touched := touchedBy(p.base.class, p.head.class)
+	met := touched.By(p.base.class, p.head.class)
 	mains := map[string]bool{} // cells of names that are no other form of one
 	for _, t := range targets {
-		if !(t.moved || touched.has(t) || p.base.proxy != p.head.proxy) {
+		if !(t.moved || met.Has(t.host, t.port) || p.base.proxy != p.head.proxy) {
 			continue
 		}
 		m := func(s *side, proxy *trace.Proxy, c trace.Connection) connection {

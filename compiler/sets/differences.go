@@ -36,6 +36,19 @@ func (l List) Outcome(i int) string {
 	return l.Default
 }
 
+// Decides holds for the requests that the rule at a position decides, as Decide counts.
+func (l List) Decides(at int) Cond {
+	var all []Cond
+	for i, r := range l.Rules {
+		if i == at {
+			all = append(all, r.When)
+			break
+		}
+		all = append(all, r.When.Not())
+	}
+	return All(all...)
+}
+
 // Query asks for what two lists treat differently.
 type Query struct {
 	Base, Head List

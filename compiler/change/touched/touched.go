@@ -1,6 +1,10 @@
-package change
+// Package touched finds which hosts and ports of a client the difference between two classes can be about, by the names of the resources
+// that are not the same and by who mentions them, so that the rest need not be compared.
+package touched
 
 import (
+	"bytes"
+	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -8,9 +12,9 @@ import (
 	"github.com/meshc/meshc/compiler/names"
 )
 
-// touched says which targets of a client a change can be about: those whose listener, virtual host, cluster or endpoints are
+// Touched says which targets of a client a change can be about: those whose listener, virtual host, cluster or endpoints are
 // not the same on both sides. What it leaves out has the same bytes on both sides wherever a request for it comes.
-type touched struct {
+type Touched struct {
 	all   bool
 	ports map[uint16]bool
 	hosts map[string]bool // HOST:PORT
@@ -19,8 +23,9 @@ type touched struct {
 // manyClusters is how many changed clusters are sought in routes and chains; with more of them every target counts.
 const manyClusters = 64
 
-func touchedBy(base, head *bundle.Class) *touched {
-	t := &touched{ports: map[uint16]bool{}, hosts: map[string]bool{}}
+// By compares the resources of two classes; nil stands for none.
+func By(base, head *bundle.Class) *Touched {
+	t := &Touched{ports: map[uint16]bool{}, hosts: map[string]bool{}}
 	if base == nil || head == nil {
 		t.all = true
 		return t
@@ -41,7 +46,7 @@ func touchedBy(base, head *bundle.Class) *touched {
 			if r.Type != bundle.ListenerType && r.Type != bundle.VirtualHostType && r.Type != bundle.RouteConfigurationType {
 				continue
 			}
-			if slices.ContainsFunc(clusters, func(c string) bool { return mentions(r, c) }) {
+			if slices.ContainsFunc(clusters, func(c string) bool { return Mentions(r, c) }) {
 				t.note(r, nil)
 			}
 		}
@@ -65,7 +70,7 @@ func onlyIn(a, b []*bundle.Resource) []*bundle.Resource {
 }
 
 // note adds the targets that a resource is for; clusters are collected, since routes of others may name them.
-func (t *touched) note(r *bundle.Resource, clusters []string) []string {
+func (t *Touched) note(r *bundle.Resource, clusters []string) []string {
 	switch r.Type {
 	case bundle.ClusterType, bundle.EndpointsType:
 		return append(clusters, r.Name)
@@ -89,7 +94,12 @@ func (t *touched) note(r *bundle.Resource, clusters []string) []string {
 	return clusters
 }
 
-// has tells whether a target has to be compared.
-func (t *touched) has(x target) bool {
-	return t.all || t.ports[x.port] || t.hosts[names.HostRoutes(x.host, uint32(x.port))]
+// Has tells whether calls of a host and port have to be compared.
+func (t *Touched) Has(host string, port uint16) bool {
+	return t.all || t.ports[port] || t.hosts[names.HostRoutes(host, uint32(port))]
+}
+
+// Mentions tells whether a resource has a text as the whole of a field: in its encoding the length stands before it.
+func Mentions(r *bundle.Resource, text string) bool {
+	return bytes.Contains(r.Bytes, append(binary.AppendUvarint(nil, uint64(len(text))), text...))
 }
