@@ -50,13 +50,22 @@ func (m *connection) listener() *trace.Found[*listenerv3.Listener] {
 
 // hop makes the list of rules that the requests of a connection meet. named tells whether a rule asks for the host.
 func (m *connection) hop() (h *hop, is condition.Assumptions, err error) {
-	b := &builder{side: m.side, p: m.proxy, listener: m.listener(), conn: m.conn, inbound: m.place == atServer, gateway: m.place == atGateway}
+	l := m.listener()
+	key, host, keep := m.keyOf(l)
+	if keep {
+		if h, is, ok := m.find(key, host); ok {
+			return h, is, nil
+		}
+	}
+	b := &builder{side: m.side, p: m.proxy, listener: l, conn: m.conn, inbound: m.place == atServer, gateway: m.place == atGateway}
 	b.is = condition.Assumptions{HTTP: m.conn.HTTP, Port: m.conn.To.Port(), SNI: m.conn.SNI, Token: m.token, Anonymous: m.anonymous, Peer: m.principal, Host: m.host}
 	b.is.Source = m.source
 	if m.place == atServer {
 		b.is.Server = m.conn.To.Addr()
 	}
-	h, err = b.throughListener()
+	if h, err = b.throughListener(); keep && err == nil {
+		m.kept.byKey[key] = append(m.kept.byKey[key], keptHop{h, b.is, host, b.deps})
+	}
 	return h, b.is, err
 }
 

@@ -48,26 +48,30 @@ type serverAt struct {
 	tls  string
 }
 
+// destKey finds what a destination is made of, and its messages.
+func (s *side) destKey(p *trace.Proxy, name string) (key destKey, c *trace.Found[*clusterv3.Cluster], load *endpointv3.ClusterLoadAssignment, err error) {
+	key.name = name
+	if c, err = p.Cluster(name); err != nil || c == nil {
+		return key, nil, nil, err
+	}
+	key.cluster, load = c.Resource, c.Message.GetLoadAssignment()
+	if c.Message.GetType() == clusterv3.Cluster_EDS {
+		e, err := p.Endpoints(cmp.Or(c.Message.GetEdsClusterConfig().GetServiceName(), name))
+		if err != nil {
+			return key, nil, nil, err
+		}
+		if e != nil {
+			load, key.endpoints = e.Message, e.Resource
+		}
+	}
+	return key, c, load, nil
+}
+
 // destination reads a cluster of a class. A cluster that the class lacks is one with nothing behind it.
 func (s *side) destination(p *trace.Proxy, name string) (*destination, error) {
-	c, err := p.Cluster(name)
+	key, c, load, err := s.destKey(p, name)
 	if err != nil {
 		return nil, err
-	}
-	key := destKey{name: name}
-	var load *endpointv3.ClusterLoadAssignment
-	if c != nil {
-		key.cluster = c.Resource
-		load = c.Message.GetLoadAssignment()
-		if c.Message.GetType() == clusterv3.Cluster_EDS {
-			e, err := p.Endpoints(cmp.Or(c.Message.GetEdsClusterConfig().GetServiceName(), name))
-			if err != nil {
-				return nil, err
-			}
-			if e != nil {
-				load, key.endpoints = e.Message, e.Resource
-			}
-		}
 	}
 	if d := s.dests[key]; d != nil {
 		return d, nil

@@ -85,6 +85,17 @@ type builder struct {
 	resources []string // that the chain is made of
 	sni       bool     // the server name chooses the cluster
 	managed   bool     // a connection manager reads the requests
+	deps      []destKey
+}
+
+// destination reads a cluster and notes what it is made of.
+func (b *builder) destination(p *trace.Proxy, name string) (*destination, error) {
+	key, _, _, err := b.destKey(p, name)
+	if err != nil {
+		return nil, err
+	}
+	b.deps = append(b.deps, key)
+	return b.side.destination(p, name)
 }
 
 // ask is an external authorizer and when it is asked.

@@ -66,7 +66,7 @@ func (b *builder) manager(m *hcmv3.HttpConnectionManager) (*hop, error) {
 	if err != nil {
 		return nil, err
 	}
-	host := hosts.Pick(b.authority(m))
+	host := hosts.Pick(authorityOf(b.is.Host, m))
 	stop, err := b.httpFilters(m, rc.Message, host)
 	if err != nil {
 		return nil, err
@@ -80,14 +80,14 @@ func (b *builder) manager(m *hcmv3.HttpConnectionManager) (*hop, error) {
 	return b.routes(m, rc.Message, host)
 }
 
-// authority is the name that is asked for, as the connection manager makes it.
-func (b *builder) authority(m *hcmv3.HttpConnectionManager) string {
+// authorityOf is a name that is asked for, as the connection manager makes it.
+func authorityOf(host string, m *hcmv3.HttpConnectionManager) string {
 	if m.GetStripAnyHostPort() {
-		if host, port, ok := strings.Cut(b.is.Host, ":"); ok && !strings.Contains(port, ":") {
-			return host
+		if name, port, ok := strings.Cut(host, ":"); ok && !strings.Contains(port, ":") {
+			return name
 		}
 	}
-	return b.is.Host
+	return host
 }
 
 // httpFilters reads the HTTP filters up to the router. It returns the outcome of a refusal that meets all requests.

@@ -127,7 +127,7 @@ func (x *exchange) pick(s *state) error {
 		return err
 	}
 	x.host, x.route, x.unsure = located[*routev3.VirtualHost]{}, nil, nil
-	h := pickHost(hosts, s.call.Authority, x.rc.GetIgnorePortInHostMatching())
+	h := hosts.pick(s.call.Authority, x.rc.GetIgnorePortInHostMatching())
 	if h == nil {
 		return nil
 	}

@@ -48,11 +48,11 @@ func TestPickHost(t *testing.T) {
 		"A.Example.com": "a.example.com", "b.example.com": "*.example.com", "x.shop.example.com": "*.shop.example.com", "example.com": "*",
 		"shop.org": "shop.*", "a.example.com:80": "a.example.com", "[2001:db8::1]:80": "[2001:db8::1]",
 	} {
-		if got := pickHost(hosts, host, true); got == nil || got.msg.GetName() != want {
+		if got := newHostTable(hosts).pick(host, true); got == nil || got.msg.GetName() != want {
 			t.Errorf("%s goes to %v, want %s", host, got, want)
 		}
 	}
-	if got := pickHost(hosts, "a.example.com:80", false); got.msg.GetName() != "*" {
+	if got := newHostTable(hosts).pick("a.example.com:80", false); got.msg.GetName() != "*" {
 		t.Errorf("a port that counts went to %s", got.msg.GetName())
 	}
 }

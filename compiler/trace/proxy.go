@@ -138,20 +138,23 @@ func (p *Proxy) RouteConfiguration(m *hcmv3.HttpConnectionManager) (*Found[*rout
 
 // Hosts are the virtual hosts of one route configuration, in the order in which they are looked at.
 type Hosts struct {
-	list       []located[*routev3.VirtualHost]
+	table      *hostTable
 	ignorePort bool
 }
 
 // VirtualHosts lists those of a route configuration.
 func (p *Proxy) VirtualHosts(rc *routev3.RouteConfiguration) (Hosts, error) {
-	list, err := p.v.virtualHosts(rc)
-	return Hosts{list, rc.GetIgnorePortInHostMatching()}, err
+	table, err := p.v.virtualHosts(rc)
+	return Hosts{table, rc.GetIgnorePortInHostMatching()}, err
 }
 
 // All lists the virtual hosts.
 func (h Hosts) All() []Found[*routev3.VirtualHost] {
-	out := make([]Found[*routev3.VirtualHost], len(h.list))
-	for i, l := range h.list {
+	if h.table == nil {
+		return nil
+	}
+	out := make([]Found[*routev3.VirtualHost], len(h.table.all))
+	for i, l := range h.table.all {
 		out[i] = Found[*routev3.VirtualHost]{l.msg, l.res}
 	}
 	return out
@@ -159,7 +162,7 @@ func (h Hosts) All() []Found[*routev3.VirtualHost] {
 
 // Pick returns the one that takes an authority.
 func (h Hosts) Pick(authority string) *Found[*routev3.VirtualHost] {
-	return foundOf(pickHost(h.list, authority, h.ignorePort))
+	return foundOf(h.table.pick(authority, h.ignorePort))
 }
 
 // Cluster returns a cluster of the class by its name.

@@ -12,35 +12,60 @@ import (
 	"github.com/meshc/meshc/compiler/trace/urlpath"
 )
 
-// pickHost chooses the virtual host: the exact name, the longest *.suffix, the longest prefix.*, and * at last.
-func pickHost(hosts []located[*routev3.VirtualHost], authority string, ignorePort bool) *located[*routev3.VirtualHost] {
+// hostTable are the virtual hosts of one route configuration, with an index of their names.
+type hostTable struct {
+	all   []located[*routev3.VirtualHost]
+	exact map[string]int
+	wild  []wildDomain
+}
+
+// wildDomain is a domain with a wildcard, in lower case, and the position of its virtual host.
+type wildDomain struct {
+	text string
+	host int
+}
+
+func newHostTable(all []located[*routev3.VirtualHost]) *hostTable {
+	t := &hostTable{all: all, exact: map[string]int{}}
+	for i, h := range all {
+		for _, d := range h.msg.GetDomains() {
+			d = match.Lower(d)
+			if _, taken := t.exact[d]; strings.HasPrefix(d, "*") || strings.HasSuffix(d, "*") {
+				t.wild = append(t.wild, wildDomain{d, i})
+			} else if !taken {
+				t.exact[d] = i
+			}
+		}
+	}
+	return t
+}
+
+// pick chooses the virtual host: the exact name, the longest *.suffix, the longest prefix.*, and * at last.
+func (t *hostTable) pick(authority string, ignorePort bool) *located[*routev3.VirtualHost] {
 	if ignorePort {
 		authority = urlpath.StripPort(authority)
 	}
 	authority = match.Lower(authority)
+	if i, ok := t.exact[authority]; ok {
+		return &t.all[i]
+	}
 	var best *located[*routev3.VirtualHost]
 	rank, length := 0, 0
-	for i, h := range hosts {
-		for _, d := range h.msg.GetDomains() {
-			d = match.Lower(d)
-			r := 0
-			switch {
-			case d == "*":
-				r = 1
-			case strings.HasPrefix(d, "*"):
-				if len(authority) >= len(d) && strings.HasSuffix(authority, d[1:]) {
-					r = 3
-				}
-			case strings.HasSuffix(d, "*"):
-				if len(authority) >= len(d) && strings.HasPrefix(authority, d[:len(d)-1]) {
-					r = 2
-				}
-			case d == authority:
-				r = 4
+	for _, d := range t.wild {
+		r := 0
+		switch {
+		case d.text == "*":
+			r = 1
+		case len(authority) < len(d.text):
+		case strings.HasPrefix(d.text, "*"):
+			if strings.HasSuffix(authority, d.text[1:]) {
+				r = 3
 			}
-			if r > rank || r == rank && r > 0 && len(d) > length {
-				best, rank, length = &hosts[i], r, len(d)
-			}
+		case strings.HasPrefix(authority, d.text[:len(d.text)-1]):
+			r = 2
+		}
+		if r > rank || r == rank && r > 0 && len(d.text) > length {
+			best, rank, length = &t.all[d.host], r, len(d.text)
 		}
 	}
 	return best

@@ -79,6 +79,7 @@ type view struct {
 	byName    map[string]map[string]*bundle.Resource // type, name
 	hosts     map[string][]*bundle.Resource          // virtual hosts by route configuration
 	seen      []*bundle.Service                      // see services
+	tables    map[*routev3.RouteConfiguration]*hostTable
 }
 
 func (w *Tracer) view(class string) (*view, error) {
@@ -89,7 +90,7 @@ func (w *Tracer) view(class string) (*view, error) {
 	if c == nil {
 		return nil, fmt.Errorf("the bundle has no class %q", class)
 	}
-	v := &view{w: w, class: c, byName: map[string]map[string]*bundle.Resource{}, hosts: map[string][]*bundle.Resource{}}
+	v := &view{w: w, class: c, byName: map[string]map[string]*bundle.Resource{}, hosts: map[string][]*bundle.Resource{}, tables: map[*routev3.RouteConfiguration]*hostTable{}}
 	for _, r := range c.Resources() {
 		switch r.Type {
 		case bundle.ListenerType:
@@ -143,7 +144,10 @@ func (v *view) endpoints(name string) (located[*endpointv3.ClusterLoadAssignment
 }
 
 // virtualHosts returns the virtual hosts of a route configuration, inline ones first.
-func (v *view) virtualHosts(rc *routev3.RouteConfiguration) ([]located[*routev3.VirtualHost], error) {
+func (v *view) virtualHosts(rc *routev3.RouteConfiguration) (*hostTable, error) {
+	if t := v.tables[rc]; t != nil {
+		return t, nil
+	}
 	var out []located[*routev3.VirtualHost]
 	for _, h := range rc.GetVirtualHosts() {
 		out = append(out, located[*routev3.VirtualHost]{msg: h})
@@ -155,7 +159,11 @@ func (v *view) virtualHosts(rc *routev3.RouteConfiguration) ([]located[*routev3.
 		}
 		out = append(out, located[*routev3.VirtualHost]{h, r})
 	}
-	return out, nil
+	t := newHostTable(out)
+	if r := v.byName[bundle.RouteConfigurationType][rc.GetName()]; r != nil && v.w.parsed[r] == proto.Message(rc) {
+		v.tables[rc] = t // one within a listener is read anew each time
+	}
+	return t, nil
 }
 
 // name of the proxies for people: the workload's where there is one, else the id of the class.

@@ -1,0 +1,131 @@
+package change
+
+import (
+	"net/netip"
+
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change/condition"
+	"github.com/meshc/meshc/compiler/trace"
+)
+
+// hopKey is what the hop of a client is made of, but for the clusters that it names. Clients of many classes have most of it in common:
+// often only the short names of virtual hosts differ, which no rule of a hop asks for.
+type hopKey struct {
+	listener        *listenerv3.Listener
+	chain           *listenerv3.FilterChain
+	routes          *routev3.RouteConfiguration
+	host            string // the virtual host without its domains
+	name, sni, http string
+	tls             bool
+	to              netip.AddrPort
+}
+
+// keptHop is a hop that was made for one class, and what it found in it.
+type keptHop struct {
+	hop  *hop
+	is   condition.Assumptions
+	host proto.Message // of the class for which it was made
+	deps []destKey
+}
+
+// keptHops are those of one side.
+type keptHops struct {
+	byKey    map[hopKey][]keptHop
+	managers map[*listenerv3.FilterChain]*hcmv3.HttpConnectionManager
+	bare     map[*bundle.Resource]string // virtual hosts without their domains
+}
+
+func newKeptHops() *keptHops {
+	return &keptHops{byKey: map[hopKey][]keptHop{}, managers: map[*listenerv3.FilterChain]*hcmv3.HttpConnectionManager{}, bare: map[*bundle.Resource]string{}}
+}
+
+// manager is the connection manager of a filter chain, read once; nil: there is none.
+func (k *keptHops) manager(c *listenerv3.FilterChain) *hcmv3.HttpConnectionManager {
+	if m, ok := k.managers[c]; ok {
+		return m
+	}
+	k.managers[c] = nil
+	for _, f := range c.GetFilters() {
+		if m, ok := unpack(f.GetTypedConfig(), &hcmv3.HttpConnectionManager{}); ok {
+			k.managers[c] = m
+			break
+		}
+	}
+	return k.managers[c]
+}
+
+// withoutDomains identifies what a virtual host does.
+func (k *keptHops) withoutDomains(h *trace.Found[*routev3.VirtualHost]) string {
+	if s, ok := k.bare[h.Resource]; ok {
+		return s
+	}
+	one := proto.CloneOf(h.Message)
+	one.Domains = nil
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(one)
+	if err != nil {
+		b = h.Resource.Digest[:] // like no other
+	}
+	k.bare[h.Resource] = condition.Fingerprint(b)
+	return k.bare[h.Resource]
+}
+
+// keyOf is the key of the hop of a client, and its virtual host; false: it is made anew each time.
+func (m *connection) keyOf(l *trace.Found[*listenerv3.Listener]) (key hopKey, host proto.Message, ok bool) {
+	if m.place != atClient || l == nil || m.token != nil || m.principal != "" || m.source.IsValid() {
+		return key, nil, false
+	}
+	key = hopKey{listener: l.Message, chain: trace.Chain(l.Message, m.conn), name: m.host, sni: m.conn.SNI, tls: m.conn.TLS, to: m.conn.To}
+	if !m.conn.HTTP {
+		return key, nil, key.chain != nil
+	}
+	key.http = "http" + m.conn.Version
+	manager := m.kept.manager(key.chain)
+	if key.chain == nil || manager == nil {
+		return key, nil, key.chain != nil
+	}
+	rc, err := m.proxy.RouteConfiguration(manager)
+	if err != nil || rc == nil || rc.Resource == nil {
+		return key, nil, false
+	}
+	hosts, err := m.proxy.VirtualHosts(rc.Message)
+	if err != nil {
+		return key, nil, false
+	}
+	key.routes = rc.Message
+	h := hosts.Pick(authorityOf(m.host, manager))
+	if h == nil {
+		return key, nil, true
+	}
+	if h.Resource == nil {
+		return key, nil, false
+	}
+	key.host = h.Resource.Name + m.kept.withoutDomains(h)
+	return key, h.Message, true
+}
+
+// find returns the hop that was made for another class, if the clusters that it names are the same here.
+func (m *connection) find(key hopKey, host proto.Message) (*hop, condition.Assumptions, bool) {
+	for _, k := range m.kept.byKey[key] {
+		same := true
+		for _, d := range k.deps {
+			now, _, _, err := m.destKey(m.proxy, d.name)
+			if same = err == nil && now == d; !same {
+				break
+			}
+		}
+		if !same {
+			continue
+		}
+		h := *k.hop
+		if host != nil && host != k.host {
+			h.read = append(h.read[:len(h.read):len(h.read)], host)
+		}
+		return &h, k.is, true
+	}
+	return nil, condition.Assumptions{}, false
+}
