@@ -1,5 +1,7 @@
 // Package httpmatch compares the matches of HTTP routes with each other: whether a request can meet two of them, and whether one
-// takes in all that another does. Regular expressions are read only where the other side is an exact text.
+// takes in all that another does. Overlap and Covers look at two matches, part by part, and read regular expressions only where the
+// other side is an exact text. Order asks the sets of requests, within a budget, what they leave open: expressions, and matches that
+// take all requests of another together.
 package httpmatch
 
 import (

@@ -87,7 +87,7 @@ func (c *checker) virtualService(v *VirtualService) {
 			if len(raw.GetGateways()) == 0 {
 				path = []any{"spec"}
 			}
-			c.findings.Add(o.Finding(diag.Error, "IST0101", "the Gateway "+g+" does not exist", cmp.Or(c.m.gatewayHint(g), "create it, or correct the name"), path...))
+			c.findings.Add(o.Finding(diag.Error, "IST0101", "the Gateway "+g+" does not exist", cmp.Or(c.m.gatewayHint(g), "create it, or correct the name; it has to be a Gateway of networking.istio.io, since those of the Gateway API are not compiled"), path...))
 		}
 	}
 	for i, h := range v.Spec.Http {
