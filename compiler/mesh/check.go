@@ -135,9 +135,10 @@ func (c *checker) matchGateways(v *VirtualService, o *schema.Object, names []str
 // asked when these are known.
 func (c *checker) destination(o *schema.Object, v *VirtualService, d *networking.Destination, path ...any) {
 	at := func(last string) []any { return append(slices.Clone(path), last) }
+	lost := lostAt(path)
 	list := c.m.index.services[d.GetHost()]
 	if len(list) == 0 {
-		c.findings.Add(o.Finding(diag.Error, "IST0101", "no Service or ServiceEntry has the host "+d.GetHost()+": requests would get 503", cmp.Or(c.m.hostHint(o.Namespace, d.GetHost()), "create it, or correct the host (a short name means a service of namespace "+o.Namespace+")"), at("host")...))
+		c.findings.Add(o.Finding(diag.Error, "IST0101", "no Service or ServiceEntry has the host "+d.GetHost()+": "+lost, cmp.Or(c.m.hostHint(o.Namespace, d.GetHost()), "create it, or correct the host (a short name means a service of namespace "+o.Namespace+")"), at("host")...))
 		return
 	}
 	svc := list[0]
@@ -145,14 +146,25 @@ func (c *checker) destination(o *schema.Object, v *VirtualService, d *networking
 		svc = list[i]
 	}
 	if n := d.GetPort().GetNumber(); n != 0 && svc.HasPort(n) == nil {
-		c.findings.Add(o.Finding(diag.Error, "MESHC1210", fmt.Sprintf("service %s has no port %d: requests would get 503", d.Host, n), portHint(svc), append(at("port"), "number")...))
+		c.findings.Add(o.Finding(diag.Error, "MESHC1210", fmt.Sprintf("service %s has no port %d: %s", d.Host, n, lost), portHint(svc), append(at("port"), "number")...))
 	}
 	if d.GetPort().GetNumber() == 0 && len(svc.Ports) > 1 && !slices.Contains(v.Spec.Gateways, "mesh") {
 		c.findings.Add(o.Finding(diag.Warning, "IST0112", fmt.Sprintf("service %s has %d ports and the destination names none: the port of the gateway is used", d.Host, len(svc.Ports)), "add port.number", at("host")...))
 	}
 	if d.GetSubset() != "" && !c.subsetExists(svc, d.Subset) {
-		c.findings.Add(o.Finding(diag.Error, "IST0101", "no DestinationRule for "+d.Host+" defines the subset "+d.Subset+": requests would get 503", cmp.Or(c.m.subsetHint(svc, d.Subset), "define the subset, or correct its name"), at("subset")...))
+		c.findings.Add(o.Finding(diag.Error, "IST0101", "no DestinationRule for "+d.Host+" defines the subset "+d.Subset+": "+lost, cmp.Or(c.m.subsetHint(svc, d.Subset), "define the subset, or correct its name"), at("subset")...))
 	}
+}
+
+// lostAt says what becomes of what a destination that does not exist would get, by its place in a VirtualService.
+func lostAt(path []any) string {
+	switch {
+	case path[1] != "http":
+		return "connections would be closed"
+	case path[3] == "mirror" || path[3] == "mirrors":
+		return "the copies would go nowhere"
+	}
+	return "requests would get 503"
 }
 
 func (c *checker) subsetExists(svc *Service, name string) bool {

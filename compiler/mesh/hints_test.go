@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -39,6 +40,29 @@ func TestNearNames(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("%sno %s in %v", c.object, c.code, codes(findings))
+		}
+	}
+}
+
+// TestWhatIsLost: a destination that does not exist loses requests, connections or copies, by what leads to it.
+func TestWhatIsLost(t *testing.T) {
+	for spec, want := range map[string]string{
+		"http: [{route: [{destination: {host: none}}]}]":                                                         "requests would get 503",
+		"http: [{route: [{destination: {host: reviews}}], mirror: {host: none}}]":                                "the copies would go nowhere",
+		"http: [{route: [{destination: {host: reviews}}], mirrors: [{destination: {host: none}}]}]":              "the copies would go nowhere",
+		"tcp: [{route: [{destination: {host: none}}]}]":                                                          "connections would be closed",
+		"tls: [{match: [{port: 443, sniHosts: [x.example.com]}], route: [{destination: {host: none}}]}]":         "connections would be closed",
+		"http: [{route: [{destination: {host: reviews, subset: v1}}]}]":                                          "requests would get 503",
+		"http: [{route: [{destination: {host: reviews}}], mirror: {host: reviews, port: {number: 81}}}]":         "the copies would go nowhere",
+		"tcp: [{match: [{port: 80}], route: [{destination: {host: reviews, port: {number: 81}}, weight: 100}]}]": "connections would be closed",
+	} {
+		_, findings := link(t, service("shop", "reviews"), istio("VirtualService", "shop", "x", "{hosts: [x.example.com], "+spec+"}"))
+		found := false
+		for _, d := range findings {
+			found = found || strings.HasSuffix(d.Message, ": "+want)
+		}
+		if !found {
+			t.Errorf("%s: want %q in %v", spec, want, findings)
 		}
 	}
 }
