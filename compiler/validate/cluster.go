@@ -3,6 +3,7 @@ package validate
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -16,9 +17,7 @@ func clusterRule(v *visit, m proto.Message) {
 	c := m.(*clusterv3.Cluster)
 	clusterBalancer(v, c)
 	clusterProtocols(v, c)
-	if s := c.GetUpstreamBindConfig().GetSourceAddress(); s != nil && !isIP(s.GetAddress()) {
-		v.bad("upstream_bind_config.source_address", "Write an IP address.", "%q is no IP address", s.GetAddress())
-	}
+	bindRule(v, c)
 	for _, t := range c.GetCircuitBreakers().GetPerHostThresholds() {
 		if only := (&clusterv3.CircuitBreakers_Thresholds{Priority: t.GetPriority(), MaxConnections: t.GetMaxConnections()}); !proto.Equal(t, only) {
 			v.bad("circuit_breakers.per_host_thresholds", "Keep max_connections, and put the rest under thresholds.", "a threshold of each host has more than max_connections")
@@ -96,6 +95,13 @@ func clusterBalancer(v *visit, c *clusterv3.Cluster) {
 	provided := policy == clusterv3.Cluster_CLUSTER_PROVIDED
 	switch {
 	case c.GetLoadBalancingPolicy() != nil:
+		own := false
+		for _, p := range c.GetLoadBalancingPolicy().GetPolicies() {
+			own = own || strings.HasSuffix(p.GetTypedExtensionConfig().GetTypedConfig().GetTypeUrl(), ".ClusterProvided")
+		}
+		if own && !original && !custom {
+			v.bad("load_balancing_policy", "Use another policy.", "a cluster of type %s provides no load balancer of its own", c.GetType())
+		}
 		return
 	case policy == clusterv3.Cluster_LOAD_BALANCING_POLICY_CONFIG:
 		v.bad("load_balancing_policy", "Add load_balancing_policy, or use another lb_policy.", "lb_policy LOAD_BALANCING_POLICY_CONFIG needs a load_balancing_policy")
@@ -105,6 +111,13 @@ func clusterBalancer(v *visit, c *clusterv3.Cluster) {
 		v.bad("lb_policy", "Use another policy.", "a cluster of type %s provides no load balancer of its own", c.GetType())
 	case provided && c.GetLbSubsetConfig() != nil:
 		v.bad("lb_subset_config", "Remove it.", "subsets cannot be combined with lb_policy CLUSTER_PROVIDED")
+	}
+	const balancing = "type.googleapis.com/envoy.extensions.clusters."
+	switch c.GetClusterType().GetTypedConfig().GetTypeUrl() {
+	case balancing + "dynamic_forward_proxy.v3.ClusterConfig", balancing + "aggregate.v3.ClusterConfig":
+		if !provided {
+			v.bad("lb_policy", "Write lb_policy: CLUSTER_PROVIDED.", "the cluster balances itself, and has lb_policy %s", policy)
+		}
 	}
 	if policy == clusterv3.Cluster_MAGLEV {
 		tableSize(v, "maglev_lb_config.table_size", c.GetMaglevLbConfig().GetTableSize())

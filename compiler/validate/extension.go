@@ -44,6 +44,12 @@ func (v *visit) extension(name string) {
 	v.bad("", "Use an extension that the release of Envoy has, and the place that it is for.", "stock Envoy has no extension of %s that takes %s", strings.Join(v.categories, " or "), name)
 }
 
+// Filters of HTTP for requests that come and for those that go to a cluster: one message holds both, and what is around it tells.
+const (
+	filtersHTTP     = "envoy.filters.http"
+	upstreamFilters = "envoy.filters.http.upstream"
+)
+
 // perRoute is the category of what configures a filter for a virtual host or route. Envoy has no name for it: the list holds
 // what it takes there.
 const perRoute = "per-route"
@@ -67,8 +73,8 @@ func categories() map[protoreflect.FullName][]string {
 	add("envoy.compression.compressor", "envoy.extensions.filters.http.compressor.v3.Compressor.compressor_library")
 	add("envoy.compression.decompressor", "envoy.extensions.filters.http.decompressor.v3.Decompressor.decompressor_library")
 	add("envoy.content_parsers", "envoy.extensions.filters.http.sse_to_metadata.v3.SseToMetadata.ProcessingRules.content_parser")
-	add("envoy.filters.http", hcm+"HttpFilter.typed_config", "envoy.extensions.filters.http.composite.v3.ExecuteFilterAction.typed_config", "envoy.extensions.filters.http.filter_chain.v3.FilterChain.filters")
-	add("envoy.filters.http.upstream", "envoy.extensions.filters.http.router.v3.Router.upstream_http_filters", "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.http_filters")
+	add(filtersHTTP, hcm+"HttpFilter.typed_config", "envoy.extensions.filters.http.composite.v3.ExecuteFilterAction.typed_config", "envoy.extensions.filters.http.filter_chain.v3.FilterChain.filters")
+	add(upstreamFilters, "envoy.extensions.filters.http.router.v3.Router.upstream_http_filters", "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.http_filters")
 	add("envoy.filters.listener", "envoy.config.listener.v3.ListenerFilter.typed_config")
 	add("envoy.filters.network", "envoy.config.listener.v3.Filter.typed_config")
 	add("envoy.filters.udp_listener", "envoy.config.listener.v3.ListenerFilter.typed_config")

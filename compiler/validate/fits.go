@@ -23,6 +23,7 @@ const (
 	oneOf                    // exactly one is set
 	someOf                   // at least one is set
 	unused                   // none is set: Envoy does not implement them
+	needs                    // the first is set only with the second
 	ascending                // the duration of the first is not above that of the second, where both are set
 )
 
@@ -57,6 +58,7 @@ func fits() map[protoreflect.FullName][]fit {
 			{notBoth, []protoreflect.Name{"flush_access_log_on_new_request", "access_log_options"}},
 			{notBoth, []protoreflect.Name{"original_ip_detection_extensions", "use_remote_address"}},
 			{notBoth, []protoreflect.Name{"original_ip_detection_extensions", "xff_num_trusted_hops"}},
+			{unused, []protoreflect.Name{"typed_header_validation_config"}}, // not in the release
 		},
 		// source/extensions/http/original_ip_detection/xff/xff.cc
 		"envoy.extensions.http.original_ip_detection.xff.v3.XffConfig": {{notBoth, []protoreflect.Name{"xff_num_trusted_hops", "xff_trusted_cidrs"}}},
@@ -72,20 +74,23 @@ func fits() map[protoreflect.FullName][]fit {
 		route + "RetryPolicy.RetryBackOff":        {{ascending, []protoreflect.Name{"base_interval", "max_interval"}}},
 		core + "BackoffStrategy":                  {{ascending, []protoreflect.Name{"base_interval", "max_interval"}}},
 		// source/common/upstream and source/extensions/clusters
-		cluster + "Cluster.RefreshRate": {{ascending, []protoreflect.Name{"base_interval", "max_interval"}}},
-		cluster + "LoadBalancingPolicy": {{someOf, []protoreflect.Name{"policies"}}},
-		cluster + "OutlierDetection":    {{ascending, []protoreflect.Name{"base_ejection_time", "max_ejection_time"}}},
-		"envoy.config.tap.v3.TapConfig": {{oneOf, []protoreflect.Name{"match", "match_config"}}},
-		core + "KeyValueMutation":       {{notBoth, []protoreflect.Name{"append", "remove"}}},
+		cluster + "Cluster.RefreshRate":      {{ascending, []protoreflect.Name{"base_interval", "max_interval"}}},
+		cluster + "LoadBalancingPolicy":      {{someOf, []protoreflect.Name{"policies"}}},
+		cluster + "OutlierDetection":         {{ascending, []protoreflect.Name{"base_ejection_time", "max_ejection_time"}}},
+		"envoy.config.tap.v3.TapConfig":      {{oneOf, []protoreflect.Name{"match", "match_config"}}},
+		"envoy.config.trace.v3.ZipkinConfig": {{someOf, []protoreflect.Name{"collector_endpoint_version"}}},
+		core + "KeyValueMutation":            {{notBoth, []protoreflect.Name{"append", "remove"}}},
 		// the filters in source/extensions/filters/http
-		http + "api_key_auth.v3.KeySource":                 {{oneOf, []protoreflect.Name{"header", "query", "cookie"}}},
-		http + "cache.v3.CacheConfig":                      {{someOf, []protoreflect.Name{"typed_config", "disabled"}}},
-		http + "ext_proc.v3.ExternalProcessor":             {{oneOf, []protoreflect.Name{"grpc_service", "http_service"}}, {notBoth, []protoreflect.Name{"disable_clear_route_cache", "route_cache_action"}}},
-		http + "header_to_metadata.v3.Config.Rule":         {{notBoth, []protoreflect.Name{"header", "cookie"}}, {someOf, []protoreflect.Name{"on_header_present", "on_header_missing"}}},
-		http + "header_to_metadata.v3.Config.KeyValuePair": {{notBoth, []protoreflect.Name{"value", "regex_value_rewrite"}}},
-		http + "json_to_metadata.v3.JsonToMetadata.Rule":   metadata,
-		http + "thrift_to_metadata.v3.Rule":                metadata,
-		http + "local_ratelimit.v3.LocalRateLimit":         {{unused, []protoreflect.Name{"local_cluster_rate_limit"}}},
+		http + "api_key_auth.v3.KeySource":                          {{oneOf, []protoreflect.Name{"header", "query", "cookie"}}},
+		http + "health_check.v3.HealthCheck":                        {{needs, []protoreflect.Name{"cache_time", "pass_through_mode"}}},
+		"envoy.extensions.geoip_providers.maxmind.v3.MaxMindConfig": {{someOf, []protoreflect.Name{"city_db_path", "isp_db_path", "asn_db_path", "anon_db_path", "country_db_path"}}},
+		http + "cache.v3.CacheConfig":                               {{someOf, []protoreflect.Name{"typed_config", "disabled"}}},
+		http + "ext_proc.v3.ExternalProcessor":                      {{oneOf, []protoreflect.Name{"grpc_service", "http_service"}}, {notBoth, []protoreflect.Name{"disable_clear_route_cache", "route_cache_action"}}},
+		http + "header_to_metadata.v3.Config.Rule":                  {{notBoth, []protoreflect.Name{"header", "cookie"}}, {someOf, []protoreflect.Name{"on_header_present", "on_header_missing"}}},
+		http + "header_to_metadata.v3.Config.KeyValuePair":          {{notBoth, []protoreflect.Name{"value", "regex_value_rewrite"}}},
+		http + "json_to_metadata.v3.JsonToMetadata.Rule":            metadata,
+		http + "thrift_to_metadata.v3.Rule":                         metadata,
+		http + "local_ratelimit.v3.LocalRateLimit":                  {{unused, []protoreflect.Name{"local_cluster_rate_limit"}}},
 	}
 }
 
@@ -124,6 +129,10 @@ func (f fit) check(v *visit, m protoreflect.Message) {
 	case unused:
 		for _, name := range set {
 			v.bad(name, "Remove it.", "%s cannot be used", name)
+		}
+	case needs:
+		if len(set) == 1 && set[0] == all[0] {
+			v.bad(all[0], "Set it, or remove "+all[0]+".", "%s needs %s", all[0], all[1])
 		}
 	case ascending:
 		if len(set) == len(all) && nanoseconds(m, f.fields[0]) > nanoseconds(m, f.fields[1]) {

@@ -2,6 +2,7 @@ package validate
 
 import (
 	"fmt"
+	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	luav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
@@ -30,7 +31,12 @@ func luaRouteRule(v *visit, m proto.Message) {
 
 // specifierRule: source/extensions/router/cluster_specifiers/lua/lua_cluster_specifier.cc.
 func specifierRule(v *visit, m proto.Message) {
-	luaSource(v, "source_code", m.(*specifierv3.LuaConfig).GetSourceCode())
+	s := m.(*specifierv3.LuaConfig).GetSourceCode()
+	luaSource(v, "source_code", s)
+	const hook = "envoy_on_route"
+	if text := s.GetInlineString() + string(s.GetInlineBytes()); text != "" && !strings.Contains(text, hook) {
+		v.bad("source_code", "Define "+hook+"(handle), which returns the name of a cluster.", "the script has no function %s", hook)
+	}
 }
 
 // luaSource checks a script that stands in the configuration; one in a file only the proxy can see.

@@ -86,9 +86,9 @@ func virtualHostRule(v *visit, m proto.Message) {
 }
 
 // addedRule is headersRule for headers that are added by other names.
-func addedRule(list func(proto.Message) []*corev3.HeaderValueOption, field string) rule {
+func addedRule[M proto.Message](list func(M) []*corev3.HeaderValueOption, field string) rule {
 	return func(v *visit, m proto.Message) {
-		for _, o := range list(m) {
+		for _, o := range list(m.(M)) {
 			if name := o.GetHeader().GetKey(); strings.HasPrefix(name, ":") || strings.EqualFold(name, "host") {
 				v.bad(field, "Remove it.", "the header %q cannot be changed here", name)
 			}

@@ -2,6 +2,7 @@ package validate
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -80,7 +81,7 @@ func (v *visit) message(m protoreflect.Message, p *plan) {
 		if !m.Has(f.field) {
 			continue
 		}
-		if v.categories = outer; f.categories != nil {
+		if v.categories = outer; f.categories != nil && !(slices.Contains(outer, upstreamFilters) && slices.Contains(f.categories, filtersHTTP)) {
 			v.categories = f.categories
 		}
 		v.field(m.Get(f.field), f)

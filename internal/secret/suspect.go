@@ -13,7 +13,7 @@ func suspect(s string) bool {
 	longRuns(s, headLetters, func(r run) bool {
 		x := r.of(s)
 		if _, _, found = privateBase64(x); !found {
-			found = privateHex(x) || strings.Contains(x, openSSH) || worthDecoding(x)
+			found = privateHex(x) || strings.Contains(x, openSSH) || worthDecoding(x) || strings.Contains(x, gzipped) || hexText(x) != ""
 		}
 		return !found
 	})

@@ -3,6 +3,8 @@
 package secrettest
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -97,6 +99,8 @@ func (k Key) Spellings() []Spelling {
 		{"base64 of lines", wrap(inner, 76, "\n"), inner},
 		{"base64 after text", b64([]byte("# the key of the gateway\n" + k.PEM)), ""},
 		{"base64 twice", b64([]byte(inner)), ""},
+		{"hex", hex.EncodeToString([]byte(k.PEM)), ""},
+		{"packed", b64(packed(k.PEM)), ""},
 		{"url", url.QueryEscape(k.PEM), body},
 		{"url path", url.PathEscape(k.PEM), body},
 		{"xml", strings.NewReplacer("\n", "&#xA;", "+", "&#43;").Replace(k.PEM), body},
@@ -112,6 +116,19 @@ func (k Key) Spellings() []Spelling {
 		}
 	}
 	return out
+}
+
+// packed is what gzip makes of a text.
+func packed(s string) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write([]byte(s)); err != nil {
+		panic(err)
+	}
+	if err := z.Close(); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
 }
 
 func wrap(s string, n int, with string) string {
