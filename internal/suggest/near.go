@@ -50,15 +50,24 @@ func unique(words []string) []string {
 	return slices.DeleteFunc(slices.Compact(words), func(w string) bool { return w == "" })
 }
 
+// longest is the longest name for which another may be meant: comparing takes the product of two lengths.
+const longest = 1024
+
 // names returns the candidates that are nearest, all equally near, in order. One that differs in nothing but case and
 // underscores is nearest; others may differ in a third of the letters, at most, and in one of short names.
 func names(name string, candidates []string) []string {
+	if len(name) > longest {
+		return nil
+	}
 	limit := max(1, min(len(name)/3, 8))
 	if len(name) >= 4 {
 		limit = max(2, limit)
 	}
 	var best []string
 	for _, c := range unique(candidates) {
+		if len(c) > longest {
+			continue
+		}
 		d := 0
 		if !strings.EqualFold(plain(name), plain(c)) {
 			d = max(1, Distance(strings.ToLower(name), strings.ToLower(c)))

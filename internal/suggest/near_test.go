@@ -1,6 +1,9 @@
 package suggest
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestWord(t *testing.T) {
 	services := []string{"details", "ratings", "reviews", "reviews.shop.svc.cluster.local"}
@@ -63,5 +66,23 @@ func TestParts(t *testing.T) {
 	}
 	if got := Ask(Parts("istio-system/publik", "/", []string{"istio-system/public", "shop/public"})); got != "Did you mean istio-system/public?" {
 		t.Error(got)
+	}
+}
+
+// TestLongNames: a text of megabytes is not compared with anything, nor is anything with one.
+func TestLongNames(t *testing.T) {
+	long := strings.Repeat("x", 4<<20)
+	taken := testing.Benchmark(func(b *testing.B) {
+		for range b.N {
+			if w := Word(long, []string{long[1:], "VirtualService"}); w != "" {
+				b.Error("meant", len(w))
+			}
+			if w := Word("VirtualServic", []string{long, "VirtualService"}); w != "VirtualService" {
+				b.Error("meant", w)
+			}
+		}
+	}).AllocedBytesPerOp()
+	if taken > 1<<16 {
+		t.Errorf("it takes %d bytes", taken)
 	}
 }
