@@ -58,15 +58,17 @@ func prime(n uint64) bool {
 	return n > 1
 }
 
-// localityRule: the load balancers that hash add up the weights of a locality in 32 bits
+// hashedWeights: the load balancers that hash add up the weights of a locality in 32 bits, others do not
 // (source/extensions/load_balancing_policies/common/thread_aware_lb_impl.cc).
-func localityRule(v *visit, m proto.Message) {
-	sum := uint64(0)
-	for _, e := range m.(*endpointv3.LocalityLbEndpoints).GetLbEndpoints() {
-		sum += uint64(e.GetLoadBalancingWeight().GetValue())
-	}
-	if sum > math.MaxUint32 {
-		v.bad("lb_endpoints", "Use smaller weights; only their ratio counts.", "the weights of the endpoints of a locality add up to %d, and %d is the most", sum, uint32(math.MaxUint32))
+func hashedWeights(v *visit, a *endpointv3.ClusterLoadAssignment) {
+	for _, l := range a.GetEndpoints() {
+		sum := uint64(0)
+		for _, e := range l.GetLbEndpoints() {
+			sum += uint64(e.GetLoadBalancingWeight().GetValue())
+		}
+		if sum > math.MaxUint32 {
+			v.bad("load_assignment", "Use smaller weights; only their ratio counts.", "the weights of the endpoints of a locality add up to %d, and %d is the most for a balancer that hashes", sum, uint32(math.MaxUint32))
+		}
 	}
 }
 

@@ -112,19 +112,33 @@ func clusterBalancer(v *visit, c *clusterv3.Cluster) {
 	case provided && c.GetLbSubsetConfig() != nil:
 		v.bad("lb_subset_config", "Remove it.", "subsets cannot be combined with lb_policy CLUSTER_PROVIDED")
 	}
+	ownBalancer(v, c)
+	hashing(v, c)
+}
+
+// ownBalancer wants the types of clusters that balance by themselves to be let.
+func ownBalancer(v *visit, c *clusterv3.Cluster) {
 	const balancing = "type.googleapis.com/envoy.extensions.clusters."
 	switch c.GetClusterType().GetTypedConfig().GetTypeUrl() {
 	case balancing + "dynamic_forward_proxy.v3.ClusterConfig", balancing + "aggregate.v3.ClusterConfig":
-		if !provided {
-			v.bad("lb_policy", "Write lb_policy: CLUSTER_PROVIDED.", "the cluster balances itself, and has lb_policy %s", policy)
+		if c.GetLbPolicy() != clusterv3.Cluster_CLUSTER_PROVIDED {
+			v.bad("lb_policy", "Write lb_policy: CLUSTER_PROVIDED.", "the cluster balances itself, and has lb_policy %s", c.GetLbPolicy())
 		}
 	}
-	if policy == clusterv3.Cluster_MAGLEV {
+}
+
+// hashing is about the settings of balancers that hash.
+func hashing(v *visit, c *clusterv3.Cluster) {
+	switch c.GetLbPolicy() {
+	case clusterv3.Cluster_MAGLEV:
 		tableSize(v, "maglev_lb_config.table_size", c.GetMaglevLbConfig().GetTableSize())
-	}
-	if ring := c.GetRingHashLbConfig(); policy == clusterv3.Cluster_RING_HASH {
+	case clusterv3.Cluster_RING_HASH:
+		ring := c.GetRingHashLbConfig()
 		ringSizes(v, "ring_hash_lb_config", ring.GetMinimumRingSize(), ring.GetMaximumRingSize())
+	default:
+		return
 	}
+	hashedWeights(v, c.GetLoadAssignment())
 }
 
 // httpOptions is the name under which a cluster has its options for HTTP.

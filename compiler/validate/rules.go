@@ -25,7 +25,6 @@ func rules() map[protoreflect.FullName]rule {
 		"envoy.config.core.v3.Pipe":                                       pipeRule,
 		"envoy.config.core.v3.SubstitutionFormatString":                   formatRule,
 		"envoy.config.endpoint.v3.ClusterLoadAssignment.Policy":           dropRule,
-		"envoy.config.endpoint.v3.LocalityLbEndpoints":                    localityRule,
 		"envoy.config.listener.v3.FilterChain":                            filterChainRule,
 		"envoy.config.listener.v3.Listener":                               listenerRule,
 		"envoy.config.ratelimit.v3.RateLimitServiceConfig":                versionRule,
