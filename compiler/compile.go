@@ -241,6 +241,7 @@ func (r *run) lowered(ctx context.Context) (stop bool, err error) {
 	}
 	lowered.Add(refused...)
 	lowered.Add(r.sets.clashes()...)
+	lowered.Add(r.sets.hashedWeights()...)
 	r.opts.begin("coverage")
 	lowered.Add(r.in.coverage(r.sets, slices.Concat(r.findings, r.silences.quiet, lowered))...)
 	lowered.Add(r.sets.unresolved(slices.Concat(r.findings, r.silences.quiet, lowered))...)

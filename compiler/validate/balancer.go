@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -58,18 +59,21 @@ func prime(n uint64) bool {
 	return n > 1
 }
 
-// hashedWeights: the load balancers that hash add up the weights of a locality in 32 bits, others do not
-// (source/extensions/load_balancing_policies/common/thread_aware_lb_impl.cc).
-func hashedWeights(v *visit, a *endpointv3.ClusterLoadAssignment) {
-	for _, l := range a.GetEndpoints() {
+// HashedWeights says what a load balancer that hashes has against the weights of endpoints: it adds up those of a locality in 32
+// bits, which others do not (source/extensions/load_balancing_policies/common/thread_aware_lb_impl.cc).
+func HashedWeights(a *endpointv3.ClusterLoadAssignment) []Problem {
+	var out []Problem
+	for i, l := range a.GetEndpoints() {
 		sum := uint64(0)
 		for _, e := range l.GetLbEndpoints() {
 			sum += uint64(e.GetLoadBalancingWeight().GetValue())
 		}
 		if sum > math.MaxUint32 {
-			v.bad("load_assignment", "Use smaller weights; only their ratio counts.", "the weights of the endpoints of a locality add up to %d, and %d is the most for a balancer that hashes", sum, uint32(math.MaxUint32))
+			out = append(out, Problem{Path: fmt.Sprintf("endpoints[%d]", i), Help: "Use smaller weights; only their ratio counts.",
+				Says: fmt.Sprintf("the weights of the endpoints of a locality add up to %d, and %d is the most for a balancer that hashes", sum, uint32(math.MaxUint32))})
 		}
 	}
+	return out
 }
 
 // subsetSelectorRule: source/extensions/load_balancing_policies/subset/subset_lb_config.cc.

@@ -138,7 +138,9 @@ func hashing(v *visit, c *clusterv3.Cluster) {
 	default:
 		return
 	}
-	hashedWeights(v, c.GetLoadAssignment())
+	for _, x := range HashedWeights(c.GetLoadAssignment()) {
+		v.bad("load_assignment."+x.Path, x.Help, "%s", x.Says)
+	}
 }
 
 // httpOptions is the name under which a cluster has its options for HTTP.
