@@ -64,7 +64,7 @@ func Start(t testing.TB) *Cluster {
 	_, port, _ := net.SplitHostPort(c.Address)
 	c.flags = []string{apiserver, "--etcd-servers", "http://" + store, "--bind-address", "127.0.0.1", "--advertise-address", "127.0.0.1", "--secure-port", port, "--cert-dir", c.dir,
 		"--tls-cert-file", c.path("server.crt"), "--tls-private-key-file", c.path("server.key"), "--token-auth-file", c.path("tokens.csv"), "--authorization-mode", "RBAC",
-		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", c.path("server.key"), "--service-account-signing-key-file", c.path("server.key"),
+		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", c.path("accounts.pub"), "--service-account-signing-key-file", c.path("server.key"),
 		"--service-cluster-ip-range", "10.96.0.0/16", "--disable-admission-plugins", "ServiceAccount", "--v", "0"}
 	c.Up()
 	return c
@@ -162,6 +162,11 @@ func (c *Cluster) identify() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	public, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.write("accounts.pub", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}))
 	c.roots = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	c.write("server.crt", c.roots)
 	c.write("server.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text}))

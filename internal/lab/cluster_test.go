@@ -78,12 +78,8 @@ apiVersion: v1
 kind: Namespace
 metadata: {name: lab, labels: {istio-injection: enabled}}
 `)
-	for _, w := range [][3]string{{"client", "10.9.0.9", ""}, {"web", "10.9.1.1", "10.96.9.1 http:80:8080"}, {"store", "10.9.1.2", storeVIP + " tcp-echo:9000:9000"}, {"ledger", "10.9.1.3", "None tcp-echo:9000:9000"}} {
+	for _, w := range [][3]string{{"client", "10.9.0.9", " http:80:8080"}, {"web", "10.9.1.1", "10.96.9.1 http:80:8080"}, {"store", "10.9.1.2", storeVIP + " tcp-echo:9000:9000"}, {"ledger", "10.9.1.3", "None tcp-echo:9000:9000"}} {
 		vip, port, _ := strings.Cut(w[2], " ")
-		if port == "" {
-			m.workload("sidecar", w[0], w[1], vip)
-			continue
-		}
 		m.workload("sidecar", w[0], w[1], vip, port)
 	}
 	for _, file := range []string{"services.yaml", "observed.yaml"} { // the lab's application wants tcp-echo, the Service of Git says tcp
