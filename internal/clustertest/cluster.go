@@ -45,7 +45,7 @@ type Cluster struct {
 const (
 	etcdVersion      = "3.6.5"
 	apiserverVersion = "1.34.3"
-	fluxVersion      = "1.10.1" // of its source-controller
+	fluxVersion      = "1.9.1" // of its source-controller
 )
 
 // AdminToken is that of system:masters, ReaderToken that of the user meshc, who may do nothing before a role says so.
