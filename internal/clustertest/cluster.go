@@ -131,6 +131,8 @@ func (c *Cluster) start(name string, env []string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = c.dir, &log, &log
+	dieWith(cmd)
+	runtime.LockOSThread() // the death of a thread would count as that of its process; a test's goroutine ends with the test
 	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
