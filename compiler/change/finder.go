@@ -694,7 +694,9 @@ func (f *finder) gatewayHost(p pair, t target, was, is *trace.Proxy) error {
 			}
 			if !seen[key] {
 				seen[key] = true
-				f.report(x.placed(y, f.gatewayPort(p, t, was, is)), p.ref(), nil)
+				for _, at := range f.gatewayPorts(p, t, was, is) {
+					f.report(x.placed(y, at), p.ref(), nil)
+				}
 			}
 		}
 		if x.open != "" {
@@ -715,29 +717,35 @@ func gatewayWays(t target) []serverWay {
 	return out
 }
 
-// gatewayPort is a target with the port under which clients outside know it: that of the server of the Gateway, as the names of
-// its virtual hosts say, else that of the service in front.
-func (f *finder) gatewayPort(p pair, t target, proxies ...*trace.Proxy) target {
+// gatewayPorts is a target with the ports under which clients outside know it: that of the server of the Gateway, if the names of its
+// virtual hosts say that this is its own, and those of the services in front.
+func (f *finder) gatewayPorts(p pair, t target, proxies ...*trace.Proxy) []target {
+	var out []target
 	for _, x := range proxies {
-		if x == nil {
-			continue
-		}
-		l := x.Bound(netip.AddrPortFrom(t.bind, t.port))
-		if l == nil {
-			continue
-		}
-		for _, c := range l.Message.GetFilterChains() {
-			hosts, err := chainHosts(x, c)
-			if err == nil && slices.ContainsFunc(hosts.All(), func(h trace.Found[*routev3.VirtualHost]) bool {
-				return strings.HasSuffix(h.Message.GetName(), ":"+strconv.Itoa(int(t.port)))
-			}) {
-				return t
-			}
+		if x != nil && len(out) == 0 && ownPort(x, t) {
+			out = append(out, t)
 		}
 	}
 	for _, s := range append(f.head.servicesAt(p.head, t.port), f.base.servicesAt(p.base, t.port)...) {
-		t.port = s.port
-		return t
+		one := t
+		one.port = s.port
+		if !slices.Contains(out, one) {
+			out = append(out, one)
+		}
 	}
-	return t
+	if len(out) == 0 {
+		out = []target{t}
+	}
+	return out
+}
+
+// ownPort tells whether a server of a Gateway has the port that its listener is bound to.
+func ownPort(p *trace.Proxy, t target) bool {
+	l := p.Bound(netip.AddrPortFrom(t.bind, t.port))
+	return l != nil && slices.ContainsFunc(l.Message.GetFilterChains(), func(c *listenerv3.FilterChain) bool {
+		hosts, err := chainHosts(p, c)
+		return err == nil && slices.ContainsFunc(hosts.All(), func(h trace.Found[*routev3.VirtualHost]) bool {
+			return strings.HasSuffix(h.Message.GetName(), ":"+strconv.Itoa(int(t.port)))
+		})
+	})
 }

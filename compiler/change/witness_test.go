@@ -176,3 +176,17 @@ func TestLoopbackListener(t *testing.T) {
 		t.Errorf("differences %v, undecided %v", r.Differences, r.Undecided)
 	}
 }
+
+// TestGatewayPorts: a port of a gateway is known by that of its server and by those of the Services in front.
+func TestGatewayPorts(t *testing.T) {
+	own := replaced(gateway, "number: 80, name: http, protocol", "number: 8080, name: http, protocol")
+	r, err := change.Compare(compile(t, routes+own), compile(t, routes+replaced(own, "prefix: /reviews", "prefix: /other")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, port := range []uint16{80, 8080} {
+		if !slices.ContainsFunc(r.Differences, func(d *change.Difference) bool { return d.Host == "shop.example" && d.Port == port }) {
+			t.Errorf("no difference at port %d: %v", port, r.Differences)
+		}
+	}
+}
