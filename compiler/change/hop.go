@@ -153,11 +153,18 @@ func (b *builder) throughListener() (*hop, error) {
 // listenerFilters notes what the listener and its filters do to every connection.
 func (b *builder) listenerFilters() {
 	l := b.listener.Message
-	b.settings = append(b.settings, fieldSettings("listener ", l, topics.Listener)...)
+	// Which listener takes a connection is no effect of its own, and how another one is bound is none either.
+	which := setting{name: "listener", value: l.GetName()}
+	own := fieldSettings("listener ", l, topics.Listener)
 	if n := l.GetName(); n == names.VirtualInbound || n == names.VirtualOutbound {
-		b.settings = append(b.settings, setting{topic: Routing, name: "listener at", value: messageText(l.GetAddress())})
+		own = append(own, setting{topic: Routing, name: "listener at", value: messageText(l.GetAddress())})
 	}
-	b.settings = append(b.settings, fieldSettings("listener address ", l.GetAddress().GetSocketAddress(), map[string]string{"": Tuning, "address": "-", "port_value": "-"})...)
+	own = append(own, fieldSettings("listener address ", l.GetAddress().GetSocketAddress(), map[string]string{"": Tuning, "address": "-", "port_value": "-"})...)
+	b.settings = append(b.settings, which)
+	for _, s := range own {
+		s.with = which.text()
+		b.settings = append(b.settings, s)
+	}
 	waits := false
 	for _, f := range l.GetListenerFilters() {
 		a := f.GetTypedConfig()

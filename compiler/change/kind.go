@@ -102,7 +102,7 @@ func gravest(list []setting) string {
 
 // setting is one thing that is done to a request on its way, or a limit of the way, as a value.
 type setting struct {
-	topic string // a category
+	topic string // a category; "": it says only which one others are details of
 	name  string
 	value string
 	show  bool // a single request shows it, though its topic is tuning
@@ -117,7 +117,7 @@ func (s setting) text() string { return s.name + " " + s.value }
 
 // missing tells whether another list lacks a setting, and no more than it: not what it is a detail of.
 func (s setting) missing(list []setting) bool {
-	return !slices.Contains(list, s) && (s.with == "" || slices.ContainsFunc(list, func(o setting) bool { return o.text() == s.with }))
+	return s.topic != "" && !slices.Contains(list, s) && (s.with == "" || slices.ContainsFunc(list, func(o setting) bool { return o.text() == s.with }))
 }
 
 // quiet settings show only under load, or nowhere in the answer.

@@ -190,3 +190,20 @@ func TestGatewayPorts(t *testing.T) {
 		}
 	}
 }
+
+// TestWhichListener: a listener that comes to a port is no difference for what goes where it went before.
+func TestWhichListener(t *testing.T) {
+	const proxied = "---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: default, namespace: shop}\n" +
+		"spec:\n  outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: reviews.shop.svc.cluster.local, port: {number: 80}}}\n  egress: [{hosts: [\"*/*\"]}]\n"
+	const entry = "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: out, namespace: shop}\n" +
+		"spec: {hosts: [out.example.com], location: MESH_EXTERNAL, resolution: DNS, ports: [{number: 443, name: tls, protocol: TLS}]}\n"
+	r, err := change.Compare(compile(t, proxied+entry), compile(t, proxied))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range r.Differences {
+		if strings.HasPrefix(d.Base.Detail, "listener") || d.Host == "*" && d.Kind == change.Changed {
+			t.Errorf("%s %s %s: was %v, is %v", d.Kind, d.Category, d.Witness.String(), d.Base, d.Head)
+		}
+	}
+}
