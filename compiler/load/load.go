@@ -9,12 +9,14 @@
 //     objects are read from the repository without Git (git.go, gitfs.go); of an archive (tar.go, memfs.go). What is no
 //     regular file is refused unread, and budgets bound names, bytes and depth.
 //  3. A directory with a kustomization is rendered by kustomize over that tree, from no network and with bounds on what may come of it
-//     (kustomize.go and its neighbours); positions are found again by a comparison of what went in with what came out. Of other
-//     directories all YAML and JSON files are taken (files.go).
+//     (kustomize.go and its neighbours); kustomize says which file an object comes from, and what is left of the document there has
+//     its positions. Of other directories all YAML and JSON files are taken (files.go).
 //  4. Every file is parsed once, into YAML syntax trees (parse.go); plain data and positions both come from the tree. Files are parsed side
 //     by side and kept in order of source and path.
-//  5. Documents that are objects of a kind that meshc reads are kept, others are counted or left (settings.go, delivery.go say of which
-//     it matters that they were). An object that is there twice is reported, and the later one counts in a lenient run.
+//  5. Documents that are objects of a kind that meshc reads are kept, others are listed as left alone. Where that changes what the
+//     mesh would be, it is said: settings for a chart that nobody has rendered (settings.go), objects by which Flux or Argo CD
+//     applies something else than what lies there (delivery.go). An object that is there twice is reported, and the later one
+//     counts in a lenient run.
 //
 // What is wrong with the input is a finding at a line; an error is returned only when the context ends.
 package load
