@@ -196,3 +196,30 @@ func TestNamesAreReadInOnePlace(t *testing.T) {
 		t.Fatalf("compiler/names has %d such names", seen)
 	}
 }
+
+// TestStepsArePure: what a stream is sent next and which bundle a proxy is led to are steps from values to values; the server has the
+// network, the clock and the goroutines.
+func TestStepsArePure(t *testing.T) {
+	for dir, files := range sources(t) {
+		if !slices.Contains([]string{"server/ads", "server/waves", "server/live"}, dir) {
+			continue
+		}
+		for _, f := range files {
+			for _, i := range f.Imports {
+				path := strings.Trim(i.Path.Value, `"`)
+				if path == "os" || path == "context" || strings.HasPrefix(path, "net/http") || path == "net" || path == "google.golang.org/grpc" {
+					t.Errorf("%s imports %s", dir, path)
+				}
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				if _, ok := n.(*ast.GoStmt); ok {
+					t.Errorf("%s starts a goroutine", dir)
+				}
+				if sel, ok := n.(*ast.SelectorExpr); ok && isIdent(sel.X, "time") && slices.Contains([]string{"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "NewTimer", "NewTicker"}, sel.Sel.Name) {
+					t.Errorf("%s asks the clock: time.%s", dir, sel.Sel.Name)
+				}
+				return true
+			})
+		}
+	}
+}
