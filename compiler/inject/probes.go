@@ -57,7 +57,7 @@ func (p *pod) probes() string {
 	return string(b)
 }
 
-// rewrite turns one.
+// rewrite turns one hook, in a container under the given name, to what kubelet asks the proxy instead.
 func (p *pod) rewrite(h hook, c map[string]any, name string, at []any, known map[string]any) {
 	in := c
 	if h.under != "" {
