@@ -105,9 +105,7 @@ func liveText(l server.LiveStatus) string {
 }
 
 func newWeightsSet(a *app) *cobra.Command {
-	var m commander
-	var timeout time.Duration
-	c := &cobra.Command{
+	return newWeighing(a, &cobra.Command{
 		Use:   "set ROUTE DESTINATION=WEIGHT...",
 		Short: "Set the weights of a route, and wait until all its proxies have them",
 		Long: `set gives each destination of a live route a weight, and returns when all proxies that have the route and are connected have
@@ -117,36 +115,35 @@ route have to be named. Weights are shares of their sum.
 Exit code: 0 when all proxies have them, 1 when some have not within --timeout; they are set all the same.`,
 		Example: `  meshc weights set shop/reviews/main v1=50 v2=50 --token token`,
 		Args:    cobra.MinimumNArgs(2),
-		RunE: func(c *cobra.Command, args []string) error {
-			weights, err := parseWeights(args[1:])
-			if err != nil {
-				return err
-			}
-			if err := m.weigh(c.Context(), server.WeightsRequest{Route: args[0], Weights: weights}); err != nil {
-				return err
-			}
-			return a.awaitWeights(c.Context(), &m, args[0], timeout)
-		},
-	}
-	c.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long to wait for the proxies; 0 for not at all")
-	m.flags(c.Flags())
-	return c
+	}, parseWeights)
 }
 
 func newWeightsRelease(a *app) *cobra.Command {
-	var m commander
-	var timeout time.Duration
-	c := &cobra.Command{
+	return newWeighing(a, &cobra.Command{
 		Use:     "release ROUTE",
 		Short:   "Have the weights of the bundle hold again",
 		Example: "  meshc weights release shop/reviews/main",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			if err := m.weigh(c.Context(), server.WeightsRequest{Route: args[0]}); err != nil {
+	}, nil)
+}
+
+// newWeighing makes a verb that changes the weights of its first argument, a route, and waits for the proxies. weights reads
+// those of the other arguments; nil: the verb takes none, and those of the bundle hold again.
+func newWeighing(a *app, c *cobra.Command, weights func(args []string) (map[string]uint32, error)) *cobra.Command {
+	var m commander
+	var timeout time.Duration
+	c.RunE = func(c *cobra.Command, args []string) error {
+		req := server.WeightsRequest{Route: args[0]}
+		if weights != nil {
+			var err error
+			if req.Weights, err = weights(args[1:]); err != nil {
 				return err
 			}
-			return a.awaitWeights(c.Context(), &m, args[0], timeout)
-		},
+		}
+		if err := m.weigh(c.Context(), req); err != nil {
+			return err
+		}
+		return a.awaitWeights(c.Context(), &m, args[0], timeout)
 	}
 	c.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long to wait for the proxies; 0 for not at all")
 	m.flags(c.Flags())

@@ -355,17 +355,22 @@ func (f *finder) ways(t target, at func(trace.Connection) (connection, connectio
 	return out, nil
 }
 
+// proxies are those of a workload on both sides; nil where it has none.
+func (f *finder) proxies(p pair) (was, is *trace.Proxy, err error) {
+	if was, err = f.base.proxyOf(p.base); err != nil {
+		return nil, nil, err
+	}
+	is, err = f.head.proxyOf(p.head)
+	return was, is, err
+}
+
 // server compares what the proxy of a workload does with what others ask of the workload.
 func (f *finder) server(p pair) error {
 	base, head := f.have(p.base.class, true), f.have(p.head.class, true)
 	if base == head && p.base.proxy == p.head.proxy {
 		return nil
 	}
-	was, err := f.base.proxyOf(p.base)
-	if err != nil {
-		return err
-	}
-	is, err := f.head.proxyOf(p.head)
+	was, is, err := f.proxies(p)
 	if err != nil {
 		return err
 	}
@@ -625,11 +630,7 @@ func (f *finder) gateway(p pair) error {
 	if f.have(p.base.class, false) == f.have(p.head.class, false) {
 		return nil
 	}
-	was, err := f.base.proxyOf(p.base)
-	if err != nil {
-		return err
-	}
-	is, err := f.head.proxyOf(p.head)
+	was, is, err := f.proxies(p)
 	if err != nil {
 		return err
 	}

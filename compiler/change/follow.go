@@ -16,11 +16,7 @@ func (f *finder) follow(p pair) error {
 	if p.base.account == p.head.account && p.base.proxy == p.head.proxy {
 		return nil
 	}
-	was, err := f.base.proxyOf(p.base)
-	if err != nil {
-		return err
-	}
-	is, err := f.head.proxyOf(p.head)
+	was, is, err := f.proxies(p)
 	if err != nil {
 		return err
 	}

@@ -132,7 +132,7 @@ func (m *Mesh) closeScope(s *Scope) {
 			continue
 		}
 		for _, v := range l.VirtualServices {
-			for _, host := range destinations(v.Spec) {
+			for _, host := range calledHosts(v.Spec) {
 				all = append(all, m.pulledIn(host, s.Namespace)...)
 			}
 		}
@@ -180,7 +180,7 @@ func (m *Mesh) pulledInHidden(s *Scope, l *EgressListener) []*Service {
 	}
 	var out []*Service
 	for _, v := range l.VirtualServices {
-		for _, host := range destinations(v.Spec) {
+		for _, host := range calledHosts(v.Spec) {
 			if svc := hidden[host]; svc != nil {
 				out = append(out, svc)
 			}
@@ -206,31 +206,11 @@ func (m *Mesh) hiddenServices() map[string]map[string]*Service {
 	return out
 }
 
-// destinations returns every host that a VirtualService sends requests to, mirrors included.
-func destinations(v *networking.VirtualService) []string {
-	var out []string
-	add := func(d *networking.Destination) {
-		if d.GetHost() != "" {
-			out = append(out, d.GetHost())
-		}
-	}
-	for _, h := range v.Http {
-		for _, r := range h.Route {
-			add(r.Destination)
-		}
-		add(h.Mirror)
-		for _, x := range h.Mirrors {
-			add(x.Destination)
-		}
-	}
-	for _, t := range v.Tcp {
-		for _, r := range t.Route {
-			add(r.Destination)
-		}
-	}
-	for _, t := range v.Tls {
-		for _, r := range t.Route {
-			add(r.Destination)
+// calledHosts returns every host that a VirtualService sends requests to, mirrors included.
+func calledHosts(v *networking.VirtualService) (out []string) {
+	for _, d := range destinations(v) {
+		if d.Host != "" {
+			out = append(out, d.Host)
 		}
 	}
 	return out
@@ -294,7 +274,7 @@ func (m *Mesh) imported(svc *Service, sidecar *Sidecar) bool {
 			return true
 		}
 		if slices.ContainsFunc(m.VirtualServices, func(v *VirtualService) bool {
-			return v.Visibility.In(svc.Namespace) && slices.Contains(v.Spec.Gateways, "mesh") && slices.Contains(destinations(v.Spec), svc.Hostname) &&
+			return v.Visibility.In(svc.Namespace) && slices.Contains(v.Spec.Gateways, "mesh") && slices.Contains(calledHosts(v.Spec), svc.Hostname) &&
 				slices.ContainsFunc(v.Spec.Hosts, func(h string) bool { return im.routes(v.Object.Namespace, h) })
 		}) {
 			return true

@@ -1,6 +1,8 @@
 package mesh
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/proto"
 	networking "istio.io/api/networking/v1alpha3"
 
@@ -48,41 +50,50 @@ func (m *Mesh) resolveVirtualService(o *schema.Object, s *networking.VirtualServ
 		spec.Gateways = []string{"mesh"}
 	}
 	qualifyGateways(spec.Gateways, o.Namespace)
-	destination := func(d *networking.Destination) {
-		if d != nil {
-			d.Host = m.qualify(d.Host, o.Namespace)
-		}
+	for _, d := range destinations(spec) {
+		d.Host = m.qualify(d.Host, o.Namespace)
 	}
 	for i, h := range spec.Http {
 		v.HTTP = append(v.HTTP, RouteOrigin{Object: o, Index: i})
 		for _, x := range h.Match {
 			qualifyGateways(x.Gateways, o.Namespace)
 		}
-		for _, r := range h.Route {
-			destination(r.Destination)
-		}
-		destination(h.Mirror)
-		for _, x := range h.Mirrors {
-			destination(x.Destination)
-		}
 	}
 	for _, t := range spec.Tcp {
 		for _, x := range t.Match {
 			qualifyGateways(x.Gateways, o.Namespace)
-		}
-		for _, r := range t.Route {
-			destination(r.Destination)
 		}
 	}
 	for _, t := range spec.Tls {
 		for _, x := range t.Match {
 			qualifyGateways(x.Gateways, o.Namespace)
 		}
-		for _, r := range t.Route {
-			destination(r.Destination)
-		}
 	}
 	return v
+}
+
+// destinations are all those that a VirtualService sends requests to, mirrors included.
+func destinations(v *networking.VirtualService) (out []*networking.Destination) {
+	for _, h := range v.Http {
+		for _, r := range h.Route {
+			out = append(out, r.Destination)
+		}
+		out = append(out, h.Mirror)
+		for _, x := range h.Mirrors {
+			out = append(out, x.Destination)
+		}
+	}
+	for _, t := range v.Tcp {
+		for _, r := range t.Route {
+			out = append(out, r.Destination)
+		}
+	}
+	for _, t := range v.Tls {
+		for _, r := range t.Route {
+			out = append(out, r.Destination)
+		}
+	}
+	return slices.DeleteFunc(out, func(d *networking.Destination) bool { return d == nil })
 }
 
 func qualifyGateways(names []string, namespace string) {
