@@ -92,7 +92,7 @@ func BenchmarkList(b *testing.B) {
 	}
 	c.take(all, nil, "Pod")
 	for i := 0; b.Loop(); i++ {
-		c.take(map[key][]byte{{"Pod", "n", "x"}: []byte{byte(i), byte(i >> 8)}}, nil, "")
+		c.take(map[key][]byte{{"Pod", "n", "x"}: {byte(i), byte(i >> 8)}}, nil, "")
 		_ = c.List()
 	}
 }
