@@ -20,6 +20,7 @@ func FuzzPolicies(f *testing.F) {
 		f.Add("package main\n# METADATA\n# custom:\n#   code: A1\ndeny contains {\"msg\": \"no\", \"field\": \"spec\"} if { " + body + " }")
 	}
 	f.Add("package main\ndeny[msg] { msg := input.a.b[_]; f(msg) }\nf(x) = y { y := x[0] } else = 1 { x == 2 }")
+	f.Add("") // an error without a line
 	all := objects(f, mesh)
 	f.Fuzz(func(t *testing.T, rego string) {
 		defer watchdog.Watch(t)()
