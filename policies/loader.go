@@ -161,7 +161,7 @@ func parse(name, text string) (*ast.Module, error) {
 
 // regoFinding is a finding in a policy. What OPA says of a file as a whole, as that it is empty, has no line, and is told at the first.
 func regoFinding(code, file string, line, col int, message, help string) diag.Diagnostic {
-	return diag.Diagnostic{Code: code, Severity: diag.Error, Pos: diag.Pos{File: file, Line: max(line, 1), Column: max(col, 1)}, Message: message, Help: help}
+	return diag.Diagnostic{Code: code, Severity: diag.Error, Pos: diag.Pos{File: file, Line: max(line, 1), Column: col}, Message: message, Help: help}
 }
 
 // regoErrors turns what parser and compiler say into findings at the place in the .rego file.
