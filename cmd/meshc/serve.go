@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/meshc/meshc/delivery/build"
 	"github.com/meshc/meshc/delivery/registry"
 	"github.com/meshc/meshc/server"
 )
@@ -141,7 +142,11 @@ func (v *serving) source(c *cobra.Command, a *app, args []string) (cleanup func(
 	if err != nil {
 		return cleanup, err
 	}
-	return cleanup, v.hooks.apply(c.Context(), a, &v.o, woken)
+	pushed := woken
+	if s, ok := v.o.Source.(*build.Source); ok {
+		pushed = func() { s.Hint(); woken() }
+	}
+	return cleanup, v.hooks.apply(c.Context(), a, &v.o, pushed)
 }
 
 // addServeFlags adds the flags that are options of the server as they stand.

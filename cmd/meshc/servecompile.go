@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -91,16 +93,43 @@ func (f *compileFlags) arguments(c *cobra.Command) []string {
 			}
 			return
 		}
-		if p.Name == "severity" { // a map
-			for code, s := range f.in.severity {
-				out = append(out, "--severity="+code+"="+s)
+		if p.Name == "severity" {
+			for _, code := range slices.Sorted(maps.Keys(f.in.severity)) {
+				out = append(out, "--severity="+code+"="+f.in.severity[code])
 			}
 			return
 		}
 		out = append(out, "--"+p.Name+"="+p.Value.String())
 	})
-	slices.Sort(out[2:])
 	return out
+}
+
+// beside are the files and folders that count besides sources: what flags name, where there are clusters behind a name.
+func (f *compileFlags) beside() ([]string, error) {
+	out := slices.Clone(f.in.policies)
+	if f.in.config != "" {
+		out = append(out, f.in.config)
+	}
+	for _, file := range slices.Concat(f.in.addresses, f.in.observed) {
+		if _, rest, named := strings.Cut(file, "="); named && len(f.in.clusters) > 0 {
+			file = rest
+		}
+		out = append(out, file)
+	}
+	clusters, err := f.in.readClusters()
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range clusters {
+		for _, s := range c.Sources {
+			path, err := load.Watched(s)
+			if err != nil {
+				return nil, fmt.Errorf("--cluster %s=%s: %w", c.Name, s, err)
+			}
+			out = append(out, path)
+		}
+	}
+	return out, nil
 }
 
 // apply has the server take its bundles from sources. cleanup is called when it has ended.
@@ -129,11 +158,12 @@ func (f *compileFlags) apply(c *cobra.Command, from *sourceFlags, args []string,
 	if err != nil {
 		return cleanup, err
 	}
-	b := build.Options{Compile: append([]string{program}, f.arguments(c)...), Folder: filepath.Join(work, "compile"), Store: kept,
-		Guard: &source.Guard{Allow: from.allowOlder}, Poll: from.poll, Log: o.Log, Beside: slices.Concat(f.in.policies, f.in.addresses, f.in.observed)}
-	if f.in.config != "" {
-		b.Beside = append(b.Beside, f.in.config)
+	beside, err := f.beside()
+	if err != nil {
+		return cleanup, err
 	}
+	b := build.Options{Compile: append([]string{program}, f.arguments(c)...), Folder: filepath.Join(work, "compile"), Store: kept,
+		Guard: &source.Guard{Allow: from.allowOlder}, Poll: from.poll, Log: o.Log, Beside: beside}
 	for _, s := range args {
 		p, err := f.part(s, work)
 		if err != nil {

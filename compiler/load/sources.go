@@ -174,15 +174,14 @@ func Watched(source string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path, _ := physical(source)
-	dir := path
+	dir, _ := physical(source)
 	if !info.IsDir() {
-		dir = filepath.Dir(path)
+		dir = filepath.Dir(dir)
 	}
 	if top := workTree(dir); top != "" {
 		return top, nil
 	}
-	return path, nil
+	return filepath.Abs(source) // by its name: a link on the way may lead elsewhere later
 }
 
 func exists(path string) bool {

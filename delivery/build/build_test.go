@@ -71,7 +71,7 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{t: t, dir: t.TempDir()}
 	b.o = Options{Compile: []string{os.Args[0], "compile"}, Parts: []Part{{Source: b.dir, Path: b.dir}}, Folder: filepath.Join(t.TempDir(), "work"),
-		Guard: &source.Guard{}, Poll: time.Minute, Log: slog.New(slog.NewTextHandler(&b.log, nil))}
+		Guard: &source.Guard{}, Log: slog.New(slog.NewTextHandler(&b.log, nil))}
 	return b
 }
 
@@ -198,6 +198,49 @@ func TestObserved(t *testing.T) {
 	seen = []byte("c")
 	if got, err := s.Next(ctx); got != nil || err != nil || !bytes.Equal(s.seen, []byte("c")) {
 		t.Errorf("after the pause: %v, %v", got, err)
+	}
+}
+
+// TestDue: a remote is asked when it is due, or when somebody hints that it has changed, however often a cluster calls for a compile,
+// and what it could not be asked for is not compiled meanwhile.
+func TestDue(t *testing.T) {
+	r, ctx := gittest.Serve(t, ""), context.Background()
+	r.Commit(map[string]string{"a": "1"})
+	c, err := clone.New(clone.Options{URL: r.URL, Ref: "main", Folder: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t)
+	b.o.Poll = time.Hour
+	b.put(mesh(t, 2))
+	seen := []byte("a")
+	b.o.Observed = func() []byte { return seen }
+	b.o.Parts = []Part{{Source: r.URL, Clone: c, At: func(clone.Commit) string { return b.dir }}}
+	s := New(b.o)
+	r.Down(true)
+	for range 3 {
+		seen = append(seen, 'a')
+		if got, err := s.Next(ctx); got != nil || err == nil || !s.ended.IsZero() {
+			t.Fatalf("a remote that is away: %v, %v", got, err)
+		}
+	}
+	r.Down(false)
+	s.Hint()
+	if got, err := s.Next(ctx); got == nil || err != nil {
+		t.Fatalf("%v, %v", got, err)
+	}
+	asked := r.Asked()
+	for range 5 {
+		seen, s.ended = append(seen, 'a'), time.Time{}
+		if got, err := s.Next(ctx); got != nil || err != nil || !bytes.Equal(s.seen, seen) {
+			t.Fatalf("what the cluster has: %v, %v", got, err)
+		}
+	}
+	if n := r.Asked() - asked; n > 0 {
+		t.Errorf("the remote was asked %d times", n)
+	}
+	if s.Wait() < 59*time.Minute {
+		t.Errorf("the next look is in %v", s.Wait())
 	}
 }
 

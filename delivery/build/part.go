@@ -75,6 +75,9 @@ func Stamp(paths ...string) (string, error) {
 
 // stampTree writes what changes when a file below a path may have: of a repository what its names stand for, too.
 func stampTree(h interface{ Write([]byte) (int, error) }, root string) error {
+	if real, err := filepath.EvalSymlinks(root); err == nil {
+		root = real // a walk begins at no link
+	}
 	n := 0
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if n++; n > limit.SourceEntries {

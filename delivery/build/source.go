@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/meshc/meshc/compiler/bundle"
@@ -43,8 +44,12 @@ type Options struct {
 // Source is what is compiled again and again.
 type Source struct {
 	o      Options
-	stamp  string // of what was compiled last
-	seen   []byte // of the cluster, then
+	at     look        // what the sources were when they were looked at last
+	away   error       // why they could not be looked at then
+	due    time.Time   // when they are to be looked at again
+	hinted atomic.Bool // somebody says that they have changed
+	stamp  string      // of what was compiled last
+	seen   []byte      // of the cluster, then
 	bundle bundle.Digest
 	last   *registry.Pulled // what was made last, until it is kept
 	wait   time.Duration
@@ -117,17 +122,31 @@ func (s *Source) kept() (*bundle.Bundle, error) {
 // Wait is how long to wait before Next.
 func (s *Source) Wait() time.Duration { return s.wait }
 
+// Hint has the next Next look at the sources though they are not due. It may be called by any goroutine.
+func (s *Source) Hint() { s.hinted.Store(true) }
+
+// looked is what the sources are now, as far as they are due or somebody hints that they have changed: a cluster calls for Next all
+// the time, and a remote is not to be asked as often.
+func (s *Source) looked(ctx context.Context) (look, error) {
+	if hinted := s.hinted.Swap(false); !hinted && time.Now().Before(s.due) {
+		return s.at, s.away
+	}
+	s.at, s.away = s.look(ctx)
+	s.due = time.Now().Add(s.o.Poll)
+	return s.at, s.away
+}
+
 // Next looks at the sources and returns the bundle to take into service; nil: the one before is as it should be.
 func (s *Source) Next(ctx context.Context) (*bundle.Bundle, error) {
-	s.wait = s.o.Poll
-	looked, err := s.look(ctx)
+	looked, err := s.looked(ctx)
+	s.wait = max(0, time.Until(s.due))
 	if err != nil {
 		return nil, err
 	}
 	var seen []byte
 	if s.o.Observed != nil {
 		if seen = s.o.Observed(); seen == nil {
-			s.wait = min(s.o.Poll, time.Second)
+			s.wait = min(s.wait, time.Second)
 			return nil, s.failed
 		}
 	}
@@ -137,7 +156,7 @@ func (s *Source) Next(ctx context.Context) (*bundle.Bundle, error) {
 		}
 		// A cluster changes all the time, and endpoints do not wait for a compile: so compiles take a part of a processor only.
 		if rest := max(clusterPause, 5*s.took) - time.Since(s.ended); rest > 0 {
-			s.wait = min(s.o.Poll, rest)
+			s.wait = min(s.wait, rest)
 			return nil, s.failed
 		}
 	}
