@@ -33,6 +33,7 @@ type webhook struct {
 	api        kube.Options
 
 	around atomic.Pointer[compiler.Surroundings]
+	turn   sync.Mutex // held while what is around pods changes: new mesh sources know the Namespaces of now
 
 	mu         sync.Mutex
 	namespaces map[string]*corev1.Namespace // nil: not heard yet
@@ -139,6 +140,8 @@ func (w *webhook) look(ctx context.Context) (stamp string, err error) {
 	if findings.HasErrors() {
 		return "", errors.New("--mesh: " + told(findings)[0])
 	}
+	w.turn.Lock()
+	defer w.turn.Unlock()
 	if err := w.see(ctx, next); err != nil {
 		return "", err
 	}
@@ -182,6 +185,8 @@ func (w *webhook) follow(ctx context.Context) error {
 		return err
 	}
 	change := func(do func()) {
+		w.turn.Lock()
+		defer w.turn.Unlock()
 		w.mu.Lock()
 		do()
 		w.mu.Unlock()
