@@ -2,69 +2,28 @@ package schema
 
 import (
 	"fmt"
-	"io/fs"
-	"reflect"
 	"slices"
 	"sort"
 	"strconv"
 	"strings"
 
-	"cuelang.org/go/cue"
-	"cuelang.org/go/cue/ast"
-	"cuelang.org/go/cue/build"
-	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/errors"
-	"cuelang.org/go/cue/parser"
 
 	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/source"
 	"github.com/meshc/meshc/internal/suggest"
 )
 
-// checker checks objects one after the other, with a CUE context of its own.
+// checker checks objects one after the other.
 type checker struct {
+	*engine
 	shapes shapes
 	opts   Options
-	ctx    *cue.Context
-	root   cue.Value
-	defs   map[string]cue.Value
-	seen   int // values that CUE has seen
-
-	outliner outliner
-	valid    map[string]bool // outlines that CUE found valid
-	rules    map[string]valueRule
-	fields   map[reflect.Type]map[string]reflect.Type // of types of Kubernetes
+	rules  map[string]valueRule
 }
 
-func newChecker(s shapes, f forms, opts Options) *checker {
-	c := &checker{shapes: s, opts: opts, ctx: cuecontext.New(), defs: map[string]cue.Value{}, outliner: outliner{forms: f}, valid: map[string]bool{}, rules: valueRules(), fields: map[reflect.Type]map[string]reflect.Type{}}
-	inst := build.NewContext().NewInstance("schema", nil)
-	names, _ := fs.Glob(files, "*.cue")
-	for _, n := range names {
-		b, err := files.ReadFile(n)
-		if err == nil {
-			var f *ast.File
-			if f, err = parser.ParseFile(n, b); err == nil {
-				err = inst.AddSyntax(f)
-			}
-		}
-		if err != nil {
-			panic("schema: " + err.Error())
-		}
-	}
-	if c.root = c.ctx.BuildInstance(inst); c.root.Err() != nil {
-		panic("schema: the embedded definitions do not compile: " + errors.Details(c.root.Err(), nil))
-	}
-	return c
-}
-
-func (c *checker) definition(name string) cue.Value {
-	v, ok := c.defs[name]
-	if !ok {
-		v = c.root.LookupPath(cue.ParsePath(name))
-		c.defs[name] = v
-	}
-	return v
+func newChecker(s shapes, e *engine, opts Options) *checker {
+	return &checker{engine: e, shapes: s, opts: opts, rules: valueRules()}
 }
 
 // target is a value that is checked against a definition, and where it stands in its document.
@@ -93,21 +52,11 @@ func (c *checker) lenient() diag.Severity {
 // validate holds a value against its definition.
 func (c *checker) validate(t *target) diag.List {
 	var out diag.List
-	if outline, ok := c.outliner.outline(t.def, t.value); !ok || !c.valid[outline] {
-		if err := c.verdict(t.def, t.value); err != nil {
-			out.Add(c.explain(t, err)...)
-		} else if ok {
-			c.valid[outline] = true
-		}
+	if err := c.judge(t.def, t.value); err != nil {
+		out.Add(c.explain(t, err)...)
 	}
 	c.attributes(t, c.shapes[t.def], t.value, nil, &out)
 	return out
-}
-
-// verdict asks CUE.
-func (c *checker) verdict(def string, value any) error {
-	c.seen++
-	return c.definition(def).Unify(c.ctx.Encode(value)).Validate(cue.Concrete(true))
 }
 
 // explain turns CUE's errors into findings, one for each place.

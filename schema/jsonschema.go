@@ -25,7 +25,7 @@ func JSONSchema(list []*kinds.Kind) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := newChecker(shapes, readForms(), Options{})
+	c := newChecker(shapes, newEngine(), Options{})
 	defs := map[string]any{}
 	var cases []any
 	for _, k := range list {

@@ -46,8 +46,8 @@ type form struct {
 // forms are the forms of the definitions. It is nil if the definitions are not trees: then there are no outlines.
 type forms map[string]*form
 
-// readForms reads the embedded definitions, and nothing if one of them refers to more than other definitions.
-func readForms() forms {
+// parseForms reads the embedded definitions, and nothing if one of them refers to more than other definitions.
+func parseForms() forms {
 	out := forms{}
 	names, err := fs.Glob(files, "*.cue")
 	if err != nil {

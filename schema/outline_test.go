@@ -21,7 +21,7 @@ func TestOutlineKeepsVerdicts(t *testing.T) {
 		t.Fatal("the definitions are no trees, so nothing has an outline")
 	}
 	g := &valueMaker{Rand: rand.New(rand.NewPCG(7, 7)), shapes: shapes, forms: forms}
-	c := newChecker(shapes, forms, Options{})
+	c := newEngine()
 	verdicts := map[string]bool{}
 	repeated, valid := 0, 0
 	for _, def := range slices.Sorted(maps.Keys(forms)) {
@@ -46,7 +46,7 @@ func TestOutlineKeepsVerdicts(t *testing.T) {
 			verdicts[outline] = verdict
 		}
 		if c.seen > contextLife {
-			c = newChecker(shapes, forms, Options{})
+			c = newEngine()
 		}
 	}
 	t.Logf("%d outlines, %d values with the outline of another, %d valid", len(verdicts), repeated, valid)

@@ -8,7 +8,8 @@
 // @unsupported("why") and @ignored("why") on a field, with ",always" and ",warn";
 // @on, @deprecated and @uint on an annotation (annotation.cue); and validate_<kind>.go holds the rules that relate fields. What
 // passes is decoded into the messages of istio.io/api and k8s.io/api. Documents are checked in shards, each with a CUE
-// context of its own, because contexts are not safe for concurrent use and grow.
+// context of its own, because contexts are not safe for concurrent use and grow; those that have not grown wait for the next
+// check (engine.go).
 package schema
 
 import (
@@ -35,9 +36,6 @@ type Options struct {
 	Lenient bool // what Istio tolerates is a warning
 }
 
-// contextLife is how many values one CUE context serves before it is replaced, because a context keeps what it saw.
-const contextLife = 4000
-
 // Check checks and decodes documents, keeping their order. Objects may be among them that have errors: what is made of
 // them is good for more findings only.
 func Check(docs []*source.Document, opts Options) ([]*Object, diag.List) {
@@ -45,7 +43,6 @@ func Check(docs []*source.Document, opts Options) ([]*Object, diag.List) {
 	if err != nil {
 		panic("schema: the embedded definitions do not parse: " + err.Error()) // found by any test of this package
 	}
-	forms := readForms()
 	var diags diag.List
 	var ours []*source.Document
 	for _, d := range docs {
@@ -61,13 +58,14 @@ func Check(docs []*source.Document, opts Options) ([]*Object, diag.List) {
 	var workers errgroup.Group
 	for _, s := range shards(len(ours), opts.Workers) {
 		workers.Go(fault.Guard(func() error {
-			c := newChecker(shapes, forms, opts)
+			c := newChecker(shapes, borrow(), opts)
 			for i := s[0]; i < s[1]; i++ {
 				if c.seen >= contextLife {
-					c = newChecker(shapes, forms, opts)
+					c.engine = newEngine()
 				}
 				objects[i], found[i] = c.check(ours[i])
 			}
+			c.release()
 			return nil
 		}))
 	}

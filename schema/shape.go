@@ -44,8 +44,8 @@ type field struct {
 // shapes maps definitions to their shape.
 type shapes map[string]*shape
 
-// readShapes parses the embedded files. It is cheap next to compiling them.
-func readShapes() (shapes, error) {
+// parseShapes parses the embedded files.
+func parseShapes() (shapes, error) {
 	out := shapes{}
 	names, err := fs.Glob(files, "*.cue")
 	if err != nil {

@@ -16,17 +16,13 @@ import (
 
 // Validate holds every document against its CUE definition; it fails at the first that is invalid.
 func Validate(docs []*source.Document, opts Options) error {
-	shapes, err := readShapes()
-	if err != nil {
-		return err
-	}
 	return straight(docs, opts, func() func(*source.Document) error {
-		c := newChecker(shapes, nil, opts)
+		e := newEngine()
 		return func(d *source.Document) error {
-			if c.seen >= contextLife {
-				c = newChecker(shapes, nil, opts)
+			if e.seen >= contextLife {
+				e = newEngine()
 			}
-			return c.verdict("#"+d.Kind, ownPart(d))
+			return e.verdict("#"+d.Kind, ownPart(d))
 		}
 	})
 }

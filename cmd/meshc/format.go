@@ -15,18 +15,21 @@ import (
 func formatFlag(c *cobra.Command, value *string, formats ...string) {
 	*value = formats[0]
 	list := strings.Join(formats[:len(formats)-1], ", ") + " or " + formats[len(formats)-1]
-	c.Flags().VarP(&choice{value, formats}, "output", "o", list)
+	c.Flags().VarP(&choice{value, "output format", formats}, "output", "o", list)
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // choice is the value of a flag that takes a few words.
 type choice struct {
 	value   *string
+	noun    string // what the words are
 	allowed []string
 }
 
 func (c *choice) String() string { return *c.value }
-func (c *choice) Type() string   { return "format" }
+
+// Type is the word that help has for the value.
+func (c *choice) Type() string { return c.noun[strings.LastIndexByte(c.noun, ' ')+1:] }
 
 // Set takes one of the words.
 func (c *choice) Set(s string) error {
@@ -41,5 +44,5 @@ func (c *choice) Set(s string) error {
 	if n := suggest.Word(s, c.allowed); n != "" {
 		hint = "did you mean " + n + "? " + hint
 	}
-	return fmt.Errorf("unknown output format %q: %s", s, hint)
+	return fmt.Errorf("unknown %s %q: %s", c.noun, s, hint)
 }

@@ -66,7 +66,7 @@ is taken, nothing is written.`,
 		},
 	}
 	words := []string{ciGitHub, ciGitLab, ciNone}
-	c.Flags().Var(&choice{&ci, words}, "ci", "pipeline to write: "+strings.Join(words, ", "))
+	c.Flags().Var(&choice{&ci, "pipeline", words}, "ci", "pipeline to write: "+strings.Join(words, ", "))
 	_ = c.RegisterFlagCompletionFunc("ci", cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }

@@ -51,6 +51,23 @@ func TestInit(t *testing.T) {
 	}
 }
 
+// A word that a flag does not take is told as what it was to be.
+func TestUnknownWords(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"init", "--ci", "gitlabb"}, `unknown pipeline "gitlabb": did you mean gitlab?`},
+		{[]string{"intercept", "--with", "ebpf"}, `unknown tool "ebpf"`},
+		{[]string{"check", ".", "-o", "xml"}, `unknown output format "xml"`},
+	} {
+		var errs bytes.Buffer
+		if code := run(context.Background(), c.args, strings.NewReader(""), &errs, &errs); code != 2 || !strings.Contains(errs.String(), c.says) {
+			t.Errorf("%v: %d %s", c.args, code, errs.String())
+		}
+	}
+}
+
 // held holds a file to YAML, and each command of meshc in it to verbs and flags that there are.
 func held(t *testing.T, file string) {
 	t.Helper()

@@ -52,7 +52,7 @@ once at boot. It needs root with NET_ADMIN, and iptables or nft. Installing agai
 	}
 	f.BoolVar(&dns, "dns", false, "look-ups of names go to the proxy, too")
 	f.BoolVar(&show, "print", false, "print the rules, and install none")
-	f.Var(&choice{&with, []string{withIPTables, withNFTables}}, "with", "iptables or nftables (default: what is there, iptables first)")
+	f.Var(&choice{&with, "tool", []string{withIPTables, withNFTables}}, "with", "iptables or nftables (default: what is there, iptables first)")
 	_ = c.RegisterFlagCompletionFunc("with", cobra.FixedCompletions([]string{withIPTables, withNFTables}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }

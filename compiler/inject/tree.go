@@ -3,7 +3,9 @@ package inject
 import (
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -139,7 +141,20 @@ func write(value any) *yaml.Node {
 }
 
 func scalar(value any) *yaml.Node {
-	n := &yaml.Node{}
+	n := &yaml.Node{Kind: yaml.ScalarNode}
+	switch v := value.(type) { // what Encode makes of most values, for which it runs an encoder and a parser
+	case string:
+		if plainWord.MatchString(v) && !taken[strings.ToLower(v)] {
+			n.Tag, n.Value = "!!str", v
+			return n
+		}
+	case bool:
+		n.Tag, n.Value = "!!bool", strconv.FormatBool(v)
+		return n
+	case int64:
+		n.Tag, n.Value = "!!int", strconv.FormatInt(v, 10)
+		return n
+	}
 	if err := n.Encode(value); err != nil {
 		panic("inject: " + err.Error()) // strings, numbers and booleans
 	}
@@ -148,6 +163,13 @@ func scalar(value any) *yaml.Node {
 	}
 	return n
 }
+
+// plainWord are texts that stand without quotes in YAML, but for the words in taken, which some reader or other takes for a truth
+// value, a number or nothing.
+var (
+	plainWord = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_./-]*$`)
+	taken     = map[string]bool{"y": true, "n": true, "yes": true, "no": true, "on": true, "off": true, "true": true, "false": true, "null": true, "nan": true, "inf": true}
+)
 
 // expand replaces aliases by what they stand for, and merges what is merged, so that a change at one place is none at another.
 // How much that can be is bounded where the document was read.
