@@ -13,7 +13,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/meshc/meshc/compiler/bundle"
@@ -22,7 +21,7 @@ import (
 
 // admit admits a proxy: its node, who it is, which class it belongs to. The first request decides all three; what later
 // requests say about the node is not read.
-func (srv *Server) admit(g grpc.ServerStream, m *corev3.Node, delta bool) (*session, error) {
+func (srv *Server) admit(g grpc.ServerStream, m *corev3.Node, delta bool, shown proof) (*session, error) {
 	if err := sizeOf(m); err != nil {
 		return nil, srv.refuse(bundle.Node{}, "limit", codes.InvalidArgument, err)
 	}
@@ -30,7 +29,10 @@ func (srv *Server) admit(g grpc.ServerStream, m *corev3.Node, delta bool) (*sess
 	if err != nil {
 		return nil, srv.refuse(n, "node", codes.InvalidArgument, err)
 	}
-	c, err := srv.identify(g, n)
+	if r := shown.refused; r != nil {
+		return nil, srv.refuse(n, r.why, r.code, r.err)
+	}
+	c, err := srv.identify(shown, n)
 	if err != nil {
 		return nil, srv.refuse(n, "identity", codes.PermissionDenied, err)
 	}
@@ -59,7 +61,7 @@ func (srv *Server) refuse(n bundle.Node, why string, code codes.Code, err error)
 	if ok, left := srv.refusals.gate.pass(why+n.ID, time.Now()); ok {
 		srv.log.Warn("proxy refused", append([]any{"node", n.ID, "why", why, "reason", err.Error()}, left...)...)
 	}
-	if srv.own != nil && (why == "class" || why == "identity") {
+	if srv.own != nil && (why == "class" || why == "identity" || why == "token") {
 		// The reason names selectors and service accounts of others. They are for who runs the server.
 		return status.Errorf(code, "node %q is refused (%s); the log and /status of the server say why", n.ID, why)
 	}
@@ -106,19 +108,6 @@ func supported(b *bundle.Bundle, n bundle.Node) error {
 	return nil
 }
 
-// shownBy is what the other end of a TLS connection has shown.
-func shownBy(g grpc.ServerStream) (tlsCaller, error) {
-	p, ok := peer.FromContext(g.Context())
-	if !ok {
-		return tlsCaller{}, errors.New("the connection has no peer")
-	}
-	t, ok := p.AuthInfo.(tlsCaller)
-	if !ok || len(t.State.PeerCertificates) == 0 {
-		return tlsCaller{}, errors.New("the connection has no client certificate")
-	}
-	return t, nil
-}
-
 // workload reads who a certificate is for.
 func workload(cert *x509.Certificate) (trustDomain, namespace, account string, err error) {
 	uris := cert.URIs
@@ -133,34 +122,15 @@ func workload(cert *x509.Certificate) (trustDomain, namespace, account string, e
 	return "", "", "", fmt.Errorf("the SPIFFE ID %s has not the form spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT", uris[0])
 }
 
-// provenID is the SPIFFE ID that the other end of a connection has proven; "": none.
-func provenID(g grpc.ServerStream) string {
-	c, err := shownBy(g)
-	if err != nil || len(c.State.PeerCertificates[0].URIs) == 0 {
-		return ""
-	}
-	return c.State.PeerCertificates[0].URIs[0].String()
-}
-
-// identify holds what the node says against its certificate.
-func (srv *Server) identify(g grpc.ServerStream, n bundle.Node) (*caller, error) {
+// identify holds what the node says against what its stream has proven.
+func (srv *Server) identify(shown proof, n bundle.Node) (*caller, error) {
 	if srv.own == nil {
 		return &caller{node: n, account: n.ServiceAccount}, nil
 	}
-	shown, err := shownBy(g)
-	if err != nil {
+	if err := shown.fits(n); err != nil {
 		return nil, err
 	}
-	td, ns, sa, err := workload(shown.State.PeerCertificates[0])
-	switch {
-	case err != nil:
-		return nil, err
-	case ns != n.Namespace:
-		return nil, fmt.Errorf("the certificate is for namespace %q, node %q says %q", ns, n.ID, n.Namespace)
-	case n.ServiceAccount != "" && sa != n.ServiceAccount:
-		return nil, fmt.Errorf("the certificate is for service account %q, node %q says %q", sa, n.ID, n.ServiceAccount)
-	}
-	return &caller{node: n, account: sa, trustDomain: td, chain: shown.State.PeerCertificates, hangUp: shown.hangUp}, nil
+	return &caller{node: n, account: shown.account, trustDomain: shown.trustDomain, chain: shown.chain, token: shown.token, hangUp: shown.hangUp}, nil
 }
 
 // listen opens the ADS address: plaintext on loopback only, unless told otherwise in so many words.

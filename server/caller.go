@@ -13,17 +13,19 @@ import (
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/internal/credential"
 	"github.com/meshc/meshc/server/ads"
+	"github.com/meshc/meshc/server/token"
 )
 
-// caller is who holds a stream: what its node claims in the first request, and what the certificate of the connection
-// proves. What later requests say of a node changes nothing.
+// caller is who holds a stream: what its node claims in the first request, and what the certificate of the connection, or
+// the token that the stream was opened with, proves. What later requests say of a node changes nothing.
 type caller struct {
 	node        bundle.Node
-	account     string              // service account: of the certificate, or what the node says where there is none
+	account     string              // service account: that is proven, or what the node says where nothing has to be
 	trustDomain string              // of the certificate; "": there is none
 	chain       []*x509.Certificate // as it was shown, the caller's own first; nil: there is none
 	delta       bool                // it speaks delta xDS; else state of the world
-	hangUp      func()              // ends the connection; nil: it has no certificate that could lose its worth
+	token       *token.Account      // that its token proves; nil: there is none
+	hangUp      func()              // ends the connection; nil: it was made with nothing that could lose its worth
 	extensions  map[string]bool     // of its Envoy, by the messages that configure them; nil: not known
 
 	last atomic.Pointer[judgement]
@@ -34,6 +36,7 @@ type caller struct {
 type judgement struct {
 	bundle *bundle.Bundle
 	own    *ownIdentity // whose roots the chain was held to; nil: none
+	keys   *token.Set   // that the token was held to; nil: none
 
 	class    *bundle.Class // that the caller may have, be its Envoy too old for it; nil: none
 	unproven error         // why the certificate proves nothing any more
@@ -80,10 +83,14 @@ func (srv *Server) judge(b *bundle.Bundle, c *caller) *judgement {
 	if c.chain != nil {
 		own = srv.own.latest()
 	}
-	if j := c.last.Load(); j != nil && j.bundle == b && (j.own == own || own == nil) {
+	var keys *token.Set
+	if c.token != nil {
+		keys = srv.tokenKeys()
+	}
+	if j := c.last.Load(); j != nil && j.bundle == b && (j.own == own || own == nil) && j.keys == keys {
 		return j // while the server has no identity of its own, what it found by the last one stands
 	}
-	j := &judgement{bundle: b, own: own, unproven: srv.stillProven(own, c)}
+	j := &judgement{bundle: b, own: own, keys: keys, unproven: srv.stillProven(own, keys, c)}
 	if j.unproven != nil {
 		j.refused = &refusal{"identity", codes.PermissionDenied, j.unproven}
 	} else {
@@ -101,8 +108,12 @@ func (srv *Server) judge(b *bundle.Bundle, c *caller) *judgement {
 	return j
 }
 
-// stillProven holds the certificate that a connection was made with to the roots and trust domains of now.
-func (srv *Server) stillProven(own *ownIdentity, c *caller) error {
+// stillProven holds the certificate that a connection was made with to the roots and trust domains of now, and the token to
+// the keys of now.
+func (srv *Server) stillProven(own *ownIdentity, keys *token.Set, c *caller) error {
+	if c.token != nil {
+		return keys.Vouches(*c.token)
+	}
 	if c.chain == nil {
 		return nil
 	}
@@ -136,7 +147,7 @@ func (srv *Server) mayHave(class *bundle.Class, c *caller) error {
 	if srv.own == nil || slices.Contains(class.ServiceAccounts, c.account) || len(class.ServiceAccounts) == 0 && c.account == "default" {
 		return nil
 	}
-	return fmt.Errorf("node %q has the labels of class %q, whose workloads run as %s; its certificate is for %q", c.node.ID, class.ID,
+	return fmt.Errorf("node %q has the labels of class %q, whose workloads run as %s; it has proven to be %q", c.node.ID, class.ID,
 		cmp.Or(strings.Join(class.ServiceAccounts, ", "), "default"), c.account)
 }
 
@@ -157,8 +168,8 @@ func (j *judgement) mayBeGiven(gen *generation, name string) error {
 	return nil
 }
 
-// reprove ends the connections whose certificates the server trusts no longer. Their proxies go on with what they have,
-// and come back by the certificates that they have now.
+// reprove ends the connections whose certificates and tokens the server trusts no longer. Their proxies go on with what they
+// have, and come back by the certificates and tokens that they have now.
 func (srv *Server) reprove() {
 	for _, s := range srv.snapshot() {
 		if j := srv.judge(srv.of(s.caller).bundle, s.caller); j.unproven != nil {

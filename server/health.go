@@ -31,6 +31,9 @@ func (srv *Server) watches() (list []watch.Status) {
 	if srv.own != nil {
 		list = append(list, srv.own.status())
 	}
+	if srv.keys != nil {
+		list = append(list, srv.keys.Status())
+	}
 	return list
 }
 
@@ -76,7 +79,7 @@ type watchGauges struct {
 func newWatchGauges(srv *Server) *watchGauges {
 	label := []string{"watch"}
 	return &watchGauges{srv: srv,
-		success: prometheus.NewDesc("meshc_watch_last_success_timestamp_seconds", "When what the server follows was last found to be what is in service, or taken into service, in seconds since 1970, by watch: bundle, endpoints, secrets (of all that are needed, the one for which that is longest ago), identity.", label, nil),
+		success: prometheus.NewDesc("meshc_watch_last_success_timestamp_seconds", "When what the server follows was last found to be what is in service, or taken into service, in seconds since 1970, by watch: bundle, endpoints, secrets (of all that are needed, the one for which that is longest ago), identity, token keys.", label, nil),
 		failing: prometheus.NewDesc("meshc_watch_failing", "1 while what the last look found could not be taken into service, by watch.", label, nil),
 		stalled: prometheus.NewDesc("meshc_watch_stalled", "1 while a look does not come back, as with a network file system that hangs, by watch.", label, nil),
 	}

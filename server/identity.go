@@ -44,19 +44,20 @@ func (o *ownIdentity) trusts(chain []*x509.Certificate) error {
 	return err
 }
 
-// watchIdentity has streams held to the server's identity when that is another.
+// watchIdentity has streams held to the server's identity, and to the keys that vouch for tokens, when these are others.
 func (srv *Server) watchIdentity(ctx context.Context) {
 	tick := time.NewTicker(srv.opts.Poll)
 	defer tick.Stop()
-	before := srv.own.latest()
+	before, vouching := srv.own.latest(), srv.tokenKeys()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if now, err := srv.own.current(); err == nil && now != before {
-			before = now
+		keys := srv.tokenKeys()
+		if now, err := srv.own.current(); err == nil && now != before || keys != vouching {
+			before, vouching = srv.own.latest(), keys
 			srv.reprove()
 		}
 	}
@@ -90,8 +91,9 @@ func (o *Options) checkIdentity() error {
 	switch {
 	case files > 0 && o.SPIFFESocket != "":
 		return errors.New("the server has its identity from files or from an agent, not both: leave out --spiffe-socket, or --tls-cert, --tls-key and --tls-ca")
+	case files == 2 && o.TLSCA == "" && o.tokens(): // nobody has to show a certificate
 	case files > 0 && files < 3:
-		return errors.New("a certificate, its key and the CA of the proxies go together: give --tls-cert, --tls-key and --tls-ca, all three")
+		return errors.New("a certificate, its key and the CA of the proxies go together: give --tls-cert, --tls-key and --tls-ca, all three; with --token-keys or --token-review the CA may be left out")
 	case o.SPIFFESocket != "":
 		return checkAgent(o)
 	}
@@ -101,9 +103,9 @@ func (o *Options) checkIdentity() error {
 func newIdentitySource(o *Options) identitySource {
 	switch {
 	case o.SPIFFESocket != "":
-		return &workloadAPI{socket: o.SPIFFESocket, trusted: o.TrustDomains, log: o.Log}
+		return &workloadAPI{socket: o.SPIFFESocket, trusted: o.TrustDomains, callers: o.callers(), log: o.Log}
 	case o.TLSCert != "":
-		return &identityFiles{cert: o.TLSCert, key: o.TLSKey, ca: o.TLSCA, trusted: o.TrustDomains, every: min(identityPoll, o.Poll), open: o.open.identity,
+		return &identityFiles{cert: o.TLSCert, key: o.TLSKey, ca: o.TLSCA, callers: o.callers(), trusted: o.TrustDomains, every: min(identityPoll, o.Poll), open: o.open.identity,
 			monitor: watch.Monitor{Name: "identity", Path: o.TLSCert, StallAfter: o.open.stall}}
 	}
 	return nil
@@ -121,9 +123,20 @@ func (srv *Server) ownIdentity() (*ownIdentity, error) {
 	return o, nil
 }
 
+// callers tells whether callers have to show a certificate: those that have a token need none.
+func (o *Options) callers() tls.ClientAuthType {
+	switch {
+	case !o.tokens():
+		return tls.RequireAndVerifyClientCert
+	case o.SPIFFESocket == "" && o.TLSCA == "":
+		return tls.NoClientCert
+	}
+	return tls.VerifyClientCertIfGiven
+}
+
 // mutual is how the ADS address speaks TLS. Sessions that are resumed are held to these roots, too, by crypto/tls.
-func mutual(cert tls.Certificate, roots *x509.CertPool) *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{cert}, ClientCAs: roots, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12,
+func mutual(cert tls.Certificate, roots *x509.CertPool, callers tls.ClientAuthType) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{cert}, ClientCAs: roots, ClientAuth: callers, MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"h2"}}
 }
 
@@ -134,7 +147,8 @@ func notTrusted(trustDomain string, trusted []string) error {
 // identityFiles are the server's certificate, key and CA. They are read again when they change, both at once, by a goroutine
 // of their own: connections are made with what was read last.
 type identityFiles struct {
-	cert, key, ca string
+	cert, key, ca string // the CA "": nobody shows a certificate
+	callers       tls.ClientAuthType
 	trusted       []string // trust domains; none: whatever the CA signs
 	every         time.Duration
 	open          func(path string, most int64) ([]byte, error)
@@ -190,7 +204,11 @@ func (f *identityFiles) refresh() error {
 	f.look.Lock()
 	defer f.look.Unlock()
 	return f.monitor.Do(func() error {
-		stamp := watch.Stamps(f.cert, f.key, f.ca)
+		files := []string{f.cert, f.key}
+		if f.ca != "" {
+			files = append(files, f.ca)
+		}
+		stamp := watch.Stamps(files...)
 		if stamp == f.stamp {
 			return nil
 		}
@@ -217,13 +235,25 @@ func (f *identityFiles) load() (*ownIdentity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server certificate: %w", err)
 	}
-	roots, err := f.open(f.ca, limit.SecretBytes)
+	pool, err := f.roots()
+	if err != nil {
+		return nil, err
+	}
+	return &ownIdentity{tls: mutual(cert, pool, f.callers), leaf: cert.Leaf}, nil
+}
+
+// roots reads the CA of the proxies.
+func (f *identityFiles) roots() (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	if f.ca == "" {
+		return pool, nil
+	}
+	text, err := f.open(f.ca, limit.SecretBytes)
 	if err != nil {
 		return nil, fmt.Errorf("client CA: %w", err)
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(roots) {
+	if !pool.AppendCertsFromPEM(text) {
 		return nil, fmt.Errorf("client CA: %s holds no certificate", f.ca)
 	}
-	return &ownIdentity{tls: mutual(cert, pool), leaf: cert.Leaf}, nil
+	return pool, nil
 }

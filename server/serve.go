@@ -29,16 +29,17 @@ type request[M any] interface {
 // serve holds one ADS stream: it counts the stream in, admits the node by its first request, and hands every request to the
 // session as an event, no faster than the limit of requests allows.
 func serve[M any, R request[M]](srv *Server, g grpc.ServerStream, delta bool, event func(R) ads.Event) error {
-	who := provenID(g)
-	if err := srv.acquireStream(who); err != nil {
+	shown := srv.prove(g)
+	if err := srv.acquireStream(shown.id); err != nil {
 		return err
 	}
-	defer srv.releaseStream(who)
+	defer srv.releaseStream(shown.id)
+	defer shown.expire()()
 	req := R(new(M))
 	if err := begin(g, req); err != nil {
 		return srv.unread(err)
 	}
-	s, err := srv.admit(g, req.GetNode(), delta)
+	s, err := srv.admit(g, req.GetNode(), delta, shown)
 	if err != nil {
 		return err
 	}

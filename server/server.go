@@ -49,6 +49,7 @@ import (
 	"github.com/meshc/meshc/server/kube"
 	"github.com/meshc/meshc/server/observe"
 	"github.com/meshc/meshc/server/secret"
+	"github.com/meshc/meshc/server/token"
 	"github.com/meshc/meshc/server/watch"
 	"github.com/meshc/meshc/server/waves"
 )
@@ -73,6 +74,9 @@ type Options struct {
 
 	TLSCert, TLSKey, TLSCA        string   // files of the server's certificate and key, and of the CA of the proxies
 	SPIFFESocket                  string   // socket of a SPIFFE agent, as unix:///PATH or a path, in place of the files; see workloadAPI
+	TokenKeys                     string   // file or folder of public keys of API servers, by which tokens of service accounts are verified; "": none are
+	TokenReview                   bool     // tokens are verified by asking the API server
+	TokenAudiences, TokenIssuers  []string // of tokens that are taken; default DefaultAudience, and any issuer
 	TrustDomains                  []string // of the proxies, all of them during a migration; none: whatever the CA signs, or with an agent that of the server
 	InsecurePlaintextOnAnyAddress bool     // serve configuration without TLS beyond loopback
 	InsecureAdminOnAnyAddress     bool     // serve health, metrics and the names of proxies beyond loopback
@@ -152,8 +156,8 @@ func (o *Options) checkAPI() error {
 	switch {
 	case o.Endpoints != "" && o.KubernetesEndpoints:
 		return errors.New("endpoints come from files or from the API server, not both: leave out --endpoints or --kubernetes-endpoints")
-	case (o.Kubeconfig != "" || o.KubeContext != "") && !o.KubernetesSecrets && !o.KubernetesEndpoints:
-		return errors.New("--kubeconfig and --context name an API server, and nothing is read from one; add --kubernetes-secrets or --kubernetes-endpoints")
+	case (o.Kubeconfig != "" || o.KubeContext != "") && !o.KubernetesSecrets && !o.KubernetesEndpoints && !o.TokenReview:
+		return errors.New("--kubeconfig and --context name an API server, and nothing is read from one; add --kubernetes-secrets, --kubernetes-endpoints or --token-review")
 	}
 	return nil
 }
@@ -182,6 +186,8 @@ type Server struct {
 	endpoints *endpointSnapshot // what the source of endpoints saw last; nil: there is no source
 	source    sourceState
 	own       identitySource // nil: no TLS
+	tokens    token.Verifier // nil: none are taken
+	keys      *token.Keys    // that verify them; nil: none do
 
 	brought  *bundle.Bundle // what the source brought last
 	unsaved  error          // why the state of the rollout is not on disk
@@ -237,6 +243,9 @@ func Run(ctx context.Context, o Options) error {
 			return err
 		}
 	}
+	if err := srv.openTokens(ctx); err != nil {
+		return err
+	}
 	if err := srv.startEndpoints(ctx); err != nil {
 		return err
 	}
@@ -270,6 +279,9 @@ func Run(ctx context.Context, o Options) error {
 // check refuses options that exclude each other.
 func (o *Options) check() error {
 	if err := o.checkIdentity(); err != nil {
+		return err
+	}
+	if err := o.checkTokens(); err != nil {
 		return err
 	}
 	if err := o.checkAPI(); err != nil {

@@ -139,7 +139,13 @@ type proxy struct {
 
 func connect(t testing.TB, c discoveryv3.AggregatedDiscoveryServiceClient) *proxy {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	return connectWith(context.Background(), t, c)
+}
+
+// connectWith connects with what a context has, as headers.
+func connectWith(ctx context.Context, t testing.TB, c discoveryv3.AggregatedDiscoveryServiceClient) *proxy {
+	t.Helper()
+	ctx, cancel := context.WithCancel(ctx)
 	t.Cleanup(cancel)
 	st, err := c.DeltaAggregatedResources(ctx)
 	if err != nil {

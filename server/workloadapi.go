@@ -35,9 +35,10 @@ const (
 // the bundles of the trust domains that callers may be of. The agent pushes both when they change. What it pushed last
 // stays in use when it falls silent, but not when it says that the server has no identity.
 type workloadAPI struct {
-	socket string
-	log    *slog.Logger
-	done   <-chan struct{} // closed when the server ends
+	socket  string
+	callers tls.ClientAuthType
+	log     *slog.Logger
+	done    <-chan struct{} // closed when the server ends
 
 	mu      sync.Mutex
 	trusted []string     // trust domains; that of the first identity, if none is named
@@ -183,7 +184,7 @@ func (w *workloadAPI) OnX509ContextUpdate(c *workloadapi.X509Context) {
 	for _, link := range svid.Certificates {
 		cert.Certificate = append(cert.Certificate, link.Raw)
 	}
-	conf := mutual(cert, roots)
+	conf := mutual(cert, roots, w.callers)
 	conf.VerifyConnection = ofItsOwn(c, w.trusted)
 	w.now, w.updated, w.trouble, w.state = &ownIdentity{tls: conf, leaf: cert.Leaf}, time.Now(), "", ""
 	w.log.Info("identity from the agent", "id", svid.ID.String(), "expires", cert.Leaf.NotAfter.UTC(), "trust domains", strings.Join(w.trusted, ", "))
@@ -200,6 +201,9 @@ func (w *workloadAPI) OnX509ContextUpdate(c *workloadapi.X509Context) {
 // is counted and logged.
 func ofItsOwn(c *workloadapi.X509Context, trusted []string) func(tls.ConnectionState) error {
 	return func(s tls.ConnectionState) error {
+		if len(s.PeerCertificates) == 0 {
+			return nil // its token is what counts
+		}
 		td, _, _, err := workload(s.PeerCertificates[0])
 		if err != nil || !slices.Contains(trusted, td) {
 			return nil

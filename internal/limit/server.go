@@ -6,6 +6,7 @@ import "time"
 const (
 	MessageBytes      = 16 << 20 // a reconnect of the largest proxies lists some ten thousand names and versions
 	HeaderBytes       = 16 << 10
+	TokenBytes        = 12 << 10 // those of Kubernetes have some 1,200
 	NodeIDBytes       = 1 << 10
 	NodeMetadataBytes = 1 << 20
 	ConnStreams       = 64 // streams of one connection; a proxy needs one
@@ -55,7 +56,8 @@ const (
 	EndpointFiles = 1000
 	EndpointDepth = 4       // lists in lists
 	SecretBytes   = 1 << 20 // a file, or the value of a key
-	SecretReads   = 256     // under way; each that hangs keeps a thread
+	TokenKeyFiles = 100
+	SecretReads   = 256 // under way; each that hangs keeps a thread
 	SecretWait    = time.Second
 	StallAfter    = 10 * time.Second // a read that takes longer counts as one that hangs
 	RetryFailed   = time.Minute      // what failed is read again though it looks the same

@@ -1,5 +1,6 @@
 // Package kube is the server's way to the API server of a Kubernetes cluster: who to ask and as whom, and one primitive,
-// Watch, which lists objects and then follows them. It knows what is read, and nothing of what that is for.
+// Watch, which lists objects and then follows them; besides, ReviewToken asks whose a token is. It knows what is read, and
+// nothing of what that is for.
 //
 // It is the only package that links k8s.io/client-go, and of that the REST client and the reflector alone: no clientset,
 // no informer, no kind that is not read here.
@@ -16,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -90,7 +92,7 @@ func Connect(o Options) (*Client, error) {
 	}
 	scheme := runtime.NewScheme()
 	for gv, add := range map[schema.GroupVersion]func(*runtime.Scheme) error{
-		corev1.SchemeGroupVersion: corev1.AddToScheme, discoveryv1.SchemeGroupVersion: discoveryv1.AddToScheme,
+		corev1.SchemeGroupVersion: corev1.AddToScheme, discoveryv1.SchemeGroupVersion: discoveryv1.AddToScheme, authenticationv1.SchemeGroupVersion: authenticationv1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
 			return nil, err

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // Problem is why a watch hears nothing. Its text says what to do, and shows nothing of any object.
@@ -89,35 +90,47 @@ func (c *Client) relieved(text string) bool {
 	return true
 }
 
+// asked is what a request is for, as problems name it.
+type asked struct {
+	gv      schema.GroupVersion
+	plural  string
+	objects string // with their names, if it is about one
+	rule    string // of RBAC that it needs
+}
+
 // problem says what an error means for whoever has to mend it. Of what the API server says, only the words of a refusal
 // are repeated: an answer that cannot be read may hold anything.
-func (w *watcher) problem(err error) *Problem {
+func (c *Client) problem(err error, a asked) *Problem {
 	var api apierrors.APIStatus
 	if errors.As(err, &api) {
 		st := api.Status()
 		said := clip(st.Message)
 		switch {
 		case st.Code == http.StatusForbidden:
-			return &Problem{"forbidden", fmt.Sprintf("the API server %s forbids it (%s); %s", w.c.address, said, w.rule())}
+			return &Problem{"forbidden", fmt.Sprintf("the API server %s forbids it (%s); %s", c.address, said, a.rule)}
 		case st.Code == http.StatusUnauthorized:
-			return &Problem{"unauthorized", fmt.Sprintf("the API server %s does not take the credentials for %s; see whether the token or certificate in the kubeconfig, or the pod's service account, is still good", w.c.address, w.objects())}
+			return &Problem{"unauthorized", fmt.Sprintf("the API server %s does not take the credentials for %s; see whether the token or certificate in the kubeconfig, or the pod's service account, is still good", c.address, a.objects)}
 		case st.Code == http.StatusNotFound:
-			return &Problem{"unknown", fmt.Sprintf("the API server %s has no %s of %s", w.c.address, w.what.plural, w.what.gv)}
+			return &Problem{"unknown", fmt.Sprintf("the API server %s has no %s of %s", c.address, a.plural, a.gv)}
 		}
-		return &Problem{"error", fmt.Sprintf("the API server %s answers %d for %s (%s)", w.c.address, st.Code, w.objects(), said)}
+		return &Problem{"error", fmt.Sprintf("the API server %s answers %d for %s (%s)", c.address, st.Code, a.objects, said)}
 	}
 	var op *net.OpError
 	if errors.As(err, &op) { // without the port on this side, which is another each time
-		return &Problem{"unreachable", fmt.Sprintf("the API server %s cannot be reached: %s: %v", w.c.address, op.Op, op.Err)}
+		return &Problem{"unreachable", fmt.Sprintf("the API server %s cannot be reached: %s: %v", c.address, op.Op, op.Err)}
 	}
 	var u *url.Error
 	if errors.As(err, &u) {
-		return &Problem{"unreachable", fmt.Sprintf("the API server %s cannot be reached: %v", w.c.address, u.Err)}
+		return &Problem{"unreachable", fmt.Sprintf("the API server %s cannot be reached: %v", c.address, u.Err)}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return &Problem{"unreachable", fmt.Sprintf("the API server %s does not answer", w.c.address)}
+		return &Problem{"unreachable", fmt.Sprintf("the API server %s does not answer", c.address)}
 	}
-	return &Problem{"unreadable", fmt.Sprintf("what the API server %s answers for %s cannot be read", w.c.address, w.objects())}
+	return &Problem{"unreadable", fmt.Sprintf("what the API server %s answers for %s cannot be read", c.address, a.objects)}
+}
+
+func (w *watcher) problem(err error) *Problem {
+	return w.c.problem(err, asked{w.what.gv, w.what.plural, w.objects(), w.rule()})
 }
 
 // objects names what the query asks for.
