@@ -31,6 +31,7 @@ type finder struct {
 	identitySet sets.Set
 	identities  []string
 	found       []*Difference
+	elsewhere   []*Difference // requests that go elsewhere and are refused at one of two places
 	byKey       map[string]*Difference
 	open        []Undecided
 	objects     [2]map[object]bool // of base and head

@@ -52,6 +52,7 @@ func Compare(base, head *bundle.Bundle) (*Report, error) {
 		}
 		f.undecided(u)
 	}
+	r.Differences = append(r.Differences, f.elsewhere...)
 	r.Undecided = f.needed(r.Differences)
 	for _, d := range r.Differences {
 		slices.SortFunc(d.From, report.CompareRefs)

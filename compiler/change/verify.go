@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/change/behaviour"
@@ -30,6 +31,10 @@ func (f *finder) verify(d *Difference) int {
 	for _, try := range f.tries[d][:min(mostTries, len(f.tries[d]))] {
 		kind, base, head, err := f.walked(try)
 		if err == nil && confirms(d.Kind, kind, base, head) {
+			// Where a policy refuses this one at one of two places, others may pass at both.
+			if d.Kind == Moved && border(kind, base, head) == trace.Denied && f.verifyPast(d) {
+				return shown
+			}
 			f.show(d, try, kind, base, head)
 			return shown
 		}
@@ -68,10 +73,12 @@ func (f *finder) verifyPast(d *Difference) bool {
 
 // show makes a request the witness of a difference, and says of it what the walks say.
 func (f *finder) show(d *Difference, try attempt, kind string, base, head behaviour.Behaviour) {
+	at := border(kind, base, head)
 	switch {
-	// The servers refuse what the client now sends otherwise. What only may be refused, as by an external authorizer, is a change.
-	case d.Kind == Changed && (kind == Opened && !base.Passes() || kind == Closed && !head.Passes()):
+	case d.Kind == Changed && at != "": // the servers refuse what the client now sends otherwise
 		d.Kind, d.Base, d.Head = kind, base.End(), head.End()
+	case d.Kind == Moved && at != "":
+		f.refusedElsewhere(d, try, kind, at, base, head)
 	case d.Kind == Moved && (kind == "" || kind == Tuned): // another way to the same end
 		d.Kind = Changed
 	}
@@ -80,6 +87,55 @@ func (f *finder) show(d *Difference, try attempt, kind string, base, head behavi
 	if asked {
 		d.Witness.Server = &try.server
 	}
+}
+
+// refusedElsewhere adds to a difference of requests that go elsewhere the graver one that they are refused at one of two places.
+func (f *finder) refusedElsewhere(d *Difference, try attempt, kind, verdict string, base, head behaviour.Behaviour) {
+	more := *d
+	more.Kind, more.Category, more.Base, more.Head = kind, categoryBehind(kind, verdict, base, head), base.End(), head.End()
+	more.From, more.Servers, more.Resources = slices.Clone(d.From), slices.Clone(d.Servers), slices.Clone(d.Resources)
+	more.Witness, more.Host, more.Port = try.witness, try.at.host, try.at.port
+	if kind == Opened {
+		d.Base = behindEnd(d.Base, more.Base)
+	} else {
+		d.Head = behindEnd(d.Head, more.Head)
+	}
+	if !slices.ContainsFunc(f.found, func(o *Difference) bool { // as what servers do otherwise with a workload that is somebody else
+		return o.Kind == more.Kind && o.Host == more.Host && o.Port == more.Port && o.Witness.To == more.Witness.To &&
+			!slices.ContainsFunc(more.From, func(r Ref) bool { return !slices.Contains(o.From, r) })
+	}) {
+		f.elsewhere = append(f.elsewhere, &more)
+	}
+}
+
+// behindEnd is where a request goes, and what refuses it there.
+func behindEnd(goes, refused End) End {
+	return End{Verdict: refused.Verdict, Detail: goes.Detail + ", and " + refused.Detail}
+}
+
+// border is how the one of two walks ends that is refused, where the other passes: denied, failed or answered; "": there is no such one.
+// What only may be refused, as by an external authorizer, passes.
+func border(kind string, base, head behaviour.Behaviour) string {
+	switch {
+	case kind == Opened && !base.Passes():
+		return base.End().Verdict
+	case kind == Closed && !head.Passes():
+		return head.End().Verdict
+	}
+	return ""
+}
+
+// categoryBehind is that of a request which goes elsewhere and is refused there on one side.
+func categoryBehind(kind, verdict string, base, head behaviour.Behaviour) string {
+	switch {
+	case verdict == trace.Denied && kind == Opened:
+		return AccessWidened
+	case verdict == trace.Denied:
+		return AccessNarrowed
+	case !base.Passes() && base.Unprotected(), !head.Passes() && head.Unprotected():
+		return Encryption
+	}
+	return Availability
 }
 
 // confirms tells whether a difference of a kind may be said where the walks of its witness differ in another. Not all settings

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/change"
 )
 
@@ -102,6 +103,42 @@ func TestShownWitnesses(t *testing.T) {
 				t.Errorf("none is %s, %s, to %s", c.kind, c.category, c.to)
 			}
 		})
+	}
+}
+
+// TestRefusedElsewhere: requests that go elsewhere, and that are refused at one of two places, are opened or closed besides; where a
+// policy lets some of them pass at both, they are moved alone.
+func TestRefusedElsewhere(t *testing.T) {
+	to := func(server string) string {
+		return replaced(routes, "    - {destination: {host: reviews, subset: v1}, weight: 100}\n    - {destination: {host: reviews, subset: v2}, weight: 0}", "    - {destination: {host: "+server+"}}")
+	}
+	const service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {clusterIP: 10.0.0.7, selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]}\n"
+	const plain = "\n---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: web, namespace: shop}\nspec: {host: web, trafficPolicy: {tls: {mode: DISABLE}}}\n" +
+		"---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: web, namespace: shop}\nspec: {selector: {matchLabels: {app: web}}, mtls: {mode: STRICT}}\n"
+	const nothing = "\n---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: web, namespace: shop}\nspec: {selector: {matchLabels: {app: web}}}\n"
+	some := replaced(posts, "name: reviews", "name: web", "app: reviews", "app: web")
+	for _, c := range []struct{ name, more, there, back, category, opposite string }{
+		{"plain text where mutual TLS is wanted", plain, change.Closed, change.Opened, change.Encryption, change.Encryption},
+		{"a policy of nothing", nothing, change.Closed, change.Opened, change.AccessNarrowed, change.AccessWidened},
+		{"a policy that lets some pass", some, change.Moved, change.Moved, change.Routing, change.Routing},
+	} {
+		one, other := compile(t, to("reviews")+c.more+service), compile(t, to("web")+c.more+service)
+		for kind, sides := range map[string][2]*bundle.Bundle{c.there + " " + c.category: {one, other}, c.back + " " + c.opposite: {other, one}} {
+			r, err := change.Compare(sides[0], sides[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := slices.ContainsFunc(r.Differences, func(d *change.Difference) bool {
+				return d.Kind+" "+d.Category == kind && d.From[0].Name != "" && strings.HasPrefix(d.Witness.To, "http://reviews.shop.svc.cluster.local:80/")
+			})
+			alone := !slices.ContainsFunc(r.Differences, func(d *change.Difference) bool { return d.Kind == change.Opened || d.Kind == change.Closed })
+			if !found || alone != (c.there == change.Moved) {
+				for _, d := range r.Differences {
+					t.Logf("%s %s %s, was %v, is %v", d.Kind, d.Category, d.Witness.String(), d.Base, d.Head)
+				}
+				t.Errorf("%s: none is %s; undecided %v", c.name, kind, r.Undecided)
+			}
+		}
 	}
 }
 

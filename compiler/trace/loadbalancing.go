@@ -233,7 +233,9 @@ func (k *walk) deliver(s state, c *clusterv3.Cluster, m member, name string, ope
 	to.call.Metadata, to.call.Principals, to.call.SNI = nil, nil, ""
 	if !v.class.Gateway && m.workload != nil && !m.workload.Proxy {
 		if open != nil {
-			return to.end(Failed, 0, "the workload has no proxy that could end the mutual TLS"), nil
+			p := to.end(Failed, 0, "the workload has no proxy that could end the mutual TLS")
+			p.Outcome.Unprotected = true
+			return p, nil
 		}
 		to.add(Step{Kind: "host", Name: to.proxy, Text: "has no proxy"})
 		return k.application(to), nil

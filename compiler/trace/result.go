@@ -49,8 +49,11 @@ type Outcome struct {
 	Effects []Effect `json:"effects,omitempty"`  // what the answer of a proxy is like
 	Text    string   `json:"text"`
 	// Misread: the connection is none of the protocol that the proxy expects, so that no request at all comes through on it.
-	Misread bool            `json:"-"`
-	Origins []bundle.Origin `json:"origins,omitempty"`
+	Misread bool `json:"-"`
+	// Unprotected: the connection fails for how it is protected: plain text where TLS is wanted, TLS that nothing ends, a handshake
+	// that does not come about.
+	Unprotected bool            `json:"-"`
+	Origins     []bundle.Origin `json:"origins,omitempty"`
 }
 
 // Choice is a point where the walk cannot tell which way a request takes.

@@ -290,7 +290,9 @@ func (k *walk) listener(s state, l *located[*listenerv3.Listener], why string) (
 		what += ", protocols " + strings.Join(sees.alpn, " ")
 	}
 	if fc == nil {
-		return s.end(Failed, 0, "no filter chain takes the connection ("+what+"): it is closed"+onlyMutual(l, &s.conn), closers(l.res)...), nil
+		p := s.end(Failed, 0, "no filter chain takes the connection ("+what+"): it is closed"+onlyMutual(l, &s.conn), closers(l.res)...)
+		p.Outcome.Unprotected = true
+		return p, nil
 	}
 	name := fc.GetName()
 	if name == "" {
@@ -300,7 +302,9 @@ func (k *walk) listener(s state, l *located[*listenerv3.Listener], why string) (
 	text, peer, err := k.w.terminate(&s.conn, fc.GetTransportSocket(), s.id)
 	if err != nil {
 		s.add(st)
-		return s.end(Failed, 0, "the TLS handshake fails: "+strings.TrimPrefix(err.Error(), "cannot be judged: "), st.Origins...), nil
+		p := s.end(Failed, 0, "the TLS handshake fails: "+strings.TrimPrefix(err.Error(), "cannot be judged: "), st.Origins...)
+		p.Outcome.Unprotected = true
+		return p, nil
 	}
 	if peer != nil {
 		s.call.SNI = peer.sni

@@ -86,6 +86,11 @@ func (b Behaviour) Misread() bool {
 	return slices.ContainsFunc(b.outcomes, func(o *trace.Outcome) bool { return o.Misread })
 }
 
+// Unprotected tells whether a connection fails for how it is protected.
+func (b Behaviour) Unprotected() bool {
+	return slices.ContainsFunc(b.outcomes, func(o *trace.Outcome) bool { return o.Unprotected })
+}
+
 // Key is the same for behaviours that differ in nothing but details of their ends.
 func (b Behaviour) Key() string { return fmt.Sprintf("%q\x00%q", b.ends, b.effects) }
 
