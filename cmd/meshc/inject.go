@@ -44,7 +44,7 @@ func (f *injectFlags) add(c *cobra.Command) {
 	p.StringArrayVar(&f.mesh, "mesh", nil, "SOURCE with what the manifests lack of the mesh: Namespaces, MeshConfig, ProxyConfigs; may be repeated")
 	p.BoolVar(&f.Everywhere, "enable-namespaces-by-default", false, "a namespace without a word on injection asks for it")
 	p.StringVar(&f.ProxyImage, "proxy-image", "docker.io/envoyproxy/envoy:distroless-v1.40.0", "image of Envoy")
-	p.StringVar(&f.MeshcImage, "meshc-image", meshcImage(), "image with meshc, and iptables or nft, for the init containers")
+	p.StringVar(&f.MeshcImage, "meshc-image", meshcImage(), "image with meshc for the init containers")
 	p.StringVar(&f.XDS, "xds", "", "HOST:PORT of the ADS server (default: the Service meshc of the root namespace, port 18000)")
 	p.StringVar(&f.Identity, "identity", "", "spire, files or none (default: spire where the mesh has MESHC_IDENTITY: spire, else files)")
 	p.StringVar(&f.CSIDriver, "csi-driver", "", "CSI driver that mounts the identity (default: csi.spiffe.io or spiffe.csi.cert-manager.io)")

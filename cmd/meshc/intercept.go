@@ -28,7 +28,8 @@ func newIntercept(a *app) *cobra.Command {
 		Short: "Install the rules by which connections come to the proxy",
 		Long: `intercept installs rules in the network namespace that it runs in: what arrives goes to the proxy's port 15006, what is sent to
 15001, and what the proxy, user 1337, sends itself goes on its way. Injection runs it in an init container; on a machine it runs
-once at boot. It needs root with NET_ADMIN, and iptables or nft. Installing again replaces what was installed.`,
+once at boot. It needs root with NET_ADMIN; without iptables it gives nftables' rules to the kernel itself. Installing again replaces
+what was installed.`,
 		Example: `  meshc intercept --exclude-inbound-ports 22 --exclude-outbound-ranges 169.254.169.254/32
   meshc intercept --print --with nftables`,
 		Args: cobra.NoArgs,
@@ -52,16 +53,14 @@ once at boot. It needs root with NET_ADMIN, and iptables or nft. Installing agai
 	}
 	f.BoolVar(&dns, "dns", false, "look-ups of names go to the proxy, too")
 	f.BoolVar(&show, "print", false, "print the rules, and install none")
-	f.Var(&choice{&with, "tool", []string{withIPTables, withNFTables}}, "with", "iptables or nftables (default: what is there, iptables first)")
+	f.Var(&choice{&with, "tool", []string{withIPTables, withNFTables}}, "with", "iptables, by its program, or nftables, by the kernel (default: iptables where that is there)")
 	_ = c.RegisterFlagCompletionFunc("with", cobra.FixedCompletions([]string{withIPTables, withNFTables}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
 func installer() string {
 	if _, err := exec.LookPath("iptables-restore"); err != nil {
-		if _, err := exec.LookPath("nft"); err == nil {
-			return withNFTables
-		}
+		return withNFTables
 	}
 	return withIPTables
 }
@@ -73,28 +72,42 @@ func (a *app) intercept(ctx context.Context, s intercept.Settings, with string, 
 		families = append(families, true)
 	}
 	for _, six := range families {
-		argv, text := []string{"nft", "-f", "-"}, s.NFT(six)
-		if with == withIPTables {
-			argv, text = []string{"iptables-restore", "--noflush"}, s.IPTables(six)
-			if six {
-				argv[0] = "ip6tables-restore"
-			}
+		var err error
+		switch {
+		case show && with == withIPTables:
+			_, err = fmt.Fprintf(a.stdout, "# %s\n%s", strings.Join(restore(six), " "), s.IPTables(six))
+		case show:
+			_, err = fmt.Fprintf(a.stdout, "# nft -f -\n%s", s.NFT(six))
+		case with == withIPTables:
+			err = iptables(ctx, restore(six), s.IPTables(six))
+		default:
+			err = s.Install(six)
 		}
-		if show {
-			fmt.Fprintf(a.stdout, "# %s\n%s", strings.Join(argv, " "), text)
-			continue
-		}
-		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-		cmd.Stdin = strings.NewReader(text)
-		cmd.Env = append(os.Environ(), "XTABLES_LOCKFILE=/dev/shm/xtables.lock") // /run may not be writable
-		var said bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &said, &said
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, strings.TrimSpace(said.String()))
+		if err != nil {
+			return err
 		}
 	}
 	if !show {
 		a.note("connections of this network namespace go through the proxy, by %s", with)
+	}
+	return nil
+}
+
+// restore is the command that takes rules of iptables.
+func restore(six bool) []string {
+	if six {
+		return []string{"ip6tables-restore", "--noflush"}
+	}
+	return []string{"iptables-restore", "--noflush"}
+}
+
+func iptables(ctx context.Context, argv []string, rules string) error {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stdin = strings.NewReader(rules)
+	cmd.Env = append(os.Environ(), "XTABLES_LOCKFILE=/dev/shm/xtables.lock") // /run may not be writable
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, bytes.TrimSpace(said))
 	}
 	return nil
 }

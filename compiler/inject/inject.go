@@ -40,7 +40,7 @@ const (
 // Settings are what does not follow from the mesh.
 type Settings struct {
 	ProxyImage   string // of Envoy
-	MeshcImage   string // with meshc, and iptables or nft
+	MeshcImage   string // with meshc
 	XDS          string // HOST:PORT of the ADS server; "": the Service meshc of the root namespace
 	ServerSPIFFE string // identity of that server; "", without ServerName: that of the service account meshc of the root namespace
 	ServerName   string // or its DNS name
