@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test test-cluster demo lint race bench soak fuzz golden docs types tools clean
+.PHONY: help build test test-cluster demo lint race bench soak fuzz golden docs types deploy release image-push tools clean
 
 # No part of meshc needs C, and Go's own linker is the faster one.
 export CGO_ENABLED := 0
@@ -61,6 +61,17 @@ types: ## compiler/bundle/anytypes.go, from the modules with Envoy's messages
 
 docs: ## docs/fields.md, diagnostics.md and limits.md, from schema files, declarations of codes and internal/limit
 	go run ./internal/reference docs
+
+deploy: ## deploy/server and deploy/webhook, from the chart, by the Helm of .ci/cluster
+	@.ci/deploy
+
+PLATFORMS ?= linux/amd64,linux/arm64,darwin/amd64,darwin/arm64
+release: ## dist/: archives, image, chart, bills of materials and their digests, of the commit (PLATFORMS=linux/amd64,…)
+	go run ./internal/release -platforms $(PLATFORMS) -o dist
+
+# IMAGE has no default: nothing is pushed anywhere that was not named.
+image-push: ## the image into a registry (IMAGE=registry.example.com/meshc)
+	go run ./internal/release -platforms linux/amd64,linux/arm64 -o dist -push $(IMAGE)
 
 clean: ## what build, test and demo made
 	rm -rf bin dist

@@ -19,8 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/internal/clustertest"
 	"github.com/meshc/meshc/internal/registrytest"
@@ -36,17 +34,7 @@ func startFlux(t *testing.T) *flux {
 	t.Helper()
 	f := &flux{t: t, api: clustertest.Start(t)}
 	program, crds := f.api.SourceController()
-	for _, file := range crds {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var crd map[string]any
-		if err := yaml.Unmarshal(text, &crd); err != nil {
-			t.Fatal(err)
-		}
-		f.api.Put(crd)
-	}
+	f.api.PutFiles(crds)
 	f.api.Put(map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "flux-system"}})
 	storage := f.api.Free()
 	f.api.Run(program, []string{"KUBECONFIG=" + f.api.Kubeconfig(clustertest.AdminToken, ""), "RUNTIME_NAMESPACE=flux-system"},

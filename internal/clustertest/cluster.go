@@ -24,9 +24,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"sigs.k8s.io/yaml"
 )
 
 // Cluster is an API server that runs.
@@ -46,6 +49,7 @@ const (
 	etcdVersion      = "3.6.5"
 	apiserverVersion = "1.34.3"
 	fluxVersion      = "1.9.1" // of its source-controller
+	helmVersion      = "4.3.1"
 )
 
 // AdminToken is that of system:masters, ReaderToken that of the user meshc, who may do nothing before a role says so.
@@ -73,8 +77,7 @@ func Start(t testing.TB) *Cluster {
 // find is a program that .ci/cluster builds.
 func find(t testing.TB, name, version string) string {
 	t.Helper()
-	_, here, _, _ := runtime.Caller(0)
-	path := filepath.Join(filepath.Dir(here), "../../.cache", name+"-"+version, name)
+	path := filepath.Join(cache(), name+"-"+version, name)
 	if _, err := os.Stat(path); err != nil {
 		if os.Getenv("MESHC_REQUIRE_ALL") == "1" {
 			t.Fatal(err)
@@ -82,6 +85,12 @@ func find(t testing.TB, name, version string) string {
 		t.Skipf("no %s: .ci/cluster builds it (%v)", name, err)
 	}
 	return path
+}
+
+// cache is the folder of what .ci/cluster builds and copies.
+func cache() string {
+	_, here, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(here), "../../.cache")
 }
 
 // free is an address that nobody listens at.
@@ -102,11 +111,32 @@ func (c *Cluster) Free() string { return free(c.t) }
 func (c *Cluster) SourceController() (program string, crds []string) {
 	c.t.Helper()
 	program = find(c.t, "source-controller", fluxVersion)
-	crds, err := filepath.Glob(filepath.Join(filepath.Dir(program), "crds", "*.yaml"))
-	if err != nil || len(crds) == 0 {
-		c.t.Fatal("no kinds of the source-controller: .ci/cluster copies them ", err)
+	return program, kinds(c.t, filepath.Join(filepath.Dir(program), "crds", "*.yaml"))
+}
+
+// Kinds are files of the kinds that charts have objects of: those of cert-manager's certificates and of Prometheus' operator.
+func (c *Cluster) Kinds() []string {
+	c.t.Helper()
+	return slices.Concat(
+		kinds(c.t, filepath.Join(cache(), "cert-manager-*", "cert-manager.io_certificates.yaml")),
+		kinds(c.t, filepath.Join(cache(), "prometheus-operator-*", "*_servicemonitors.yaml")),
+		kinds(c.t, filepath.Join(cache(), "prometheus-operator-*", "*_prometheusrules.yaml")))
+}
+
+// Helm is the program that renders charts. Without it the test is skipped.
+func Helm(t testing.TB) string {
+	t.Helper()
+	return find(t, "helm", helmVersion)
+}
+
+// kinds are files that .ci/cluster copies.
+func kinds(t testing.TB, pattern string) []string {
+	t.Helper()
+	out, err := filepath.Glob(pattern)
+	if err != nil || len(out) == 0 {
+		t.Fatalf("nothing is at %s: .ci/cluster copies it (%v)", pattern, err)
 	}
-	return program, crds
+	return out
 }
 
 // Run starts a program beside the API server until the test ends.
@@ -286,6 +316,22 @@ func (c *Cluster) Put(doc map[string]any) {
 	made["status"] = doc["status"]
 	if _, err := c.ask(http.MethodPut, at+"/"+name+"/status", made); err != nil {
 		c.t.Fatalf("%s/%s/status: %v", at, name, err)
+	}
+}
+
+// PutFiles puts what files hold, each a document.
+func (c *Cluster) PutFiles(names []string) {
+	c.t.Helper()
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		var doc map[string]any
+		if err == nil {
+			err = yaml.Unmarshal(text, &doc)
+		}
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.Put(doc)
 	}
 }
 
