@@ -22,6 +22,11 @@ type entry struct {
 	text []byte
 }
 
+// fileMode is the mode as Go has it.
+func (e entry) fileMode() fs.FileMode {
+	return (&tar.Header{Name: e.name, Mode: e.mode}).FileInfo().Mode()
+}
+
 // pack writes a tar archive that says nothing of who made it, and where.
 func pack(entries []entry, at time.Time) ([]byte, error) {
 	var b bytes.Buffer

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -31,9 +32,7 @@ const source = "https://github.com/meshc/meshc"
 // image is that of all platforms with Linux.
 type image struct{ index v1.ImageIndex }
 
-var errNoImage = errors.New("no image: none of the platforms is Linux")
-
-// makeImage makes the image: the binary, and what programs expect of a machine.
+// makeImage makes the image of all platforms with Linux; nil if there is none.
 func makeImage(programs []*program) (*image, error) {
 	out := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	found := false
@@ -49,23 +48,19 @@ func makeImage(programs []*program) (*image, error) {
 		found = true
 	}
 	if !found {
-		return nil, errNoImage
+		return nil, nil
 	}
 	return &image{out}, nil
 }
 
 // image is that of one platform: two layers, of which the first changes with the roots of trust alone.
 func (p *program) image() (v1.Image, error) {
-	text, err := os.ReadFile(p.path)
-	if err != nil {
-		return nil, err
-	}
-	bill, err := p.bill()
+	layers, err := p.layers()
 	if err != nil {
 		return nil, err
 	}
 	out := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	for _, entries := range [][]entry{machine(), {{"meshc", 0o755, text}, {"meshc.cdx.json", 0o644, bill.text}}} {
+	for _, entries := range layers {
 		packed, err := pack(entries, p.version.time)
 		if err != nil {
 			return nil, err
@@ -97,6 +92,42 @@ func (p *program) image() (v1.Image, error) {
 		},
 	}
 	return mutate.ConfigFile(out, c)
+}
+
+// layers are what an image is made of: what programs expect of a machine, and the binary with its bill of materials.
+func (p *program) layers() ([][]entry, error) {
+	text, err := os.ReadFile(p.path)
+	if err != nil {
+		return nil, err
+	}
+	bill, err := p.bill()
+	return [][]entry{machine(), {{"meshc", 0o755, text}, {"meshc.cdx.json", 0o644, bill.text}}}, err
+}
+
+// unpack writes the files of an image to a folder, for a builder that copies them.
+func (p *program) unpack(dir string) error {
+	layers, err := p.layers()
+	if err != nil {
+		return err
+	}
+	for _, e := range slices.Concat(layers...) {
+		name, mode := filepath.Join(dir, e.name), e.fileMode()
+		if mode.IsDir() {
+			err = os.MkdirAll(name, 0o755)
+		} else {
+			err = os.MkdirAll(filepath.Dir(name), 0o755)
+			if err == nil {
+				err = os.WriteFile(name, e.text, mode)
+			}
+		}
+		if err == nil {
+			err = os.Chmod(name, mode) // whatever the umask is
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // machine is what programs look for: users, a folder for what is temporary, and whom to trust. Roots that Mozilla trusts under
@@ -144,7 +175,7 @@ func (i *image) archive(v version) (file, error) {
 // push pushes the image to a repository, by the name of the version.
 func (i *image) push(ctx context.Context, repository string, v version) error {
 	if i == nil {
-		return errNoImage
+		return errors.New("there is no image to push: none of the platforms has Linux")
 	}
 	ref, err := name.NewTag(repository + ":" + v.tag())
 	if err != nil {

@@ -9,7 +9,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -23,6 +22,7 @@ func main() {
 	platforms := flag.String("platforms", "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64", "what to build for")
 	flag.StringVar(&r.dir, "o", "dist", "folder to write")
 	flag.StringVar(&r.push, "push", "", "repository to push the image to, by the credentials of docker login; nothing else is published")
+	flag.StringVar(&r.root, "root", "", "folder to write the files of the image of one platform to, and nothing else")
 	flag.BoolVar(&r.dirty, "dirty", false, "release what is not committed, too: nobody else can make the same")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -35,15 +35,12 @@ func main() {
 
 // release is one that is made.
 type release struct {
-	dir, push string
-	dirty     bool
+	dir, push, root string
+	dirty           bool
 }
 
 // run makes everything in the order in which one thing needs the other.
 func (r *release) run(ctx context.Context, platforms []string) error {
-	if err := os.MkdirAll(r.dir, 0o755); err != nil {
-		return err
-	}
 	work, err := os.MkdirTemp("", "release")
 	if err != nil {
 		return err
@@ -53,44 +50,21 @@ func (r *release) run(ctx context.Context, platforms []string) error {
 	if err != nil {
 		return err
 	}
+	if r.root != "" {
+		return programs[0].unpack(r.root)
+	}
 	v := programs[0].version
 	if v.dirty && !r.dirty {
 		return fmt.Errorf("the tree has changes that are not committed, or no Git: its version would be %s (see -dirty)", v.name)
 	}
-	beside, err := accompany(ctx, work)
-	if err != nil {
-		return err
-	}
-	var out []file
-	for _, p := range programs {
-		bill, err := p.bill()
-		if err != nil {
-			return err
-		}
-		archive, err := p.archive(beside)
-		if err != nil {
-			return err
-		}
-		out = append(out, bill, archive)
-	}
 	image, err := makeImage(programs)
-	switch {
-	case errors.Is(err, errNoImage):
-		fmt.Fprintln(os.Stderr, "release:", err)
-	case err != nil:
-		return err
-	default:
-		archive, err := image.archive(v)
-		if err != nil {
-			return err
-		}
-		out = append(out, archive)
-	}
-	chart, err := packageChart(os.DirFS("deploy/chart"), v)
 	if err != nil {
 		return err
 	}
-	out = append(out, chart)
+	out, err := artefacts(ctx, work, programs, image)
+	if err != nil {
+		return err
+	}
 	if err := write(r.dir, append(out, sums(out))); err != nil {
 		return err
 	}
@@ -100,6 +74,36 @@ func (r *release) run(ctx context.Context, platforms []string) error {
 	return nil
 }
 
+// artefacts are the files of a release, but for their digests.
+func artefacts(ctx context.Context, work string, programs []*program, image *image) ([]file, error) {
+	v := programs[0].version
+	beside, err := accompany(ctx, work)
+	if err != nil {
+		return nil, err
+	}
+	var out []file
+	for _, p := range programs {
+		bill, err := p.bill()
+		if err != nil {
+			return nil, err
+		}
+		archive, err := p.archive(beside)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, bill, archive)
+	}
+	if image != nil {
+		archive, err := image.archive(v)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, archive)
+	}
+	chart, err := packageChart(os.DirFS("deploy/chart"), v)
+	return append(out, chart), err
+}
+
 // file is one that is published.
 type file struct {
 	name string
@@ -107,6 +111,9 @@ type file struct {
 }
 
 func write(dir string, files []file) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
 	for _, f := range files {
 		name := filepath.Join(dir, f.name)
 		if err := os.WriteFile(name, f.text, 0o644); err != nil {

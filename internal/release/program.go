@@ -27,8 +27,8 @@ type version struct {
 	dirty bool      // the tree had changes, or there was no Git
 }
 
-// tag is the version where no + may stand.
-func (v version) tag() string { return strings.ReplaceAll(v.name, "+", "-") }
+// tag is the version where neither + nor the parentheses of (devel) may stand.
+func (v version) tag() string { return strings.NewReplacer("+", "-", "(", "", ")", "").Replace(v.name) }
 
 // number is the version without its v, as charts have it.
 func (v version) number() string { return strings.TrimPrefix(v.name, "v") }
