@@ -134,7 +134,7 @@ func runs(t *testing.T, i v1.Image) {
 		code int
 	}{
 		{nobody, "version", "meshc ", 0},
-		{nobody, "check -", "no service nowhere", 1},
+		{nobody, "check -", "no Service or ServiceEntry has the host nowhere", 1},
 		{nobody, "compile - --lenient -o /tmp/mesh.tar.gz", "sha256:", 0},
 		{nobody, "intercept", "operation not permitted", 2},
 		{[]string{"unshare", "--net", "--root", root, "--wd", "/"}, "intercept", "by nftables", 0},
