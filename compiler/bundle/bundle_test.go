@@ -49,7 +49,9 @@ func sample(t testing.TB, line int) Input {
 			{ID: "far", Namespace: "default", Selectors: []string{"s1", "s3", "s4", "s5"}, Sets: []*Set{shared}},
 			{ID: "gw", Gateway: true, Namespace: "default", Sets: []*Set{shared}},
 		},
-		Workloads: []Workload{{Namespace: "default", Name: "a", Class: "a"}},
+		Workloads: []Workload{{Namespace: "default", Name: "a", Class: "a"},
+			{Kind: "Deployment", Namespace: "default", Name: "far", Locality: "eu/1", Network: "n2", Class: "far"},
+			{Kind: "Pod", Namespace: "default", Name: "far-7d9f-x2x4z", Addresses: []string{"10.0.0.9"}, Locality: "eu/1/x", Network: "n2", Cluster: "one", Class: "far"}},
 	}
 }
 
@@ -201,6 +203,36 @@ func TestClassOf(t *testing.T) {
 	for _, bad := range []string{`{`, `{"id":"x"}`, `{"id":"ztunnel~1~a.b~c"}`, `{"id":"sidecar~1~a.b~c","metadata":{"NAMESPACE":"other"}}`, `{"id":"sidecar~1~a~c"}`} {
 		if _, err := NodeFromJSON([]byte(bad)); err == nil {
 			t.Errorf("%s is taken for a node", bad)
+		}
+	}
+}
+
+// TestPlace: a proxy that does not say its locality or network has those of its workload in the input, which is known by its name, its
+// address or what runs it; what it says itself counts.
+func TestPlace(t *testing.T) {
+	b := seal(t, sample(t, 1))
+	for _, c := range []struct {
+		name, pod, metadata string
+		class               string // "": there is none
+	}{
+		{"by its name", "far-7d9f-x2x4z", `"INSTANCE_IPS":"10.0.0.9"`, "far"},
+		{"by its address", "renamed", `"INSTANCE_IPS":"10.0.0.9"`, "far"},
+		{"of another cluster", "renamed", `"INSTANCE_IPS":"10.0.0.9","CLUSTER_ID":"two"`, ""},
+		{"by what runs it", "far-5c8b-aaaaa", `"INSTANCE_IPS":"10.0.0.9","CLUSTER_ID":"two"`, "far"},
+		{"with another network", "far-7d9f-x2x4z", `"INSTANCE_IPS":"10.0.0.9","NETWORK":"n3"`, ""},
+		{"with another network by its label", "far-7d9f-x2x4z", `"INSTANCE_IPS":"10.0.0.9","LABELS":{"app":"a","topology.istio.io/network":"n3"}`, ""},
+		{"that nobody knows", "other-7d9f-x2x4z", `"INSTANCE_IPS":"10.0.0.7"`, "b"},
+	} {
+		if !strings.Contains(c.metadata, "LABELS") {
+			c.metadata += `,"LABELS":{"app":"a"}`
+		}
+		n, err := NodeFromJSON([]byte(fmt.Sprintf(`{"id":"sidecar~10.0.0.1~%s.default~default.svc.cluster.local","metadata":{%s}}`, c.pod, c.metadata)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		class, err := b.ClassOf(n)
+		if (err != nil) != (c.class == "") || err == nil && class.ID != c.class {
+			t.Errorf("%s: %v %v, want %q", c.name, class, err, c.class)
 		}
 	}
 }

@@ -15,7 +15,8 @@ type matcher struct {
 	bySignature map[string]*Class
 	labels      map[string][]int // namespace, label=value → positions of selectors
 	addresses   map[string][]int
-	rest        []int // locality and network
+	rest        []int   // locality and network
+	places      *places // nil: no selector asks for either
 }
 
 func labelKey(namespace, k, v string) string { return namespace + "\x00" + k + "\x00" + v }
@@ -56,13 +57,21 @@ func (m *matcher) build(b *Bundle) error {
 			m.addresses[s.Address] = append(m.addresses[s.Address], i)
 		default:
 			m.rest = append(m.rest, i)
+			if m.places == nil && s.Locality+s.Network != "" {
+				m.places = &places{}
+				m.places.build(b)
+			}
 		}
 	}
 	return nil
 }
 
-// Matches returns the ids of the selectors that match the node, sorted: its signature.
+// Matches returns the ids of the selectors that match the node, sorted: its signature. Where a node does not say its locality or
+// network, those of its workload in the input count.
 func (b *Bundle) Matches(n Node) []string {
+	if b.matcher.places != nil {
+		n = b.matcher.places.complete(n)
+	}
 	var hits []int
 	try := func(candidates []int) {
 		for _, i := range candidates {
