@@ -41,6 +41,7 @@ type classAt struct {
 	class *bundle.Class
 	place string
 	delta bool
+	agent bool // answers the name look-ups of the application
 }
 
 // setView is a set as bitsets. Endpoints whose cluster is in another set wait for the class to say which cluster.
@@ -124,7 +125,7 @@ func (g *generation) set(s *bundle.Set) *setView {
 func (g *generation) view(c *bundle.Class, n bundle.Node, delta bool) (*ads.View, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	at := classAt{class: c, delta: delta}
+	at := classAt{class: c, delta: delta, agent: n.AgentDNS}
 	for _, s := range c.Sets {
 		if g.set(s).byPlace {
 			at.place = place(n)
@@ -153,6 +154,11 @@ func (g *generation) view(c *bundle.Class, n bundle.Node, delta bool) (*ads.View
 		return nil, err
 	}
 	v.Target[ads.Runtimes] = layer
+	if at.agent {
+		if err := g.giveNames(v); err != nil {
+			return nil, err
+		}
+	}
 	g.views[at] = v
 	return v, nil
 }

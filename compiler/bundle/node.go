@@ -3,6 +3,7 @@ package bundle
 import (
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -24,6 +25,7 @@ type Node struct {
 	Locality       string // region/zone/subzone
 	IstioVersion   string
 	EnvoyVersion   [3]uint32      // zero when the node does not say
+	AgentDNS       bool           // Istio's agent is beside it and answers the name look-ups of the application
 	Bootstrap      map[string]int // by mark of a requirement: how much the bootstrap provides for
 
 	// Files on the proxy's own file system: its identity where no secret service has it (TLS_CLIENT_CERT_CHAIN,
@@ -76,6 +78,7 @@ func NodeFromProto(m *corev3.Node) (Node, error) {
 	}
 	n.ServiceAccount, n.Network, n.Cluster = text(f["SERVICE_ACCOUNT"]), text(f["NETWORK"]), text(f["CLUSTER_ID"])
 	n.IstioVersion, n.Bootstrap = text(f["ISTIO_VERSION"]), provided(f[BootstrapMetadata])
+	n.AgentDNS = f[BootstrapMetadata] == nil && (on(f["DNS_CAPTURE"]) || on(f["ENABLE_DNS_SERVER"]))
 	for _, ip := range append(strings.Split(text(f["INSTANCE_IPS"]), ","), parts[1]) {
 		if ip = strings.TrimSpace(ip); ip != "" && !slices.Contains(n.Addresses, ip) {
 			n.Addresses = append(n.Addresses, ip)
@@ -110,6 +113,12 @@ func (n *Node) files(f map[string]*structpb.Value) error {
 		return invalid(*n, "metadata TLS_CLIENT_CERT_CHAIN and TLS_CLIENT_KEY go together")
 	}
 	return nil
+}
+
+// on reads a switch, which agents write as text or as what it is.
+func on(v *structpb.Value) bool {
+	set, err := strconv.ParseBool(v.GetStringValue())
+	return v.GetBoolValue() || err == nil && set
 }
 
 func text(v *structpb.Value) string { return v.GetStringValue() }

@@ -77,13 +77,16 @@ func New(m *mesh.Mesh, s Settings) (*Injector, error) {
 }
 
 func (in *Injector) completeSettings() error {
-	s, agent := &in.settings, in.mesh.IdentitySource() == mesh.IdentityFromAgent
+	s, agent := &in.settings, in.mesh.IdentityFromAgent()
+	if in.mesh.IdentitySource() == mesh.IdentityFromIstioAgent && s.Identity == "" {
+		return fmt.Errorf("the mesh says that identities come from Istio's agent (MESHC_IDENTITY: agent), and the proxy that meshc injects has none beside it: leave injection to Istio, or give it SPIRE's agent by --identity spire")
+	}
 	s.Identity = cmp.Or(s.Identity, map[bool]string{true: IdentitySPIRE, false: IdentityFiles}[agent])
 	switch {
 	case !slices.Contains([]string{IdentitySPIRE, IdentityFiles, IdentityNone}, s.Identity):
 		return fmt.Errorf("identity %q is none of spire, files and none", s.Identity)
 	case agent && s.Identity != IdentitySPIRE:
-		return fmt.Errorf("the mesh says that identities come from SPIRE's agent (MESHC_IDENTITY), so the identity cannot be %s", s.Identity)
+		return fmt.Errorf("the mesh says that identities come from an agent (MESHC_IDENTITY), so the identity cannot be %s", s.Identity)
 	case s.Identity == IdentitySPIRE && !agent:
 		return fmt.Errorf("proxies of this mesh do not ask SPIRE's agent: set MESHC_IDENTITY: spire at defaultConfig.proxyMetadata in MeshConfig, and give it to injection too")
 	}

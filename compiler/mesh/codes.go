@@ -42,9 +42,9 @@ var Codes = []diag.Code{
 	},
 	{
 		ID: "MESHC1204", Severity: diag.Error, FailsClosed: true,
-		Means:   "`MESHC_IDENTITY` in `defaultConfig.proxyMetadata` is neither `spire` nor `server`",
+		Means:   "`MESHC_IDENTITY` in `defaultConfig.proxyMetadata` is none of `spire`, `agent` and `server`",
 		Example: "`MESHC_IDENTITY: vault`",
-		Remedy:  "one of the two",
+		Remedy:  "one of the three",
 	},
 	{
 		ID: "MESHC1206", Severity: diag.Warning,

@@ -15,8 +15,9 @@ const metadataIdentity = "MESHC_IDENTITY"
 
 // Values of metadataIdentity.
 const (
-	IdentityFromServer = "server" // or "": by SDS over ADS
-	IdentityFromAgent  = "spire"  // by SDS from the agent of SPIRE on the node
+	IdentityFromServer     = "server" // or "": by SDS over ADS
+	IdentityFromSPIRE      = "spire"  // by SDS from the agent of SPIRE on the node
+	IdentityFromIstioAgent = "agent"  // by SDS from Istio's agent beside the proxy, which asks a CA
 )
 
 // IdentitySource tells where proxies get their certificate and roots from.
@@ -27,11 +28,15 @@ func (m *Mesh) IdentitySource() string {
 	return IdentityFromServer
 }
 
+// IdentityFromAgent tells whether an agent hands out certificate and roots. Which agent, only the bootstrap of a proxy says:
+// compiled resources ask all of them under one name, so that a mesh may move from one to the other, proxy by proxy.
+func (m *Mesh) IdentityFromAgent() bool { return m.IdentitySource() != IdentityFromServer }
+
 func checkIdentitySource(o *schema.Object, c *meshconfig.MeshConfig) (out diag.List) {
 	switch v := c.GetDefaultConfig().GetProxyMetadata()[metadataIdentity]; v {
-	case "", IdentityFromServer, IdentityFromAgent:
+	case "", IdentityFromServer, IdentityFromSPIRE, IdentityFromIstioAgent:
 	default:
-		out.Add(o.Finding(diag.Error, "MESHC1204", fmt.Sprintf("%s is %q: no proxy would get its certificate", metadataIdentity, v), "write spire, for the agent of SPIRE on the node, or server", "data", "mesh"))
+		out.Add(o.Finding(diag.Error, "MESHC1204", fmt.Sprintf("%s is %q: no proxy would get its certificate", metadataIdentity, v), "write spire, for the agent of SPIRE on the node, agent, for Istio's agent beside the proxy, or server", "data", "mesh"))
 	}
 	return out
 }

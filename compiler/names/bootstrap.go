@@ -4,5 +4,8 @@ package names
 const (
 	XDSCluster   = "xds-grpc"         // the ADS server
 	AdminCluster = "prometheus_stats" // Envoy's admin interface
-	AgentCluster = "sds-grpc"         // the agent on the node that hands out secrets, where there is one
+	AgentCluster = "sds-grpc"         // the agent, SPIRE's or Istio's, that hands out secrets, where there is one
 )
+
+// DNSListener answers the name look-ups of the application.
+const DNSListener = "dns"

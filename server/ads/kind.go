@@ -14,6 +14,7 @@ const (
 	Routes // route configurations without their virtual hosts
 	VirtualHosts
 	InlinedRoutes // route configurations with their virtual hosts, for proxies without delta xDS
+	NameTables    // what Istio's agent answers name look-ups from, which is in no bundle
 	Kinds         // how many there are
 )
 
@@ -23,8 +24,13 @@ const SecretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v
 // RuntimeType is the type of runtime layers, which are in no bundle.
 const RuntimeType = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
 
+// NameTableType is the type of the tables that Istio's agent answers name look-ups from, which are in no bundle.
+const NameTableType = "type.googleapis.com/istio.networking.nds.v1.NameTable"
+
 func (k Kind) url() string {
 	switch k {
+	case NameTables:
+		return NameTableType
 	case Clusters:
 		return bundle.ClusterType
 	case Endpoints:
@@ -44,7 +50,7 @@ func (k Kind) url() string {
 
 // String is the short name of metrics and status.
 func (k Kind) String() string {
-	return [...]string{"cds", "eds", "sds", "rtds", "lds", "rds", "vhds", "rds"}[k]
+	return [...]string{"cds", "eds", "sds", "rtds", "lds", "rds", "vhds", "rds", "nds"}[k]
 }
 
 // KindOf is the kind of a resource of a bundle.
@@ -72,6 +78,8 @@ func kindOf(url string, delta bool) (Kind, bool) {
 		return InlinedRoutes, true
 	case bundle.VirtualHostType:
 		return VirtualHosts, delta
+	case NameTableType:
+		return NameTables, true
 	}
 	return 0, false
 }

@@ -21,9 +21,9 @@ type plan struct {
 // order is the order in which kinds are looked at.
 func (s *Stream) order() []Kind {
 	if s.o.Delta {
-		return []Kind{Clusters, Endpoints, Secrets, Runtimes, Listeners, Routes, VirtualHosts}
+		return []Kind{Clusters, Endpoints, Secrets, Runtimes, Listeners, Routes, VirtualHosts, NameTables}
 	}
-	return []Kind{Clusters, Endpoints, Secrets, Runtimes, Listeners, InlinedRoutes}
+	return []Kind{Clusters, Endpoints, Secrets, Runtimes, Listeners, InlinedRoutes, NameTables}
 }
 
 // next decides what to send now, or sets a timer.

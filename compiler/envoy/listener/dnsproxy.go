@@ -11,11 +11,11 @@ import (
 	"github.com/meshc/meshc/compiler/envoy/cluster"
 	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // The DNS listener is where Istio's redirect rules lead the UDP packets to port 53 of a pod whose proxy captures DNS.
 const (
-	dnsListener   = "dns"
 	dnsPort       = 15053
 	dnsAnswerTTL  = 30 // seconds, as istio-agent answers
 	dnsTimeout    = 5  // seconds for a query that is passed on
@@ -25,7 +25,7 @@ const (
 // dnsProxy answers the name look-ups of the application where ProxyConfig.proxyMetadata ISTIO_META_DNS_CAPTURE asks for
 // it: hosts with a virtual address from a table, all others by the resolvers of /etc/resolv.conf. It does with Envoy's
 // DNS filter what istio-agent does beside istio-proxy, so that clients call the addresses that were allocated to
-// ServiceEntries.
+// ServiceEntries. Where istio-agent is there, the server gives it the table in place of this listener.
 func (o *outbound) dnsProxy() *xds.Resource {
 	if !mesh.CapturesDNS(o.Proxy) {
 		return nil
@@ -52,7 +52,7 @@ func (o *outbound) dnsProxy() *xds.Resource {
 		origins = append(origins, xds.OriginAt(svc.Object, "spec")...)
 	}
 	l := &listenerv3.Listener{
-		Name:             dnsListener,
+		Name:             names.DNSListener,
 		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
 		Address: &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
 			Protocol: corev3.SocketAddress_UDP, Address: "127.0.0.1", PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: dnsPort},
@@ -61,7 +61,7 @@ func (o *outbound) dnsProxy() *xds.Resource {
 		ListenerFilters: []*listenerv3.ListenerFilter{{
 			Name: "envoy.filters.udp.dns_filter",
 			ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: xds.Any(&dnsfilterv3.DnsFilterConfig{
-				StatPrefix: dnsListener,
+				StatPrefix: names.DNSListener,
 				ServerConfig: &dnsfilterv3.DnsFilterConfig_ServerContextConfig{
 					ConfigSource: &dnsfilterv3.DnsFilterConfig_ServerContextConfig_InlineDnsTable{InlineDnsTable: table},
 				},

@@ -27,9 +27,9 @@ func SDSSecret(name string) *tlsv3.SdsSecretConfig {
 }
 
 // IdentitySecret refers to the workload's own certificate or to the roots it trusts: over ADS like any secret, or, where
-// the mesh says so, from the agent of SPIRE on the node, which has them under the same names.
+// the mesh says so, from SPIRE's agent on the node or Istio's beside the proxy, which have them under the same names.
 func IdentitySecret(m *mesh.Mesh, name string) *tlsv3.SdsSecretConfig {
-	if m.IdentitySource() != mesh.IdentityFromAgent {
+	if !m.IdentityFromAgent() {
 		return SDSSecret(name)
 	}
 	return &tlsv3.SdsSecretConfig{Name: name, SdsConfig: &corev3.ConfigSource{
