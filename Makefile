@@ -25,7 +25,7 @@ test: tools ## vet, format and all tests, with real Envoys where possible
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "not formatted (run gofmt -w):"; echo "$$bad"; exit 1; }
 	go test -timeout 30m ./...
 
-test-cluster: tools ## tests on the API server of Kubernetes and with Flux's source-controller, which it builds first
+test-cluster: tools ## tests on the API server of Kubernetes, with Flux's source-controller and Istio's agent, which it builds first
 	@.ci/cluster
 	MESHC_REQUIRE_ALL=1 go test -count=1 -run 'TestAddressesOfACluster|TestFlux$$|OnKubernetes' ./internal/lab ./cmd/meshc
 

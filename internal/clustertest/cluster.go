@@ -49,6 +49,7 @@ const (
 	etcdVersion      = "3.6.5"
 	apiserverVersion = "1.34.3"
 	fluxVersion      = "1.9.1" // of its source-controller
+	istioVersion     = "0.0.0-20260827124520-eed52ebb66ad"
 	helmVersion      = "4.3.1"
 )
 
@@ -137,6 +138,42 @@ func kinds(t testing.TB, pattern string) []string {
 		t.Fatalf("nothing is at %s: .ci/cluster copies it (%v)", pattern, err)
 	}
 	return out
+}
+
+// PilotAgent is Istio's agent, and the form of the bootstrap that it writes for Envoy.
+func PilotAgent(t testing.TB) (program, template string) {
+	t.Helper()
+	program = find(t, "pilot-agent", istioVersion)
+	template = filepath.Join(filepath.Dir(program), "envoy_bootstrap.json")
+	if _, err := os.Stat(template); err != nil {
+		t.Fatal("no bootstrap of the agent: .ci/cluster copies it: ", err)
+	}
+	return program, template
+}
+
+// Token requests a token of a service account that is bound to a pod, as kubelet does for a volume of the pod.
+func (c *Cluster) Token(namespace, account, pod, audience string) string {
+	c.t.Helper()
+	out, err := c.ask(http.MethodPost, "/api/v1/namespaces/"+namespace+"/serviceaccounts/"+account+"/token", map[string]any{"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+		"spec": map[string]any{"audiences": []any{audience}, "expirationSeconds": 3600, "boundObjectRef": map[string]any{"apiVersion": "v1", "kind": "Pod", "name": pod}}})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return out["status"].(map[string]any)["token"].(string)
+}
+
+// Keys are the public keys that the API server signs tokens with, as it publishes them.
+func (c *Cluster) Keys() []byte {
+	c.t.Helper()
+	out, err := c.ask(http.MethodGet, "/openid/v1/jwks", nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	text, err := json.Marshal(out)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return text
 }
 
 // Run starts a program beside the API server until the test ends.

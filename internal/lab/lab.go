@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net"
 	"net/netip"
@@ -55,6 +56,12 @@ type Spec struct {
 	TrustDomain string
 	// Agent has an agent at a socket hand out the certificates, not the server, whose own it hands out, too.
 	Agent bool
+	// Proxy is what starts the proxy of a workload, in the place of an Envoy with a bootstrap of the lab's, which is at
+	// program: that proxy finds the addresses of Doors in its own namespace. What it writes may go to the folder.
+	Proxy func(w *Workload, program, folder string) (*exec.Cmd, error)
+	Doors map[string]string // addresses in the namespace of each proxy → in that of the server
+
+	hold func(*Workload) bool // of workloads that are not started yet
 }
 
 // Lab is a running repository.
@@ -137,6 +144,9 @@ func (l *Lab) start(ctx context.Context) (err error) {
 		return err
 	}
 	for _, w := range l.repo.workloads {
+		if l.spec.hold != nil && l.spec.hold(w) {
+			continue
+		}
 		if err := l.startWorkload(w); err != nil {
 			return err
 		}
@@ -244,6 +254,9 @@ func (l *Lab) startWorkload(w *Workload) error {
 	if err != nil {
 		return err
 	}
+	if l.spec.Proxy != nil {
+		return l.startProxy(m)
+	}
 	ads, err := ns.listen(relayADS)
 	if err != nil {
 		return err
@@ -262,6 +275,33 @@ func (l *Lab) startWorkload(w *Workload) error {
 		o.AgentSocket = l.agentSocket(w)
 	}
 	return l.startEnvoy(m, ProxyUID, o)
+}
+
+// startProxy starts the proxy of a workload in the way that the lab is told.
+func (l *Lab) startProxy(m *member) error {
+	for at, to := range l.spec.Doors {
+		in, err := m.ns.listen(at)
+		if err != nil {
+			return err
+		}
+		l.tunnels = append(l.tunnels, in)
+		go l.tunnel(in, func() (net.Conn, error) { return l.net.hub.dial(context.Background(), "tcp", to) })
+	}
+	folder := filepath.Join(l.dir, m.Name+".proxy")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		return err
+	}
+	cmd, err := l.spec.Proxy(m.Workload, l.spec.Envoy, folder)
+	if err != nil {
+		return err
+	}
+	err = filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Lchown(path, ProxyUID, ProxyUID))
+	})
+	if err != nil {
+		return err
+	}
+	return l.launch(m.ns, m.Name+".envoy", ProxyUID, cmd)
 }
 
 func (l *Lab) visit(name string, address netip.Addr) error {

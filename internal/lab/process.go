@@ -39,7 +39,9 @@ func (l *Lab) launch(ns *namespace, name string, uid uint32, cmd *exec.Cmd) erro
 		}
 	}
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Dir = "/"
+	if cmd.Dir == "" {
+		cmd.Dir = "/"
+	}
 	if uid != 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	}

@@ -1,0 +1,411 @@
+//go:build linux
+
+package lab
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	istioca "istio.io/api/security/v1alpha1"
+
+	"github.com/meshc/meshc/internal/clustertest"
+	"github.com/meshc/meshc/server"
+	"github.com/meshc/meshc/server/token"
+)
+
+// istioCA signs keys of workloads as istiod does: for the service account whose token comes along, whatever the request
+// says that it is for.
+type istioCA struct {
+	istioca.UnimplementedIstioCertificateServiceServer
+	by    *authority
+	keys  *token.Keys
+	trust string
+}
+
+// CreateCertificate implements IstioCertificateServiceServer.
+func (c *istioCA) CreateCertificate(ctx context.Context, r *istioca.IstioCertificateRequest) (*istioca.IstioCertificateResponse, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	a, err := c.keys.Verify(ctx, strings.TrimPrefix(strings.Join(md.Get("authorization"), " "), "Bearer "))
+	if err != nil {
+		return nil, status.Error(codes.Unauthenticated, err.Error())
+	}
+	block, _ := pem.Decode([]byte(r.GetCsr()))
+	if block == nil {
+		return nil, status.Error(codes.InvalidArgument, "no PEM")
+	}
+	csr, err := x509.ParseCertificateRequest(block.Bytes)
+	if err == nil {
+		err = csr.CheckSignature()
+	}
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	id := &url.URL{Scheme: "spiffe", Host: c.trust, Path: "/ns/" + a.Namespace + "/sa/" + a.Name}
+	form := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour), URIs: []*url.URL{id},
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}}
+	der, err := x509.CreateCertificate(rand.Reader, form, c.by.cert, csr.PublicKey, c.by.key)
+	if err != nil {
+		return nil, err
+	}
+	return &istioca.IstioCertificateResponse{CertChain: []string{string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(c.by.pem)}}, nil
+}
+
+// named signs a certificate for a server of a DNS name.
+func (a *authority) named(t *testing.T, name string) (crt, key []byte) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{name},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	der, err := x509.CreateCertificate(rand.Reader, form, a.cert, k.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := x509.MarshalECPrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: text})
+}
+
+// adopted is a mesh that Istio has injected: its proxies have Istio's agent as their parent, which captures DNS. web is
+// what runs at version at; header is set on answers.
+func adopted(at, header string) manifests {
+	m := identified(`
+defaultConfig:
+  proxyMetadata: {MESHC_IDENTITY: agent, ISTIO_META_DNS_CAPTURE: "true"}
+`)
+	m.add("mesh.yaml", `
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: istio-system}
+spec: {mtls: {mode: STRICT}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: lab}
+spec:
+  clusterIP: 10.96.9.1
+  selector: {app: web, version: %s}
+  ports: [{name: http, port: 80, targetPort: 8080}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: lab}
+spec:
+  hosts: [web]
+  http:
+  - headers: {response: {set: {x-config: %s}}}
+    route: [{destination: {host: web}}]
+`, at, header)
+	for i, w := range []struct{ app, version string }{{"client", "v1"}, {"client", "v2"}, {"web", "v1"}, {"web", "v2"}} {
+		m.add("observed.yaml", `
+apiVersion: v1
+kind: Pod
+metadata: {name: %[1]s-%[2]s, namespace: lab, labels: {app: %[1]s, version: %[2]s, security.istio.io/tlsMode: istio}}
+spec:
+  serviceAccountName: %[1]s
+  containers:
+  - {name: app, image: "registry.example.com/echo:1", ports: [{name: http, containerPort: 8080}]}
+  - {name: istio-proxy, image: "docker.io/istio/proxyv2:1.32.0"}
+status:
+  phase: Running
+  podIP: 10.9.1.%[3]d
+  podIPs: [{ip: 10.9.1.%[3]d}]
+  conditions: [{type: Ready, status: "True"}]
+`, w.app, w.version, i+1)
+	}
+	return m
+}
+
+// agents starts Istio's agents.
+type agents struct {
+	t         *testing.T
+	api       *clustertest.Cluster
+	program   string
+	template  string
+	root      []byte
+	discovery string // the one setting: whom the proxies that start from now on get their configuration from
+}
+
+// start is how a pod starts its proxy that Istio has injected: a token of the API server for its own pod, the root of the
+// mesh, its labels and its environment are all that the agent has.
+func (a *agents) start(w *Workload, envoy, folder string) (*exec.Cmd, error) {
+	labels := ""
+	for k, v := range w.Labels {
+		labels += fmt.Sprintf("%s=%q\n", k, v)
+	}
+	// A test that is killed leaves no Envoy behind.
+	wrapper := "#!/bin/sh\nexec setpriv --pdeathsig KILL " + envoy + " \"$@\"\n"
+	err := os.MkdirAll(filepath.Join(folder, "etc/istio/proxy"), 0o755)
+	for name, text := range map[string]string{
+		"var/run/secrets/tokens/istio-token":       a.api.Token(w.Namespace, w.ServiceAccount, w.Name, "istio-ca"),
+		"var/run/secrets/istio/root-cert.pem":      string(a.root),
+		"var/run/secrets/workload-spiffe-uds/keep": "",
+		"etc/istio/pod/labels":                     labels,
+		"etc/istio/pod/annotations":                "",
+		"envoy":                                    wrapper,
+	} {
+		file := filepath.Join(folder, name)
+		err = errors.Join(err, os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o755))
+	}
+	if err != nil {
+		return nil, err
+	}
+	settings, err := json.Marshal(map[string]any{"discoveryAddress": a.discovery, "binaryPath": filepath.Join(folder, "envoy"), "proxyBootstrapTemplatePath": a.template, "concurrency": 1,
+		"terminationDrainDuration": "2s", "proxyMetadata": map[string]any{"ISTIO_META_DNS_CAPTURE": "true"}})
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(a.program, "proxy", "sidecar", "--domain", w.Namespace+".svc.cluster.local", "--proxyLogLevel=warning", "--log_output_level=default:info")
+	cmd.Dir = folder
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PROXY_CONFIG=" + string(settings), "POD_NAME=" + w.Name, "POD_NAMESPACE=" + w.Namespace, "SERVICE_ACCOUNT=" + w.ServiceAccount,
+		"INSTANCE_IP=" + w.Addresses[0].String(), "CA_ADDR=localhost:15013", "TRUST_DOMAIN=mesh.test", "ISTIO_META_CLUSTER_ID=Kubernetes", "ISTIO_META_DNS_CAPTURE=true",
+		"ISTIO_META_MESH_ID=mesh.test", "ISTIO_META_INTERCEPTION_MODE=REDIRECT", "MINIMUM_DRAIN_DURATION=2s", "PROXY_CONFIG_XDS_AGENT=true"}
+	return cmd, nil
+}
+
+// pods are the objects that tokens are bound to.
+func pods(api *clustertest.Cluster, m manifests, t *testing.T) {
+	t.Helper()
+	api.Put(map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "lab"}})
+	for _, account := range []string{"client", "web"} {
+		api.Put(map[string]any{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": account, "namespace": "lab"}})
+	}
+	for _, o := range m.documents(t) {
+		api.Put(o)
+	}
+}
+
+// Istio's own agent starts a stock Envoy with the configuration of meshc, by nothing but its discoveryAddress: with a token of
+// the API server, a certificate of the mesh's CA, an answer for DNS and ready at 15021. It follows another digest, goes back
+// to another server by the same setting, pod by pod, and no request fails meanwhile.
+func TestIstioAgent(t *testing.T) {
+	require(t)
+	program, template := clustertest.PilotAgent(t)
+	api := clustertest.Start(t)
+	m := adopted("v1", "one")
+	pods(api, m, t)
+	folder := t.TempDir()
+	ca, err := newAuthority("mesh.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	crt, key := ca.named(t, "istiod.istio-system.svc") // what the agent expects at an address on its own host
+	for name, text := range map[string][]byte{"tls.crt": crt, "tls.key": key, "jwks.json": api.Keys()} {
+		if err := os.WriteFile(filepath.Join(folder, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := &agents{t: t, api: api, program: shareable(t, program), template: shareable(t, template), root: ca.pem, discovery: "localhost:15012"}
+	source := m.write(t)
+	spec := built(t, Spec{Source: source, Proxy: a.start,
+		Doors:      map[string]string{"127.0.0.1:15012": serverADS, "127.0.0.1:15013": "127.0.0.1:15013", "127.0.0.1:15014": "127.0.0.1:18010"},
+		ServeFlags: []string{"--tls-cert", filepath.Join(folder, "tls.crt"), "--tls-key", filepath.Join(folder, "tls.key"), "--token-keys", filepath.Join(folder, "jwks.json")},
+		Beside: func(listen func(string) (net.Listener, error)) ([]string, error) {
+			return nil, serveCA(t, ca, listen, filepath.Join(folder, "jwks.json"), crt, key)
+		}})
+	spec.hold = func(w *Workload) bool { return w.Labels["version"] == "v2" }
+	l := run(t, spec)
+	ctx := context.Background()
+
+	synced := func(admin string, want ...string) {
+		t.Helper()
+		eventually(t, func() error {
+			c := clientIn(l.net.hub, nil)
+			defer c.CloseIdleConnections()
+			r, err := Do(ctx, c, Request{URL: "http://" + admin + "/status"})
+			if err != nil {
+				return err
+			}
+			var st server.Status
+			if err := json.Unmarshal([]byte(r.Body), &st); err != nil {
+				return err
+			}
+			var got []string
+			for _, n := range st.Nodes {
+				if n.Synced && n.Bundle == st.Bundle && len(n.NACKs) == 0 {
+					got = append(got, strings.Split(n.ID, "~")[2])
+				}
+			}
+			if slices.Sort(got); !slices.Equal(got, want) {
+				return fmt.Errorf("synced with %s: %v, want %v\n%s", admin, got, want, r.Body)
+			}
+			return nil
+		})
+	}
+	ready := func(pods ...string) {
+		t.Helper()
+		for _, pod := range pods {
+			if err := l.waitReady(ctx, pod+".envoy", l.members[pod].ns, "127.0.0.1:15021", "/healthz/ready"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	config := func(from, want string) {
+		t.Helper()
+		eventually(t, func() error {
+			r, err := l.Get(ctx, from, "http://web/")
+			if err == nil && (r.Status != 200 || r.Header.Get("x-config") != want || !strings.Contains(r.Echo.Headers["x-forwarded-client-cert"], "URI=spiffe://mesh.test/ns/lab/sa/client")) {
+				err = fmt.Errorf("%d %s %v %v", r.Status, r.Body, r.Header, r.Echo.Headers)
+			}
+			return err
+		})
+	}
+	ready("client-v1", "web-v1")
+	synced(serverAdmin, "client-v1.lab", "web-v1.lab")
+	config("client-v1", "one")
+	for _, name := range []string{"web.lab.svc.cluster.local", "web.lab.svc", "web"} {
+		if got, err := lookUp(l.members["client-v1"].ns, name); err != nil || !slices.Equal(got, []string{"10.96.9.1"}) {
+			t.Errorf("the agent says that %s is %v, %v", name, got, err)
+		}
+	}
+
+	ld := startLoad(t, l, "client-v1", Request{URL: "http://web/"}, 4)
+	if err := l.Apply(ctx, adopted("v1", "two").write(t)); err != nil {
+		t.Fatal(err)
+	}
+	config("client-v1", "two")
+	synced(serverAdmin, "client-v1.lab", "web-v1.lab")
+
+	// Back by the same setting: the pods that start from now on have another discoveryAddress.
+	if err := l.startServer(ctx, l.net.hub, "127.0.0.1:18010", "127.0.0.1:18011"); err != nil {
+		t.Fatal(err)
+	}
+	a.discovery = "localhost:15014"
+	for _, w := range l.repo.workloads {
+		if spec.hold(w) {
+			if err := l.startWorkload(w); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ready("client-v2", "web-v2")
+	synced("127.0.0.1:18011", "client-v2.lab", "web-v2.lab")
+	if err := l.Apply(ctx, adopted("v2", "two").write(t)); err != nil {
+		t.Fatal(err)
+	}
+	ld.only(t, "with web at the other server", "v2")
+	if err := l.terminate("web-v1.envoy"); err != nil {
+		t.Fatal(err)
+	}
+	if failures := ld.end(); len(failures) > 0 {
+		t.Errorf("%d requests failed: %s", len(failures), failures[0])
+	}
+	if err := l.terminate("client-v1.envoy"); err != nil {
+		t.Fatal(err)
+	}
+	synced(serverAdmin)
+	if err := l.kill("server"); err != nil {
+		t.Fatal(err)
+	}
+	config("client-v2", "two")
+	for _, log := range []string{"server", "replica"} {
+		if text, err := os.ReadFile(filepath.Join(l.dir, log+".log")); err != nil || strings.Contains(string(text), "refused") || strings.Contains(string(text), "eyJ") {
+			t.Errorf("the log of the %s, %v:\n%s", log, err, text)
+		}
+	}
+}
+
+// serveCA has the CA of the mesh listen.
+func serveCA(t *testing.T, ca *authority, listen func(string) (net.Listener, error), keys string, crt, key []byte) error {
+	pair, err := tls.X509KeyPair(crt, key)
+	if err != nil {
+		return err
+	}
+	at, err := listen("127.0.0.1:15013")
+	if err != nil {
+		return err
+	}
+	k := token.NewKeys(keys, token.Wants{Audiences: []string{"istio-ca"}})
+	if err := k.Follow(t.Context(), time.Hour); err != nil {
+		return err
+	}
+	g := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})))
+	istioca.RegisterIstioCertificateServiceServer(g, &istioCA{by: ca, keys: k, trust: "mesh.test"})
+	go func() { _ = g.Serve(at) }()
+	t.Cleanup(g.Stop)
+	return nil
+}
+
+// shareable is a file that every user can read.
+func shareable(t *testing.T, file string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "meshc-agent-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(dir, filepath.Base(file))
+	if err := os.WriteFile(to, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// lookUp asks the agent of a namespace for a name, as the redirected look-ups of an application do.
+func lookUp(ns *namespace, name string) ([]string, error) {
+	r := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return ns.dial(ctx, "udp", "127.0.0.1:15053")
+	}}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	addresses, err := r.LookupNetIP(ctx, "ip4", name+".")
+	var out []string
+	for _, a := range addresses {
+		out = append(out, a.Unmap().String())
+	}
+	return out, err
+}
+
+// terminate asks a process to end, as kubelet does, and waits until it has.
+func (l *Lab) terminate(name string) error {
+	for _, p := range l.processes {
+		if p.name != name {
+			continue
+		}
+		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			return err
+		}
+		select {
+		case <-p.done:
+			return nil
+		case <-time.After(time.Minute):
+			return fmt.Errorf("%s does not end", name)
+		}
+	}
+	return fmt.Errorf("there is no process %s", name)
+}
