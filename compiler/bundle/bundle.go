@@ -112,7 +112,7 @@ type Resource struct {
 	Bytes    []byte // deterministic encoding of the message
 	Digest   Digest // ResourceDigest; zero: Seal computes it
 	Origins  []Origin
-	Selector *endpoint.Selector // clusters of discovery type EDS only
+	Selector *endpoint.Selector // clusters of discovery type EDS, and those that leave it to the node of the client which endpoint it is
 	Join     *endpoint.Join     // endpoints that can come from a Kubernetes cluster: how a server makes them anew, by the Plan of the bundle
 
 	index int32 // position in Bundle.Resources

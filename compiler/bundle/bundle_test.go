@@ -51,7 +51,9 @@ func sample(t testing.TB, line int) Input {
 		},
 		Workloads: []Workload{{Namespace: "default", Name: "a", Class: "a"},
 			{Kind: "Deployment", Namespace: "default", Name: "far", Locality: "eu/1", Network: "n2", Class: "far"},
-			{Kind: "Pod", Namespace: "default", Name: "far-7d9f-x2x4z", Addresses: []string{"10.0.0.9"}, Locality: "eu/1/x", Network: "n2", Cluster: "one", Class: "far"}},
+			{Kind: "Pod", Namespace: "default", Name: "gone", Addresses: []string{"10.0.0.9"}, Locality: "eu/1/x", Network: "n2", Cluster: "one", Class: "far"},
+			{Kind: "Pod", Namespace: "default", Name: "wide", Addresses: []string{"10.0.0.8"}, Locality: "eu/1/x", Network: "n2", Class: "far"},
+			{Kind: "Pod", Namespace: "default", Name: "wide", Addresses: []string{"10.0.0.7"}, Locality: "eu/2/x", Network: "n2", Class: "b"}},
 	}
 }
 
@@ -215,13 +217,15 @@ func TestPlace(t *testing.T) {
 		name, pod, metadata string
 		class               string // "": there is none
 	}{
-		{"by its name", "far-7d9f-x2x4z", `"INSTANCE_IPS":"10.0.0.9"`, "far"},
 		{"by its address", "renamed", `"INSTANCE_IPS":"10.0.0.9"`, "far"},
 		{"of another cluster", "renamed", `"INSTANCE_IPS":"10.0.0.9","CLUSTER_ID":"two"`, ""},
+		{"by its name", "far", `"INSTANCE_IPS":"10.0.0.9","CLUSTER_ID":"two"`, "far"},
 		{"by what runs it", "far-5c8b-aaaaa", `"INSTANCE_IPS":"10.0.0.9","CLUSTER_ID":"two"`, "far"},
-		{"with another network", "far-7d9f-x2x4z", `"INSTANCE_IPS":"10.0.0.9","NETWORK":"n3"`, ""},
-		{"with another network by its label", "far-7d9f-x2x4z", `"INSTANCE_IPS":"10.0.0.9","LABELS":{"app":"a","topology.istio.io/network":"n3"}`, ""},
-		{"that nobody knows", "other-7d9f-x2x4z", `"INSTANCE_IPS":"10.0.0.7"`, "b"},
+		{"with another network", "gone-7d9f-x2x4z", `"INSTANCE_IPS":"10.0.0.9","NETWORK":"n3"`, ""},
+		{"with another network by its label", "gone-7d9f-x2x4z", `"INSTANCE_IPS":"10.0.0.9","LABELS":{"app":"a","topology.istio.io/network":"n3"}`, ""},
+		{"of one of several places", "wide-7d9f-x2x4z", `"INSTANCE_IPS":"10.0.0.8,10.0.0.9"`, "far"},
+		{"of one of several places that is not known", "wide-7d9f-x2x4z", `"INSTANCE_IPS":"10.0.0.6"`, ""},
+		{"that nobody knows", "other-7d9f-x2x4z", `"INSTANCE_IPS":"10.0.0.6"`, "b"},
 	} {
 		if !strings.Contains(c.metadata, "LABELS") {
 			c.metadata += `,"LABELS":{"app":"a"}`

@@ -34,38 +34,50 @@ func (p *places) complete(n Node) Node {
 	if n.Network != "" && n.Locality != "" {
 		return n
 	}
-	if w := p.find(&n); w != nil {
-		n.Network, n.Locality = cmp.Or(n.Network, w.Network), cmp.Or(n.Locality, w.Locality)
-	}
+	found := p.find(&n)
+	n.Network = cmp.Or(n.Network, agreed(found, func(w *Workload) string { return w.Network }))
+	n.Locality = cmp.Or(n.Locality, agreed(found, func(w *Workload) string { return w.Locality }))
 	return n
 }
 
-// find finds the workload of a node: the pod of its name, what is at one of its addresses, or what runs pods of such a name.
-func (p *places) find(n *Node) *Workload {
-	name := n.Namespace + "/" + n.Name
-	if w := n.among(p.byName[name]); w != nil {
-		return w
-	}
+// find finds the workload of a node: what is at one of its addresses, or else what has its name or runs pods of such a name, which
+// may be in several places.
+func (p *places) find(n *Node) []*Workload {
 	for _, a := range n.Addresses {
-		if w := n.among(p.byAddress[a]); w != nil {
-			return w
+		if found := n.among(p.byAddress[a]); len(found) > 0 {
+			return found
 		}
 	}
-	for i := strings.LastIndexByte(name, '-'); i > len(n.Namespace); i = strings.LastIndexByte(name, '-') {
+	for name := n.Namespace + "/" + n.Name; ; {
+		if found := n.among(p.byName[name]); len(found) > 0 {
+			return found
+		}
+		i := strings.LastIndexByte(name, '-')
+		if i <= len(n.Namespace) {
+			return nil
+		}
 		name = name[:i]
-		if w := n.among(p.byName[name]); w != nil {
-			return w
-		}
 	}
-	return nil
 }
 
-// among picks the workload of the cluster and namespace that a node is in.
-func (n *Node) among(list []*Workload) *Workload {
+// among picks the workloads of the cluster and namespace that a node is in.
+func (n *Node) among(list []*Workload) (out []*Workload) {
 	for _, w := range list {
 		if w.Namespace == n.Namespace && (w.Cluster == "" || n.Cluster == "" || w.Cluster == n.Cluster) {
-			return w
+			out = append(out, w)
 		}
 	}
-	return nil
+	return out
+}
+
+// agreed is what all of some workloads have; "": they have none, or differ.
+func agreed(list []*Workload, of func(*Workload) string) string {
+	value := ""
+	for i, w := range list {
+		if i > 0 && of(w) != value {
+			return ""
+		}
+		value = of(w)
+	}
+	return value
 }

@@ -168,7 +168,7 @@ func unpack[M proto.Message](a *anypb.Any, m M) (M, bool) {
 // endpoints reads what is behind a cluster. Pods are known by the workload that they are of, so that another address of one
 // is no difference.
 func (s *side) endpoints(d *destination, c *trace.Found[*clusterv3.Cluster], load *endpointv3.ClusterLoadAssignment, n names.Cluster) {
-	ends, sockets := map[string]bool{}, map[string][]string{}
+	ends, sockets := map[string]map[string]bool{}, map[string][]string{}
 	var details []*corev3.TransportSocket
 	d.settings = append(d.settings, fieldSettings(d.name+" endpoints ", load, topics.Endpoints)...)
 	d.settings = append(d.settings, fieldSettings(d.name+" ", load.GetPolicy(), map[string]string{"": Tuning})...)
@@ -189,13 +189,17 @@ func (s *side) endpoints(d *destination, c *trace.Found[*clusterv3.Cluster], loa
 				d.strangers++
 				continue
 			}
-			ends[fmt.Sprintf("%s weight %d priority %d", at, max(1, e.GetLoadBalancingWeight().GetValue()), g.GetPriority())] = true
+			end := fmt.Sprintf("%s weight %d priority %d", at, max(1, e.GetLoadBalancingWeight().GetValue()), g.GetPriority())
+			if ends[end] == nil {
+				ends[end] = map[string]bool{}
+			}
+			ends[end][localityText(g)] = true
 			sockets[tls] = append(sockets[tls], at)
 			d.locality(at, g, weighted)
 		}
 	}
 	discovered := c.Message.GetType() == clusterv3.Cluster_EDS || c.Message.GetType() == clusterv3.Cluster_STATIC
-	where := strings.Join(slices.Sorted(maps.Keys(ends)), "; ")
+	where := endsText(ends)
 	if len(ends) == 0 {
 		where = s.behind(d, c.Resource)
 		d.empty = d.strangers > 0 || d.direction == "outbound" && discovered && c.Message.GetClusterType() == nil && !s.late()
@@ -313,11 +317,28 @@ func (s *side) endpoint(d *destination, c *clusterv3.Cluster, g *endpointv3.Loca
 	return at, tls, socket
 }
 
+// endsText is what is behind a destination, each with the number of localities it is in: a workload that has lost one of them has
+// moved, and one whose pods have gone to another has not.
+func endsText(ends map[string]map[string]bool) string {
+	var out []string
+	for _, end := range slices.Sorted(maps.Keys(ends)) {
+		if n := len(ends[end]); n > 1 {
+			end += fmt.Sprintf(" in %d localities", n)
+		}
+		out = append(out, end)
+	}
+	return strings.Join(out, "; ")
+}
+
+func localityText(g *endpointv3.LocalityLbEndpoints) string {
+	l := g.GetLocality()
+	return strings.TrimRight(l.GetRegion()+"/"+l.GetZone()+"/"+l.GetSubZone(), "/")
+}
+
 func (d *destination) locality(at string, g *endpointv3.LocalityLbEndpoints, weighted bool) {
 	d.settings = append(d.settings, fieldSettings(d.name+" locality of "+at+" ", g, topics.Locality)...)
-	if l := g.GetLocality(); l != nil {
-		d.settings = append(d.settings, setting{topic: Tuning, name: d.name + " locality of " + at,
-			value: strings.TrimRight(l.GetRegion()+"/"+l.GetZone()+"/"+l.GetSubZone(), "/")})
+	if g.GetLocality() != nil {
+		d.settings = append(d.settings, setting{topic: Tuning, name: d.name + " locality of " + at, value: localityText(g)})
 	}
 	if weighted {
 		d.settings = append(d.settings, setting{topic: Routing, name: d.name + " weight of the locality of " + at, value: fmt.Sprint(g.GetLoadBalancingWeight().GetValue())})

@@ -33,6 +33,10 @@ type finder struct {
 	found       []*Difference
 	elsewhere   []*Difference // requests that go elsewhere and are refused at one of two places
 	byKey       map[string]*Difference
+	byRequest   map[string]*Difference // by what is asked of whom by whom, whatever becomes of it
+	another     bool                   // pod of the workload before is compared: what is said of that one is said
+	paired      []pair
+	resorted    map[string]bool // see resortedClusters; nil: not yet known
 	open        []Undecided
 	objects     [2]map[object]bool // of base and head
 	someCause   []Cause
@@ -66,7 +70,7 @@ func (w *workload) ref() Ref {
 }
 
 func newFinder(base, head *bundle.Bundle) *finder {
-	f := &finder{base: newSide(base), head: newSide(head), spaces: map[string]*sets.Space{}, haves: map[classSide]string{}, parts: map[setSide]string{}, byKey: map[string]*Difference{}, clients: map[string][]placed{}, came: map[string]visit{}, named: map[string]bool{}, tries: map[*Difference][]attempt{}, weak: map[string]string{}, refuted: map[string]bool{}, unasked: map[string]bool{}}
+	f := &finder{base: newSide(base), head: newSide(head), spaces: map[string]*sets.Space{}, haves: map[classSide]string{}, parts: map[setSide]string{}, byKey: map[string]*Difference{}, byRequest: map[string]*Difference{}, clients: map[string][]placed{}, came: map[string]visit{}, named: map[string]bool{}, tries: map[*Difference][]attempt{}, weak: map[string]string{}, refuted: map[string]bool{}, unasked: map[string]bool{}}
 	observe(f.base, f.head)
 	for _, s := range []*side{f.base, f.head} {
 		for _, w := range s.workloads {
@@ -85,13 +89,42 @@ func newFinder(base, head *bundle.Bundle) *finder {
 	return f
 }
 
-// pairs lists the workloads that both sides have.
+// pairs lists the workloads that both sides have: where their pods have several classes, as in several localities, once for each two
+// that pods have which stand for each other.
 func (f *finder) pairs() []pair {
-	var out []pair
-	for _, w := range f.head.workloads {
-		if b := f.base.byName[w.key()]; b != nil {
-			out = append(out, pair{b, w})
+	if f.paired == nil {
+		for _, w := range f.head.workloads {
+			if b := f.base.byName[w.key()]; b != nil {
+				f.paired = append(f.paired, pairsOf(b, w)...)
+			}
 		}
+	}
+	return slices.Clone(f.paired)
+}
+
+func pairsOf(b, h *workload) []pair {
+	type classes struct{ base, head *bundle.Class }
+	seen, before := map[classes]bool{}, map[*bundle.Class]bool{}
+	var out []pair
+	add := func(was, is pod) {
+		before[was.class] = true
+		if key := (classes{was.class, is.class}); !seen[key] {
+			seen[key] = true
+			out = append(out, pair{b.as(was), h.as(is)})
+		}
+	}
+	for _, is := range h.pods {
+		if was, ok := b.like(is); ok {
+			add(was, is)
+		}
+	}
+	for _, was := range b.pods { // of another address and place than any of head
+		if is, ok := h.like(was); ok && !before[was.class] {
+			add(was, is)
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, pair{b, h})
 	}
 	return out
 }
@@ -114,11 +147,14 @@ func (f *finder) machines() []pair {
 
 // run compares all workloads as clients, servers and gateways.
 func (f *finder) run() error {
+	last := ""
 	for _, p := range f.declared() {
+		f.another, last = p.head.key() == last, p.head.key()
 		if err := f.compareAt(p); err != nil {
 			return err
 		}
 	}
+	f.another = false
 	return f.undeclared()
 }
 
@@ -213,7 +249,7 @@ func (f *finder) client(p pair) error {
 	if !p.head.proxy {
 		head = "none"
 	}
-	if base == head {
+	if base == head && len(f.resortedOf(p.head.class)) == 0 {
 		return nil
 	}
 	cells, ok := f.clients[base+head]
@@ -258,7 +294,7 @@ func (f *finder) outbound(p pair) ([]placed, error) {
 	targets = append(targets, more...)
 	var out []placed
 	f.base.seen, f.head.seen = visits{}, visits{}
-	met := touched.By(p.base.class, p.head.class)
+	met := touched.By(p.base.class, p.head.class, f.resortedOf(p.head.class))
 	mains := map[string]bool{} // cells of names that are no other form of one
 	for _, t := range targets {
 		if !(t.moved || met.Has(t.host, t.port) || p.base.proxy != p.head.proxy) {
@@ -628,7 +664,7 @@ func rulesOf(c *listenerv3.FilterChain) (out []*rbacv3.RBAC) {
 
 // gateway compares what a gateway does with requests from outside.
 func (f *finder) gateway(p pair) error {
-	if f.have(p.base.class, false) == f.have(p.head.class, false) {
+	if f.have(p.base.class, false) == f.have(p.head.class, false) && len(f.resortedOf(p.head.class)) == 0 {
 		return nil
 	}
 	was, is, err := f.proxies(p)

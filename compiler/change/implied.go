@@ -169,11 +169,11 @@ func (f *finder) undeclared() error {
 
 // wouldSee notes what a proxy that the input does not declare would see of changes that no declared one has.
 func (f *finder) wouldSee(p pair, fresh map[string]bool) error {
-	found, byKey, open := f.found, f.byKey, f.open
-	f.found, f.byKey, f.open = nil, map[string]*Difference{}, nil
+	found, byKey, byRequest, open := f.found, f.byKey, f.byRequest, f.open
+	f.found, f.byKey, f.byRequest, f.open = nil, map[string]*Difference{}, map[string]*Difference{}, nil
 	err := f.compareAt(p)
 	differences, undecided := f.found, f.open
-	f.found, f.byKey, f.open = found, byKey, open
+	f.found, f.byKey, f.byRequest, f.open = found, byKey, byRequest, open
 	for _, d := range differences {
 		i := slices.IndexFunc(d.Resources, func(r string) bool { return fresh[r] })
 		if i < 0 && (d.From[0].Kind == KindOutside || p.base.account == p.head.account) {

@@ -52,8 +52,10 @@ func (f *finder) ledger(r *Report) Ledger {
 	for _, w := range slices.Concat(r.Added, r.Removed) {
 		count("workload "+w.String(), true, false, "")
 	}
+	counted := map[string]bool{}
 	for _, p := range f.pairs() {
-		if !p.alike() {
+		if !p.alike() && !counted[p.head.key()] {
+			counted[p.head.key()] = true
 			count("workload "+p.head.key(), touched[p.head.key()], open[p.head.key()], WhyProven)
 		}
 	}

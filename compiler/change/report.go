@@ -89,7 +89,13 @@ func (f *finder) report(c placed, from Ref, servers []Ref) {
 	if len(servers) > 0 {
 		try.server = servers[0]
 	}
+	request := strings.Join([]string{c.kind, c.category, c.at.host, c.where, witnessKey(w), try.server.String()}, "\x00")
+	if d := f.byRequest[request]; d != nil && f.another {
+		d.Resources = append(append(d.Resources, c.base.resources...), c.head.resources...)
+		return
+	}
 	if d := f.byKey[key]; d != nil {
+		f.byRequest[request] = d
 		if len(f.tries[d]) < mostCallers {
 			f.tries[d] = append(f.tries[d], try)
 		}
@@ -106,7 +112,7 @@ func (f *finder) report(c placed, from Ref, servers []Ref) {
 		Witness: w, Causes: f.causes(c.cell), Resources: append(slices.Clone(c.base.resources), c.head.resources...)}
 	f.tries[d] = []attempt{try}
 	d.Base, d.Head = ends(c.cell)
-	f.byKey[key] = d
+	f.byKey[key], f.byRequest[request] = d, d
 	f.found = append(f.found, d)
 }
 

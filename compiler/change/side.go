@@ -36,6 +36,38 @@ type workload struct {
 	proxy           bool
 	virtual         bool // a machine outside Kubernetes
 	router          bool // a gateway, also where one side has none
+	pods            []pod
+}
+
+// pod is one of a workload: where it runs decides what its proxy gets.
+type pod struct {
+	addresses []string
+	place     string
+	class     *bundle.Class
+}
+
+// as is the workload with the class of one of its pods.
+func (w *workload) as(p pod) *workload {
+	if p.class == w.class {
+		return w
+	}
+	one := *w
+	one.class = p.class
+	return &one
+}
+
+// like finds the pod that stands for one of the other side: one at its place, if there are several that at its address, or else that
+// at its address.
+func (w *workload) like(p pod) (pod, bool) {
+	at := func(o pod) bool { return len(o.addresses) > 0 && slices.Equal(o.addresses, p.addresses) }
+	for _, fits := range []func(pod) bool{
+		func(o pod) bool { return o.place == p.place && at(o) }, func(o pod) bool { return o.place == p.place }, at,
+	} {
+		if i := slices.IndexFunc(w.pods, fits); i >= 0 {
+			return w.pods[i], true
+		}
+	}
+	return pod{}, false
 }
 
 // injectLabel is where a template refuses a proxy.
@@ -94,6 +126,7 @@ func (s *side) gather() {
 			}
 		}
 		old := s.byName[key]
+		one := pod{w.Addresses, w.Locality + " " + w.Network + " " + w.Cluster, s.Class(w.Class)}
 		switch {
 		case old == nil:
 			old = &workload{namespace: w.Namespace, name: name}
@@ -102,13 +135,13 @@ func (s *side) gather() {
 		case pods[key] && w.Kind != "Pod":
 			continue
 		case pods[key]:
-			old.addresses = append(old.addresses, w.Addresses...)
+			old.addresses, old.pods = append(old.addresses, w.Addresses...), append(old.pods, one)
 			continue
 		case w.Kind != "Pod":
 			continue
 		}
 		pods[key] = w.Kind == "Pod"
-		old.account, old.labels, old.class, old.proxy = cmp.Or(w.ServiceAccount, "default"), w.Labels, s.Class(w.Class), w.Proxy
+		old.account, old.labels, old.class, old.proxy, old.pods = cmp.Or(w.ServiceAccount, "default"), w.Labels, one.class, w.Proxy, []pod{one}
 		old.addresses = append(old.addresses, w.Addresses...)
 		old.virtual = w.Kind == "WorkloadEntry" || w.Kind == "WorkloadGroup"
 	}

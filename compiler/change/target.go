@@ -120,6 +120,7 @@ func (f *finder) targetsOf(proxies ...*trace.Proxy) ([]target, error) {
 			}
 		}
 	}
+	f.addFormerAddresses(&l)
 	for _, p := range proxies {
 		if p == nil {
 			continue
@@ -154,6 +155,22 @@ func (f *finder) targetsOf(proxies ...*trace.Proxy) ([]target, error) {
 	}
 	l.add(target{host: anyHost, call: unknownHost, port: unknownPort})
 	return l.all, nil
+}
+
+// addFormerAddresses adds the services that have another address in head, at the one that clients may still know.
+func (f *finder) addFormerAddresses(l *list) {
+	for i := range f.base.Services {
+		s := &f.base.Services[i]
+		was, is := f.base.addressOf(s.Hostname), f.head.addressOf(s.Hostname)
+		if !was.IsValid() || !is.IsValid() || was == is {
+			continue
+		}
+		for _, p := range s.Ports {
+			t := sampleHost(s.Hostname)
+			t.port, t.bind, t.moved = uint16(p.Number), was, true
+			l.add(t)
+		}
+	}
 }
 
 // boundTo is the port of a listener, and its address if it is bound to one.

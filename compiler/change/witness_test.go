@@ -142,6 +142,128 @@ func TestRefusedElsewhere(t *testing.T) {
 	}
 }
 
+const (
+	cart = `
+---
+apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: shop}
+spec: {clusterIP: 10.0.0.7, selector: {app: cart}, ports: [{name: http, port: 80, targetPort: 8080}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: cart, namespace: shop}
+spec: {host: cart, trafficPolicy: {loadBalancer: {simple: LB}, tls: {mode: DISABLE}}}
+` + permissive
+	podOf = `
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: NAME, namespace: shop, labels: {app: APP}}
+spec: {serviceAccountName: web, nodeName: NODE, containers: [{name: cart, image: cart}, {name: istio-proxy, image: p}]}
+status: {phase: Running, podIP: ADDRESS, conditions: [{type: Ready, status: "True"}]}
+`
+	nodes = `
+---
+apiVersion: v1
+kind: Node
+metadata: {name: west, labels: {topology.kubernetes.io/region: r1, topology.kubernetes.io/zone: west}}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: east, labels: {topology.kubernetes.io/region: r1, topology.kubernetes.io/zone: east}}
+`
+)
+
+// TestLabelsDecide: where no endpoints are known, or the node of the client picks one, another label of a pod is what a service has
+// lost or gained, though no resource is another.
+func TestLabelsDecide(t *testing.T) {
+	for lb, name := range map[string]string{"RANDOM": "endpoints that come when the bundle is served", "PASSTHROUGH": "the node of the client"} {
+		with := func(app string) *bundle.Bundle {
+			one := replaced(podOf, "NAME", "cart-1", "APP", "cart", "NODE", "west", "ADDRESS", "10.1.0.21")
+			return compile(t, replaced(cart, "LB", lb)+one+replaced(podOf, "NAME", "cart-2", "APP", app, "NODE", "west", "ADDRESS", "10.1.0.22")+nodes)
+		}
+		r, err := change.Compare(with("cart"), with("web"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(r.Differences, func(d *change.Difference) bool {
+			return (d.Kind == change.Moved || d.Kind == change.Changed) && d.Host == "cart.shop.svc.cluster.local" && strings.Contains(d.Base.Detail, "cart-2") && !strings.Contains(d.Head.Detail, "cart-2")
+		}) {
+			for _, d := range r.Differences {
+				t.Logf("%s %s %v %s, was %v, is %v", d.Kind, d.Category, d.From, d.Witness.String(), d.Base, d.Head)
+			}
+			t.Errorf("%s: no difference is it; undecided %v", name, r.Undecided)
+		}
+	}
+	gone := func(app string) *bundle.Bundle {
+		return compile(t, replaced(cart, "LB", "PASSTHROUGH")+replaced(podOf, "NAME", "cart-1", "APP", app, "NODE", "west", "ADDRESS", "10.1.0.21")+nodes)
+	}
+	r, err := change.Compare(gone("cart"), gone("web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(r.Differences, func(d *change.Difference) bool {
+		return d.Kind == change.Closed && d.Category == change.Availability && d.Host == "cart.shop.svc.cluster.local"
+	}) {
+		t.Errorf("a service without any: differences %v, undecided %v", r.Differences, r.Undecided)
+	}
+}
+
+// TestFormerAddress: where a service has another address, clients that still know the one before reach it no more.
+func TestFormerAddress(t *testing.T) {
+	at := func(address string) *bundle.Bundle {
+		return compile(t, "---\napiVersion: v1\nkind: Service\nmetadata: {name: queue, namespace: shop}\nspec: {clusterIP: "+address+", selector: {app: db}, ports: [{name: tcp, port: 9000}]}\n")
+	}
+	r, err := change.Compare(at("10.0.0.7"), at("10.0.0.8"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(r.Differences, func(d *change.Difference) bool {
+		return d.Host == "queue.shop.svc.cluster.local" && d.Witness.Address == "10.0.0.7" && strings.Contains(d.Base.Detail, "shop/db-0")
+	}) {
+		t.Errorf("differences %v, undecided %v", r.Differences, r.Undecided)
+	}
+}
+
+// TestPodsInSeveralPlaces: pods of one workload that run in several localities are compared each with that which stands for it, so
+// that their order is no difference, and what only those of one locality see is one.
+func TestPodsInSeveralPlaces(t *testing.T) {
+	endpoints := func(name, address, node string) string {
+		return replaced(slice, "NAME", name, "ADDRESS", address, "conditions: {ready: READY}", "nodeName: "+node+", conditions: {ready: true}")
+	}
+	with := func(first, second, failover string) *bundle.Bundle {
+		pod := func(address, node string) string {
+			return replaced(podOf, "NAME", "cart-5d4f8-"+map[string]string{"west": "aaaaa", "east": "bbbbb"}[node], "APP", "cart", "NODE", node, "ADDRESS", address)
+		}
+		return compile(t, replaced(cart, "{simple: LB}", failover)+pod("10.1.0.21", first)+pod("10.1.0.22", second)+nodes+
+			endpoints("cart", "10.1.0.21", first)+replaced(endpoints("cart", "10.1.0.22", second), "name: cart-0", "name: cart-1"))
+	}
+	const none, to = "{simple: RANDOM}", "{simple: RANDOM, localityLbSetting: {enabled: true, distribute: [{from: r1/east/*, to: {r1/west/*: 100}}]}}"
+	for _, c := range []struct {
+		name       string
+		base, head *bundle.Bundle
+		differ     bool
+	}{
+		{"another order", with("west", "east", to), with("east", "west", to), false},
+		{"only those of one locality", with("west", "east", none), with("west", "east", to), true},
+	} {
+		r, err := change.Compare(c.base, c.head)
+		if err != nil {
+			t.Fatal(err)
+		}
+		moved := slices.ContainsFunc(r.Differences, func(d *change.Difference) bool {
+			return d.Kind != change.Tuned && d.Host == "cart.shop.svc.cluster.local" && slices.ContainsFunc(d.From, func(f change.Ref) bool { return f.Name == "cart" })
+		})
+		if moved != c.differ {
+			for _, d := range r.Differences {
+				t.Logf("%s %s %v %s, was %v, is %v", d.Kind, d.Category, d.From, d.Witness.String(), d.Base, d.Head)
+			}
+			t.Errorf("%s: differs %t; undecided %v", c.name, moved, r.Undecided)
+		}
+	}
+}
+
 // TestRefusedAnyway: what servers refuse on both sides is said to be undecided where the proxy of the client treats it otherwise,
 // and no difference where the connection is of another protocol than the server's.
 func TestRefusedAnyway(t *testing.T) {

@@ -158,7 +158,8 @@ func (k *walk) members(s state, c located[*clusterv3.Cluster]) (out []member, la
 			out = append(out, k.member(e, l, total))
 		}
 	}
-	if all == 0 && c.res.Selector != nil && len(c.res.Selector.Workloads) > 0 && (k.w.late || k.w.unseen(c.res.Selector)) {
+	byNode := c.msg.GetType() == clusterv3.Cluster_ORIGINAL_DST // whatever endpoints others have, it has none
+	if all == 0 && c.res.Selector != nil && len(c.res.Selector.Workloads) > 0 && (byNode || k.w.late || k.w.unseen(c.res.Selector)) {
 		return k.selected(c.res), true, nil
 	}
 	first := uint32(1 << 31)

@@ -291,7 +291,7 @@ func (k *walk) behind(s state, svc, via located[*clusterv3.Cluster], host string
 	if err != nil {
 		return nil, err
 	}
-	if len(ms) == 0 && svc.msg.GetType() == clusterv3.Cluster_ORIGINAL_DST {
+	if len(ms) == 0 && svc.msg.GetType() == clusterv3.Cluster_ORIGINAL_DST && svc.res.Selector == nil {
 		return s.end(Depends, 0, "the node picks one of the endpoints of "+clusterText(svc.msg.GetName())+", which the bundle does not know; say which with --address"), nil
 	}
 	if len(ms) == 0 {

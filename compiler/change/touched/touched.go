@@ -23,14 +23,14 @@ type Touched struct {
 // manyClusters is how many changed clusters are sought in routes and chains; with more of them every target counts.
 const manyClusters = 64
 
-// By compares the resources of two classes; nil stands for none.
-func By(base, head *bundle.Class) *Touched {
+// By compares the resources of two classes; nil stands for none. Clusters that are the same and lead elsewhere count as changed.
+func By(base, head *bundle.Class, elsewhere []string) *Touched {
 	t := &Touched{ports: map[uint16]bool{}, hosts: map[string]bool{}}
 	if base == nil || head == nil {
 		t.all = true
 		return t
 	}
-	var clusters []string
+	clusters := slices.Clone(elsewhere)
 	was, is := base.Resources(), head.Resources()
 	for _, r := range onlyIn(was, is) {
 		clusters = t.note(r, clusters)

@@ -147,6 +147,10 @@ func (b *clusterBuild) resources() []*xds.Resource {
 		members := b.members()
 		out = append(out, &xds.Resource{Type: xds.Endpoints, Name: name, Message: members.LoadAssignment(name), Origins: b.origins(), Recipe: b.recipe(members.Client)})
 	}
+	// Connections to the address of a service go to its endpoints all the same: the node picks one.
+	if svc := b.in.Service; b.c.GetType() == clusterv3.Cluster_ORIGINAL_DST && svc.Kubernetes && svc.Resolution != mesh.Passthrough && len(svc.Selector) > 0 {
+		r.Selector = b.selector()
+	}
 	return out
 }
 
