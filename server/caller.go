@@ -38,7 +38,7 @@ type judgement struct {
 	own    *ownIdentity // whose roots the chain was held to; nil: none
 	keys   *token.Set   // that the token was held to; nil: none
 
-	class    *bundle.Class // that the caller may have, be its Envoy too old for it; nil: none
+	class    *bundle.Class // that the caller may have, be its Envoy too old for it or without an extension; nil: none
 	unproven error         // why the certificate proves nothing any more
 	refused  *refusal      // why the caller gets nothing of the bundle
 	lacks    []bundle.Lack // what it gets and its proxy may refuse
@@ -137,6 +137,9 @@ func (srv *Server) classFor(b *bundle.Bundle, c *caller) (*bundle.Class, *refusa
 	}
 	if err := supported(b, c.node); err != nil {
 		return class, &refusal{"version", codes.FailedPrecondition, err}
+	}
+	if err := c.loads(b, class); err != nil {
+		return class, &refusal{"extension", codes.FailedPrecondition, err}
 	}
 	return class, nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -57,6 +58,29 @@ func (l *extensionLists) of(m *corev3.Node) map[string]bool {
 	return set
 }
 
+// loads tells whether the Envoy of the caller has all extensions that a class needs, or which it has not: Envoy would refuse
+// whatever holds one of them, and be left with parts of two configurations. An Envoy that does not say is let in.
+func (c *caller) loads(b *bundle.Bundle, class *bundle.Class) error {
+	var missing []string
+	for _, l := range c.lacks(class) {
+		if l.Name == bundle.Extension {
+			missing = append(missing, l.Of)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	more := ""
+	if n := len(missing) - namedExtensions; n > 0 {
+		missing, more = missing[:namedExtensions], fmt.Sprintf(" and %d more", n)
+	}
+	return fmt.Errorf("the bundle %s has for node %q what its Envoy cannot load: it has no extension that takes %s%s; run an Envoy that has, or take out what needs it (meshc bundle inspect shows which class needs what)",
+		b.Digest, c.node.ID, strings.Join(missing, ", "), more)
+}
+
+// namedExtensions is how many of the extensions that an Envoy does not have a reason names.
+const namedExtensions = 5
+
 // lacks tells what a class needs and the caller does not say that its proxy has.
 func (c *caller) lacks(class *bundle.Class) []bundle.Lack {
 	if c.extensions == nil {
@@ -99,7 +123,7 @@ func (c *caller) lackedNames() (out []string) {
 	}
 	for _, l := range j.lacks {
 		name := l.Name
-		if name != bundle.ProgramSize && name != bundle.Extension {
+		if name != bundle.ProgramSize {
 			name = "other"
 		}
 		if !slices.Contains(out, name) {

@@ -11,6 +11,8 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/meshc/meshc/compiler/bundle"
@@ -38,7 +40,7 @@ func TestLacks(t *testing.T) {
 	}{
 		{"nothing", nil, nil, []string{"re2-program-size/1 of at least 500: the node does not say"}},
 		{"enough", map[string]any{size.Mark(): 500}, []string{"x", lua.Of}, nil},
-		{"too little", map[string]any{size.Mark(): 499}, []string{"x"}, []string{"extension/1 " + lua.Of + ": the Envoy of the node", "re2-program-size/1 of at least 500: the bootstrap of the node sets"}},
+		{"too little", map[string]any{size.Mark(): 499}, []string{"x", lua.Of}, []string{"re2-program-size/1 of at least 500: the bootstrap of the node sets"}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			n := node(map[string]any{"app": "a"})
@@ -86,4 +88,59 @@ func TestLacks(t *testing.T) {
 	if got := srv.Status().Nodes[0].Lacks; len(got) != 1 || got[0] != "telepathy/2: this version of meshc does not know what it means" {
 		t.Errorf("%q", got)
 	}
+}
+
+// An Envoy that says what extensions it has gets no bundle that it cannot load, and is told why; one that runs keeps what it
+// has. What it has besides, and what one does not say, counts for nothing.
+func TestExtensionsThatANodeLacks(t *testing.T) {
+	needs := func(names ...string) *bundle.Bundle {
+		var list []bundle.Requirement
+		for _, n := range names {
+			list = append(list, bundle.NewRequirement(bundle.Extension, 0, n))
+		}
+		b, err := bundle.Seal(bundle.Input{EnvoyMin: "1.36", Selectors: []bundle.Selector{{ID: "s", Labels: map[string]string{"app": "a"}}},
+			Classes: []bundle.Class{{ID: "a", Namespace: "default", Selectors: []string{"s"}, Sets: []*bundle.Set{{Resources: base(len(names) + 1), Requires: list}}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	first := needs("a.A", "b.B")
+	srv, c := start(t, first, Options{})
+	says := func(urls ...string) *corev3.Node {
+		n := node(map[string]any{"app": "a"})
+		for _, u := range urls {
+			n.Extensions = append(n.Extensions, &corev3.Extension{TypeUrls: []string{u}})
+		}
+		return n
+	}
+	for _, x := range []struct {
+		name string
+		node *corev3.Node
+		why  string // "": it is served
+	}{
+		{"says nothing", says(), ""},
+		{"has both", says("a.A", "b.B", "c.C"), ""},
+		{"has one", says("a.A", "c.C"), "b.B"},
+		{"has neither", says("c.C"), "a.A, b.B"},
+	} {
+		_, err := ask(t.Context(), c, x.node, bundle.ClusterType)
+		if x.why == "" && err != nil || x.why != "" && (status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), x.why)) {
+			t.Errorf("%s: %v", x.name, err)
+		}
+	}
+	if n := counted(srv, `meshc_refused_nodes_total{reason="extension"}`); n != "2" {
+		t.Errorf("%s are counted", n)
+	}
+	p := connect(t, c)
+	p.send(&discoveryv3.DeltaDiscoveryRequest{Node: says("a.A", "b.B"), TypeUrl: bundle.ClusterType})
+	p.ack(p.want("cds +c1 +c2"))
+	srv.Switch(needs("a.A", "b.B", "d.D"))
+	for range 100 {
+		if nodes := srv.Status().Nodes; len(nodes) == 1 && strings.Contains(nodes[0].Kept, "d.D") && nodes[0].Bundle == first.Digest.String() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%+v", srv.Status().Nodes)
 }

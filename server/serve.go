@@ -39,6 +39,9 @@ func serve[M any, R request[M]](srv *Server, g grpc.ServerStream, delta bool, ev
 	if err := begin(g, req); err != nil {
 		return srv.unread(err)
 	}
+	if question, ok := asksStatus(req); ok {
+		return srv.serveStatus(g, shown, question)
+	}
 	s, err := srv.admit(g, req.GetNode(), delta, shown)
 	if err != nil {
 		return err

@@ -77,6 +77,7 @@ type Options struct {
 	TokenKeys                     string   // file or folder of public keys of API servers, by which tokens of service accounts are verified; "": none are
 	TokenReview                   bool     // tokens are verified by asking the API server
 	TokenAudiences, TokenIssuers  []string // of tokens that are taken; default DefaultAudience, and any issuer
+	StatusNamespaces              []string // whose accounts are told of all proxies over ADS, as istioctl asks; others of those of their own; default DefaultStatusNamespace
 	TrustDomains                  []string // of the proxies, all of them during a migration; none: whatever the CA signs, or with an agent that of the server
 	InsecurePlaintextOnAnyAddress bool     // serve configuration without TLS beyond loopback
 	InsecureAdminOnAnyAddress     bool     // serve health, metrics and the names of proxies beyond loopback
@@ -138,6 +139,9 @@ func (o *Options) defaults() {
 	}
 	if o.MaxSecretWatches == 0 {
 		o.MaxSecretWatches = limit.SecretWatches
+	}
+	if o.StatusNamespaces == nil {
+		o.StatusNamespaces = []string{DefaultStatusNamespace}
 	}
 	if o.XDSAddress == "" {
 		o.XDSAddress = "127.0.0.1:18000"

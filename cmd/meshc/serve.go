@@ -164,6 +164,7 @@ func addServeFlags(f *pflag.FlagSet, o *server.Options) {
 	f.BoolVar(&o.TokenReview, "token-review", false, "ask the API server about such tokens instead (TokenReview), which knows whether the pod is still there")
 	f.StringSliceVar(&o.TokenAudiences, "token-audience", nil, "audience of tokens that are taken (default "+server.DefaultAudience+")")
 	f.StringSliceVar(&o.TokenIssuers, "token-issuer", nil, "issuer of tokens that are taken (default: any whose key is there)")
+	f.StringSliceVar(&o.StatusNamespaces, "status-namespace", nil, "namespace whose accounts are told of all proxies when they ask over ADS as istioctl proxy-status does, those of others of the proxies of their own (default "+server.DefaultStatusNamespace+")")
 	f.StringSliceVar(&o.TrustDomains, "trust-domain", nil, "trust domain of the proxies; several during a migration (default: whatever the CA signs; with an agent that of the server)")
 	f.BoolVar(&o.InsecurePlaintextOnAnyAddress, "insecure-plaintext-on-any-address", false, "serve the mesh's configuration to anybody who can connect")
 	f.BoolVar(&o.InsecureAdminOnAnyAddress, "insecure-admin-on-any-address", false, "serve health, metrics and the names of proxies to anybody who can connect")

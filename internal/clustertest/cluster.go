@@ -176,6 +176,13 @@ func (c *Cluster) Keys() []byte {
 	return text
 }
 
+// File writes a file that goes with the cluster.
+func (c *Cluster) File(name string, text []byte) string {
+	c.t.Helper()
+	c.write(name, text)
+	return c.path(name)
+}
+
 // Run starts a program beside the API server until the test ends.
 func (c *Cluster) Run(program string, env []string, args ...string) {
 	c.t.Helper()

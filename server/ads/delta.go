@@ -193,7 +193,7 @@ func (s *Stream) forgetHosts(names []string) (hosts []string) {
 func (s *Stream) renderDelta(p *plan, list []*Entry, nonce string) *Response {
 	out := &Response{Kind: p.kind, Nonce: nonce, Resources: len(p.adds)}
 	b := appendText(nil, deltaSystemVersion, s.view.Bundle.Digest.String())
-	b = appendText(b, deltaTypeURL, p.kind.url())
+	b = appendText(b, deltaTypeURL, p.kind.URL())
 	b = appendText(b, deltaNonce, nonce)
 	for _, id := range p.removes {
 		b = appendText(b, deltaRemoved, list[id].Name)

@@ -207,10 +207,10 @@ func (w *walk) answerNext() {
 		refusal = &rpcstatus.Status{Message: "no"}
 	}
 	if w.delta {
-		w.step(DeltaRequest{DeltaDiscoveryRequest: &discoveryv3.DeltaDiscoveryRequest{TypeUrl: a.kind.url(), ResponseNonce: a.nonce, ErrorDetail: refusal}})
+		w.step(DeltaRequest{DeltaDiscoveryRequest: &discoveryv3.DeltaDiscoveryRequest{TypeUrl: a.kind.URL(), ResponseNonce: a.nonce, ErrorDetail: refusal}})
 		return
 	}
-	w.step(SotWRequest{DiscoveryRequest: &discoveryv3.DiscoveryRequest{TypeUrl: a.kind.url(), ResponseNonce: a.nonce, ErrorDetail: refusal, ResourceNames: w.names[a.kind]}})
+	w.step(SotWRequest{DiscoveryRequest: &discoveryv3.DiscoveryRequest{TypeUrl: a.kind.URL(), ResponseNonce: a.nonce, ErrorDetail: refusal, ResourceNames: w.names[a.kind]}})
 }
 
 // kinds are those that the protocol has.
@@ -260,13 +260,13 @@ func (w *walk) ask(k Kind) {
 	}
 	w.asked[k] = true
 	if w.delta {
-		w.step(DeltaRequest{DeltaDiscoveryRequest: &discoveryv3.DeltaDiscoveryRequest{TypeUrl: k.url(), ResourceNamesSubscribe: []string{"*"}}})
+		w.step(DeltaRequest{DeltaDiscoveryRequest: &discoveryv3.DeltaDiscoveryRequest{TypeUrl: k.URL(), ResourceNamesSubscribe: []string{"*"}}})
 		return
 	}
 	if k == Endpoints || k == InlinedRoutes {
 		w.names[k] = everything(k)
 	}
-	w.step(SotWRequest{DiscoveryRequest: &discoveryv3.DiscoveryRequest{TypeUrl: k.url(), ResourceNames: w.names[k]}})
+	w.step(SotWRequest{DiscoveryRequest: &discoveryv3.DiscoveryRequest{TypeUrl: k.URL(), ResourceNames: w.names[k]}})
 }
 
 // settle has all answered, and lets the time pass that the machine waits for.

@@ -27,7 +27,8 @@ const RuntimeType = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
 // NameTableType is the type of the tables that Istio's agent answers name look-ups from, which are in no bundle.
 const NameTableType = "type.googleapis.com/istio.networking.nds.v1.NameTable"
 
-func (k Kind) url() string {
+// URL is the type of the resources.
+func (k Kind) URL() string {
 	switch k {
 	case NameTables:
 		return NameTableType

@@ -123,7 +123,7 @@ func (r *Registry) Add(k Kind, name, version string, value []byte, from *bundle.
 		e.group, _ = names.ParseVirtualHost(name)
 		e.tail = appendText(nil, virtualHostName, name)
 	}
-	e.head = head(k.url(), name, version, len(value)+len(e.tail))
+	e.head = head(k.URL(), name, version, len(value)+len(e.tail))
 	id = int32(len(s.entries))
 	s.entries = append(s.entries, e)
 	s.byKey[key] = id

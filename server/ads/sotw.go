@@ -81,7 +81,7 @@ func (s *Stream) renderWorld(p *plan, list []*Entry, as sent) *Response {
 	out := &Response{Kind: p.kind, Nonce: as.nonce}
 	out.add(nil)
 	put := func(e *Entry) {
-		out.add(sotwHead(p.kind.url(), len(e.value)))
+		out.add(sotwHead(p.kind.URL(), len(e.value)))
 		if len(e.value) > 0 {
 			out.add(e.value)
 		}
@@ -100,7 +100,7 @@ func (s *Stream) renderWorld(p *plan, list []*Entry, as sent) *Response {
 		}
 	}
 	b := appendText(nil, sotwVersion, hex.EncodeToString(h.Sum(nil)[:16]))
-	b = appendText(b, sotwTypeURL, p.kind.url())
+	b = appendText(b, sotwTypeURL, p.kind.URL())
 	b = appendText(b, sotwNonce, as.nonce)
 	out.Parts = out.Parts[1:]
 	out.add(b) // order of fields does not matter in protobuf

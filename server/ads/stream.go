@@ -160,6 +160,34 @@ func (s *Stream) Has(k Kind) bool {
 // NACKs are the latest refusals of what the proxy has not taken since.
 func (s *Stream) NACKs() []NACK { return append([]NACK{}, s.nacks...) }
 
+// State is how far a proxy is with a kind.
+type State int
+
+const (
+	NotSent    State = iota // it asks, and was sent nothing yet
+	Unanswered              // it has not answered all that it was sent
+	Taken
+	HasRefused
+)
+
+// EachAsked calls f with the state of each kind that the proxy asks for.
+func (s *Stream) EachAsked(f func(Kind, State)) {
+	for _, k := range s.order() {
+		sub := &s.subs[k]
+		switch {
+		case !sub.asked:
+		case len(sub.refused)+len(sub.suspects) > 0:
+			f(k, HasRefused)
+		case sub.last == "":
+			f(k, NotSent)
+		case len(sub.sent) > 0:
+			f(k, Unanswered)
+		default:
+			f(k, Taken)
+		}
+	}
+}
+
 // EachRefused calls f with the number of versions of each kind that the proxy has refused and not taken since.
 func (s *Stream) EachRefused(f func(k Kind, versions int)) {
 	for _, k := range s.order() {

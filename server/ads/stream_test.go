@@ -169,13 +169,13 @@ func (p *play) sends(want ...string) {
 func (p *play) ack(kinds ...Kind) {
 	p.t.Helper()
 	for _, k := range kinds {
-		p.do(DeltaRequest{DeltaDiscoveryRequest: &discoveryv3.DeltaDiscoveryRequest{TypeUrl: k.url(), ResponseNonce: p.nonces[k]}})
+		p.do(DeltaRequest{DeltaDiscoveryRequest: &discoveryv3.DeltaDiscoveryRequest{TypeUrl: k.URL(), ResponseNonce: p.nonces[k]}})
 	}
 }
 
 func (p *play) nack(k Kind, why string) {
 	p.t.Helper()
-	p.do(DeltaRequest{DeltaDiscoveryRequest: &discoveryv3.DeltaDiscoveryRequest{TypeUrl: k.url(), ResponseNonce: p.nonces[k], ErrorDetail: &rpcstatus.Status{Message: why}}})
+	p.do(DeltaRequest{DeltaDiscoveryRequest: &discoveryv3.DeltaDiscoveryRequest{TypeUrl: k.URL(), ResponseNonce: p.nonces[k], ErrorDetail: &rpcstatus.Status{Message: why}}})
 }
 
 // sleep lets the time pass to which the machine wants to be woken.
@@ -210,7 +210,7 @@ func decode(t testing.TB, r *Response, m proto.Message) {
 func (p *play) warm() {
 	p.t.Helper()
 	for _, k := range []Kind{Clusters, Endpoints, Listeners, Routes, VirtualHosts} {
-		p.ask(k.url(), "*")
+		p.ask(k.URL(), "*")
 		out := p.do(Writable{})
 		if out.Response == nil || out.Response.Kind != k {
 			p.t.Fatalf("nothing of %v", k)
