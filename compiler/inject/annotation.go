@@ -63,7 +63,8 @@ func (p *pod) word(key, otherwise string, like *regexp.Regexp, help string) stri
 	return v
 }
 
-// What the proxy may use. If an annotation says something of it, what no annotation says is not bounded.
+// What the proxy may use. If an annotation says something of it, what no annotation says is not bounded; nor is anything where the
+// pod is bounded as a whole, of which an API server takes no containers that ask for more together.
 var quantities = []struct {
 	key      string
 	limit    bool
@@ -78,7 +79,7 @@ var quantities = []struct {
 
 // resources reads the annotations with what the proxy may use.
 func (p *pod) resources() corev1.ResourceRequirements {
-	own := false
+	own := p.tmpl.Spec.Resources != nil
 	for _, q := range quantities {
 		_, said := p.tmpl.Annotations[q.key]
 		own = own || said

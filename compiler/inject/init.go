@@ -41,14 +41,17 @@ func (p *pod) bootstrapContainer(probes string) *corev1.Container {
 		args = append(args, "--probes="+literal(probes))
 	}
 	return &corev1.Container{
-		Name: bootstrapName, Image: p.settings.MeshcImage, Args: args, SecurityContext: unprivileged(), Resources: small(),
+		Name: bootstrapName, Image: p.settings.MeshcImage, Args: args, SecurityContext: unprivileged(), Resources: p.small(),
 		Env:          []corev1.EnvVar{field("POD_NAME", "metadata.name"), field("POD_NAMESPACE", "metadata.namespace"), field("INSTANCE_IPS", "status.podIPs"), field("SERVICE_ACCOUNT", "spec.serviceAccountName")},
 		VolumeMounts: []corev1.VolumeMount{{Name: envoyVolume, MountPath: envoyFolder}, {Name: podInfoVolume, MountPath: podInfoFolder, ReadOnly: true}},
 	}
 }
 
-// small is what an init container of ours may use.
-func small() corev1.ResourceRequirements {
+// small is what an init container of ours may use: where the pod is bounded as a whole, what that leaves.
+func (p *pod) small() corev1.ResourceRequirements {
+	if p.tmpl.Spec.Resources != nil {
+		return corev1.ResourceRequirements{}
+	}
 	return corev1.ResourceRequirements{
 		Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("64Mi")},
 		Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: resource.MustParse("256Mi")},
@@ -115,7 +118,7 @@ func (p *pod) rulesContainer() *corev1.Container {
 	root, yes, no := int64(0), true, false
 	context := &corev1.SecurityContext{RunAsUser: &root, RunAsGroup: &root, RunAsNonRoot: &no, ReadOnlyRootFilesystem: &yes, AllowPrivilegeEscalation: &no, Privileged: &no,
 		Capabilities: &corev1.Capabilities{Add: []corev1.Capability{"NET_ADMIN", "NET_RAW"}, Drop: []corev1.Capability{"ALL"}}}
-	return &corev1.Container{Name: rulesName, Image: p.settings.MeshcImage, Args: append([]string{"intercept"}, p.interception().Args()...), SecurityContext: context, Resources: small()}
+	return &corev1.Container{Name: rulesName, Image: p.settings.MeshcImage, Args: append([]string{"intercept"}, p.interception().Args()...), SecurityContext: context, Resources: p.small()}
 }
 
 // identityMount is how the proxy reaches its identity.

@@ -219,6 +219,7 @@ func TestRefused(t *testing.T) {
 		{"TPROXY", "MESHC1903", "TPROXY", map[string]string{"sidecar.istio.io/interceptionMode": "TPROXY"}, plainPod},
 		{"merged metrics", "MESHC1903", "merge-metrics", map[string]string{"prometheus.istio.io/merge-metrics": "true", "prometheus.io/port": "9090"}, plainPod},
 		{"hold", "MESHC1903", "native", map[string]string{"sidecar.istio.io/nativeSidecar": "false", "proxy.istio.io/config": "holdApplicationUntilProxyStarts: true"}, plainPod},
+		{"Windows", "MESHC1903", "Windows", nil, plainPod + "os: {name: windows}\n"},
 		{"volume of the name", "MESHC1904", "istio-envoy", nil, plainPod + "volumes:\n- name: istio-envoy\n  hostPath: {path: /}\n"},
 		{"probe at no port", "MESHC1904", "port", nil, plainPod + "  readinessProbe: {httpGet: {port: web}}\n"},
 		{"ProxyConfig", "MESHC1250", "ProxyConfig", map[string]string{"proxy.istio.io/config": "concurrency: many"}, plainPod},
@@ -301,6 +302,23 @@ func TestMerged(t *testing.T) {
 	if proxy.Image != settings.ProxyImage || proxy.Resources.Limits.Memory().String() != "77Mi" || proxy.Resources.Limits.Cpu().String() != "2" || len(proxy.VolumeMounts) != 3 || len(proxy.Command) == 0 ||
 		!slices.ContainsFunc(proxy.Env, func(e corev1.EnvVar) bool { return e.Name == "MINE" }) {
 		t.Errorf("%+v", proxy)
+	}
+}
+
+// A pod that is bounded as a whole gets a proxy that asks for nothing of its own, and has no more workers than that leaves.
+func TestBoundedAsAWhole(t *testing.T) {
+	pod := injected(t, deployment(map[string]string{"sidecar.istio.io/proxyMemory": "40Mi"}, plainPod+"resources: {limits: {cpu: 1500m}}\n"), settings)
+	for _, c := range pod.Spec.InitContainers {
+		want := ""
+		if c.Name == "istio-proxy" {
+			want = "40Mi"
+		}
+		if got := c.Resources.Requests.Memory().String(); len(c.Resources.Limits) > 0 || len(c.Resources.Requests) > 1 || want != "" && got != want {
+			t.Errorf("%s: %+v", c.Name, c.Resources)
+		}
+	}
+	if args := container(pod.Spec.InitContainers, "istio-proxy").Args; args[len(args)-1] != "2" {
+		t.Errorf("%v", args)
 	}
 }
 

@@ -106,6 +106,11 @@ func (p *pod) container(name string) []any {
 
 // inject adds everything.
 func (p *pod) inject() {
+	if os := p.tmpl.Spec.OS; os != nil && os.Name == corev1.Windows {
+		p.fail("MESHC1903", "the pod runs on Windows, where there is neither the proxy's image nor a user to tell its connections by",
+			`keep the proxy off by the label sidecar.istio.io/inject: "false"`, p.tmpl.At("spec", "os")...)
+		return
+	}
 	names, ok := p.templates()
 	if !ok {
 		return

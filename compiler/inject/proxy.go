@@ -111,6 +111,9 @@ func (p *pod) concurrency(r corev1.ResourceRequirements) int64 {
 		return int64(c.GetValue())
 	}
 	limit, ok := r.Limits[corev1.ResourceCPU]
+	if whole := p.tmpl.Spec.Resources; !ok && whole != nil {
+		limit, ok = whole.Limits[corev1.ResourceCPU]
+	}
 	if !ok {
 		return 0
 	}

@@ -70,7 +70,7 @@ func Start(t testing.TB) *Cluster {
 	c.flags = []string{apiserver, "--etcd-servers", "http://" + store, "--bind-address", "127.0.0.1", "--advertise-address", "127.0.0.1", "--secure-port", port, "--cert-dir", c.dir,
 		"--tls-cert-file", c.path("server.crt"), "--tls-private-key-file", c.path("server.key"), "--token-auth-file", c.path("tokens.csv"), "--authorization-mode", "RBAC",
 		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", c.path("accounts.pub"), "--service-account-signing-key-file", c.path("server.key"),
-		"--service-cluster-ip-range", "10.96.0.0/16", "--disable-admission-plugins", "ServiceAccount", "--v", "0"}
+		"--service-cluster-ip-range", "10.96.0.0/16", "--disable-admission-plugins", "ServiceAccount", "--allow-privileged", "--v", "0"}
 	c.Up()
 	return c
 }
@@ -401,6 +401,27 @@ func (c *Cluster) Get(doc map[string]any) map[string]any {
 // Accepts tells whether the API server would take an object, by its own defaults, validation and admission; nothing is kept.
 func (c *Cluster) Accepts(doc map[string]any) error {
 	_, err := c.ask(http.MethodPost, collection(doc)+"?dryRun=All&fieldValidation=Strict", doc)
+	return err
+}
+
+// Create makes an object, strictly, and removes it again: another one of its name can be made.
+func (c *Cluster) Create(doc map[string]any) error {
+	c.t.Helper()
+	made, err := c.ask(http.MethodPost, collection(doc)+"?fieldValidation=Strict", doc)
+	if err == nil {
+		made["apiVersion"], made["kind"] = doc["apiVersion"], doc["kind"]
+		c.Delete(made)
+	}
+	return err
+}
+
+// Namespace makes a namespace, if it is not there.
+func (c *Cluster) Namespace(name string) error {
+	_, err := c.ask(http.MethodPost, "/api/v1/namespaces", map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name}})
+	var status *errStatus
+	if errors.As(err, &status) && status.code == http.StatusConflict {
+		return nil
+	}
 	return err
 }
 
