@@ -38,6 +38,18 @@ func texts(v any) map[string]string {
 	return out
 }
 
+// NoEffect says why an annotation of a pod has no effect on a bundle; "" if it has one, or is nothing that a mesh reads.
+func NoEffect(annotation string) string {
+	shapes, err := readShapes()
+	if err != nil {
+		return ""
+	}
+	if f := shapes["#Annotation"].byName[annotation]; f != nil && (len(f.on) == 0 || slices.Contains(f.on, "Pod")) {
+		return f.ignored
+	}
+	return ""
+}
+
 // analyzed are the kinds of which Istio's analyzers read the annotations too.
 func analyzed(kind string) bool { return kind == "Namespace" || kind == "Service" || RunsPods(kind) }
 

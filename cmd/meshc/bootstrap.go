@@ -17,6 +17,7 @@ import (
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/internal/bootstrap"
+	"github.com/meshc/meshc/internal/statistics"
 )
 
 // Where a proxy gets its certificate from, for --identity.
@@ -94,6 +95,10 @@ func (f *bootstrapFlags) proxyFlags(p *pflag.FlagSet) {
 	p.StringVar(&f.roots, "roots", "", "certificates of the CAs that the proxy trusts")
 	p.StringVar(&f.AgentSocket, "agent-socket", "/run/spire/agent-sockets/spire-agent.sock", "socket of SPIRE's agent")
 	p.StringVar(&f.AdminAddress, "admin-address", "", "address of Envoy's admin interface (default 127.0.0.1:15000)")
+	for _, o := range statistics.Options {
+		p.Func(o.Flag, o.Help, func(text string) error { return o.Set(&f.Statistics, text) })
+	}
+	p.Lookup("all-statistics").NoOptDefVal = "true"
 	p.BoolVar(&f.NoServing, "no-status-ports", false, "leave out the listeners for health (15021) and metrics (15090)")
 }
 

@@ -14,7 +14,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/meshc/meshc/compiler/mesh"
+	"github.com/meshc/meshc/internal/diag"
 	"github.com/meshc/meshc/internal/intercept"
+	"github.com/meshc/meshc/internal/statistics"
+	"github.com/meshc/meshc/schema"
 )
 
 // bad reports the value of an annotation.
@@ -138,6 +141,52 @@ func (p *pod) jsonOf(key string, into any) {
 	if err := dec.Decode(into); err != nil || dec.More() {
 		p.bad(key, "that is not what Kubernetes has there, as JSON by name", `write it as {"NAME": {…}}`)
 	}
+}
+
+// statistics reads which statistics the proxy keeps. What annotations and ProxyConfig both say, annotations say.
+func (p *pod) statistics() statistics.Settings {
+	var s statistics.Settings
+	matcher := p.proxy.GetProxyStatsMatcher()
+	of := map[string][]string{
+		"stats-inclusion-prefix": matcher.GetInclusionPrefixes(), "stats-inclusion-suffix": matcher.GetInclusionSuffixes(), "stats-inclusion-regexp": matcher.GetInclusionRegexps(),
+	}
+	for _, o := range statistics.Options {
+		text := p.tmpl.Annotations[o.Annotation]
+		if o.Annotation != "" && text != "" {
+			if err := o.Read(&s, text); err != nil {
+				p.bad(o.Annotation, err.Error(), "correct it, or take it out")
+			}
+			continue
+		}
+		for _, v := range of[o.Flag] {
+			if err := o.Set(&s, v); err != nil {
+				p.fail("MESHC1902", "proxyStatsMatcher of the ProxyConfig: "+err.Error(), "correct it, or take it out", p.at(mesh.AnnotationProxyConfig)...)
+			}
+		}
+	}
+	if err := s.Check(); err != nil {
+		p.bad("sidecar.istio.io/statsEvictionInterval", err.Error(), "correct it, or take it out")
+	}
+	return s
+}
+
+// without tells of annotations that somebody has written for the proxy, and that a stock Envoy has no use for. What changes traffic is
+// refused, the rest is noted.
+func (p *pod) without() {
+	const override = "sidecar.istio.io/bootstrapOverride"
+	if p.tmpl.Annotations[override] != "" {
+		p.fail("MESHC1903", "the annotation "+override+" has the agent of istio-proxy lay a ConfigMap over Envoy's bootstrap", "take it out, and give meshc bootstrap the flags that do it, or Envoy --config-yaml, in a container meshc-bootstrap or istio-proxy of your own", p.at(override)...)
+	}
+	for _, key := range slices.Sorted(maps.Keys(p.tmpl.Annotations)) {
+		if why := schema.NoEffect(key); why != "" && !p.reads(key) {
+			p.findings.Add(p.object.Finding(diag.Info, "MESHC1905", fmt.Sprintf("the annotation %s has no effect on the proxy that is added: %s", key, why), "leave it to the part that reads it, or remove it", p.at(key)...))
+		}
+	}
+}
+
+// reads tells whether injection reads an annotation that has no effect on a bundle, or writes it.
+func (p *pod) reads(key string) bool {
+	return key == "proxy.istio.io/overrides" || key == "istio.io/rev" || slices.ContainsFunc(intercept.Options, func(o intercept.Option) bool { return slices.Contains(o.Annotations, key) })
 }
 
 // interception reads what of the pod's traffic goes through the proxy.

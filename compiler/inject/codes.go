@@ -28,4 +28,10 @@ var Codes = []diag.Code{
 		Example: "a volume `istio-envoy` of the user's own",
 		Remedy:  "rename or correct it",
 	},
+	{
+		ID: "MESHC1905", Severity: diag.Info,
+		Means:   "an annotation for a proxy that a stock Envoy has no use for",
+		Example: "`sidecar.istio.io/agentLogLevel: default:debug`",
+		Remedy:  "leave it to the part that reads it, or remove it",
+	},
 }

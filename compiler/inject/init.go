@@ -37,6 +37,9 @@ func (p *pod) bootstrapContainer(probes string) *corev1.Container {
 		}
 	}
 	args = append(args, p.metadataArgs()...)
+	for _, a := range p.statistics().Args() {
+		args = append(args, literal(a))
+	}
 	if probes != "" {
 		args = append(args, "--probes="+literal(probes))
 	}

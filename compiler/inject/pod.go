@@ -121,6 +121,7 @@ func (p *pod) inject() {
 		p.fail("MESHC1903", "holdApplicationUntilProxyStarts needs a native sidecar: a stock Envoy has nothing that a hook could run to wait for it",
 			"leave sidecar.istio.io/nativeSidecar and --native-sidecars at true", p.at("sidecar.istio.io/nativeSidecar")...)
 	}
+	p.without()
 	p.labels()
 	probes := p.probes()
 	p.volumes()

@@ -38,6 +38,7 @@ import (
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/re2"
 	"github.com/meshc/meshc/internal/intercept"
+	"github.com/meshc/meshc/internal/statistics"
 )
 
 // Ports of a proxy that are not for the application's traffic. The redirect rules leave them alone.
@@ -81,6 +82,8 @@ type Options struct {
 	AgentSocket string
 
 	AdminAddress string // default 127.0.0.1:15000
+	// Statistics that the proxy keeps.
+	Statistics statistics.Settings
 	// Probes of the application that the proxy answers for at ProbePort.
 	Probes Probes
 	// NoServing leaves out the listeners for health and metrics, for several proxies in one network namespace.
@@ -134,16 +137,29 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 		Node:  node,
 		Admin: &bootstrapv3.Admin{Address: admin},
 
-		StatsConfig:      statistics(),
+		StatsConfig:      statisticsOf(o),
 		DynamicResources: dynamic,
 		StaticResources:  &bootstrapv3.Bootstrap_StaticResources{Clusters: append(agentClusters(o), clusters...)},
 		LayeredRuntime:   &bootstrapv3.LayeredRuntime{Layers: layers(o, runtime)},
+
+		// A proxy knows of many more services than it calls. What belongs to one is made when it is called.
+		DeferredStatOptions: &bootstrapv3.Bootstrap_DeferredStatOptions{EnableDeferredCreationStats: true},
+		ClusterManager:      &bootstrapv3.ClusterManager{EnableDeferredClusterCreation: true},
+	}
+	if err := o.Statistics.Check(); err != nil {
+		return nil, fmt.Errorf("bootstrap: %w", err)
+	}
+	if d := o.Statistics.Flush; d > 0 {
+		b.StatsFlushInterval = durationpb.New(d)
+	}
+	if d := o.Statistics.Eviction; d > 0 {
+		b.StatsEviction = &bootstrapv3.Bootstrap_StatsEvictionInterval{StatsEvictionInterval: durationpb.New(d)}
 	}
 	if !o.NoServing {
 		b.StaticResources.Clusters = append(b.StaticResources.Clusters, adminCluster(admin))
 		b.StaticResources.Listeners = []*listenerv3.Listener{
-			servingListener(o, "health", HealthPort, "/healthz/ready", "/ready"),
-			servingListener(o, "stats", StatsPort, "/stats/prometheus", ""),
+			servingListener(o, "health", HealthPort, "/healthz/ready", "/ready", nil),
+			servingListener(o, "stats", StatsPort, "/stats/prometheus", "", compressor(o.Statistics.Compression)),
 		}
 	}
 	if len(o.Probes) > 0 {
@@ -386,9 +402,9 @@ func adminCluster(admin *corev3.Address) *clusterv3.Cluster {
 }
 
 // servingListener opens one path of the admin interface to kubelet or Prometheus, and nothing else of it.
-func servingListener(o Options, name string, port uint32, path, rewrite string) *listenerv3.Listener {
+func servingListener(o Options, name string, port uint32, path, rewrite string, filters []*hcmv3.HttpFilter) *listenerv3.Listener {
 	action := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: names.AdminCluster}, PrefixRewrite: rewrite}
-	return serving(o, name, port, nil, []*routev3.Route{{Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Path{Path: path}}, Action: &routev3.Route_Route{Route: action}}})
+	return serving(o, name, port, filters, []*routev3.Route{{Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Path{Path: path}}, Action: &routev3.Route_Route{Route: action}}})
 }
 
 // serving listens on a port of the proxy's own.

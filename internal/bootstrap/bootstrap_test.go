@@ -84,6 +84,9 @@ func TestEnvoyTakesIt(t *testing.T) {
 		"gateway": func(o *bootstrap.Options) { o.Gateway = true },
 		"sotw":    func(o *bootstrap.Options) { o.StateOfTheWorld = true },
 		"dns":     func(o *bootstrap.Options) { o.XDSAddress = "mesh.example.com:18000" },
+		"gzip":    func(o *bootstrap.Options) { o.Statistics.Compression = "gzip" },
+		"brotli":  func(o *bootstrap.Options) { o.Statistics.Compression = "brotli" },
+		"zstd":    func(o *bootstrap.Options) { o.Statistics.Compression = "zstd" },
 		"tls": func(o *bootstrap.Options) {
 			o.TLS = &bootstrap.TLS{CertificateFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem"), RootsFile: filepath.Join(dir, "roots.pem"), ServerSPIFFE: "spiffe://cluster.local/ns/mesh/sa/meshc"}
 		},

@@ -19,6 +19,7 @@ import (
 
 	"github.com/meshc/meshc/internal/bootstrap"
 	"github.com/meshc/meshc/internal/lab"
+	"github.com/meshc/meshc/internal/statistics"
 )
 
 // TestNamesStayWholeInStatistics: the labels that a running Envoy shows to Prometheus have the names of clusters as they are.
@@ -40,11 +41,12 @@ func TestNamesStayWholeInStatistics(t *testing.T) {
 	}
 	o := options()
 	admin := "127.0.0.1:" + ports[0]
-	o.AdminAddress, o.NoServing = admin, true
+	o.AdminAddress, o.NoServing, o.Statistics.All = admin, true, true
 	b, err := bootstrap.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.DeferredStatOptions = nil // of clusters that nobody calls
 	for _, n := range names {
 		b.StaticResources.Clusters = append(b.StaticResources.Clusters, &clusterv3.Cluster{Name: n, ConnectTimeout: durationpb.New(time.Second),
 			ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}})
@@ -52,7 +54,7 @@ func TestNamesStayWholeInStatistics(t *testing.T) {
 	page := statisticsOf(t, envoy, b, admin)
 	for _, n := range append(names, "xds-grpc") {
 		for _, metric := range []string{"envoy_cluster_upstream_cx_total", "envoy_cluster_circuit_breakers_default_cx_open", "envoy_cluster_membership_total", "envoy_cluster_version"} {
-			if want := fmt.Sprintf("%s{envoy_cluster_name=%q}", metric, n); !strings.Contains(page, want) {
+			if want := fmt.Sprintf("%s{cluster_name=%q}", metric, n); !strings.Contains(page, want) {
 				t.Errorf("there is no %s", want)
 			}
 		}
@@ -95,4 +97,45 @@ func statisticsOf(t *testing.T, envoy string, b *bootstrapv3.Bootstrap, admin st
 	}
 	t.Fatal("Envoy shows no statistics of clusters")
 	return ""
+}
+
+// TestKeptStatistics: Envoy takes every setting of statistics, keeps what Istio's proxies keep, what is asked for besides and the
+// answers of its listeners, and names labels as they do; of a cluster that nobody asks about it keeps nothing.
+func TestKeptStatistics(t *testing.T) {
+	envoy, err := lab.FindEnvoy()
+	if err != nil {
+		if os.Getenv("MESHC_REQUIRE_ALL") == "1" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	ports, err := lab.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options()
+	o.AdminAddress, o.NoServing = "127.0.0.1:"+ports[0], true
+	o.Statistics = statistics.Settings{Prefixes: []string{"cluster.kept"}, Suffixes: []string{"x.membership_total"}, Regexps: []string{`cluster\.x\..*`, `http\.{pod_ip}_.*`},
+		Buckets: []statistics.Buckets{{Prefix: "cluster", Bounds: []float64{1, 5}}}, Flush: time.Second, Eviction: 2 * time.Second}
+	b, err := bootstrap.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.StatsConfig.StatsMatcher.GetInclusionList().String(); !strings.Contains(got, `http\\.10\\.0\\.0\\.7_.*`) {
+		t.Errorf("the address does not stand for {pod_ip} in %s", got)
+	}
+	b.DeferredStatOptions = nil
+	for _, n := range []string{"kept", "other", "x.shop.svc"} {
+		b.StaticResources.Clusters = append(b.StaticResources.Clusters, &clusterv3.Cluster{Name: n, ConnectTimeout: durationpb.New(time.Second),
+			ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}})
+	}
+	page := statisticsOf(t, envoy, b, o.AdminAddress)
+	for _, want := range []string{`envoy_cluster_version{cluster_name="kept"}`, `envoy_cluster_version{cluster_name="x.shop.svc"}`, `envoy_cluster_version{cluster_name="xds-grpc"}`, "envoy_server_live{}", `envoy_http_downstream_rq{response_code_class="2xx",http_conn_manager_prefix="admin"}`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("there is no %s", want)
+		}
+	}
+	if strings.Contains(page, `cluster_name="other"`) || strings.Contains(page, "envoy_http_downstream_cx_total") {
+		t.Error("statistics are there that nobody asked for")
+	}
 }

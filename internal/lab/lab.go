@@ -358,6 +358,7 @@ func (l *Lab) waitListening(m *member, host string) error {
 func (l *Lab) startEnvoy(m *member, uid uint32, o bootstrap.Options) error {
 	o.Gateway, o.Name, o.Namespace, o.Addresses, o.Labels, o.ServiceAccount = m.Gateway, m.Name, m.Namespace, m.Addresses, m.Labels, m.ServiceAccount
 	o.StateOfTheWorld = l.spec.StateOfTheWorld
+	o.Statistics.All = true // tests ask for many
 	var rest string
 	o.Region, rest, _ = strings.Cut(strings.ReplaceAll(m.Locality, ".", "/"), "/")
 	o.Zone, o.SubZone, _ = strings.Cut(rest, "/")

@@ -206,15 +206,18 @@ func (o *Observer) scrape(ctx context.Context, e *rollout.Errors, t Target) (cou
 	return parse(io.LimitReader(resp.Body, limit.MetricsBytes))
 }
 
-// answered is Envoy's counter of the answers of its HTTP listeners, by class of status.
-const (
-	answered    = "envoy_http_downstream_rq_xx"
-	classLabel  = "envoy_response_code_class"
-	prefixLabel = "envoy_http_conn_manager_prefix"
-)
+// form is how a counter of answers by class of status is called.
+type form struct{ counter, class, prefix, failed string }
+
+// forms are those of Envoy's counter of the answers of its HTTP listeners, by class of status: as the bootstrap of meshc and Istio's
+// proxies name it, and as an Envoy does that nobody told.
+var forms = []form{
+	{"envoy_http_downstream_rq", "response_code_class", "http_conn_manager_prefix", "5xx"},
+	{"envoy_http_downstream_rq_xx", "envoy_response_code_class", "envoy_http_conn_manager_prefix", "5"},
+}
 
 // own are listeners of the proxy itself, not of the mesh.
-var own = []string{"admin", "stats", "ready", "health"}
+var own = []string{"admin", "stats", "ready", "health", "probes"}
 
 // parse adds up the answers in Prometheus' text. Of all its lines only those of one counter are looked at: a proxy may be
 // hostile, and the readers there are for the whole format are made for those who are not.
@@ -222,8 +225,9 @@ func parse(r io.Reader) (c counts, err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, limit.MetricsLine)
 	for lines.Scan() {
-		rest, ok := strings.CutPrefix(lines.Text(), answered+"{")
-		if !ok {
+		name, rest, _ := strings.Cut(lines.Text(), "{")
+		i := slices.IndexFunc(forms, func(f form) bool { return f.counter == name })
+		if i < 0 {
 			continue
 		}
 		labels, value, ok := strings.Cut(rest, "} ")
@@ -231,11 +235,11 @@ func parse(r io.Reader) (c counts, err error) {
 		if !ok || err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
 			return c, fmt.Errorf("its metrics cannot be read: the line %.200q", lines.Text())
 		}
-		if slices.Contains(own, labelOf(labels, prefixLabel)) {
+		if slices.Contains(own, labelOf(labels, forms[i].prefix)) {
 			continue
 		}
 		c.all += v
-		if labelOf(labels, classLabel) == "5" {
+		if labelOf(labels, forms[i].class) == forms[i].failed {
 			c.failed += v
 		}
 	}

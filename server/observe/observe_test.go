@@ -129,10 +129,26 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// Counters are read by the labels that meshc's bootstrap and Istio's proxies have, and by those of an Envoy that nobody told; what the
+// proxy answers for itself, and for probes, is nobody's answer.
+func TestForms(t *testing.T) {
+	for _, text := range []string{
+		"envoy_http_downstream_rq{response_code_class=\"2xx\",http_conn_manager_prefix=\"inbound_0.0.0.0_80\"} 6\nenvoy_http_downstream_rq{response_code_class=\"5xx\",http_conn_manager_prefix=\"inbound_0.0.0.0_80\"} 4\n" +
+			"envoy_http_downstream_rq{response_code_class=\"5xx\",http_conn_manager_prefix=\"probes\"} 9\nenvoy_http_downstream_rq_total{} 3\n",
+		"envoy_http_downstream_rq_xx{envoy_response_code_class=\"2\",envoy_http_conn_manager_prefix=\"x\"} 6\nenvoy_http_downstream_rq_xx{envoy_response_code_class=\"5\",envoy_http_conn_manager_prefix=\"x\"} 4\n",
+	} {
+		if c, err := parse(strings.NewReader(text)); err != nil || c.all != 10 || c.failed != 4 {
+			t.Errorf("%+v, %v in\n%s", c, err, text)
+		}
+	}
+}
+
 // FuzzMetrics: whatever a proxy answers, reading it ends, with counts that are none below zero.
 func FuzzMetrics(f *testing.F) {
-	f.Add(answered + "{" + classLabel + "=\"5\"} 3\n")
-	f.Add(answered + " NaN\n" + answered + "{a=\"b\"} -1\n")
+	for _, of := range forms {
+		f.Add(of.counter + "{" + of.class + "=\"" + of.failed + "\"} 3\n")
+		f.Add(of.counter + " NaN\n" + of.counter + "{a=\"b\"} -1\n")
+	}
 	f.Add("# TYPE A histogram\n{}")
 	f.Fuzz(func(t *testing.T, text string) {
 		if c, err := parse(strings.NewReader(text)); err == nil && (c.all < 0 || c.failed < 0 || c.failed > c.all) {
