@@ -36,6 +36,7 @@ type bench struct {
 	services, streams int
 	shared            string
 	meshc             string
+	only              bool
 	dir               string
 }
 
@@ -45,6 +46,7 @@ func main() {
 	flag.IntVar(&b.streams, "streams", 2001, "ADS streams to the server; 0: leave the server out")
 	flag.StringVar(&b.shared, "shared", "../shared/bench", "folder with meshgen.py and adsload")
 	flag.StringVar(&b.meshc, "meshc", "", "program to measure; built from this module when empty")
+	flag.BoolVar(&b.only, "proxy", false, "measure one Envoy by its bootstrap, and nothing else")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -66,6 +68,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 		}
 	}
 	fmt.Printf("%d services, %d processors, %s\n\n", b.services, runtime.NumCPU(), runtime.Version())
+	if b.only {
+		return b.proxy(ctx)
+	}
 	var scoped string
 	for _, s := range []bool{false, true} {
 		dir, err := b.measure(ctx, s)
@@ -73,6 +78,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 			return err
 		}
 		scoped = dir
+	}
+	if err := b.proxy(ctx); err != nil {
+		return err
 	}
 	if b.streams > 0 {
 		return b.serve(ctx, scoped)

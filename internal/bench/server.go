@@ -103,8 +103,9 @@ func (b *bench) change(dir string) (string, error) {
 	return fmt.Sprintf("mv %s %s.old && mv %s %s", bundle, bundle, next, bundle), nil
 }
 
+// waitFor waits until a page is there, at most five minutes.
 func waitFor(url string) (err error) {
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		var resp *http.Response
 		if resp, err = http.Get(url); err != nil {
 			continue
