@@ -37,6 +37,7 @@ type bootstrapFlags struct {
 	cert, key, roots                     string
 	serverName, serverSPIFFE             string
 	plaintext                            bool
+	vm                                   vmFlags
 }
 
 func newBootstrap(a *app) *cobra.Command {
@@ -55,8 +56,13 @@ bundle knows, and the node is held against the bundle's classes: the server woul
   server  the server hands it out by SDS (serve --secrets); --cert, --key and --roots are for the connection to the server
   files   --cert, --key and --roots are the identity for everything; rotate them by renaming the folder or a link to it
   spire   from SPIRE's agent at --agent-socket, for everything; the mesh has to be compiled with
-          defaultConfig.proxyMetadata.MESHC_IDENTITY: spire in MeshConfig`,
-		Example: `  meshc bootstrap mesh.tar.gz --workload shop/reviews --name reviews-0 --ip 10.0.0.7 \
+          defaultConfig.proxyMetadata.MESHC_IDENTITY: spire in MeshConfig
+
+--vm packs it for a virtual machine, with the rules of interception, units of systemd and a page that says what is left to do:
+unpack it at the root of the machine. The port of SSH stays as it is, and look-ups of names go to a proxy that answers them.`,
+		Example: `  meshc bootstrap mesh.tar.gz --workload shop/ledger --ip 10.2.0.4 --xds meshc.istio-system.svc:18000 --vm-host meshc.istio-system.svc=10.0.0.5 \
+    --identity spire --server-spiffe spiffe://cluster.local/ns/istio-system/sa/meshc --vm --vm-group ledger.yaml -o ledger.tar.gz
+  meshc bootstrap mesh.tar.gz --workload shop/reviews --name reviews-0 --ip 10.0.0.7 \
     --xds meshc.istio-system:18000 --identity spire --server-spiffe spiffe://cluster.local/ns/istio-system/sa/meshc`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c.Context(), a, args) },
@@ -70,6 +76,7 @@ bundle knows, and the node is held against the bundle's classes: the server woul
 	p.StringVar(&f.serverName, "server-name", "", "DNS name that the ADS server has to show (default: host of --xds)")
 	p.BoolVar(&f.plaintext, "insecure-plaintext-to-any-server", false, "ask a server beyond loopback for configuration without TLS")
 	p.StringVarP(&f.output, "output", "o", "", "file to write (default: standard output)")
+	f.vm.add(p)
 	return c
 }
 
@@ -110,15 +117,19 @@ func (f *bootstrapFlags) run(ctx context.Context, a *app, args []string) error {
 			return err
 		}
 	}
+	if name := f.vm.alone(); name != "" {
+		return fmt.Errorf("--%s is for an archive: give --vm, too", name)
+	}
 	if err := f.fill(b); err != nil {
 		return err
 	}
 	if err := f.secure(); err != nil {
 		return err
 	}
+	var class *bundle.Class
 	if b != nil {
-		class, _, err := f.class(b)
-		if err != nil {
+		var err error
+		if class, _, err = f.class(b); err != nil {
 			return err
 		}
 		a.note("class %s of bundle %s", class.ID, b.Digest)
@@ -132,8 +143,21 @@ func (f *bootstrapFlags) run(ctx context.Context, a *app, args []string) error {
 		return err
 	}
 	text = append(text, '\n')
+	if f.vm.on {
+		if text, err = f.pack(text, class); err != nil {
+			return err
+		}
+	}
 	if f.output == "" || f.output == "-" {
-		_, err = a.stdout.Write(text)
+		if !f.vm.on {
+			_, err = a.stdout.Write(text)
+			return err
+		}
+		out, err := a.stdout.Direct() // an archive is no text
+		if err != nil {
+			return err
+		}
+		_, err = out.Write(text)
 		return err
 	}
 	return a.end.write(ctx, func() error { return bundle.ReplaceFile(f.output, text) })
@@ -182,6 +206,9 @@ func (f *bootstrapFlags) ofPod() (err error) {
 		if f.Probes, err = bootstrap.ParseProbes(f.probes); err != nil {
 			return err
 		}
+	}
+	if f.Probes, err = f.vm.probes(f.Probes); err != nil {
+		return err
 	}
 	if f.podInfo == "" {
 		return nil
