@@ -5,9 +5,6 @@ import "strings"
 // RuntimeLayer is the layer of a proxy's runtime that the server sets: the name of its one Runtime resource.
 const RuntimeLayer = "meshc"
 
-// DNSListener is the listener of a proxy that answers look-ups of names.
-const DNSListener = "dns"
-
 // LivePrefix begins the runtime keys of weights that are set while the mesh runs.
 const LivePrefix = "meshc.weights."
 
