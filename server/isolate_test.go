@@ -118,7 +118,7 @@ func TestUnservedTypes(t *testing.T) {
 	log := &bytes.Buffer{}
 	srv, c := start(t, sealed(t, base(1)...), Options{Log: slog.New(slog.NewTextHandler(log, nil))})
 	p := connect(t, c)
-	urls := []string{"type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", "type.googleapis.com/istio.networking.nds.v1.NameTable", "nonsense"}
+	urls := []string{"type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", "type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig", "nonsense"}
 	for range 3 {
 		for _, url := range urls {
 			p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: url, ResourceNamesSubscribe: []string{"x"}})
@@ -141,7 +141,7 @@ func TestUnservedTypes(t *testing.T) {
 	if n := strings.Count(log.String(), "a type is not served"); n != 4 { // one for each type of the node
 		t.Errorf("%d lines", n)
 	}
-	for name, want := range map[string]string{"ecds": "2", "nds": "2", "vhds": "1", "other": "2"} {
+	for name, want := range map[string]string{"ecds": "2", "pcds": "2", "vhds": "1", "other": "2"} {
 		if n := counted(srv, `meshc_unserved_subscriptions_total{type="`+name+`"}`); n != want {
 			t.Errorf("%s: %v are counted, want %v", name, n, want)
 		}

@@ -163,7 +163,11 @@ func (s *session) tell(notes []ads.Note) {
 		case ads.Unserved:
 			m.unserved.WithLabelValues(n.Name).Inc()
 			url := n.URL[:min(len(n.URL), 300)]
-			s.srv.report(slog.LevelWarn, s.node.ID, "a type is not served; the proxy gets all else", url, "type", url)
+			level := slog.LevelWarn
+			if n.Spare {
+				level = slog.LevelInfo
+			}
+			s.srv.report(level, s.node.ID, "a type is not served; the proxy gets all else", url, "type", url)
 		case ads.SecretMissing:
 			s.missSecret(n.Name, n.Reason)
 		}

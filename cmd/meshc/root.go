@@ -130,7 +130,7 @@ half of a file; a second one kills. serve drains first.`,
 	})
 	c.SetVersionTemplate("{{.Version}}\n")
 	c.AddCommand(newBootstrap(a))
-	c.AddCommand(newCompile(a), newCheck(a), newBundle(a), newDiff(a), newExplain(a), newExport(a), newReplay(a), newRollback(a), newRoute(a), newServe(a), newStatus(a), newTest(a), newVersion(a), newWait(a), newWeights(a))
+	c.AddCommand(newCompile(a), newCheck(a), newBundle(a), newDiff(a), newExplain(a), newExport(a), newIdentities(a), newReplay(a), newRollback(a), newRoute(a), newServe(a), newStatus(a), newTest(a), newVersion(a), newWait(a), newWeights(a))
 	c.AddCommand(newFn(a), newSchema(a), newInit(a), newInject(a), newIntercept(a), newMan(a), newWebhook(a))
 	return c
 }

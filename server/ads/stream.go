@@ -98,7 +98,10 @@ type Refused struct {
 }
 
 // Unserved: the proxy asked for a type that no bundle has, for the first time.
-type Unserved struct{ URL, Name string } // Name is a short one, of few
+type Unserved struct {
+	URL, Name string // Name is a short one, of few
+	Spare     bool   // nobody misses it
+}
 
 // SecretMissing: there is no such secret for the proxy, which it asked for.
 type SecretMissing struct{ Name, Reason string }

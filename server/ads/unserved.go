@@ -18,6 +18,9 @@ var unservedNames = map[string]string{
 	"type.googleapis.com/istio.security.Authorization":                   "wads",
 }
 
+// ofAgents are the types that Istio's agent asks for on its own account, and does as well without.
+var ofAgents = []string{"type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig", "type.googleapis.com/istio.v1.HealthInformation", "type.googleapis.com/istio.workload.Workload"}
+
 // ignore takes note of a subscription to a type that is not served. It gets no answer, which is what xDS has for a
 // resource that does not exist: Envoy goes on without after its initial_fetch_timeout. The stream serves all else.
 func (s *Stream) ignore(url string) {
@@ -29,5 +32,5 @@ func (s *Stream) ignore(url string) {
 	if !ok {
 		name = "other"
 	}
-	s.note(Unserved{url, name})
+	s.note(Unserved{url, name, slices.Contains(ofAgents, url)})
 }
