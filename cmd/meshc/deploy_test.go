@@ -149,6 +149,7 @@ func TestChartRefuses(t *testing.T) {
 		"server.bundle=":                                      "server.bundle or server.compile",
 		"server.bundle=x,server.compile[0]=y":                 "server.bundle or server.compile",
 		"server.bundle=x,server.identity.tls=y":               "server.identity.spiffe or server.identity.tls",
+		"server.bundle=x,server.identity.issuer.name=y":       "server.identity.tls",
 		"server.bundle=x,webhook.failurePolicy=Open":          "failurePolicy",
 		"server.bundle=x,gateways[0].name=a":                  "ports",
 		"server.bundle=x,image.digest=latest":                 "digest",

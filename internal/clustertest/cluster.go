@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -94,15 +95,19 @@ func cache() string {
 	return filepath.Join(filepath.Dir(here), "../../.cache")
 }
 
-// free is an address that nobody listens at.
+// free is an address that nobody listens at. Its port is none of those that the kernel gives to connections, so that it is still
+// free when a program begins to listen there.
 func free(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+mathrand.IntN(12000)))
+		if err == nil {
+			_ = l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	t.Fatal("of a hundred ports none is free")
+	return ""
 }
 
 // Free is an address on loopback that nobody listens at.
@@ -115,13 +120,26 @@ func (c *Cluster) SourceController() (program string, crds []string) {
 	return program, kinds(c.t, filepath.Join(filepath.Dir(program), "crds", "*.yaml"))
 }
 
-// Kinds are files of the kinds that charts have objects of: those of cert-manager's certificates and of Prometheus' operator.
+// Kinds are files of the kinds that charts have objects of: those of cert-manager's certificates and issuers, and of Prometheus' operator.
 func (c *Cluster) Kinds() []string {
 	c.t.Helper()
 	return slices.Concat(
 		kinds(c.t, filepath.Join(cache(), "cert-manager-*", "cert-manager.io_certificates.yaml")),
+		kinds(c.t, filepath.Join(cache(), "cert-manager-*", "cert-manager.io_issuers.yaml")),
 		kinds(c.t, filepath.Join(cache(), "prometheus-operator-*", "*_servicemonitors.yaml")),
 		kinds(c.t, filepath.Join(cache(), "prometheus-operator-*", "*_prometheusrules.yaml")))
+}
+
+// IstioKinds is the file of the kinds of Istio.
+func (c *Cluster) IstioKinds() string {
+	c.t.Helper()
+	return kinds(c.t, filepath.Join(cache(), "istio-*", "crd-all.gen.yaml"))[0]
+}
+
+// Kubectl is the program that people type. Without it the test is skipped.
+func Kubectl(t testing.TB) string {
+	t.Helper()
+	return find(t, "kubectl", apiserverVersion)
 }
 
 // Helm is the program that renders charts. Without it the test is skipped.
