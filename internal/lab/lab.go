@@ -295,13 +295,18 @@ func (l *Lab) startProxy(m *member) error {
 	if err != nil {
 		return err
 	}
-	err = filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+	return l.launchProxy(m.ns, m.Name, folder, cmd)
+}
+
+// launchProxy starts a proxy as its user, who gets its folder.
+func (l *Lab) launchProxy(ns *namespace, name, folder string, cmd *exec.Cmd) error {
+	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
 		return errors.Join(err, os.Lchown(path, ProxyUID, ProxyUID))
 	})
 	if err != nil {
 		return err
 	}
-	return l.launch(m.ns, m.Name+".envoy", ProxyUID, cmd)
+	return l.launch(ns, name+".envoy", ProxyUID, cmd)
 }
 
 func (l *Lab) visit(name string, address netip.Addr) error {
