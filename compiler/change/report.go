@@ -156,6 +156,9 @@ func conditionText(c placed) string {
 	if c.where != "" {
 		parts = append(parts, c.where)
 	}
+	if c.at.moved && strings.HasPrefix(c.at.host, c.at.call+".") {
+		parts = append(parts, "called as "+c.at.call)
+	}
 	if c.conn.TLS && (c.scheme == "http" || c.scheme == "tcp") {
 		parts = append(parts, "over mutual TLS")
 	}

@@ -101,6 +101,9 @@ func (l *list) add(t target) {
 		l.seen = map[target]bool{}
 	}
 	key := target{host: t.host, port: t.port, bind: t.bind}
+	if t.moved {
+		key.call = t.call
+	}
 	if t.port != 0 && !l.seen[key] {
 		l.seen[key] = true
 		l.all = append(l.all, t)
@@ -322,8 +325,25 @@ type knownName struct {
 	cidr bool
 }
 
+// compareKnown puts names before addresses: people call names.
 func compareKnown(a, b knownName) int {
-	return cmp.Or(cmp.Compare(a.port, b.port), a.bind.Compare(b.bind), cmp.Compare(a.name, b.name))
+	address := func(k knownName) int {
+		if _, err := netip.ParseAddr(strings.Trim(k.name, "[]")); err == nil || k.cidr {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(a.port, b.port), a.bind.Compare(b.bind), cmp.Compare(address(a), address(b)), cmp.Compare(a.name, b.name))
+}
+
+// fullName is the full name of a short form, which the virtual hosts that take it on one of the sides are named after.
+func fullName(short string, hosts ...string) string {
+	for _, h := range strings.Fields(strings.Join(hosts, " ")) {
+		if full, _, _ := strings.Cut(h, ":"); strings.HasPrefix(full, short+".") {
+			return full
+		}
+	}
+	return short
 }
 
 // movedNames lists the names that only one side knows on a port, or that another virtual host takes there, whatever short
@@ -353,6 +373,9 @@ func (f *finder) movedNames(was, is *trace.Proxy) ([]target, error) {
 				continue
 			}
 			t := sampleHost(k.name)
+			if t.host == t.call {
+				t.host = fullName(t.call, before[k], after[k])
+			}
 			t.port, t.bind, t.moved = k.port, k.bind, true
 			l.add(t)
 		}
