@@ -32,6 +32,9 @@ const (
 	unknownPort = 12345 // stands for the ports that nothing names
 )
 
+// webPorts are those at which what is outside the mesh is called, whether or not something names them.
+func webPorts() []uint16 { return []uint16{80, 443} }
+
 // outsideAddress stands for the address of a name that only DNS knows.
 var outsideAddress = netip.MustParseAddr("198.51.100.7")
 
@@ -147,7 +150,7 @@ func (f *finder) targetsOf(proxies ...*trace.Proxy) ([]target, error) {
 		}
 	}
 	for _, h := range f.gatewayHosts() {
-		for _, port := range []uint16{80, 443} {
+		for _, port := range webPorts() {
 			t := sampleHost(h)
 			t.port = port
 			l.add(t)
@@ -156,7 +159,9 @@ func (f *finder) targetsOf(proxies ...*trace.Proxy) ([]target, error) {
 	for _, t := range slices.Clone(l.all) {
 		l.add(target{host: anyHost, call: unknownHost, port: t.port})
 	}
-	l.add(target{host: anyHost, call: unknownHost, port: unknownPort})
+	for _, port := range append(webPorts(), unknownPort) {
+		l.add(target{host: anyHost, call: unknownHost, port: port})
+	}
 	return l.all, nil
 }
 
