@@ -27,7 +27,7 @@ test: tools ## vet, format and all tests, with real Envoys where possible
 
 test-cluster: tools ## tests on the API server of Kubernetes, with Flux's source-controller and Istio's agent, which it builds first
 	@.ci/cluster
-	MESHC_REQUIRE_ALL=1 go test -count=1 -run 'TestAddressesOfACluster|TestIstioAgent|TestFlux$$|OnKubernetes' ./internal/lab ./cmd/meshc ./server/kube
+	MESHC_REQUIRE_ALL=1 go test -count=1 -run 'TestAddressesOfACluster|TestIstioAgent|TestFlux$$|TestChart|OnKubernetes' ./internal/lab ./cmd/meshc ./server/kube
 
 demo: tools ## bookinfo through real Envoys, with a change of the split while requests run
 	go run ./internal/lab/demo

@@ -32,6 +32,7 @@ import (
 type compileFlags struct {
 	on         bool
 	kubernetes bool
+	several    []string // NAME=KUBECONFIG
 	work       string
 	git        clone.Options
 	in         input
@@ -51,6 +52,7 @@ func (f *compileFlags) add(c *cobra.Command) {
 	s := c.Flags()
 	s.BoolVar(&f.on, "compile", false, "compile SOURCE... in the place of a bundle, and again whenever it changes")
 	s.BoolVar(&f.kubernetes, "kubernetes", false, "with --compile, follow Namespaces, Nodes, Services, EndpointSlices and Pods of the API server and compile with what is there, as --observed does; includes --kubernetes-endpoints")
+	s.StringArrayVar(&f.several, "kubernetes-cluster", nil, "NAME=KUBECONFIG: the same for one of several clusters, by the current context of a kubeconfig, or without one as the pod's service account; may be repeated")
 	s.StringVar(&f.work, "work", "", "folder for copies of remote repositories and for what is being compiled (default: with --keep a folder in it, else a temporary one)")
 	s.StringVar(&f.git.TokenFile, "git-token", "", "file with the token, or password, for remote repositories by https")
 	s.StringVar(&f.git.SSHKey, "git-ssh-key", "", "file with the private key for remote repositories by ssh (default: the agent of SSH_AUTH_SOCK)")
@@ -61,15 +63,16 @@ func (f *compileFlags) add(c *cobra.Command) {
 // check refuses flags that do nothing without another.
 func (f *compileFlags) check(c *cobra.Command) error {
 	if f.on {
-		if len(f.in.clusters) > 0 && f.kubernetes {
-			return errors.New("--kubernetes follows the one cluster of the API server, and --cluster names several")
+		if f.kubernetes && (len(f.in.clusters) > 0 || len(f.several) > 0) {
+			return errors.New("--kubernetes follows the one cluster of the API server; where the mesh has several, write --kubernetes-cluster NAME=KUBECONFIG for each")
 		}
-		return nil
+		_, err := f.clusters()
+		return err
 	}
 	var alone error
 	c.Flags().Visit(func(p *pflag.Flag) {
 		switch p.Name {
-		case "kubernetes", "work", "git-token", "git-ssh-key", "git-known-hosts", "git-keyring":
+		case "kubernetes", "kubernetes-cluster", "work", "git-token", "git-ssh-key", "git-known-hosts", "git-keyring":
 		default:
 			if !f.names[p.Name] {
 				return
@@ -78,6 +81,25 @@ func (f *compileFlags) check(c *cobra.Command) error {
 		alone = fmt.Errorf("--%s is about compiling: it counts with --compile only", p.Name)
 	})
 	return alone
+}
+
+// followed is a cluster of the mesh whose API server is followed.
+type followed struct{ name, kubeconfig string }
+
+// clusters are those of --kubernetes-cluster.
+func (f *compileFlags) clusters() ([]followed, error) {
+	var out []followed
+	for _, s := range f.several {
+		name, kubeconfig, ok := strings.Cut(s, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("--kubernetes-cluster %s: write NAME=KUBECONFIG", s)
+		}
+		if slices.ContainsFunc(out, func(c followed) bool { return c.name == name }) {
+			return nil, fmt.Errorf("--kubernetes-cluster: two are called %s", name)
+		}
+		out = append(out, followed{name, kubeconfig})
+	}
+	return out, nil
 }
 
 // arguments are those of a compile with the flags that were given.
@@ -171,10 +193,8 @@ func (f *compileFlags) apply(c *cobra.Command, from *sourceFlags, args []string,
 		}
 		b.Parts = append(b.Parts, p)
 	}
-	if f.kubernetes {
-		if err := f.observe(c.Context(), o, &b, wake); err != nil {
-			return cleanup, err
-		}
+	if b.Observed, err = f.observe(c.Context(), o, wake); err != nil {
+		return cleanup, err
 	}
 	s := build.New(b)
 	o.Source = s
@@ -207,20 +227,41 @@ func (f *compileFlags) part(arg, work string) (build.Part, error) {
 	}}, nil
 }
 
-// observe has the compiles see what the cluster has.
-func (f *compileFlags) observe(ctx context.Context, o *server.Options, b *build.Options, wake func()) error {
-	api, err := kube.Connect(kube.Options{Kubeconfig: o.Kubeconfig, Context: o.KubeContext, Log: o.Log})
+// observe follows the clusters that the compiles are to see. Of a single one the server follows the endpoints, too, which then do not
+// wait for a compile.
+func (f *compileFlags) observe(ctx context.Context, o *server.Options, wake func()) (out []build.Observed, err error) {
+	if f.kubernetes {
+		o.KubernetesEndpoints = true
+		one, err := follow(ctx, "", kube.Options{Kubeconfig: o.Kubeconfig, Context: o.KubeContext, Log: o.Log}, wake)
+		return []build.Observed{one}, err
+	}
+	all, err := f.clusters()
+	for _, c := range all {
+		if err != nil {
+			break
+		}
+		var one build.Observed
+		one, err = follow(ctx, c.name, kube.Options{Kubeconfig: c.kubeconfig, Log: o.Log.With("cluster", c.name)}, wake)
+		out = append(out, one)
+	}
+	return out, err
+}
+
+// follow follows one cluster until the context ends.
+func follow(ctx context.Context, name string, o kube.Options, wake func()) (build.Observed, error) {
+	api, err := kube.Connect(o)
 	if err != nil {
-		return err
+		if name != "" {
+			err = fmt.Errorf("--kubernetes-cluster %s: %w", name, err)
+		}
+		return build.Observed{}, err
 	}
 	seen := cluster.New(wake)
-	b.Observed = seen.List
-	o.KubernetesEndpoints = true
 	go func() {
 		seen.Follow(ctx, api)
 		api.Close()
 	}()
-	return nil
+	return build.Observed{Cluster: name, List: seen.List}, nil
 }
 
 // hookFlags have webhooks wake whatever brings bundles.

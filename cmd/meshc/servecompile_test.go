@@ -202,28 +202,35 @@ func (c *compiling) push(body []byte, secret string) int {
 	return resp.StatusCode
 }
 
-// TestServeSeesACluster: a TCP Service without an address in Git has the one that the API server gave it, and what is compiled is
-// what the same objects are when they stand in files.
-func TestServeSeesACluster(t *testing.T) {
+// playShop is a cluster with a database: its Service, its Namespace, one Pod on a Node, and where that listens.
+func playShop(t *testing.T, address, pod string) (*kubetest.API, *corev1.Service) {
+	t.Helper()
 	api := kubetest.New(t)
 	service := &corev1.Service{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Service"}, ObjectMeta: metav1.ObjectMeta{Name: "db", Namespace: "shop"},
-		Spec: corev1.ServiceSpec{ClusterIP: "10.96.0.7", ClusterIPs: []string{"10.96.0.7"}, Selector: map[string]string{"app": "db"}, Ports: []corev1.ServicePort{{Name: "tcp", Port: 5432, Protocol: corev1.ProtocolTCP}}}}
+		Spec: corev1.ServiceSpec{ClusterIP: address, ClusterIPs: []string{address}, Selector: map[string]string{"app": "db"}, Ports: []corev1.ServicePort{{Name: "tcp", Port: 5432, Protocol: corev1.ProtocolTCP}}}}
 	api.Put("services", service)
 	api.Put("namespaces", &corev1.Namespace{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, ObjectMeta: metav1.ObjectMeta{Name: "shop", Labels: map[string]string{"istio-injection": "enabled"}}})
 	api.Put("nodes", &corev1.Node{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Node"}, ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{"topology.kubernetes.io/region": "r"}}})
 	api.Put("pods", &corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{Name: "db-1", Namespace: "shop", Labels: map[string]string{"app": "db"}, UID: "1"},
 		Spec:   corev1.PodSpec{NodeName: "n", Containers: []corev1.Container{{Name: "db", Image: "db", Env: []corev1.EnvVar{{Name: "PASSWORD", Value: "not-for-others"}}}, {Name: "istio-proxy", Image: "envoy"}}},
-		Status: corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "10.0.0.1", PodIPs: []corev1.PodIP{{IP: "10.0.0.1"}}}})
+		Status: corev1.PodStatus{Phase: corev1.PodRunning, PodIP: pod, PodIPs: []corev1.PodIP{{IP: pod}}}})
 	port, name, ready := int32(5432), "tcp", true
 	api.Put("endpointslices", &discoveryv1.EndpointSlice{TypeMeta: metav1.TypeMeta{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice"}, ObjectMeta: metav1.ObjectMeta{Name: "db-x", Namespace: "shop", Labels: map[string]string{discoveryv1.LabelServiceName: "db"}},
 		AddressType: discoveryv1.AddressTypeIPv4, Ports: []discoveryv1.EndpointPort{{Name: &name, Port: &port}},
-		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, Conditions: discoveryv1.EndpointConditions{Ready: &ready}, TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: "shop", Name: "db-1"}}}})
+		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{pod}, Conditions: discoveryv1.EndpointConditions{Ready: &ready}, TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: "shop", Name: "db-1"}}}})
+	return api, service
+}
+
+// TestServeSeesACluster: a TCP Service without an address in Git has the one that the API server gave it, and what is compiled is
+// what the same objects are when they stand in files.
+func TestServeSeesACluster(t *testing.T) {
+	api, service := playShop(t, "10.96.0.7", "10.0.0.1")
 	dir, work := t.TempDir(), t.TempDir()
 	file := filepath.Join(dir, "mesh.yaml")
 	write1(t, file, compiledMesh)
 	c := startCompiling(t, dir, "--kubernetes", "--kubeconfig", api.Kubeconfig(), "--work", work)
 	digest := c.until("serves", other(""))
-	observed := filepath.Join(work, "compile", "observed.json")
+	observed := filepath.Join(work, "compile", "observed-0.json")
 	text, err := os.ReadFile(observed)
 	if err != nil || !bytes.Contains(text, []byte("10.96.0.7")) || bytes.Contains(text, []byte("not-for-others")) {
 		t.Fatalf("what was observed is %s, %v", text, err)
@@ -234,6 +241,27 @@ func TestServeSeesACluster(t *testing.T) {
 	}
 	service.Spec.ClusterIP, service.Spec.ClusterIPs = "10.96.0.8", []string{"10.96.0.8"}
 	api.Put("services", service)
+	c.until("has the new address", other(digest))
+}
+
+// TestServeSeesClusters: of several clusters each gives what it has to its own proxies, and what is compiled is what the same objects
+// are when they stand in files. Nothing is compiled before all were heard.
+func TestServeSeesClusters(t *testing.T) {
+	east, _ := playShop(t, "10.96.0.7", "10.0.0.1")
+	west, service := playShop(t, "10.97.0.7", "10.1.0.1")
+	base, work := t.TempDir(), t.TempDir()
+	write1(t, filepath.Join(base, "mesh.yaml"), compiledMesh)
+	c := startCompiling(t, "--cluster", "east="+base, "--cluster", "west="+base, "--kubernetes-cluster", "east="+east.Kubeconfig(), "--kubernetes-cluster", "west="+west.Kubeconfig(), "--work", work)
+	digest := c.until("serves", other(""))
+	args := []string{"compile", "-o", filepath.Join(t.TempDir(), "b")}
+	for i, name := range []string{"east", "west"} {
+		args = append(args, "--cluster", name+"="+base, "--observed", fmt.Sprintf("%s=%s/compile/observed-%d.json", name, work, i))
+	}
+	if out, err := exec.Command("meshc", args...).Output(); err != nil || !strings.HasPrefix(string(out), digest) {
+		t.Errorf("files compile to %s, %v; the server has %s", out, err, digest)
+	}
+	service.Spec.ClusterIP, service.Spec.ClusterIPs = "10.97.0.8", []string{"10.97.0.8"}
+	west.Put("services", service)
 	c.until("has the new address", other(digest))
 }
 
@@ -249,7 +277,11 @@ func TestServeCompileFlags(t *testing.T) {
 		"a password in an address":                {"--compile", "https://a:b@example.com/x.git"},
 		"is not a way to fetch from":              {"--compile", "file://localhost/tmp/x"},
 		"want both":                               {"--compile", dir, "--webhook-address", "127.0.0.1:0"},
-		"names several":                           {"--compile", "--kubernetes", "--cluster", "a=" + dir},
+		"where the mesh has several":              {"--compile", "--kubernetes", "--cluster", "a=" + dir},
+		"write NAME=KUBECONFIG":                   {"--compile", dir, "--kubernetes-cluster", "east"},
+		"two are called east":                     {"--compile", dir, "--kubernetes-cluster", "east=a", "--kubernetes-cluster", "east=b"},
+		"--kubernetes-cluster east":               {"--compile", "--cluster", "east=" + dir, "--kubernetes-cluster", "east=" + filepath.Join(dir, "none")},
+		"--kubernetes-cluster is about compiling": {"x", "--kubernetes-cluster", "east=a"},
 		"no such file":                            {"--compile", filepath.Join(dir, "none")},
 		"webhook-address is for bundles of a reg": {"x", "--webhook-address", "127.0.0.1:0", "--webhook-secret", "x"},
 	} {

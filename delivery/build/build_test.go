@@ -174,7 +174,7 @@ func TestObserved(t *testing.T) {
 	two, three := mesh(t, 2), mesh(t, 3)
 	b.put(two)
 	var seen []byte
-	b.o.Observed = func() []byte { return seen }
+	b.o.Observed = []Observed{{List: func() []byte { return seen }}}
 	s := New(b.o)
 	if got, err := s.Next(ctx); got != nil || err != nil || s.Wait() > time.Second {
 		t.Fatalf("before anything is known: %v, %v, wait %v", got, err, s.Wait())
@@ -183,20 +183,20 @@ func TestObserved(t *testing.T) {
 	if got, err := s.Next(ctx); err != nil || got.Digest != two.Digest {
 		t.Fatalf("%v, %v", got, err)
 	}
-	if text, err := os.ReadFile(filepath.Join(b.o.Folder, observedName)); err != nil || string(text) != "a" {
+	if text, err := os.ReadFile(filepath.Join(b.o.Folder, "observed-0.json")); err != nil || string(text) != "a" {
 		t.Errorf("the compiler is given %q, %v", text, err)
 	}
 	seen = []byte("b")
-	if got, err := s.Next(ctx); got != nil || err != nil || s.Wait() > b.o.Poll || !bytes.Equal(s.seen, []byte("a")) {
+	if got, err := s.Next(ctx); got != nil || err != nil || s.Wait() > b.o.Poll || !bytes.Equal(s.seen[0], []byte("a")) {
 		t.Errorf("within the pause: %v, %v, wait %v", got, err, s.Wait())
 	}
 	b.put(three)
-	if got, err := s.Next(ctx); err != nil || got.Digest != three.Digest || !bytes.Equal(s.seen, []byte("b")) {
+	if got, err := s.Next(ctx); err != nil || got.Digest != three.Digest || !bytes.Equal(s.seen[0], []byte("b")) {
 		t.Errorf("%v, %v", got, err)
 	}
 	s.ended, s.took = time.Now().Add(-time.Hour), 0
 	seen = []byte("c")
-	if got, err := s.Next(ctx); got != nil || err != nil || !bytes.Equal(s.seen, []byte("c")) {
+	if got, err := s.Next(ctx); got != nil || err != nil || !bytes.Equal(s.seen[0], []byte("c")) {
 		t.Errorf("after the pause: %v, %v", got, err)
 	}
 }
@@ -214,7 +214,7 @@ func TestDue(t *testing.T) {
 	b.o.Poll = time.Hour
 	b.put(mesh(t, 2))
 	seen := []byte("a")
-	b.o.Observed = func() []byte { return seen }
+	b.o.Observed = []Observed{{List: func() []byte { return seen }}}
 	b.o.Parts = []Part{{Source: r.URL, Clone: c, At: func(clone.Commit) string { return b.dir }}}
 	s := New(b.o)
 	r.Down(true)
@@ -232,7 +232,7 @@ func TestDue(t *testing.T) {
 	asked := r.Asked()
 	for range 5 {
 		seen, s.ended = append(seen, 'a'), time.Time{}
-		if got, err := s.Next(ctx); got != nil || err != nil || !bytes.Equal(s.seen, seen) {
+		if got, err := s.Next(ctx); got != nil || err != nil || !bytes.Equal(s.seen[0], seen) {
 			t.Fatalf("what the cluster has: %v, %v", got, err)
 		}
 	}

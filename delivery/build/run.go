@@ -21,7 +21,7 @@ import (
 const (
 	bundleName   = "bundle"
 	reportName   = "findings.json"
-	observedName = "observed.json"
+	observedName = "observed-%d.json" // of each cluster
 )
 
 // Broken is a run of the compiler that ended without a bundle.
@@ -43,19 +43,17 @@ func (e *Broken) Error() string {
 const shownErrors = 3
 
 // compile runs the compiler. What it says of the sources goes to the log, each finding once.
-func (s *Source) compile(ctx context.Context, l look, seen []byte) (*bundle.Bundle, error) {
+func (s *Source) compile(ctx context.Context, l look, seen [][]byte) (*bundle.Bundle, error) {
 	if err := s.Clean(); err != nil {
 		return nil, err
 	}
 	out, report := filepath.Join(s.o.Folder, bundleName), filepath.Join(s.o.Folder, reportName)
 	args := append(append([]string{}, s.o.Compile[1:]...), "-o", out, "--report", "json="+report)
-	if seen != nil {
-		file := filepath.Join(s.o.Folder, observedName)
-		if err := os.WriteFile(file, seen, 0o600); err != nil {
-			return nil, err
-		}
-		args = append(args, "--observed", file)
+	observed, err := s.hand(seen)
+	if err != nil {
+		return nil, err
 	}
+	args = append(args, observed...)
 	inTime, cancel := context.WithTimeout(ctx, limit.CompileTime)
 	defer cancel()
 	c := exec.CommandContext(inTime, s.o.Compile[0], append(append(args, "--"), l.sources...)...)
@@ -64,7 +62,7 @@ func (s *Source) compile(ctx context.Context, l look, seen []byte) (*bundle.Bund
 	c.Stdout, c.Stderr = said, said
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
 	c.WaitDelay = 2 * time.Second
-	err := c.Run()
+	err = c.Run()
 	found, unread := readReport(report)
 	s.tell(found)
 	if err == nil {

@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,9 +30,7 @@ type Options struct {
 	Beside  []string // files and folders that count besides sources: settings, policies
 	Folder  string   // where the compiler writes
 
-	// Observed is what a cluster has, as the compiler reads it with --observed; nil: no cluster is looked at. It answers nil as
-	// long as nothing is known.
-	Observed func() []byte
+	Observed []Observed // clusters whose objects count
 
 	Store *store.Store // keeps what was good; nil: nothing is kept
 	Guard *source.Guard
@@ -49,7 +46,7 @@ type Source struct {
 	due    time.Time   // when they are to be looked at again
 	hinted atomic.Bool // somebody says that they have changed
 	stamp  string      // of what was compiled last
-	seen   []byte      // of the cluster, then
+	seen   [][]byte    // of the clusters, then
 	bundle bundle.Digest
 	last   *registry.Pulled // what was made last, until it is kept
 	wait   time.Duration
@@ -85,13 +82,13 @@ func (s *Source) First(ctx context.Context) (*bundle.Bundle, error) {
 // firstWait is how long the start waits for what a cluster has.
 const firstWait = 30 * time.Second
 
-// heard waits until something is known of the cluster.
+// heard waits until something is known of each cluster.
 func (s *Source) heard(ctx context.Context) error {
-	if s.o.Observed == nil {
-		return nil
-	}
 	late := time.After(firstWait)
-	for s.o.Observed() == nil {
+	for {
+		if _, known := s.observe(); known {
+			return nil
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -100,7 +97,6 @@ func (s *Source) heard(ctx context.Context) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	return nil
 }
 
 // kept reads the bundle on disk.
@@ -143,15 +139,13 @@ func (s *Source) Next(ctx context.Context) (*bundle.Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	var seen []byte
-	if s.o.Observed != nil {
-		if seen = s.o.Observed(); seen == nil {
-			s.wait = min(s.wait, time.Second)
-			return nil, s.failed
-		}
+	seen, known := s.observe()
+	if !known {
+		s.wait = min(s.wait, time.Second)
+		return nil, s.failed
 	}
 	if looked.stamp == s.stamp {
-		if slices.Equal(seen, s.seen) {
+		if equalLists(seen, s.seen) {
 			return nil, errors.Join(s.failed, s.retain())
 		}
 		// A cluster changes all the time, and endpoints do not wait for a compile: so compiles take a part of a processor only.
@@ -216,7 +210,11 @@ func (s *Source) Clean() error {
 	if err := os.MkdirAll(s.o.Folder, 0o700); err != nil {
 		return err
 	}
-	for _, name := range [...]string{bundleName, reportName, observedName} {
+	names := []string{bundleName, reportName}
+	for i := range s.o.Observed {
+		names = append(names, fmt.Sprintf(observedName, i))
+	}
+	for _, name := range names {
 		if err := os.RemoveAll(filepath.Join(s.o.Folder, name)); err != nil {
 			return err
 		}
