@@ -41,6 +41,8 @@ type Status struct {
 	Nodes        []NodeStatus    `json:"nodes"`
 	Refused      []RefusedStatus `json:"refused"`           // the latest
 	Secrets      []secret.Status `json:"secrets,omitempty"` // of the API server
+
+	Expiring []secret.Expiry `json:"expiring,omitempty"` // certificates that are handed out, the soonest to expire, a few
 }
 
 // NodeStatus is one connected proxy.
@@ -52,6 +54,7 @@ type NodeStatus struct {
 	Mode    string     `json:"mode"`              // delta or sotw
 	Synced  bool       `json:"synced"`            // all of the bundle was sent and acknowledged
 	Since   time.Time  `json:"since"`
+	Expires *time.Time `json:"expires,omitempty"` // when the certificate or the token does that it has connected with; it comes back with a newer one
 	NACKs   []ads.NACK `json:"nacks"`
 	Kept    string     `json:"kept,omitempty"` // why it keeps an older bundle's configuration
 
@@ -141,6 +144,8 @@ func (srv *Server) Status() Status {
 	if srv.credentials != nil {
 		st.Secrets = srv.credentials.Status()
 	}
+	st.Expiring = srv.expiring()
+	st.Expiring = st.Expiring[:min(len(st.Expiring), maxSecretWarnings)]
 	return st
 }
 
@@ -163,6 +168,9 @@ func (s *session) status() NodeStatus {
 		MissingSecrets: s.ads.MissingSecrets(maxSecretWarnings), Lacks: s.lackedBy(), Synced: !s.sending && s.lost == "" && s.ads.Synced()}
 	if s.delta {
 		n.Mode = "delta"
+	}
+	if at := s.provenUntil(); !at.IsZero() {
+		n.Expires = &at
 	}
 	return n
 }

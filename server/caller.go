@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -29,6 +30,17 @@ type caller struct {
 	extensions  map[string]bool     // of its Envoy, by the messages that configure them; nil: not known
 
 	last atomic.Pointer[judgement]
+}
+
+// provenUntil is when the certificate or the token ends that proves who the caller is; zero: nothing does.
+func (c *caller) provenUntil() time.Time {
+	switch {
+	case c.token != nil:
+		return c.token.Expires.UTC()
+	case c.chain != nil:
+		return c.chain[0].NotAfter.UTC()
+	}
+	return time.Time{}
 }
 
 // judgement is what a caller may have of a bundle, with all that it was judged by, so that it is made once for as long as

@@ -48,6 +48,7 @@ func newMetrics(srv *Server) *metrics {
 		nodes:   prometheus.NewDesc("meshc_connected_nodes", "Proxies connected, by class.", []string{"class"}, nil),
 		info:    prometheus.NewDesc("meshc_bundle_info", "The bundle in service; always 1.", []string{"digest", "revision", "compiler"}, nil),
 		bad:     prometheus.NewDesc("meshc_bundle_rejected", "1 while the newest bundle at the path cannot be taken into service.", nil, nil),
+		ending:  prometheus.NewDesc("meshc_secret_expires_timestamp_seconds", "When the first of the certificates expires that the server hands out, in seconds since 1970; absent without one. /status names it.", nil, nil),
 		expires: prometheus.NewDesc("meshc_identity_expires_timestamp_seconds", "When the server's own certificate expires, in seconds since 1970; absent without one.", nil, nil),
 		objects: prometheus.NewDesc("meshc_kubernetes_secrets", "Secrets and ConfigMaps that are watched, by state: waiting, present, absent; failing counts those, besides, that cannot be read just now.", []string{"state"}, nil),
 		kept:    prometheus.NewDesc("meshc_refused_resources", "Versions of resources that proxies have refused and not taken since, of all proxies, by type.", []string{"type"}, nil),
@@ -68,13 +69,13 @@ func (m *metrics) sent(r *ads.Response) {
 type nodeGauges struct {
 	srv                               *Server
 	nodes, info, bad, nacked, expires *prometheus.Desc
-	kept, lacking                     *prometheus.Desc
+	ending, kept, lacking             *prometheus.Desc
 	objects                           *prometheus.Desc // none where the API server is not asked
 }
 
 // Describe implements prometheus.Collector.
 func (l *nodeGauges) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{l.nodes, l.info, l.bad, l.nacked, l.expires, l.objects, l.kept, l.lacking} {
+	for _, d := range []*prometheus.Desc{l.nodes, l.info, l.bad, l.nacked, l.expires, l.ending, l.objects, l.kept, l.lacking} {
 		c <- d
 	}
 }
@@ -111,6 +112,9 @@ func (l *nodeGauges) Collect(c chan<- prometheus.Metric) {
 	gen := l.srv.base()
 	from := gen.provenance()
 	c <- prometheus.MustNewConstMetric(l.info, prometheus.GaugeValue, 1, gen.bundle.Digest.String(), from.Source.Revision, from.Compiler)
+	if list := l.srv.expiring(); len(list) > 0 {
+		c <- prometheus.MustNewConstMetric(l.ending, prometheus.GaugeValue, float64(list[0].Expires.Unix()))
+	}
 	if l.srv.own != nil {
 		if o, err := l.srv.own.current(); err == nil {
 			c <- prometheus.MustNewConstMetric(l.expires, prometheus.GaugeValue, float64(o.leaf.NotAfter.Unix()))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -112,6 +113,18 @@ func (srv *Server) sourceOf(ref credential.Reference) (secret.Source, error) {
 		return nil, errors.New("this server hands out no identities; give the proxy one by meshc bootstrap --identity, or the server a directory of them by --secrets")
 	}
 	return nil, errors.New("this server hands out no secrets; see --secrets and --kubernetes-secrets")
+}
+
+// expiring lists the certificates that are handed out, the soonest to expire first.
+func (srv *Server) expiring() (list []secret.Expiry) {
+	if srv.secrets != nil {
+		list = srv.secrets.Expiring()
+	}
+	if srv.credentials != nil {
+		list = append(list, srv.credentials.Expiring()...)
+		slices.SortStableFunc(list, func(a, b secret.Expiry) int { return a.Expires.Compare(b.Expires) })
+	}
+	return list
 }
 
 // openSecrets makes ready to ask the API server, if the options say so. What it returns ends that.

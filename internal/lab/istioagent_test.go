@@ -4,8 +4,6 @@ package lab
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -19,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -74,32 +73,72 @@ func (c *istioCA) CreateCertificate(ctx context.Context, r *istioca.IstioCertifi
 	return &istioca.IstioCertificateResponse{CertChain: []string{string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(c.by.pem)}}, nil
 }
 
-// named signs a certificate for a server of a DNS name.
-func (a *authority) named(t *testing.T, name string) (crt, key []byte) {
+// guide is what docs/guides/adopt.md says to do, so that its reader does what the test does.
+type guide struct {
+	settings string // of MeshConfig
+	serve    string // the command
+	openssl  string // the commands
+	port     string // of discoveryAddress
+}
+
+func readGuide(t *testing.T) guide {
 	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	text, err := os.ReadFile("../../docs/guides/adopt.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	form := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{name},
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, form, a.cert, k.Public(), a.key)
+	block := func(with string) string {
+		for _, b := range regexp.MustCompile("(?s)\n```[a-z]*\n(.*?)\n```").FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(b[1], with) {
+				return b[1] + "\n"
+			}
+		}
+		t.Fatalf("the guide has no block with %s", with)
+		return ""
+	}
+	g := guide{settings: block("MESHC_IDENTITY"), serve: block("meshc serve"), openssl: block("openssl x509")}
+	at := regexp.MustCompile(`"proxy.istio.io/config":"discoveryAddress: meshc.istio-system.svc:(\d+)"`).FindStringSubmatch(block("kubectl patch"))
+	if at == nil || !strings.Contains(g.serve, ":"+at[1]+" ") {
+		t.Fatal("the guide has no discoveryAddress at which its server listens")
+	}
+	g.port = at[1]
+	return g
+}
+
+// certify makes the certificate of the server. At an address on its own host the agent expects the name of istiod.
+func (g guide) certify(t *testing.T, folder string, ca *authority) {
+	t.Helper()
+	key, err := x509.MarshalECPrivateKey(ca.key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := x509.MarshalECPrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
+	for name, text := range map[string][]byte{"ca-cert.pem": ca.pem, "ca-key.pem": pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: key})} {
+		if err := os.WriteFile(filepath.Join(folder, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: text})
+	cmd := exec.Command("sh", "-ec", strings.ReplaceAll(g.openssl, "meshc.istio-system.svc", "istiod.istio-system.svc"))
+	cmd.Dir = folder
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// flags are those of the server, but for its addresses, with its files in a folder.
+func (g guide) flags(folder string) (out []string) {
+	words := strings.Fields(strings.ReplaceAll(g.serve, "/etc/meshc/", folder+"/"))
+	for i := 3; i+1 < len(words); i += 2 { // behind meshc serve BUNDLE
+		if words[i] != "--xds-address" {
+			out = append(out, words[i], words[i+1])
+		}
+	}
+	return out
 }
 
 // adopted is a mesh that Istio has injected: its proxies have Istio's agent as their parent, which captures DNS. web is
-// what runs at version at; header is set on answers.
-func adopted(at, header string) manifests {
-	m := identified(`
-defaultConfig:
-  proxyMetadata: {MESHC_IDENTITY: agent, ISTIO_META_DNS_CAPTURE: "true"}
+// what runs at version at; header is set on answers; settings are those of MeshConfig.
+func adopted(settings, at, header string) manifests {
+	m := identified(settings + `    ISTIO_META_DNS_CAPTURE: "true"
 `)
 	m.add("mesh.yaml", `
 apiVersion: security.istio.io/v1
@@ -210,26 +249,25 @@ func TestIstioAgent(t *testing.T) {
 	require(t)
 	program, template := clustertest.PilotAgent(t)
 	api := clustertest.Start(t)
-	m := adopted("v1", "one")
+	g := readGuide(t)
+	m := adopted(g.settings, "v1", "one")
 	pods(api, m, t)
 	folder := t.TempDir()
 	ca, err := newAuthority("mesh.test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	crt, key := ca.named(t, "istiod.istio-system.svc") // what the agent expects at an address on its own host
-	for name, text := range map[string][]byte{"tls.crt": crt, "tls.key": key, "jwks.json": api.Keys()} {
-		if err := os.WriteFile(filepath.Join(folder, name), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	g.certify(t, folder, ca)
+	if err := os.WriteFile(filepath.Join(folder, "jwks.json"), api.Keys(), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	a := &agents{t: t, api: api, program: shareable(t, program), template: shareable(t, template), root: ca.pem, discovery: "localhost:15012"}
+	a := &agents{t: t, api: api, program: shareable(t, program), template: shareable(t, template), root: ca.pem, discovery: "localhost:" + g.port}
 	source := m.write(t)
 	spec := built(t, Spec{Source: source, Proxy: a.start,
-		Doors:      map[string]string{"127.0.0.1:15012": serverADS, "127.0.0.1:15013": "127.0.0.1:15013", "127.0.0.1:15014": "127.0.0.1:18010"},
-		ServeFlags: []string{"--tls-cert", filepath.Join(folder, "tls.crt"), "--tls-key", filepath.Join(folder, "tls.key"), "--token-keys", filepath.Join(folder, "jwks.json")},
+		Doors:      map[string]string{"127.0.0.1:" + g.port: serverADS, "127.0.0.1:15013": "127.0.0.1:15013", "127.0.0.1:15014": "127.0.0.1:18010"},
+		ServeFlags: g.flags(folder),
 		Beside: func(listen func(string) (net.Listener, error)) ([]string, error) {
-			return nil, serveCA(t, ca, listen, filepath.Join(folder, "jwks.json"), crt, key)
+			return nil, serveCA(t, ca, listen, folder)
 		}})
 	spec.hold = func(w *Workload) bool { return w.Labels["version"] == "v2" }
 	l := run(t, spec)
@@ -288,7 +326,7 @@ func TestIstioAgent(t *testing.T) {
 	}
 
 	ld := startLoad(t, l, "client-v1", Request{URL: "http://web/"}, 4)
-	if err := l.Apply(ctx, adopted("v1", "two").write(t)); err != nil {
+	if err := l.Apply(ctx, adopted(g.settings, "v1", "two").write(t)); err != nil {
 		t.Fatal(err)
 	}
 	config("client-v1", "two")
@@ -308,7 +346,7 @@ func TestIstioAgent(t *testing.T) {
 	}
 	ready("client-v2", "web-v2")
 	synced("127.0.0.1:18011", "client-v2.lab", "web-v2.lab")
-	if err := l.Apply(ctx, adopted("v2", "two").write(t)); err != nil {
+	if err := l.Apply(ctx, adopted(g.settings, "v2", "two").write(t)); err != nil {
 		t.Fatal(err)
 	}
 	ld.only(t, "with web at the other server", "v2")
@@ -334,8 +372,8 @@ func TestIstioAgent(t *testing.T) {
 }
 
 // serveCA has the CA of the mesh listen.
-func serveCA(t *testing.T, ca *authority, listen func(string) (net.Listener, error), keys string, crt, key []byte) error {
-	pair, err := tls.X509KeyPair(crt, key)
+func serveCA(t *testing.T, ca *authority, listen func(string) (net.Listener, error), folder string) error {
+	pair, err := tls.LoadX509KeyPair(filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key"))
 	if err != nil {
 		return err
 	}
@@ -343,7 +381,7 @@ func serveCA(t *testing.T, ca *authority, listen func(string) (net.Listener, err
 	if err != nil {
 		return err
 	}
-	k := token.NewKeys(keys, token.Wants{Audiences: []string{"istio-ca"}})
+	k := token.NewKeys(filepath.Join(folder, "jwks.json"), token.Wants{Audiences: []string{"istio-ca"}})
 	if err := k.Follow(t.Context(), time.Hour); err != nil {
 		return err
 	}

@@ -291,6 +291,20 @@ func (a *API) Status() []Status {
 	return out
 }
 
+// Expiring implements Source.
+func (a *API) Expiring() (list []Expiry) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for at, w := range a.watches {
+		for _, made := range w.made {
+			if !made.expires.IsZero() {
+				list = append(list, Expiry{at.String(), made.expires.UTC()})
+			}
+		}
+	}
+	return soonest(list)
+}
+
 // Health tells whether all that is watched is heard of.
 func (a *API) Health() watch.Status {
 	var parts []watch.Status

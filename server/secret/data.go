@@ -11,11 +11,14 @@
 package secret
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -30,6 +33,20 @@ type Source interface {
 	// Load returns the Secret message, or why there is none. It returns both where a version that is no good leaves the
 	// last good one in use.
 	Load(ref credential.Reference, name string) ([]byte, error)
+	// Expiring lists the certificates that are handed out now, the soonest to expire first.
+	Expiring() []Expiry
+}
+
+// Expiry is when a certificate ends, and where it was read.
+type Expiry struct {
+	From    string    `json:"from"`
+	Expires time.Time `json:"expires"`
+}
+
+// soonest sorts expiries.
+func soonest(list []Expiry) []Expiry {
+	slices.SortFunc(list, func(a, b Expiry) int { return cmp.Or(a.Expires.Compare(b.Expires), cmp.Compare(a.From, b.From)) })
+	return list
 }
 
 // data is a secret by its keys, which are those of kubernetes.io/tls Secrets, or those that Istio's have besides.
@@ -122,9 +139,36 @@ func (d data) certificate(s *tlsv3.Secret) error {
 type kept map[string]loaded
 
 type loaded struct {
-	stamp string
-	bytes []byte // the Secret message
-	err   error
+	stamp   string
+	bytes   []byte    // the Secret message
+	expires time.Time // of the certificate in it, with its chain; zero: there is none
+	err     error
+}
+
+// after is what is kept once a secret was read again: a version that is no good leaves the last good one.
+func (l loaded) after(stamp string, b []byte, err error) loaded {
+	now := loaded{stamp: stamp, bytes: b, err: err}
+	if err != nil {
+		now.bytes, now.expires = l.bytes, l.expires
+		return now
+	}
+	now.expires = expiryOf(b)
+	return now
+}
+
+// expiryOf is when the first certificate of a chain ends.
+func expiryOf(message []byte) (first time.Time) {
+	var s tlsv3.Secret
+	if proto.Unmarshal(message, &s) != nil { // it was just written
+		return first
+	}
+	chain := s.GetTlsCertificate().GetCertificateChain().GetInlineBytes()
+	for block, rest := pem.Decode(chain); block != nil; block, rest = pem.Decode(rest) {
+		if c, err := x509.ParseCertificate(block.Bytes); err == nil && (first.IsZero() || c.NotAfter.Before(first)) {
+			first = c.NotAfter
+		}
+	}
+	return first
 }
 
 func (k kept) get(key, stamp string, read func() ([]byte, error)) ([]byte, error) {
@@ -133,9 +177,7 @@ func (k kept) get(key, stamp string, read func() ([]byte, error)) ([]byte, error
 		return old.bytes, old.err
 	}
 	b, err := read()
-	if err != nil && old.bytes != nil {
-		b = old.bytes
-	}
-	k[key] = loaded{stamp: stamp, bytes: b, err: err}
-	return b, err
+	now := old.after(stamp, b, err)
+	k[key] = now
+	return now.bytes, err
 }

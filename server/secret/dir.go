@@ -219,23 +219,32 @@ func (d *Dir) begin(f *files) {
 func (d *Dir) read(f *files, before loaded) loaded {
 	root, err := d.Open(d.Root)
 	if err != nil {
-		return loaded{bytes: before.bytes, err: err}
+		return before.after("", nil, err)
 	}
 	defer func() { _ = root.Close() }()
 	stamp, err := stampOf(root, f.ref)
 	switch {
 	case err != nil:
-		return loaded{bytes: before.bytes, err: err}
+		return before.after("", nil, err)
 	case stamp == "":
 		return loaded{err: errNoSecret}
 	case stamp == before.stamp:
 		return before
 	}
 	b, err := readFiles(root, f.ref, f.name)
-	if err != nil {
-		b = before.bytes
+	return before.after(stamp, b, err)
+}
+
+// Expiring implements Source.
+func (d *Dir) Expiring() (list []Expiry) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range d.files {
+		if !f.expires.IsZero() {
+			list = append(list, Expiry{f.monitor.Path, f.expires.UTC()})
+		}
 	}
-	return loaded{stamp: stamp, bytes: b, err: err}
+	return soonest(list)
 }
 
 // stampOf changes when the files of a secret may have; "": there are none.
