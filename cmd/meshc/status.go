@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -88,6 +89,7 @@ func (a *app) printStatus(address string, st server.Status) error {
 	if st.Warning != "" {
 		text += "no newer    " + st.Warning + "\n"
 	}
+	text += certificateText(st)
 	text += rolloutText(st)
 	text += fmt.Sprintf("proxies     %d of %d have what they are led to\n", acked, all)
 	for _, w := range waiting {
@@ -95,6 +97,24 @@ func (a *app) printStatus(address string, st server.Status) error {
 	}
 	_, err := io.WriteString(a.stdout, text)
 	return err
+}
+
+// certificateText says when the server's own certificate ends, and the first of those that it hands out.
+func certificateText(st server.Status) (text string) {
+	if id := st.Identity; id != nil {
+		if id.Expires.IsZero() {
+			text += "identity    none\n"
+		} else {
+			text += fmt.Sprintf("identity    %s, until %s\n", cmp.Or(id.ID, "a certificate without a SPIFFE ID"), id.Expires.Format(time.RFC3339))
+		}
+		if id.Warning != "" {
+			text += "            " + id.Warning + "\n"
+		}
+	}
+	if len(st.Expiring) > 0 { // the soonest comes first
+		text += fmt.Sprintf("handed out  %s, until %s\n", st.Expiring[0].From, st.Expiring[0].Expires.Format(time.RFC3339))
+	}
+	return text
 }
 
 // rolloutText says where a rollout is, what holds it, and what became of the last.

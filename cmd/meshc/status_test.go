@@ -9,8 +9,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/meshc/meshc/server"
+	"github.com/meshc/meshc/server/secret"
 )
 
 // TestWait: wait returns when the last proxy acknowledged, and names who did not when its time is over.
@@ -57,5 +59,24 @@ func TestWait(t *testing.T) {
 	s.Close()
 	if code, out := meshc("wait", "--digest", digest, "--timeout", "0s"); code != 2 || !strings.Contains(out, "cannot be asked") {
 		t.Errorf("%d %s", code, out)
+	}
+}
+
+// TestStatusTellsExpiries: status says when certificates end, and why there is none.
+func TestStatusTellsExpiries(t *testing.T) {
+	at := time.Date(2026, 12, 24, 18, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		st   server.Status
+		want string
+	}{
+		{server.Status{}, ""},
+		{server.Status{Identity: &server.IdentityStatus{ID: "spiffe://td/ns/a/sa/b", Expires: at}}, "identity    spiffe://td/ns/a/sa/b, until 2026-12-24T18:00:00Z\n"},
+		{server.Status{Identity: &server.IdentityStatus{Expires: at, Warning: "no news"}}, "identity    a certificate without a SPIFFE ID, until 2026-12-24T18:00:00Z\n            no news\n"},
+		{server.Status{Identity: &server.IdentityStatus{Warning: "the agent is away"}}, "identity    none\n            the agent is away\n"},
+		{server.Status{Expiring: []secret.Expiry{{From: "Secret web", Expires: at}, {From: "Secret later", Expires: at.Add(time.Hour)}}}, "handed out  Secret web, until 2026-12-24T18:00:00Z\n"},
+	} {
+		if got := certificateText(c.st); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
 	}
 }
