@@ -163,3 +163,34 @@ func TestTypesOfTheAgent(t *testing.T) {
 		t.Errorf("%d lines:\n%s", n, log.String())
 	}
 }
+
+// An agent that speaks state of the world gets the table, too.
+func TestNameTableOfTheWorld(t *testing.T) {
+	srv, conn := start(t, sealed(t, append(base(1), dnsListener(t, map[string]string{"a.example": "10.0.0.1"}))...), Options{})
+	st, err := conn.StreamAggregatedResources(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(r *discoveryv3.DiscoveryRequest) *discoveryv3.DiscoveryResponse {
+		t.Helper()
+		r.TypeUrl, r.Node = ads.NameTableType, agentNode(map[string]any{"DNS_CAPTURE": "true"})
+		if err := st.Send(r); err != nil {
+			t.Fatal(err)
+		}
+		out, err := st.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	has := func(r *discoveryv3.DiscoveryResponse, ip string) {
+		t.Helper()
+		if len(r.GetResources()) != 1 || r.GetTypeUrl() != ads.NameTableType || !strings.Contains(string(r.GetResources()[0].GetValue()), ip) {
+			t.Errorf("%v, want %s", r, ip)
+		}
+	}
+	r := ask(&discoveryv3.DiscoveryRequest{})
+	has(r, "10.0.0.1")
+	srv.Switch(sealed(t, append(base(1), dnsListener(t, map[string]string{"a.example": "10.0.0.2"}))...))
+	has(ask(&discoveryv3.DiscoveryRequest{ResponseNonce: r.GetNonce(), VersionInfo: r.GetVersionInfo()}), "10.0.0.2")
+}

@@ -34,11 +34,15 @@ func (req SotWRequest) step(s *Stream, now time.Time) error {
 	}
 	firstOfKind := !sub.asked
 	sub.asked = true
-	if k == Clusters || k == Listeners {
+	switch k {
+	case Clusters, Listeners:
 		sub.wildcard = true
 		sub.answer = sub.answer || firstOfKind
 		sub.blind = sub.blind || firstOfKind && req.GetVersionInfo() != ""
-	} else {
+	case NameTables: // there is one
+		sub.wildcard = true
+		sub.answer = sub.answer || firstOfKind
+	default:
 		s.setNames(k, req.GetResourceNames())
 		if err := sub.bounded(); err != nil {
 			return err
