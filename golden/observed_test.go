@@ -135,7 +135,9 @@ func followed(t *testing.T, dir string, files []string) string {
 		default:
 		}
 	})
-	go c.Follow(ctx, client)
+	w := cluster.NewWatches()
+	c.Follow(w)
+	go w.Run(ctx, client)
 	for c.List() == nil {
 		<-heard
 	}

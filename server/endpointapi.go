@@ -69,13 +69,20 @@ func newEndpointAPI(srv *Server) *endpointAPI {
 func (a *endpointAPI) run(ctx context.Context, c *kube.Client) {
 	var watches sync.WaitGroup
 	defer watches.Wait()
-	watches.Go(func() {
-		kube.Watch(ctx, c, kube.Query{}, follow(a, kindSlices, a.slices, slimSlice))
-	})
-	watches.Go(func() {
-		kube.Watch(ctx, c, kube.Query{}, follow(a, kindPods, a.pods, slimPod))
-	})
-	watches.Go(func() { kube.Watch(ctx, c, kube.Query{}, a.followNodes()) })
+	slices, pods, nodes := a.sinks()
+	watches.Go(func() { kube.Watch(ctx, c, kube.Query{}, slices) })
+	watches.Go(func() { kube.Watch(ctx, c, kube.Query{}, pods) })
+	watches.Go(func() { kube.Watch(ctx, c, kube.Query{}, nodes) })
+	a.settle(ctx)
+}
+
+// sinks take what watches see.
+func (a *endpointAPI) sinks() (kube.Sink[*discoveryv1.EndpointSlice], kube.Sink[*corev1.Pod], kube.Sink[*corev1.Node]) {
+	return follow(a, kindSlices, a.slices, slimSlice), follow(a, kindPods, a.pods, slimPod), a.followNodes()
+}
+
+// settle hands what has changed to the server, until the context ends.
+func (a *endpointAPI) settle(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():

@@ -67,6 +67,13 @@ func (srv *Server) startEndpoints(ctx context.Context) error {
 	if srv.base().joiner == nil {
 		srv.log.Warn(noPlan)
 	}
+	if w := srv.opts.Watches; srv.opts.KubernetesEndpoints && w != nil {
+		w.OnFailure(func(reason string) { srv.metrics.apiErrors.WithLabelValues(reason).Inc() })
+		a := newEndpointAPI(srv)
+		w.Endpoints(a.sinks())
+		go a.settle(ctx)
+		return nil
+	}
 	if srv.opts.KubernetesEndpoints {
 		client, err := srv.connect()
 		if err != nil {

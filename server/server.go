@@ -46,6 +46,7 @@ import (
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/server/ads"
+	kubecluster "github.com/meshc/meshc/server/cluster"
 	"github.com/meshc/meshc/server/kube"
 	"github.com/meshc/meshc/server/observe"
 	"github.com/meshc/meshc/server/secret"
@@ -84,6 +85,8 @@ type Options struct {
 
 	Endpoints           string // file or folder of EndpointSlices and Pods, followed while serving; "": the endpoints of the bundle
 	KubernetesEndpoints bool   // they come from the API server
+	// Watches see them, where others follow the API server, too; nil: the server watches for itself.
+	Watches *kubecluster.Watches
 
 	SecretsDir string // SDS from files; "": none; see secret.Dir for the layout
 	// KubernetesSecrets has credentials come from Secrets and ConfigMaps of the API server, and none of them from the

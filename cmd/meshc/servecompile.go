@@ -227,12 +227,12 @@ func (f *compileFlags) part(arg, work string) (build.Part, error) {
 	}}, nil
 }
 
-// observe follows the clusters that the compiles are to see. Of a single one the server follows the endpoints, too, which then do not
-// wait for a compile.
+// observe follows the clusters that the compiles are to see. Of a single one the server hears of endpoints by the same watches, which
+// then do not wait for a compile.
 func (f *compileFlags) observe(ctx context.Context, o *server.Options, wake func()) (out []build.Observed, err error) {
 	if f.kubernetes {
-		o.KubernetesEndpoints = true
-		one, err := follow(ctx, "", kube.Options{Kubeconfig: o.Kubeconfig, Context: o.KubeContext, Log: o.Log}, wake)
+		one, watches, err := follow(ctx, "", kube.Options{Kubeconfig: o.Kubeconfig, Context: o.KubeContext, Log: o.Log}, wake)
+		o.KubernetesEndpoints, o.Watches = true, watches
 		return []build.Observed{one}, err
 	}
 	all, err := f.clusters()
@@ -241,27 +241,30 @@ func (f *compileFlags) observe(ctx context.Context, o *server.Options, wake func
 			break
 		}
 		var one build.Observed
-		one, err = follow(ctx, c.name, kube.Options{Kubeconfig: c.kubeconfig, Log: o.Log.With("cluster", c.name)}, wake)
+		one, _, err = follow(ctx, c.name, kube.Options{Kubeconfig: c.kubeconfig, Log: o.Log.With("cluster", c.name)}, wake)
 		out = append(out, one)
 	}
 	return out, err
 }
 
 // follow follows one cluster until the context ends.
-func follow(ctx context.Context, name string, o kube.Options, wake func()) (build.Observed, error) {
+func follow(ctx context.Context, name string, o kube.Options, wake func()) (build.Observed, *cluster.Watches, error) {
+	watches := cluster.NewWatches()
+	o.Failed = watches.Failed
 	api, err := kube.Connect(o)
 	if err != nil {
 		if name != "" {
 			err = fmt.Errorf("--kubernetes-cluster %s: %w", name, err)
 		}
-		return build.Observed{}, err
+		return build.Observed{}, nil, err
 	}
 	seen := cluster.New(wake)
+	seen.Follow(watches)
 	go func() {
-		seen.Follow(ctx, api)
+		watches.Run(ctx, api)
 		api.Close()
 	}()
-	return build.Observed{Cluster: name, List: seen.List}, nil
+	return build.Observed{Cluster: name, List: seen.List}, watches, nil
 }
 
 // hookFlags have webhooks wake whatever brings bundles.

@@ -242,6 +242,15 @@ func TestServeSeesACluster(t *testing.T) {
 	service.Spec.ClusterIP, service.Spec.ClusterIPs = "10.96.0.8", []string{"10.96.0.8"}
 	api.Put("services", service)
 	c.until("has the new address", other(digest))
+	lists := map[string]int{}
+	for _, r := range api.Asked() {
+		if r.Verb == "list" {
+			lists[r.Resource]++
+		}
+	}
+	if len(lists) != 5 || lists["pods"] != 1 || lists["nodes"] != 1 || lists["endpointslices"] != 1 {
+		t.Errorf("compiles and endpoints ask for what there is by watches of their own: %v", lists)
+	}
 }
 
 // TestServeSeesClusters: of several clusters each gives what it has to its own proxies, and what is compiled is what the same objects

@@ -7,7 +7,6 @@ package cluster
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -43,17 +42,13 @@ func New(changed func()) *Cluster {
 // kinds are those that are followed.
 func kinds() []string { return []string{"Namespace", "Node", "Service", "EndpointSlice", "Pod"} }
 
-// Follow keeps the objects until the context ends.
-func (c *Cluster) Follow(ctx context.Context, api *kube.Client) {
-	var watches sync.WaitGroup
-	defer watches.Wait()
-	watches.Go(func() { kube.Watch(ctx, api, kube.Query{}, sink(c, "v1", "Namespace", slimNamespace)) })
-	watches.Go(func() { kube.Watch(ctx, api, kube.Query{}, sink(c, "v1", "Node", slimNode)) })
-	watches.Go(func() { kube.Watch(ctx, api, kube.Query{}, sink(c, "v1", "Service", slimService)) })
-	watches.Go(func() { kube.Watch(ctx, api, kube.Query{}, sink(c, "v1", "Pod", slimPod)) })
-	watches.Go(func() {
-		kube.Watch(ctx, api, kube.Query{}, sink(c, discoveryv1.SchemeGroupVersion.String(), "EndpointSlice", slimSlice))
-	})
+// Follow keeps the objects that watches see from now on.
+func (c *Cluster) Follow(w *Watches) {
+	w.namespaces.Join(sink(c, "v1", "Namespace", slimNamespace))
+	w.nodes.Join(sink(c, "v1", "Node", slimNode))
+	w.services.Join(sink(c, "v1", "Service", slimService))
+	w.pods.Join(sink(c, "v1", "Pod", slimPod))
+	w.slices.Join(sink(c, discoveryv1.SchemeGroupVersion.String(), "EndpointSlice", slimSlice))
 }
 
 // sink takes the objects of a kind.

@@ -25,7 +25,9 @@ func TestFollow(t *testing.T) {
 	}
 	changed := make(chan struct{}, 100)
 	c := New(func() { changed <- struct{}{} })
-	go c.Follow(t.Context(), client)
+	w := NewWatches()
+	c.Follow(w)
+	go w.Run(t.Context(), client)
 	for c.Counts()["Namespace"] < 2 {
 		api.Open()
 	}

@@ -83,29 +83,34 @@ func follow[T kube.Object](t *testing.T, c *kube.Client, q kube.Query, s *seen, 
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		kube.Watch(ctx, c, q, kube.Sink[T]{
-			Replace: func(all []T) {
-				s.change(func() {
-					s.begun++
-					s.objects = map[string]string{}
-					for _, o := range all {
-						s.objects[o.GetName()] = value(o)
-					}
-				})
-			},
-			Put:    func(o T) { s.change(func() { s.objects[o.GetName()] = value(o) }) },
-			Delete: func(o T) { s.change(func() { delete(s.objects, o.GetName()) }) },
-			Problem: func(err error) {
-				s.change(func() {
-					s.problem, s.text = "", ""
-					if p := (*kube.Problem)(nil); errors.As(err, &p) {
-						s.problem, s.text = p.Reason, p.Error()
-					}
-				})
-			},
-		})
+		kube.Watch(ctx, c, q, noting(s, value))
 	}()
 	return func() { cancel(); <-done }
+}
+
+// noting notes what a watch tells.
+func noting[T kube.Object](s *seen, value func(T) string) kube.Sink[T] {
+	return kube.Sink[T]{
+		Replace: func(all []T) {
+			s.change(func() {
+				s.begun++
+				s.objects = map[string]string{}
+				for _, o := range all {
+					s.objects[o.GetName()] = value(o)
+				}
+			})
+		},
+		Put:    func(o T) { s.change(func() { s.objects[o.GetName()] = value(o) }) },
+		Delete: func(o T) { s.change(func() { delete(s.objects, o.GetName()) }) },
+		Problem: func(err error) {
+			s.change(func() {
+				s.problem, s.text = "", ""
+				if p := (*kube.Problem)(nil); errors.As(err, &p) {
+					s.problem, s.text = p.Reason, p.Error()
+				}
+			})
+		},
+	}
 }
 
 func secret(ns, name, value string) *corev1.Secret {
