@@ -245,13 +245,19 @@ func (b *Bundle) RenameFiles(name func(file string) string) {
 }
 
 // Resources returns the resources of the class, each once, sorted as Bundle.Resources. The slice is the caller's.
-func (c *Class) Resources() []*Resource { return union(c.Sets) }
+func (c *Class) Resources() []*Resource {
+	lists := make([][]*Resource, len(c.Sets))
+	for i, s := range c.Sets {
+		lists[i] = s.Resources
+	}
+	return Union(lists...)
+}
 
-// union merges sorted sets.
-func union(sets []*Set) []*Resource {
+// Union merges resources of one bundle, sorted as there, so that each is in it once.
+func Union(lists ...[]*Resource) []*Resource {
 	var out []*Resource
-	for _, s := range sets {
-		out = mergeResources(out, s.Resources)
+	for _, list := range lists {
+		out = mergeResources(out, list)
 	}
 	return out
 }

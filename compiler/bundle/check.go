@@ -145,10 +145,19 @@ func (r *Resource) OriginsAt(part names.Part) []Origin {
 	return r.OriginsOf(names.Part{})
 }
 
-// OriginsOf returns the places behind a part of the resource alone.
+// OriginsOf returns the places behind a part of the resource alone. The list is the resource's own where they stand together, as those
+// of listeners of many services do, of whom each is asked for.
 func (r *Resource) OriginsOf(part names.Part) []Origin {
-	var out []Origin
-	for _, o := range r.Origins {
+	first := slices.IndexFunc(r.Origins, func(o Origin) bool { return o.At == part })
+	if first < 0 {
+		return nil
+	}
+	end := first + 1
+	for end < len(r.Origins) && r.Origins[end].At == part {
+		end++
+	}
+	out := r.Origins[first:end:end]
+	for _, o := range r.Origins[end:] {
 		if o.At == part {
 			out = append(out, o)
 		}

@@ -3,7 +3,6 @@ package change
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -73,43 +72,21 @@ type part struct {
 // outcome of what was read has every field that is not known to be neutral, so that what was read on both sides and makes no
 // difference is equal in effect.
 func (f *finder) account(base, head *bundle.Class, mine func(*bundle.Resource) bool) ([]unread, error) {
-	a := accounting{f: f}
-	if base != nil {
-		a.base = base.Resources()
-	}
-	if head != nil {
-		a.head = head.Resources()
-	}
-	was, is := byTypeAndName(a.base), byTypeAndName(a.head)
-	keys := map[string]bool{}
-	for _, m := range []map[string]*bundle.Resource{was, is} {
-		for k := range m {
-			keys[k] = true
-		}
-	}
-	for _, k := range slices.Sorted(maps.Keys(keys)) {
-		b, h := was[k], is[k]
-		if b != nil && h != nil && b.Digest == h.Digest || !mine(cmp.Or(h, b)) {
+	a := accounting{f: f, base: base, head: head}
+	for _, r := range f.replaced(base, head) {
+		if !mine(r.one()) {
 			continue
 		}
-		if err := a.resource(b, h); err != nil {
+		if err := a.resource(r.base, r.head); err != nil {
 			return nil, err
 		}
 	}
 	return a.out, nil
 }
 
-func byTypeAndName(list []*bundle.Resource) map[string]*bundle.Resource {
-	out := make(map[string]*bundle.Resource, len(list))
-	for _, r := range list {
-		out[r.Type+" "+r.Name] = r
-	}
-	return out
-}
-
 type accounting struct {
 	f          *finder
-	base, head []*bundle.Resource
+	base, head *bundle.Class
 	out        []unread
 }
 
@@ -120,11 +97,10 @@ func (a *accounting) resource(b, h *bundle.Resource) error {
 		if r == nil {
 			continue
 		}
-		m, err := []*side{a.f.base, a.f.head}[i].tracer.Message(r)
-		if err != nil {
+		var err error
+		if parts[i], err = []*side{a.f.base, a.f.head}[i].partsOf(r); err != nil {
 			return err
 		}
-		parts[i] = partsOf(m)
 	}
 	for i, s := range []*side{a.f.base, a.f.head} {
 		for _, p := range parts[i] {
@@ -142,7 +118,7 @@ func (a *accounting) resource(b, h *bundle.Resource) error {
 			if i == 1 {
 				r, of = h, a.head
 			}
-			if unused(r, of) {
+			if unused(r, of.Resources()) {
 				a.f.unasked[resourceName(r)] = true
 				continue
 			}
@@ -156,9 +132,22 @@ func (a *accounting) resource(b, h *bundle.Resource) error {
 	return nil
 }
 
-// partsOf splits a resource into what is met apart: a listener into its filter chains and the rest. Fields that no request
+// partsOf splits a resource as split does, once for all classes that have it.
+func (s *side) partsOf(r *bundle.Resource) ([]part, error) {
+	if parts, ok := s.parts[r]; ok {
+		return parts, nil
+	}
+	m, err := s.tracer.Message(r)
+	if err != nil {
+		return nil, err
+	}
+	s.parts[r] = split(m)
+	return s.parts[r], nil
+}
+
+// split takes a resource apart into what is met apart: a listener into its filter chains and the rest. Fields that no request
 // shows are left out.
-func partsOf(m proto.Message) []part {
+func split(m proto.Message) []part {
 	l, ok := m.(*listenerv3.Listener)
 	if !ok {
 		return []part{{message: m, bytes: shownBytes(m)}}

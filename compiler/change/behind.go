@@ -33,7 +33,7 @@ func (f *finder) letThrough(try attempt) []attempt {
 	for i, r := range []rule{try.base, try.head} {
 		arrivals[i] = f.arrivals(try, i, r)
 		for _, m := range arrivals[i] {
-			filters = append(filters, m.tokenFilters(m.listener(), m.conn)...)
+			filters = append(filters, m.tokenFilters()...)
 		}
 	}
 	tokens := []*condition.Token{try.token}
@@ -51,11 +51,10 @@ func (f *finder) letThrough(try attempt) []attempt {
 			if !ok || err != nil {
 				continue
 			}
-			one := try
-			one.cell.request, one.token = a, t
-			one.witness = witnessOf(one.placed)
-			one.witness.From = try.witness.From
-			out = append(out, one)
+			at := *try.placed
+			at.request, at.token = a, t
+			w := witnessOf(at)
+			out = append(out, attempt{placed: &at, witness: &w, from: try.from, server: try.server})
 		}
 	}
 	return out

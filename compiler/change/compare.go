@@ -1,6 +1,7 @@
 package change
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -33,11 +34,26 @@ type connection struct {
 	anonymous bool   // the client has no certificate
 	token     *condition.Token
 	source    netip.Addr // the address of the client, where there is one for all requests
+
+	at *taken // what takes it, once that is settled
+}
+
+// taken is what takes a connection.
+type taken struct {
+	listener *trace.Found[*listenerv3.Listener]
+	chain    *listenerv3.FilterChain
+}
+
+// settle finds what takes the connection, for all who ask from then on.
+func (m *connection) settle() {
+	m.at = &taken{m.listener(), m.chain()}
 }
 
 // listener returns what takes the connection; nil: nothing does.
 func (m *connection) listener() *trace.Found[*listenerv3.Listener] {
 	switch {
+	case m.at != nil:
+		return m.at.listener
 	case m.proxy == nil:
 		return nil
 	case m.place == atClient:
@@ -64,27 +80,27 @@ func (m *connection) hop() (h *hop, is condition.Assumptions, err error) {
 		b.is.Server = m.conn.To.Addr()
 	}
 	if h, err = b.throughListener(); keep && err == nil {
-		m.kept.byKey[key] = append(m.kept.byKey[key], keptHop{h, b.is, host, b.deps})
+		h.made = h
+		kept := m.kept.of(m.place)
+		kept[key] = append(kept[key], keptHop{h, b.is, host, b.deps, m.conn.To.Addr()})
 	}
 	return h, b.is, err
 }
 
-// tokens are the filters of the listener that look at tokens.
-func (s *side) tokenFilters(l *trace.Found[*listenerv3.Listener], c trace.Connection) []*jwtv3.JwtAuthentication {
-	if l == nil || !c.HTTP {
+// tokenFilters are those that look at the tokens of the requests of a connection.
+func (m *connection) tokenFilters() []*jwtv3.JwtAuthentication {
+	c := m.chain()
+	if c == nil || !m.conn.HTTP {
 		return nil
 	}
-	var out []*jwtv3.JwtAuthentication
-	for _, f := range trace.Chain(l.Message, c).GetFilters() {
-		m, ok := unpack(f.GetTypedConfig(), &hcmv3.HttpConnectionManager{})
-		if !ok {
-			continue
-		}
-		for _, x := range m.GetHttpFilters() {
+	out, ok := m.kept.tokens[c]
+	if !ok {
+		for _, x := range m.kept.manager(c).GetHttpFilters() {
 			if j, ok := unpack(x.GetTypedConfig(), &jwtv3.JwtAuthentication{}); ok {
 				out = append(out, j)
 			}
 		}
+		m.kept.tokens[c] = out
 	}
 	return out
 }
@@ -132,7 +148,7 @@ type compared struct {
 // compare finds what two sides do differently with one kind of connection.
 func (f *finder) compare(a, b connection) (*compared, error) {
 	out := &compared{}
-	filters := slices.Concat(a.tokenFilters(a.listener(), a.conn), b.tokenFilters(b.listener(), b.conn))
+	filters := slices.Concat(a.tokenFilters(), b.tokenFilters())
 	for _, t := range condition.Tokens(filters...) {
 		a.token, b.token = t, t
 		if err := f.compareWith(out, a, b); err != nil {
@@ -167,20 +183,37 @@ func (f *finder) compareWith(out *compared, a, b connection) error {
 	case a.principal == "" && b.principal == "": // who shows a certificate has a name
 		q.Within = sets.All(append(trusted(was, is), q.Within, sets.In(sets.Principal, sets.AnyString()))...)
 	}
-	dims := slices.Concat(was.Optional, is.Optional)
-	space := f.spaceFor(a.host, a.place == atGateway, dims)
-	cells, err := space.Differences(q)
+	x := compared{}
+	key := [2]*hop{base.made, head.made}
+	asksHost := a.place == atClient && (was.AsksHost || is.AsksHost) // whose names are those of the class
+	lasts := key[0] != nil && key[1] != nil && !asksHost             // it says the same of other classes
+	if before := f.compared[a.place][key]; lasts && before != nil {
+		x = *before
+	} else {
+		x = f.cells(q, a, base, head, slices.Concat(was.Optional, is.Optional))
+	}
+	if lasts {
+		f.compared[a.place][key] = &x
+	}
+	out.cells = append(out.cells, x.cells...)
+	out.open = cmp.Or(x.open, out.open)
+	return nil
+}
+
+// cells are those of a question about two hops that are differences.
+func (f *finder) cells(q sets.Query, a connection, base, head *hop, optional []string) (out compared) {
+	cells, err := f.spaceFor(a.host, a.place == atGateway, optional).Differences(q)
 	if err != nil {
 		out.open = err.Error()
 	}
 	for _, c := range cells {
-		x := cell{base: base.at(c.Base), head: head.at(c.Head), request: c.Witness, token: a.token, named: !a.anonymous, of: &asking{q, c.Base, c.Head, dims}}
+		x := cell{base: base.at(c.Base), head: head.at(c.Head), request: c.Witness, token: a.token, named: !a.anonymous, of: &asking{q, c.Base, c.Head, optional}}
 		x.where, x.undecided = whereText(c)
 		if x.judge() {
 			out.cells = append(out.cells, x)
 		}
 	}
-	return nil
+	return out
 }
 
 // judge says of which kind a cell is, and what of it cannot be decided; false: it is no difference.
@@ -303,6 +336,9 @@ func (m *connection) hosts() (trace.Hosts, bool) {
 
 // chain is the filter chain that takes the connection; nil: none does.
 func (m *connection) chain() *listenerv3.FilterChain {
+	if m.at != nil {
+		return m.at.chain
+	}
 	l := m.listener()
 	if l == nil {
 		return nil
@@ -313,6 +349,18 @@ func (m *connection) chain() *listenerv3.FilterChain {
 // isHTTP tells whether a connection manager takes the connection.
 func (m *connection) isHTTP() bool {
 	return slices.ContainsFunc(m.chain().GetFilters(), func(f *listenerv3.Filter) bool { return f.GetTypedConfig().MessageIs(&hcmv3.HttpConnectionManager{}) })
+}
+
+// principals is the dimension of the identities of clients. There are as many of them as a mesh has workloads, so what rules can tell apart of
+// them is found out once.
+func (f *finder) principals(of sets.Set) sets.Dimension {
+	key := sets.Key(of)
+	d, ok := f.principal[key]
+	if !ok {
+		d = sets.Dimension{Name: sets.Principal, Universe: of, Optional: true, Prefer: f.identities}.Shared()
+		f.principal[key] = d
+	}
+	return d
 }
 
 // spaceFor makes the dimensions of requests whose host is known; optional are those that a request may lack.
@@ -328,9 +376,7 @@ func (f *finder) spaceFor(host string, gateway bool, optional []string) *sets.Sp
 	if gateway {
 		identities = sets.Printable()
 	}
-	dims := []sets.Dimension{sets.Path("/"), sets.Method("GET"), sets.Authority(host),
-		{Name: sets.Principal, Universe: identities, Optional: true, Prefer: f.identities},
-		{Name: sets.Source, Prefer: []string{"10.44.0.99"}}}
+	dims := []sets.Dimension{sets.Path("/"), sets.Method("GET"), sets.Authority(host), f.principals(identities), {Name: sets.Source, Prefer: []string{"10.44.0.99"}}}
 	for _, dim := range optional {
 		switch kind, name, _ := strings.Cut(dim, ":"); kind {
 		case "header":

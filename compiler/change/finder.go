@@ -29,6 +29,7 @@ type finder struct {
 	base, head  *side
 	spaces      map[string]*sets.Space
 	identitySet sets.Set
+	principal   map[string]sets.Dimension // see principals
 	identities  []string
 	found       []*Difference
 	elsewhere   []*Difference // requests that go elsewhere and are refused at one of two places
@@ -37,23 +38,27 @@ type finder struct {
 	another     bool                   // pod of the workload before is compared: what is said of that one is said
 	paired      []pair
 	resorted    map[string]bool // see resortedClusters; nil: not yet known
-	open        []Undecided
+	open        doubts
 	objects     [2]map[object]bool // of base and head
 	someCause   []Cause
 	outside     []string // names that gateways serve
 	// serviceAddresses are those of the services of both sides.
 	serviceAddresses map[netip.Addr]bool
 	ports            []uint16 // that something in the mesh names
+	indexes          map[*bundle.Set]map[typedName]*bundle.Resource
+	compared         map[string]map[[2]*hop]*compared // by place, of the hops of both sides that were kept
+	servers          [2]*bundle.Class                 // those whose servers were compared last
 	haves            map[classSide]string
 	parts            map[setSide]string
-	clients          map[string][]placed       // by what the proxies have, on both sides
-	came             map[string]visit          // resources that differ and that requests come to
-	unasked          map[string]bool           // those that nothing asks for
-	named            map[string]bool           // those of which only names differ
-	tries            map[*Difference][]attempt // requests of each difference, to be walked
-	weak             map[string]string         // what need not be said where a difference of this kind and category shows it
-	searches         int                       // for requests that servers let through
-	refuted          map[string]bool           // those that only servers meet which refuse all on both sides
+	came             map[string]visit                // resources that differ and that requests come to
+	unasked          map[string]bool                 // those that nothing asks for
+	named            map[string]bool                 // those of which only names differ
+	tries            map[*Difference][]attempt       // requests of each difference, to be walked
+	near             map[*Difference]map[string]bool // namespaces where requests of each end
+	callers          map[*Difference][][]Ref         // those of a difference, in groups that differences share
+	weak             map[string]string               // what need not be said where a difference of this kind and category shows it
+	searches         int                             // for requests that servers let through
+	refuted          map[string]bool                 // those that only servers meet which refuse all on both sides
 }
 
 // pair is one workload on both sides.
@@ -70,7 +75,7 @@ func (w *workload) ref() Ref {
 }
 
 func newFinder(base, head *bundle.Bundle) *finder {
-	f := &finder{base: newSide(base), head: newSide(head), spaces: map[string]*sets.Space{}, haves: map[classSide]string{}, parts: map[setSide]string{}, byKey: map[string]*Difference{}, byRequest: map[string]*Difference{}, clients: map[string][]placed{}, came: map[string]visit{}, named: map[string]bool{}, tries: map[*Difference][]attempt{}, weak: map[string]string{}, refuted: map[string]bool{}, unasked: map[string]bool{}}
+	f := &finder{base: newSide(base), head: newSide(head), spaces: map[string]*sets.Space{}, principal: map[string]sets.Dimension{}, indexes: map[*bundle.Set]map[typedName]*bundle.Resource{}, compared: map[string]map[[2]*hop]*compared{atClient: {}, atServer: {}}, haves: map[classSide]string{}, parts: map[setSide]string{}, byKey: map[string]*Difference{}, byRequest: map[string]*Difference{}, came: map[string]visit{}, named: map[string]bool{}, tries: map[*Difference][]attempt{}, callers: map[*Difference][][]Ref{}, near: map[*Difference]map[string]bool{}, weak: map[string]string{}, refuted: map[string]bool{}, unasked: map[string]bool{}}
 	observe(f.base, f.head)
 	for _, s := range []*side{f.base, f.head} {
 		for _, w := range s.workloads {
@@ -147,19 +152,60 @@ func (f *finder) machines() []pair {
 
 // run compares all workloads as clients, servers and gateways.
 func (f *finder) run() error {
+	var first, others []pair // others are further pods of a workload
 	last := ""
 	for _, p := range f.declared() {
-		f.another, last = p.head.key() == last, p.head.key()
-		if err := f.compareAt(p); err != nil {
-			return err
+		if p.head.key() == last {
+			others = append(others, p)
+		} else {
+			first = append(first, p)
+		}
+		last = p.head.key()
+	}
+	for i, pairs := range [][]pair{first, others} {
+		f.another = i == 1
+		alike := f.alike(pairs)
+		for _, p := range pairs {
+			if err := f.compareAt(p, alike[p]); err != nil {
+				return err
+			}
 		}
 	}
 	f.another = false
 	return f.undeclared()
 }
 
-// compareAt compares what happens at the proxy of one workload.
-func (f *finder) compareAt(p pair) error {
+// alike lists, for the first of all workloads whose proxies have the same on either side for what these ask, all of them: what one meets
+// all do, so that it is sought and reported once.
+func (f *finder) alike(pairs []pair) map[pair][]Ref {
+	first, out := map[[2]string]pair{}, map[pair][]Ref{}
+	for _, p := range pairs {
+		if p.base.gateway() || p.head.gateway() {
+			continue
+		}
+		key := f.asClient(p)
+		if _, ok := first[key]; !ok {
+			first[key] = p
+		}
+		out[first[key]] = append(out[first[key]], p.ref())
+	}
+	return out
+}
+
+// asClient is what the proxies of a workload have for what it asks, on both sides.
+func (f *finder) asClient(p pair) [2]string {
+	key := [2]string{f.have(p.base.class, false), f.have(p.head.class, false)}
+	if !p.base.proxy {
+		key[0] = "none"
+	}
+	if !p.head.proxy {
+		key[1] = "none"
+	}
+	return key
+}
+
+// compareAt compares what happens at the proxy of one workload; clients are the workloads for which it stands where it asks others.
+func (f *finder) compareAt(p pair, clients []Ref) error {
 	switch {
 	case p.base.gateway() && p.head.gateway():
 		return f.gateway(p)
@@ -167,7 +213,7 @@ func (f *finder) compareAt(p pair) error {
 		f.undecided(Undecided{From: []Ref{p.ref()}, Resource: "workload " + p.head.key(), Why: "it is a gateway on one side and none on the other"})
 		return nil
 	}
-	if err := f.client(p); err != nil {
+	if err := f.client(p, clients); err != nil {
 		return err
 	}
 	if err := f.server(p); err != nil {
@@ -240,34 +286,23 @@ type classSide struct {
 	inbound bool
 }
 
-// client compares what the proxy of a workload does with what the workload asks for.
-func (f *finder) client(p pair) error {
-	base, head := f.have(p.base.class, false), f.have(p.head.class, false)
-	if !p.base.proxy {
-		base = "none"
-	}
-	if !p.head.proxy {
-		head = "none"
-	}
-	if base == head && len(f.resortedOf(p.head.class)) == 0 {
+// client compares what the proxy of a workload does with what the workload asks for, and those for which it stands.
+func (f *finder) client(p pair, clients []Ref) error {
+	if key := f.asClient(p); key[0] == key[1] && len(f.resortedOf(p.head.class)) == 0 || len(clients) == 0 {
 		return nil
 	}
-	cells, ok := f.clients[base+head]
-	if !ok {
-		var err error
-		if cells, err = f.outbound(p); err != nil {
-			return err
-		}
-		f.clients[base+head] = cells
+	cells, err := f.outbound(p)
+	if err != nil {
+		return err
 	}
-	for _, c := range cells {
+	for i, c := range cells {
 		switch {
 		case c.unread != nil:
-			f.undecided(c.unread.undecided([]Ref{p.ref()}, nil))
+			f.undecided(c.unread.undecided(clients, nil))
 		case c.open != "":
-			f.undecided(Undecided{From: []Ref{p.ref()}, Host: c.at.host, Port: c.at.port, Resource: "the way to " + c.at.host, Why: c.open})
+			f.undecided(Undecided{From: clients, Host: c.at.host, Port: c.at.port, Resource: "the way to " + c.at.host, Why: c.open})
 		default:
-			f.report(c, p.ref(), nil)
+			f.report(&cells[i], clients, nil)
 		}
 	}
 	return nil
@@ -371,6 +406,8 @@ func (f *finder) ways(t target, at func(trace.Connection) (connection, connectio
 	seen, before := map[string]bool{}, map[chosen]bool{}
 	for _, k := range clientWays(t) {
 		a, b := at(k.conn)
+		a.settle()
+		b.settle()
 		if !worthwhile(a, b, false, before) {
 			continue
 		}
@@ -414,6 +451,12 @@ func (f *finder) server(p pair) error {
 	ports, err := f.portsOf(p)
 	if err != nil {
 		return err
+	}
+	if classes := [2]*bundle.Class{p.base.class, p.head.class}; classes != f.servers {
+		f.servers = classes // what was kept of others will not be asked for again
+		clear(f.compared[atServer])
+		clear(f.base.kept.servers)
+		clear(f.head.kept.servers)
 	}
 	f.base.seen, f.head.seen = visits{}, visits{}
 	for _, port := range ports {
@@ -476,6 +519,8 @@ func (f *finder) incoming(place, host string, to netip.AddrPort, was, is *trace.
 		c.To, c.Source = to, peerAddress
 		a := connection{side: f.base, proxy: was, place: place, conn: c, host: host, anonymous: !k.mesh}
 		b := connection{side: f.head, proxy: is, place: place, conn: c, host: host, anonymous: !k.mesh}
+		a.settle()
+		b.settle()
 		if !worthwhile(a, b, k.mesh, before) {
 			continue
 		}
@@ -487,6 +532,9 @@ func (f *finder) incoming(place, host string, to netip.AddrPort, was, is *trace.
 	}
 	return out, nil
 }
+
+// anybody connects to servers.
+var anybody = []Ref{{Kind: KindOutside}}
 
 func (f *finder) serverPort(p pair, port uint16, was, is *trace.Proxy) error {
 	served := f.served(p, port)
@@ -518,8 +566,9 @@ func (f *finder) serverPort(p pair, port uint16, was, is *trace.Proxy) error {
 	}
 	for _, c := range all {
 		for _, t := range served {
-			c.at = t
-			f.report(c, Ref{Kind: KindOutside}, []Ref{p.ref()})
+			one := c
+			one.at = t
+			f.report(&one, anybody, []Ref{p.ref()})
 		}
 	}
 	return nil
@@ -733,7 +782,8 @@ func (f *finder) gatewayHost(p pair, t target, was, is *trace.Proxy) error {
 			if !seen[key] {
 				seen[key] = true
 				for _, at := range f.gatewayPorts(p, t, was, is) {
-					f.report(x.placed(y, at), p.ref(), nil)
+					one := x.placed(y, at)
+					f.report(&one, []Ref{p.ref()}, nil)
 				}
 			}
 		}

@@ -53,10 +53,10 @@ func (f *finder) followTo(p pair, t target, was, is *trace.Proxy) error {
 		if err != nil {
 			return err
 		}
-		for _, c := range cells {
+		for i, c := range cells {
 			// What servers do otherwise is theirs, but what a workload asks of itself is about both.
 			if c.kind == Opened || c.kind == Closed || name == p.head.key() && base[name].tls == head[name].tls {
-				f.report(c, p.ref(), []Ref{h.ref()})
+				f.report(&cells[i], []Ref{p.ref()}, []Ref{h.ref()})
 			}
 		}
 	}

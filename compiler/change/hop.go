@@ -44,6 +44,7 @@ type hop struct {
 	rules     []rule
 	otherwise *outcome
 	read      []proto.Message // that it is made of
+	made      *hop            // which was kept, if this is one of those made from it, or itself; nil: it was not kept
 }
 
 // list is the hop for the set engine.
@@ -430,6 +431,13 @@ func (b *builder) ruleOrigins(rules *rbacv3.RBAC) []bundle.Origin {
 	}
 	for _, n := range sortedPolicies(rules) {
 		out = append(out, b.listener.Resource.OriginsOf(names.RulePart(strings.TrimPrefix(n, names.CustomPrefix)))...)
+	}
+	if len(out) == 0 { // a policy of which no rule can hold, as one about methods on a port without HTTP
+		for _, o := range b.listener.Resource.Origins {
+			if o.Kind == "AuthorizationPolicy" {
+				out = append(out, o)
+			}
+		}
 	}
 	return out
 }

@@ -97,27 +97,17 @@ type digests struct {
 }
 
 // changesOf lists what differs between two classes.
-func changesOf(base, head *bundle.Class) map[digests]bool {
-	var was, is []*bundle.Resource
-	if base != nil {
-		was = base.Resources()
-	}
-	if head != nil {
-		is = head.Resources()
-	}
-	a, b := byTypeAndName(was), byTypeAndName(is)
+func (f *finder) changesOf(base, head *bundle.Class) map[digests]bool {
 	out := map[digests]bool{}
-	for k, r := range a {
-		if x := b[k]; x == nil {
-			out[digests{resourceName(r), r.Digest, bundle.Digest{}}] = true
-		} else if x.Digest != r.Digest {
-			out[digests{resourceName(r), r.Digest, x.Digest}] = true
+	for _, r := range f.replaced(base, head) {
+		d := digests{name: resourceName(r.one())}
+		if r.base != nil {
+			d.base = r.base.Digest
 		}
-	}
-	for k, r := range b {
-		if a[k] == nil {
-			out[digests{resourceName(r), bundle.Digest{}, r.Digest}] = true
+		if r.head != nil {
+			d.head = r.head.Digest
 		}
+		out[d] = true
 	}
 	return out
 }
@@ -129,17 +119,21 @@ func (f *finder) undeclared() error {
 	pairs := f.impliedPairs()
 	if len(f.base.workloads)+len(f.head.workloads) == 0 {
 		for _, p := range pairs {
-			if err := f.compareAt(p); err != nil {
+			if err := f.compareAt(p, []Ref{p.ref()}); err != nil {
 				return err
 			}
 		}
+		return nil
+	}
+	pairs = append(pairs, f.machines()...)
+	if len(pairs) == 0 {
 		return nil
 	}
 	declared, done := map[digests]bool{}, map[[2]*bundle.Class]bool{}
 	for _, p := range f.declared() {
 		if key := [2]*bundle.Class{p.base.class, p.head.class}; !done[key] {
 			done[key] = true
-			for k := range changesOf(p.base.class, p.head.class) {
+			for k := range f.changesOf(p.base.class, p.head.class) {
 				declared[k] = true
 			}
 		}
@@ -150,9 +144,9 @@ func (f *finder) undeclared() error {
 			witnessed[d.From[0].Kind == KindGateway][name] = true
 		}
 	}
-	for _, p := range append(pairs, f.machines()...) {
+	for _, p := range pairs {
 		fresh := map[string]bool{}
-		for k := range changesOf(p.base.class, p.head.class) {
+		for k := range f.changesOf(p.base.class, p.head.class) {
 			if !declared[k] && !witnessed[p.head.gateway()][k.name] {
 				fresh[k.name] = true
 			}
@@ -170,9 +164,9 @@ func (f *finder) undeclared() error {
 // wouldSee notes what a proxy that the input does not declare would see of changes that no declared one has.
 func (f *finder) wouldSee(p pair, fresh map[string]bool) error {
 	found, byKey, byRequest, open := f.found, f.byKey, f.byRequest, f.open
-	f.found, f.byKey, f.byRequest, f.open = nil, map[string]*Difference{}, map[string]*Difference{}, nil
-	err := f.compareAt(p)
-	differences, undecided := f.found, f.open
+	f.found, f.byKey, f.byRequest, f.open = nil, map[string]*Difference{}, map[string]*Difference{}, doubts{}
+	err := f.compareAt(p, []Ref{p.ref()})
+	differences, undecided := f.found, f.open.all
 	f.found, f.byKey, f.byRequest, f.open = found, byKey, byRequest, open
 	for _, d := range differences {
 		i := slices.IndexFunc(d.Resources, func(r string) bool { return fresh[r] })

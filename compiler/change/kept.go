@@ -5,6 +5,7 @@ import (
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	jwtv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 
@@ -13,35 +14,47 @@ import (
 	"github.com/meshc/meshc/compiler/trace"
 )
 
-// hopKey is what the hop of a client is made of, but for the clusters that it names. Clients of many classes have most of it in common:
-// often only the short names of virtual hosts differ, which no rule of a hop asks for.
+// hopKey is what the hop of a client or server is made of, but for the clusters that it names. Clients of many classes have most of it in
+// common: often only the short names of virtual hosts differ, which no rule of a hop asks for. Servers of one class have all of it.
 type hopKey struct {
+	place           string
 	listener        *listenerv3.Listener
 	chain           *listenerv3.FilterChain
 	routes          *routev3.RouteConfiguration
 	host            string // the virtual host without its domains
 	name, sni, http string
-	tls             bool
-	to              netip.AddrPort
+	tls, anonymous  bool
+	to              netip.AddrPort // of a server the port
 }
 
 // keptHop is a hop that was made for one class, and what it found in it.
 type keptHop struct {
-	hop  *hop
-	is   condition.Assumptions
-	host proto.Message // of the class for which it was made
-	deps []destKey
+	hop     *hop
+	is      condition.Assumptions
+	host    proto.Message // of the class for which it was made
+	deps    []destKey
+	address netip.Addr // that was connected to
 }
 
 // keptHops are those of one side.
 type keptHops struct {
-	byKey    map[hopKey][]keptHop
+	clients  map[hopKey][]keptHop
+	servers  map[hopKey][]keptHop // of the class that is compared
 	managers map[*listenerv3.FilterChain]*hcmv3.HttpConnectionManager
+	tokens   map[*listenerv3.FilterChain][]*jwtv3.JwtAuthentication
 	bare     map[*bundle.Resource]string // virtual hosts without their domains
 }
 
 func newKeptHops() *keptHops {
-	return &keptHops{byKey: map[hopKey][]keptHop{}, managers: map[*listenerv3.FilterChain]*hcmv3.HttpConnectionManager{}, bare: map[*bundle.Resource]string{}}
+	return &keptHops{clients: map[hopKey][]keptHop{}, servers: map[hopKey][]keptHop{}, managers: map[*listenerv3.FilterChain]*hcmv3.HttpConnectionManager{}, tokens: map[*listenerv3.FilterChain][]*jwtv3.JwtAuthentication{}, bare: map[*bundle.Resource]string{}}
+}
+
+// of are those of clients or of servers.
+func (k *keptHops) of(place string) map[hopKey][]keptHop {
+	if place == atServer {
+		return k.servers
+	}
+	return k.clients
 }
 
 // manager is the connection manager of a filter chain, read once; nil: there is none.
@@ -74,12 +87,15 @@ func (k *keptHops) withoutDomains(h *trace.Found[*routev3.VirtualHost]) string {
 	return k.bare[h.Resource]
 }
 
-// keyOf is the key of the hop of a client, and its virtual host; false: it is made anew each time.
+// keyOf is the key of the hop of a client or server, and its virtual host; false: it is made anew each time.
 func (m *connection) keyOf(l *trace.Found[*listenerv3.Listener]) (key hopKey, host proto.Message, ok bool) {
-	if m.place != atClient || l == nil || m.token != nil || m.principal != "" || m.source.IsValid() {
+	if m.place == atGateway || l == nil || m.token != nil || m.principal != "" || m.source.IsValid() {
 		return key, nil, false
 	}
-	key = hopKey{listener: l.Message, chain: trace.Chain(l.Message, m.conn), name: m.host, sni: m.conn.SNI, tls: m.conn.TLS, to: m.conn.To}
+	key = hopKey{place: m.place, listener: l.Message, chain: m.chain(), name: m.host, sni: m.conn.SNI, tls: m.conn.TLS, anonymous: m.anonymous, to: m.conn.To}
+	if m.place == atServer {
+		key.to = netip.AddrPortFrom(netip.Addr{}, m.conn.To.Port())
+	}
 	if !m.conn.HTTP {
 		return key, nil, key.chain != nil
 	}
@@ -89,6 +105,9 @@ func (m *connection) keyOf(l *trace.Found[*listenerv3.Listener]) (key hopKey, ho
 		return key, nil, key.chain != nil
 	}
 	rc, err := m.proxy.RouteConfiguration(manager)
+	if err == nil && rc != nil && rc.Resource == nil && m.place == atServer {
+		return key, nil, true // they are a part of the chain
+	}
 	if err != nil || rc == nil || rc.Resource == nil {
 		return key, nil, false
 	}
@@ -110,11 +129,11 @@ func (m *connection) keyOf(l *trace.Found[*listenerv3.Listener]) (key hopKey, ho
 
 // find returns the hop that was made for another class, if the clusters that it names are the same here.
 func (m *connection) find(key hopKey, host proto.Message) (*hop, condition.Assumptions, bool) {
-	for _, k := range m.kept.byKey[key] {
-		same := true
+	for _, k := range m.kept.of(m.place)[key] {
+		same := !k.is.AsksServer || k.address == m.conn.To.Addr()
 		for _, d := range k.deps {
 			now, _, _, err := m.destKey(m.proxy, d.name)
-			if same = err == nil && now == d; !same {
+			if same = same && err == nil && now == d; !same {
 				break
 			}
 		}

@@ -226,7 +226,7 @@ func (b *builder) routes(m *hcmv3.HttpConnectionManager, rc *routev3.RouteConfig
 		if host.Resource != nil {
 			o.origins = append(host.Resource.OriginsAt(names.RoutePart(i)), o.origins...)
 		} else {
-			o.origins = append(slices.Clone(origins), o.origins...)
+			o.origins = append(origins[:len(origins):len(origins)], o.origins...)
 		}
 		rules = append(rules, rule{when: b.is.Route(r.GetMatch()), outcome: o, text: trace.MatchText(r.GetMatch())})
 	}

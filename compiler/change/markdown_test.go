@@ -123,3 +123,27 @@ func TestMarkdownShowsADiff(t *testing.T) {
 		}
 	}
 }
+
+// TestMarkdownFoldsWhatIsAlike: what many objects do alike is one entry, with how many there are; a few stand each by itself.
+func TestMarkdownFoldsWhatIsAlike(t *testing.T) {
+	for _, c := range []struct{ objects, want int }{{8, 8}, {9, 1}, {1000, 1}} {
+		r := &change.Report{Base: "a", Head: "b"}
+		callers := []change.Ref{{Namespace: "shop", Name: "web", Kind: change.KindWorkload}}
+		for i := range c.objects {
+			host := fmt.Sprintf("app-%d.shop.svc.cluster.local", i)
+			r.Differences = append(r.Differences, &change.Difference{Kind: change.Changed, Category: change.Tuning, From: callers, Host: host, Port: 80, Condition: fmt.Sprint("path /", i),
+				Base: change.End{Verdict: "allowed", Detail: host + ":80 timeout 3s"}, Head: change.End{Verdict: "allowed", Detail: host + ":80 timeout 5s"},
+				Causes: []change.Cause{{File: "m.yaml", Line: i, Object: fmt.Sprintf("VirtualService shop/app-%d", i), Field: "spec.http[0]"}}})
+		}
+		var b bytes.Buffer
+		if err := r.Markdown(&b); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(b.String(), "<details>"); n != c.want {
+			t.Errorf("%d objects: %d entries, want %d:\n%s", c.objects, n, c.want, b.String()[:min(b.Len(), 3000)])
+		}
+		if c.want == 1 && !strings.Contains(b.String(), fmt.Sprintf("%d × VirtualService spec.http&#91;0&#93;: ", c.objects)) {
+			t.Errorf("the comment does not say of how many objects this is:\n%s", b.String())
+		}
+	}
+}

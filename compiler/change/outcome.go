@@ -1,6 +1,7 @@
 package change
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -53,7 +54,9 @@ type outcome struct {
 
 // seal sorts the settings and writes the key.
 func (o *outcome) seal() *outcome {
-	slices.SortFunc(o.settings, func(a, b setting) int { return strings.Compare(a.name+"\x00"+a.value, b.name+"\x00"+b.value) })
+	slices.SortFunc(o.settings, func(a, b setting) int {
+		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.value, b.value))
+	})
 	o.settings = slices.Compact(o.settings)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d|%s|%s|%d|%t|%t", o.passes, o.end, o.reason, o.status, o.leaves, o.untouched)

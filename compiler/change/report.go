@@ -2,6 +2,7 @@ package change
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,9 +32,12 @@ func Compare(base, head *bundle.Bundle) (*Report, error) {
 	if err := f.run(); err != nil {
 		return nil, err
 	}
+	f.gather()
 	for _, d := range f.found {
 		why := "following " + d.Witness.String() + " shows no difference"
-		switch verdict := f.verify(d); {
+		verdict := f.verify(d)
+		delete(f.tries, d)
+		switch {
 		case verdict == shown:
 			r.Differences = append(r.Differences, d)
 			continue
@@ -45,7 +49,7 @@ func Compare(base, head *bundle.Bundle) (*Report, error) {
 		case verdict == refuted: // who may pass is another, whatever becomes of it behind
 			why = "where " + d.Witness.String() + " goes behind it, it is refused on both sides"
 		}
-		u := Undecided{From: d.From, Host: d.Host, Port: d.Port, Servers: d.Servers, Resource: strings.Join(d.Resources[:min(1, len(d.Resources))], ""), Causes: d.Causes, Resources: d.Resources,
+		u := Undecided{From: d.From, Host: d.Host, Port: d.Port, Servers: d.Servers, Resource: strings.Join(d.Resources[:min(1, len(d.Resources))], ""), Causes: d.Causes, Resources: d.Resources, Kind: d.Kind, Category: d.Category,
 			Why: fmt.Sprintf("one proxy treats it otherwise (%s, %s: was %s, is %s), and %s", d.Kind, d.Category, d.Base, d.Head, why)}
 		if d.From[0].Kind == KindOutside {
 			u.From = nil
@@ -54,10 +58,6 @@ func Compare(base, head *bundle.Bundle) (*Report, error) {
 	}
 	r.Differences = append(r.Differences, f.elsewhere...)
 	r.Undecided = f.needed(r.Differences)
-	for _, d := range r.Differences {
-		slices.SortFunc(d.From, report.CompareRefs)
-		slices.SortFunc(d.Servers, report.CompareRefs)
-	}
 	slices.SortStableFunc(r.Differences, func(a, b *Difference) int {
 		return cmp.Or(cmp.Compare(slices.Index(Kinds(), a.Kind), slices.Index(Kinds(), b.Kind)),
 			cmp.Compare(slices.Index(Categories(), a.Category), slices.Index(Categories(), b.Category)),
@@ -67,8 +67,31 @@ func Compare(base, head *bundle.Bundle) (*Report, error) {
 	return r, nil
 }
 
+// gather gives each difference its callers and servers, sorted. Differences of the same callers have one list.
+func (f *finder) gather() {
+	lists := map[string][]Ref{}
+	for _, d := range f.found {
+		var key strings.Builder
+		for _, group := range f.callers[d] {
+			fmt.Fprintf(&key, "%p %d ", &group[0], len(group))
+		}
+		list, ok := lists[key.String()]
+		if !ok {
+			list = sortedRefs(slices.Concat(f.callers[d]...))
+			lists[key.String()] = list
+		}
+		d.From, d.Servers = list, sortedRefs(d.Servers)
+	}
+	clear(f.callers)
+}
+
+func sortedRefs(list []Ref) []Ref {
+	slices.SortFunc(list, report.CompareRefs)
+	return slices.Clip(slices.Compact(list))
+}
+
 // report adds a cell to the differences: to the one that says the same of others, if there is one.
-func (f *finder) report(c placed, from Ref, servers []Ref) {
+func (f *finder) report(c *placed, from, servers []Ref) {
 	if c.undecided != "" {
 		u := Undecided{Host: c.at.host, Port: c.at.port, Servers: servers, Resource: "filter chain", Why: c.undecided, Causes: f.causes(c.cell),
 			Resources: append(slices.Clone(c.base.resources), c.head.resources...)}
@@ -76,50 +99,94 @@ func (f *finder) report(c placed, from Ref, servers []Ref) {
 			u.Host, u.Port = anyHost, 0
 			f.weak[u.Resource+u.Why] = c.kind + c.category
 		}
-		if from.Kind != KindOutside {
-			u.From = []Ref{from}
+		if from[0].Kind != KindOutside {
+			u.From = from
 		}
 		f.undecided(u)
 		return
 	}
-	w := witnessOf(c)
-	key := strings.Join([]string{c.kind, c.category, c.at.host, c.scheme, c.where, witnessKey(w), c.base.text + c.base.outcome.text, c.head.text + c.head.outcome.text, from.Kind}, "\x00")
-	w.From = from
-	try := attempt{placed: c, witness: w, from: from}
-	if len(servers) > 0 {
-		try.server = servers[0]
-	}
-	request := strings.Join([]string{c.kind, c.category, c.at.host, c.where, witnessKey(w), try.server.String()}, "\x00")
+	w := witnessOf(*c)
+	key, request := c.key(w)+from[0].Kind, c.asks(w, servers)
 	if d := f.byRequest[request]; d != nil && f.another {
 		d.Resources = append(append(d.Resources, c.base.resources...), c.head.resources...)
 		return
 	}
-	if d := f.byKey[key]; d != nil {
-		f.byRequest[request] = d
-		if len(f.tries[d]) < mostCallers {
-			f.tries[d] = append(f.tries[d], try)
+	d := f.byKey[key]
+	if d == nil {
+		d = &Difference{Category: c.category, Kind: c.kind, From: from, Host: c.at.host, Port: c.at.port, Condition: conditionText(*c), Witness: w, Causes: f.causes(c.cell),
+			Resources: append(slices.Clone(c.base.resources), c.head.resources...)}
+		d.Witness.From = from[0]
+		if len(servers) > 0 && from[0].Kind == KindOutside {
+			d.Witness.Server = &servers[0]
 		}
-		addRef(&d.From, from)
-		for _, s := range servers {
-			addRef(&d.Servers, s)
-		}
-		return
+		d.Base, d.Head = ends(c.cell)
+		f.byKey[key] = d
+		f.found = append(f.found, d)
 	}
-	if len(servers) > 0 && from.Kind == KindOutside {
-		w.Server = &servers[0]
-	}
-	d := &Difference{Category: c.category, Kind: c.kind, From: []Ref{from}, Host: c.at.host, Port: c.at.port, Servers: slices.Clone(servers), Condition: conditionText(c),
-		Witness: w, Causes: f.causes(c.cell), Resources: append(slices.Clone(c.base.resources), c.head.resources...)}
-	f.tries[d] = []attempt{try}
-	d.Base, d.Head = ends(c.cell)
-	f.byKey[key], f.byRequest[request] = d, d
-	f.found = append(f.found, d)
+	f.byRequest[request] = d
+	d.Servers = append(d.Servers, servers...)
+	f.callers[d] = append(f.callers[d], from)
+	f.keep(d, attempt{placed: c, witness: &w}, from, servers)
 }
 
-func addRef(list *[]Ref, r Ref) {
-	if !slices.Contains(*list, r) {
-		*list = append(*list, r)
+// keep notes the requests of some callers, to be walked: those of the first ones, and before all but one of them those of callers in the
+// namespaces where the requests end, whom policies let in more often than others.
+func (f *finder) keep(d *Difference, try attempt, from, servers []Ref) {
+	if len(servers) > 0 {
+		try.server = servers[0]
 	}
+	if f.near[d] == nil {
+		f.near[d] = f.namespacesBehind(try.placed)
+	}
+	near := 0
+	for _, who := range from {
+		try.from = who
+		list := f.tries[d]
+		switch {
+		case len(list) > 0 && near < mostNear && f.near[d][who.Namespace]:
+			f.tries[d] = slices.Insert(list, 1, try)
+			near++
+		case len(list) < mostCallers:
+			f.tries[d] = append(list, try)
+		}
+	}
+}
+
+// namespacesBehind are those of the workloads behind a proxy to which the requests of a cell go, on either side.
+func (f *finder) namespacesBehind(c *placed) map[string]bool {
+	out := map[string]bool{}
+	for i, r := range []rule{c.base, c.head} {
+		m := c.connections[i]
+		if m.side == nil || m.place != atClient || r.outcome == nil {
+			continue
+		}
+		for _, name := range r.clusters {
+			if d, err := m.destination(m.proxy, name); err == nil {
+				for server := range d.servers {
+					namespace, _, _ := strings.Cut(server, "/")
+					out[namespace] = true
+				}
+			}
+		}
+	}
+	return out
+}
+
+// key is the same for cells that say the same of different callers and servers; w is the witness.
+func (c *placed) key(w Witness) string {
+	parts := strings.Join([]string{c.kind, c.category, c.at.host, c.scheme, c.where, witnessKey(w), c.base.text + c.base.outcome.text, c.head.text + c.head.outcome.text}, "\x00")
+	h := sha256.Sum256([]byte(parts))
+	return string(h[:])
+}
+
+// asks is the same for cells about one request, whatever becomes of it.
+func (c *placed) asks(w Witness, servers []Ref) string {
+	server := Ref{}
+	if len(servers) > 0 {
+		server = servers[0]
+	}
+	h := sha256.Sum256([]byte(strings.Join([]string{c.kind, c.category, c.at.host, c.where, witnessKey(w), server.String()}, "\x00")))
+	return string(h[:])
 }
 
 // ends describes both sides of a cell: the outcomes, and where both go the same way what differs on it.
@@ -165,26 +232,6 @@ func conditionText(c placed) string {
 	return strings.Join(parts, ", ")
 }
 
-func (f *finder) undecided(u Undecided) {
-	if len(u.Causes) == 0 {
-		u.Causes = f.anyCause()
-	}
-	for i := range f.open {
-		o := &f.open[i]
-		if o.Host == u.Host && o.Port == u.Port && o.Resource == u.Resource && o.Why == u.Why {
-			for _, r := range u.From {
-				addRef(&o.From, r)
-			}
-			for _, r := range u.Servers {
-				addRef(&o.Servers, r)
-			}
-			o.Resources = append(o.Resources, u.Resources...)
-			return
-		}
-	}
-	f.open = append(f.open, u)
-}
-
 // needed leaves out what need not be said, since differences show all that it is about and that has changed. A difference of the
 // same kind and category, as of the same log at another port, shows what proxies do with connections that they let through.
 func (f *finder) needed(found []*Difference) []Undecided {
@@ -198,7 +245,7 @@ func (f *finder) needed(found []*Difference) []Undecided {
 		}
 	}
 	changed := f.changedResources()
-	return slices.DeleteFunc(f.open, func(u Undecided) bool {
+	return slices.DeleteFunc(f.open.all, func(u Undecided) bool {
 		kind, weak := f.weak[u.Resource+u.Why]
 		if !weak {
 			return false

@@ -24,6 +24,7 @@ type side struct {
 	dialAt    map[string]netip.Addr
 	seen      visits // by the comparison that is running
 	kept      *keptHops
+	parts     map[*bundle.Resource][]part
 }
 
 // workload is what runs under one name: a Deployment with its pods, a pod without one, an endpoint of a ServiceEntry.
@@ -78,7 +79,7 @@ func (w *workload) key() string { return w.namespace + "/" + w.name }
 func (w *workload) gateway() bool { return w.router || w.class != nil && w.class.Gateway }
 
 func newSide(b *bundle.Bundle) *side {
-	s := &side{Bundle: b, tracer: trace.New(b), byName: map[string]*workload{}, byAddress: map[string]string{}, dests: map[destKey]*destination{}, dialAt: map[string]netip.Addr{}, seen: visits{}, kept: newKeptHops()}
+	s := &side{Bundle: b, tracer: trace.New(b), byName: map[string]*workload{}, byAddress: map[string]string{}, dests: map[destKey]*destination{}, dialAt: map[string]netip.Addr{}, seen: visits{}, kept: newKeptHops(), parts: map[*bundle.Resource][]part{}}
 	s.tracer.Whole()
 	s.gather()
 	return s

@@ -16,6 +16,7 @@ import (
 const (
 	mostTries   = 4  // that are walked until one shows it
 	mostCallers = 32 // that are kept, for where servers let only some through
+	mostNear    = 2  // of each group of callers, from where the requests end
 )
 
 // What walks say of a difference.
@@ -83,7 +84,7 @@ func (f *finder) show(d *Difference, try attempt, kind string, base, head behavi
 		d.Kind = Changed
 	}
 	asked := d.Witness.Server != nil
-	d.Witness, d.Host, d.Port = try.witness, try.at.host, try.at.port
+	d.Witness, d.Host, d.Port = try.request(), try.at.host, try.at.port
 	if asked {
 		d.Witness.Server = &try.server
 	}
@@ -93,8 +94,8 @@ func (f *finder) show(d *Difference, try attempt, kind string, base, head behavi
 func (f *finder) refusedElsewhere(d *Difference, try attempt, kind, verdict string, base, head behaviour.Behaviour) {
 	more := *d
 	more.Kind, more.Category, more.Base, more.Head = kind, categoryBehind(kind, verdict, base, head), base.End(), head.End()
-	more.From, more.Servers, more.Resources = slices.Clone(d.From), slices.Clone(d.Servers), slices.Clone(d.Resources)
-	more.Witness, more.Host, more.Port = try.witness, try.at.host, try.at.port
+	more.Resources = slices.Clone(d.Resources)
+	more.Witness, more.Host, more.Port = try.request(), try.at.host, try.at.port
 	if kind == Opened {
 		d.Base = behindEnd(d.Base, more.Base)
 	} else {
@@ -152,17 +153,24 @@ func confirms(said, walked string, base, head behaviour.Behaviour) bool {
 
 // attempt is one request of a difference, as it comes to the proxies of both sides.
 type attempt struct {
-	placed
-	witness Witness
+	*placed
+	witness *Witness // without its caller
 	from    Ref
 	server  Ref // of a request from anybody
+}
+
+// request is the witness.
+func (a attempt) request() Witness {
+	w := *a.witness
+	w.From = a.from
+	return w
 }
 
 // walked follows one request through both bundles.
 func (f *finder) walked(a attempt) (kind string, base, head behaviour.Behaviour, err error) {
 	var results [2]behaviour.Behaviour
 	for i, m := range a.connections {
-		r, err := a.request(m)
+		r, err := a.requestAt(m)
 		if err != nil {
 			return "", base, head, err
 		}
@@ -196,9 +204,9 @@ func (m *connection) follow(r trace.Request, a attempt) behaviour.Behaviour {
 	return behaviour.Untouched(who.Namespace + "/" + who.Name)
 }
 
-// request is the witness as one side gets it.
-func (a attempt) request(m connection) (trace.Request, error) {
-	w := a.witness
+// requestAt is the witness as one side gets it.
+func (a attempt) requestAt(m connection) (trace.Request, error) {
+	w := *a.witness
 	u, err := url.Parse(w.To)
 	if err != nil {
 		return trace.Request{}, err

@@ -44,6 +44,14 @@ type Dimension struct {
 	Optional bool     // it may be absent, which a witness prefers
 	Many     bool     // a request can have many values or none: "in a set" is that one of them is, so "not in it" that none is
 	Prefer   []string // values that a witness should have, the best first, if they are in the universe
+
+	parts map[string]*partition // see Shared
+}
+
+// Shared is the dimension for several spaces: what one finds out about it all know. They are not safe for concurrent use together.
+func (d Dimension) Shared() Dimension {
+	d.parts = map[string]*partition{}
+	return d
 }
 
 // Printable has the strings that proxies take as a value of a header and people can read: of characters that are printed, with no

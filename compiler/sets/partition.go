@@ -69,12 +69,16 @@ func (s *Space) part(dim string, by []Set) (*partition, error) {
 		key.WriteByte(0)
 		key.WriteString(x.key())
 	}
-	if p, ok := s.parts[key.String()]; ok {
-		return p, nil
-	}
 	d, ok := s.dims[dim]
 	if !ok {
 		d = Dimension{Name: dim}
+	}
+	known := s.parts
+	if d.parts != nil {
+		known = d.parts
+	}
+	if p, ok := known[key.String()]; ok {
+		return p, nil
 	}
 	classes, err := s.classes(d, by)
 	if err != nil {
@@ -90,7 +94,7 @@ func (s *Space) part(dim string, by []Set) (*partition, error) {
 			p.members[k].add(i)
 		}
 	}
-	s.parts[key.String()] = p
+	known[key.String()] = p
 	return p, nil
 }
 

@@ -39,6 +39,12 @@ type layer struct {
 	by    string // who opens it
 }
 
+// dialed tells whether the client dialed an address.
+func (c *conn) dialed(address string) bool {
+	ip, err := netip.ParseAddr(address)
+	return err == nil && ip == c.dest.Addr()
+}
+
 // outer is the TLS that is seen on the wire, nil for plain text.
 func (c *conn) outer() *layer {
 	if len(c.layers) == 0 {

@@ -268,8 +268,11 @@ func (k *walk) original(s state, c located[*clusterv3.Cluster], host string) (*P
 // serviceAt finds the service whose address a connection was dialed to: the node sends it on to one of its endpoints.
 func (k *walk) serviceAt(s *state) (located[*clusterv3.Cluster], bool, error) {
 	for _, svc := range s.v.services() {
+		if len(svc.Addresses) > 0 && !slices.ContainsFunc(svc.Addresses, s.conn.dialed) {
+			continue
+		}
 		name := names.Outbound(uint32(s.conn.dest.Port()), "", svc.Hostname)
-		res := s.v.byName[bundle.ClusterType][name]
+		res := s.v.resource(bundle.ClusterType, name)
 		if res == nil {
 			continue
 		}

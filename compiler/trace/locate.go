@@ -24,7 +24,7 @@ func (v *view) clusterOf(host string, port uint16, namespace string) string {
 	for _, s := range v.services() {
 		name := names.Outbound(uint32(port), "", s.Hostname)
 		r := meantOf(s, host, namespace)
-		if r == 0 || v.byName[bundle.ClusterType][name] == nil {
+		if r == 0 || v.resource(bundle.ClusterType, name) == nil {
 			continue
 		}
 		if r > rank || r == rank && (len(name) > len(best) || len(name) == len(best) && name < best) {
@@ -59,7 +59,7 @@ func (k *walk) locate(s *state, t target) *Path {
 	if name == "" {
 		return k.unlocated(s, t)
 	}
-	res := s.v.byName[bundle.ClusterType][name]
+	res := s.v.resource(bundle.ClusterType, name)
 	s.service, s.called = serviceOf(res), name
 	if s.conn.dest.Addr().IsValid() {
 		return nil
@@ -133,9 +133,9 @@ func meantOf(s *bundle.Service, host, namespace string) int {
 func (k *walk) addressOf(s *state, fqdn string, port uint16) netip.Addr {
 	domains := map[string]bool{}
 	for _, rc := range []string{names.Routes(uint32(port)), names.HostRoutes(fqdn, uint32(port))} {
-		for _, r := range s.v.hosts[rc] {
+		for _, r := range s.v.hostsNamed(rc, fqdn) {
 			h, err := parse(k.w, r, &routev3.VirtualHost{})
-			if err != nil || !slices.ContainsFunc(h.GetDomains(), func(d string) bool { return urlpath.StripPort(d) == fqdn }) {
+			if err != nil {
 				continue
 			}
 			for _, d := range h.GetDomains() {

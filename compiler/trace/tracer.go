@@ -18,6 +18,7 @@ import (
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/compiler/trace/urlpath"
 )
 
 // Tracer is a bundle, indexed for walks. Messages are parsed when a walk first needs them. It is not safe for concurrent
@@ -25,6 +26,7 @@ import (
 type Tracer struct {
 	b         *bundle.Bundle
 	views     map[string]*view
+	shelves   map[*bundle.Set]*shelf
 	parsed    map[*bundle.Resource]proto.Message
 	byAddress map[netip.Addr][]*bundle.Workload
 	late      bool
@@ -33,7 +35,7 @@ type Tracer struct {
 
 // New indexes a bundle.
 func New(b *bundle.Bundle) *Tracer {
-	w := &Tracer{b: b, views: map[string]*view{}, parsed: map[*bundle.Resource]proto.Message{}, byAddress: map[netip.Addr][]*bundle.Workload{}}
+	w := &Tracer{b: b, views: map[string]*view{}, shelves: map[*bundle.Set]*shelf{}, parsed: map[*bundle.Resource]proto.Message{}, byAddress: map[netip.Addr][]*bundle.Workload{}}
 	for i := range b.Workloads {
 		for _, a := range b.Workloads[i].Addresses {
 			if ip, err := netip.ParseAddr(a); err == nil {
@@ -76,9 +78,8 @@ type view struct {
 	w         *Tracer
 	class     *bundle.Class
 	listeners []located[*listenerv3.Listener]
-	byName    map[string]map[string]*bundle.Resource // type, name
-	hosts     map[string][]*bundle.Resource          // virtual hosts by route configuration
-	seen      []*bundle.Service                      // see services
+	shelves   []*shelf
+	seen      []*bundle.Service // see services
 	tables    map[*routev3.RouteConfiguration]*hostTable
 }
 
@@ -90,27 +91,104 @@ func (w *Tracer) view(class string) (*view, error) {
 	if c == nil {
 		return nil, fmt.Errorf("the bundle has no class %q", class)
 	}
-	v := &view{w: w, class: c, byName: map[string]map[string]*bundle.Resource{}, hosts: map[string][]*bundle.Resource{}, tables: map[*routev3.RouteConfiguration]*hostTable{}}
-	for _, r := range c.Resources() {
-		switch r.Type {
-		case bundle.ListenerType:
-			l, err := parse(w, r, &listenerv3.Listener{})
-			if err != nil {
-				return nil, err
-			}
-			v.listeners = append(v.listeners, located[*listenerv3.Listener]{l, r})
-		case bundle.VirtualHostType:
-			rc, _ := names.ParseVirtualHost(r.Name)
-			v.hosts[rc] = append(v.hosts[rc], r)
-		default:
-			if v.byName[r.Type] == nil {
-				v.byName[r.Type] = map[string]*bundle.Resource{}
-			}
-			v.byName[r.Type][r.Name] = r
+	v := &view{w: w, class: c, tables: map[*routev3.RouteConfiguration]*hostTable{}}
+	var listeners [][]*bundle.Resource
+	for _, set := range c.Sets {
+		s := w.shelf(set)
+		v.shelves, listeners = append(v.shelves, s), append(listeners, s.listeners)
+	}
+	for _, r := range bundle.Union(listeners...) {
+		l, err := parse(w, r, &listenerv3.Listener{})
+		if err != nil {
+			return nil, err
 		}
+		v.listeners = append(v.listeners, located[*listenerv3.Listener]{l, r})
 	}
 	w.views[class] = v
 	return v, nil
+}
+
+// shelf is what the classes that share a set of resources have in common: most of a mesh, where each of its services is a class.
+type shelf struct {
+	listeners []*bundle.Resource
+	hosts     map[string][]*bundle.Resource    // virtual hosts by route configuration
+	byName    map[typedName]*bundle.Resource   // the others
+	named     map[namedHost][]*bundle.Resource // virtual hosts by a domain of theirs, without its port, as far as they were asked for
+	read      map[string]bool                  // route configurations whose virtual hosts are in named
+}
+
+type typedName struct{ url, name string }
+
+// namedHost is a domain in a route configuration.
+type namedHost struct{ routes, domain string }
+
+// shelf indexes a set once.
+func (w *Tracer) shelf(set *bundle.Set) *shelf {
+	if s := w.shelves[set]; s != nil {
+		return s
+	}
+	s := &shelf{hosts: map[string][]*bundle.Resource{}, named: map[namedHost][]*bundle.Resource{}, read: map[string]bool{}, byName: map[typedName]*bundle.Resource{}}
+	for _, r := range set.Resources {
+		switch r.Type {
+		case bundle.ListenerType:
+			s.listeners = append(s.listeners, r)
+		case bundle.VirtualHostType:
+			rc, _ := names.ParseVirtualHost(r.Name)
+			s.hosts[rc] = append(s.hosts[rc], r)
+		default:
+			s.byName[typedName{r.Type, r.Name}] = r
+		}
+	}
+	w.shelves[set] = s
+	return s
+}
+
+// resource is that of the class with a type and name, which is no listener and no virtual host; nil: there is none.
+func (v *view) resource(url, name string) *bundle.Resource {
+	for _, s := range v.shelves {
+		if r := s.byName[typedName{url, name}]; r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+// hosts are the virtual hosts of a route configuration that come as resources of their own.
+func (v *view) hosts(rc string) []*bundle.Resource {
+	lists := make([][]*bundle.Resource, len(v.shelves))
+	for i, s := range v.shelves {
+		lists[i] = s.hosts[rc]
+	}
+	return bundle.Union(lists...)
+}
+
+// hostsNamed are those of them that have a domain, with whatever port.
+func (v *view) hostsNamed(rc, domain string) []*bundle.Resource {
+	lists := make([][]*bundle.Resource, len(v.shelves))
+	for i, s := range v.shelves {
+		if !s.read[rc] {
+			s.read[rc] = true
+			v.w.nameHosts(s, rc)
+		}
+		lists[i] = s.named[namedHost{rc, domain}]
+	}
+	return bundle.Union(lists...)
+}
+
+// nameHosts indexes the virtual hosts of a route configuration by their domains. One that cannot be read has none.
+func (w *Tracer) nameHosts(s *shelf, rc string) {
+	for _, r := range s.hosts[rc] {
+		h, err := parse(w, r, &routev3.VirtualHost{})
+		if err != nil {
+			continue
+		}
+		for _, d := range h.GetDomains() {
+			key := namedHost{rc, urlpath.StripPort(d)}
+			if list := s.named[key]; len(list) == 0 || list[len(list)-1] != r {
+				s.named[key] = append(list, r)
+			}
+		}
+	}
 }
 
 // parse decodes a resource once.
@@ -127,7 +205,7 @@ func parse[M proto.Message](w *Tracer, r *bundle.Resource, empty M) (M, error) {
 
 // find returns a resource of the class by type and name; nothing is no error.
 func find[M proto.Message](v *view, url, name string, empty M) (located[M], bool, error) {
-	r := v.byName[url][name]
+	r := v.resource(url, name)
 	if r == nil {
 		return located[M]{}, false, nil
 	}
@@ -152,7 +230,7 @@ func (v *view) virtualHosts(rc *routev3.RouteConfiguration) (*hostTable, error) 
 	for _, h := range rc.GetVirtualHosts() {
 		out = append(out, located[*routev3.VirtualHost]{msg: h})
 	}
-	for _, r := range v.hosts[rc.GetName()] {
+	for _, r := range v.hosts(rc.GetName()) {
 		h, err := parse(v.w, r, &routev3.VirtualHost{})
 		if err != nil {
 			return nil, err
@@ -160,7 +238,7 @@ func (v *view) virtualHosts(rc *routev3.RouteConfiguration) (*hostTable, error) 
 		out = append(out, located[*routev3.VirtualHost]{h, r})
 	}
 	t := newHostTable(out)
-	if r := v.byName[bundle.RouteConfigurationType][rc.GetName()]; r != nil && v.w.parsed[r] == proto.Message(rc) {
+	if r := v.resource(bundle.RouteConfigurationType, rc.GetName()); r != nil && v.w.parsed[r] == proto.Message(rc) {
 		v.tables[rc] = t // one within a listener is read anew each time
 	}
 	return t, nil

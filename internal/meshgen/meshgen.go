@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -22,6 +23,36 @@ type Options struct {
 	Services int
 	Scoped   bool // a Sidecar in each namespace, which then sees itself and the next one only
 	Secured  bool // strict mutual TLS and an AuthorizationPolicy for each service
+
+	Changes []Change // to be compared with the same mesh without them
+}
+
+// Change is one that reaches the whole mesh.
+type Change string
+
+// The changes that there are.
+const (
+	RegistryOnly Change = "registry-only" // what is in no registry may no more be called
+	NoPolicies   Change = "no-policies"   // no AuthorizationPolicy any more
+	Permissive   Change = "permissive"    // plain text beside mutual TLS
+	RuleInEach   Change = "rule-in-each"  // one rule more in each VirtualService, before the others
+	Timeouts     Change = "timeouts"      // each timeout is another
+)
+
+// Changes lists the changes that there are.
+func Changes() []Change {
+	return []Change{RegistryOnly, NoPolicies, Permissive, RuleInEach, Timeouts}
+}
+
+// has tells whether the mesh is written with a change.
+func (o Options) has(c Change) bool { return slices.Contains(o.Changes, c) }
+
+// either is one of two texts: the second in a mesh with a change.
+func (o Options) either(c Change, without, with string) string {
+	if o.has(c) {
+		return with
+	}
+	return without
 }
 
 // generator collects files and the nodes of the proxies.
@@ -76,7 +107,7 @@ func (g *generator) namespace(k int) {
 	file := "intent/" + ns + "/namespace.yaml"
 	g.doc(file, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {istio-injection: enabled}}\n", ns)
 	if g.o.Secured {
-		g.doc(file, "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default, namespace: %s}\nspec: {mtls: {mode: STRICT}}\n", ns)
+		g.doc(file, "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default, namespace: %s}\nspec: {mtls: {mode: %s}}\n", ns, g.o.either(Permissive, "STRICT", "PERMISSIVE"))
 	}
 	if g.o.Scoped {
 		next := namespaceName((k + 1) % ((g.o.Services + PerNamespace - 1) / PerNamespace))
@@ -167,22 +198,23 @@ func (g *generator) routing(file, name, ns string, i int) {
 	if i%10 == 0 {
 		bound = fmt.Sprintf("  hosts: [%s, %s.example.com]\n  gateways: [mesh, istio-system/ingress]\n", name, name)
 	}
+	rule := g.o.either(RuleInEach, "", fmt.Sprintf("  - match: [{uri: {prefix: /api/beta/}}]\n    route: [{destination: {host: %s, subset: v2}}]\n", name))
 	g.doc(file, `apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: %s, namespace: %s}
 spec:
 %s  http:
-  - match: [{headers: {end-user: {exact: tester}}}]
+%s  - match: [{headers: {end-user: {exact: tester}}}]
     route: [{destination: {host: %s, subset: v2}}]
   - match: [{uri: {prefix: /api/v%d/}}]
-    timeout: 3s
+    timeout: %s
     retries: {attempts: 3, perTryTimeout: 1s, retryOn: "5xx,reset"}
     rewrite: {uri: /}
     route: [{destination: {host: %s, subset: v1}}]
   - route:
     - {destination: {host: %s, subset: v1}, weight: 90}
     - {destination: {host: %s, subset: v2}, weight: 10}
-`, name, ns, bound, name, i%7, name, name, name)
+`, name, ns, bound, rule, name, i%7, g.o.either(Timeouts, "3s", "5s"), name, name, name)
 	g.doc(file, `apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: %s, namespace: %s}
@@ -195,7 +227,7 @@ spec:
   - {name: v1, labels: {version: v1}}
   - {name: v2, labels: {version: v2}}
 `, name, ns, name)
-	if g.o.Secured {
+	if g.o.Secured && !g.o.has(NoPolicies) {
 		g.doc(file, "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: %s, namespace: %s}\nspec:\n  selector: {matchLabels: {app: %s}}\n  rules:\n  - from: [{source: {namespaces: [%s, istio-system]}}]\n    to: [{operation: {methods: [GET, POST], paths: [\"/api/*\", /healthz]}}]\n", name, ns, name, ns)
 	}
 }
@@ -203,6 +235,9 @@ spec:
 func (g *generator) ingress() {
 	const file, ns = "intent/mesh/gateway.yaml", "istio-system"
 	g.doc(file, "apiVersion: v1\nkind: Namespace\nmetadata: {name: istio-system}\n")
+	if g.o.has(RegistryOnly) {
+		g.doc("intent/mesh/mesh.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |\n    outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n")
+	}
 	g.doc(file, "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: ingress, namespace: istio-system}\n")
 	g.doc(file, "apiVersion: v1\nkind: Service\nmetadata: {name: ingress, namespace: istio-system}\nspec:\n  clusterIP: 172.31.0.1\n  selector: {istio: ingress}\n  ports:\n  - {name: http, port: 80, targetPort: 8080}\n")
 	g.doc(file, "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: ingress, namespace: istio-system}\nspec:\n  selector: {istio: ingress}\n  servers:\n  - {port: {number: 80, name: http, protocol: HTTP}, hosts: [\"*.example.com\"]}\n")

@@ -45,18 +45,20 @@ const tokenFilter = "envoy.filters.http.jwt_authn"
 
 // Assumptions are what is known of all requests of a comparison, so that conditions on it are decided.
 type Assumptions struct {
-	HTTP      bool
-	Port      uint16
-	SNI       string
-	Secure    bool // HTTPS, as :scheme says
-	Token     *Token
-	Server    netip.Addr // invalid: not known
-	Source    netip.Addr // of the client; invalid: not known
-	Peer      string     // the identity of the client, where there is one for all requests
-	Anonymous bool       // the client has no certificate
-	Plain     bool       // the proxy sees no certificate
-	Custom    sets.Cond  // when a CUSTOM policy matches
-	Host      string     // that is asked for
+	HTTP   bool
+	Port   uint16
+	SNI    string
+	Secure bool // HTTPS, as :scheme says
+	Token  *Token
+	Server netip.Addr // invalid: not known
+
+	AsksServer bool       // a condition asks for its address
+	Source     netip.Addr // of the client; invalid: not known
+	Peer       string     // the identity of the client, where there is one for all requests
+	Anonymous  bool       // the client has no certificate
+	Plain      bool       // the proxy sees no certificate
+	Custom     sets.Cond  // when a CUSTOM policy matches
+	Host       string     // that is asked for
 
 	Trusted  []sets.Cond // names in certificates that the workload takes
 	Optional []string    // parts that a request may lack and that a condition asks for
@@ -134,6 +136,7 @@ func (c *Assumptions) permission(p *rbacv3.Permission) sets.Cond {
 		}
 		return c.template(t.GetPathTemplate())
 	case *rbacv3.Permission_DestinationIp:
+		c.AsksServer = true
 		if !c.Server.IsValid() {
 			return sets.In(dimServer, sets.Ranges(r.DestinationIp))
 		}

@@ -15,54 +15,122 @@ type group struct {
 	callers     []Ref
 	targets     []string // HOST:PORT
 	servers     []Ref
+	objects     []Cause  // the first cause of each of those that only differ in it
+	conditions  []string // of these
+
+	refs  map[Ref]bool // that are listed
+	lists map[*Ref]int // that were listed: many differences have one
+	names map[string]bool
+	said  map[string]bool
+}
+
+func newGroup(d *Difference) *group {
+	return &group{Difference: d, refs: map[Ref]bool{}, lists: map[*Ref]int{}, names: map[string]bool{}, said: map[string]bool{}}
+}
+
+// add takes one difference more.
+func (g *group) add(d *Difference) {
+	g.all = append(g.all, d)
+	g.callers = g.list(g.callers, d.From)
+	g.servers = g.list(g.servers, d.Servers)
+	if t := d.target(); !g.names[t] {
+		g.names[t] = true
+		g.targets = append(g.targets, t)
+	}
+	if c := d.cause(); !g.said["object "+c.Object] {
+		g.said["object "+c.Object] = true
+		g.objects = append(g.objects, c)
+	}
+	if !g.said["when "+d.Condition] {
+		g.said["when "+d.Condition] = true
+		g.conditions = append(g.conditions, d.Condition)
+	}
+}
+
+// list adds those of a list that are not there.
+func (g *group) list(to, refs []Ref) []Ref {
+	if len(refs) == 0 || g.lists[&refs[0]] == len(refs) {
+		return to
+	}
+	g.lists[&refs[0]] = len(refs)
+	for _, r := range refs {
+		if !g.refs[r] {
+			g.refs[r] = true
+			to = append(to, r)
+		}
+	}
+	return to
+}
+
+// cause is the first place that makes a difference.
+func (d *Difference) cause() Cause {
+	if len(d.Causes) == 0 {
+		return Cause{}
+	}
+	return d.Causes[0]
 }
 
 // groups puts differences together by cause and effect, in the order of the differences.
-func (r *Report) groups() []*group {
+func (r *Report) groups() []*group { return collect(r.Differences, (*Difference).ofCause) }
+
+// ofCause is the same for what one cause does in one way.
+func (d *Difference) ofCause() string {
+	effect := d.Base.Verdict + d.Head.Verdict
+	if d.Kind == Opened || d.Kind == Closed {
+		effect += d.Base.Detail
+	}
+	return strings.Join([]string{d.Kind, d.Category, d.cause().File, d.cause().Object, d.Condition, d.From[0].Kind, effect}, "\x00")
+}
+
+// mostAlike is how many entries of one effect are shown each by itself where there is little room.
+const mostAlike = 8
+
+// folded are the groups as a comment has room for them: where more than a few objects of one kind do the same, as a line that was added to
+// each VirtualService, they are one group.
+func (r *Report) folded() []*group {
+	alike, known := map[string]int{}, map[string]bool{}
+	for _, d := range r.Differences {
+		if effect, one := d.effect(), d.ofCause(); !known[effect+one] {
+			known[effect+one] = true
+			alike[effect]++
+		}
+	}
+	return collect(r.Differences, func(d *Difference) string {
+		if effect := d.effect(); alike[effect] > mostAlike {
+			return effect
+		}
+		return "one " + d.ofCause()
+	})
+}
+
+// effect is the same for what objects of one kind do in one way, each with what it is about. Of settings that are others the values
+// count, of places where requests end only that they are others.
+func (d *Difference) effect() string {
+	kind, _, _ := strings.Cut(d.cause().Object, " ")
+	parts := []string{d.Kind, d.Category, d.From[0].Kind, kind, d.cause().Field, d.Base.Verdict, d.Head.Verdict}
+	if d.Kind == Changed || d.Kind == Tuned {
+		own := strings.NewReplacer(d.target(), "it", d.Host, "it")
+		parts = append(parts, own.Replace(d.Base.Detail), own.Replace(d.Head.Detail))
+	} else {
+		parts = append(parts, d.Condition)
+	}
+	return strings.Join(parts, "\x00")
+}
+
+// collect makes a group of the differences of each key, in their order.
+func collect(list []*Difference, key func(*Difference) string) []*group {
 	var out []*group
 	at := map[string]*group{}
-	callers := map[*group]map[Ref]bool{}
-	for _, d := range r.Differences {
-		cause := ""
-		if len(d.Causes) > 0 {
-			cause = d.Causes[0].File + " " + d.Causes[0].Object
+	for _, d := range list {
+		k := key(d)
+		if at[k] == nil {
+			at[k] = newGroup(d)
+			out = append(out, at[k])
 		}
-		effect := d.Base.Verdict + d.Head.Verdict
-		if d.Kind == Opened || d.Kind == Closed {
-			effect += d.Base.Detail
-		}
-		key := strings.Join([]string{d.Kind, d.Category, cause, d.Condition, d.From[0].Kind, effect}, "\x00")
-		if len(out) > mostGroups { // so many causes are read by what they do only
-			key = strings.Join([]string{d.Kind, d.Category, d.From[0].Kind}, "\x00")
-		}
-		g := at[key]
-		if g == nil {
-			g = &group{Difference: d}
-			at[key], callers[g] = g, map[Ref]bool{}
-			out = append(out, g)
-		}
-		g.all = append(g.all, d)
-		for _, c := range d.From {
-			if !callers[g][c] {
-				callers[g][c] = true
-				g.callers = append(g.callers, c)
-			}
-		}
-		for _, s := range d.Servers {
-			if !callers[g][s] {
-				callers[g][s] = true
-				g.servers = append(g.servers, s)
-			}
-		}
-		if t := d.target(); !slices.Contains(g.targets[:min(len(g.targets), 1000)], t) {
-			g.targets = append(g.targets, t)
-		}
+		at[k].add(d)
 	}
 	return out
 }
-
-// mostGroups is how many groups are made by cause.
-const mostGroups = 2000
 
 // target is what the requests of a difference ask for.
 func (d *Difference) target() string {
@@ -138,7 +206,7 @@ func (c Cause) String() string {
 }
 
 func (u Undecided) String() string {
-	who := some(slices.Concat(u.From, u.Servers), 5)
+	who := some(append(slices.Clip(u.From), u.Servers...), 5)
 	host := cmp.Or(u.Host, AnyHost)
 	return fmt.Sprintf("undecided: %s for %s, %s: %s", u.Resource, who, host, u.Why)
 }
@@ -168,4 +236,43 @@ func (r *Report) causes() map[string]bool {
 		}
 	}
 	return out
+}
+
+// doubts are what could not be decided, as a comment has room for it: where more than a few objects of one kind leave the same undecided, one
+// stands for all.
+func (r *Report) doubts() []string {
+	alike := map[string]int{}
+	for _, u := range r.Undecided {
+		alike[u.effect()]++
+	}
+	var out []string
+	for _, u := range r.Undecided {
+		key := u.effect()
+		n := alike[key]
+		if n > mostAlike {
+			kind, _, _ := strings.Cut(u.Causes[0].Object, " ")
+			out = append(out, fmt.Sprintf("undecided: %d × %s %s, of which one is this: %s", n, kind, u.Causes[0].Field, u.place()))
+			alike[key] = -1 // said
+		} else if n >= 0 {
+			out = append(out, u.place())
+		}
+	}
+	return out
+}
+
+// place is what could not be decided, with its first cause.
+func (u Undecided) place() string {
+	if len(u.Causes) == 0 {
+		return u.String()
+	}
+	return u.String() + "  [" + u.Causes[0].String() + "]"
+}
+
+// effect is the same for what objects of one kind leave undecided in one way.
+func (u Undecided) effect() string {
+	if len(u.Causes) == 0 || u.Kind == "" {
+		return u.place()
+	}
+	kind, _, _ := strings.Cut(u.Causes[0].Object, " ")
+	return strings.Join([]string{u.Kind, u.Category, kind, u.Causes[0].Field}, "\x00")
 }

@@ -23,7 +23,7 @@ func (r *Report) Markdown(w io.Writer) error {
 	c := comment{}
 	c.add("", "### What this changes in the mesh\n\n"+r.sum()+"\n\n")
 	last, n := "", 0
-	for _, g := range r.groups() {
+	for _, g := range r.folded() {
 		what := g.Kind + ", " + g.Category
 		if what != last {
 			n = 0
@@ -41,6 +41,9 @@ func (r *Report) Markdown(w io.Writer) error {
 		c.add(what, text)
 		last = what
 	}
+	for _, text := range r.doubts() {
+		c.add("undecided", "- "+inlineCode(short(show.OneLine(text)))+"\n")
+	}
 	r.others(func(text string) { c.add("other lines", "- "+inlineCode(short(show.OneLine(text)))+"\n") })
 	_, err := io.WriteString(w, c.text.String()+c.leftOut())
 	return err
@@ -54,8 +57,21 @@ func folded(g *group) string {
 	}
 	block := strings.Join(lines, "\n") + "\n"
 	fence := strings.Repeat("`", max(3, longestQuotes(block)+1))
-	head := htmlText(short(show.OneLine(some(g.callers, 5) + " -> " + some(words(g.targets), 3))))
+	head := htmlText(short(show.OneLine(g.summary())))
 	return fmt.Sprintf("<details><summary>%s</summary>\n\n%sdiff\n%s%s\n</details>\n", head, fence, block, fence)
+}
+
+// summary is the line of a group that is always seen.
+func (g *group) summary() string {
+	text := some(g.callers, 3) + " -> " + some(words(g.targets), 3)
+	if len(g.servers) > 0 {
+		text = some(g.callers, 3) + " -> " + some(g.servers, 3) + " as " + some(words(g.targets), 3)
+	}
+	if n := len(g.objects); n > 1 {
+		kind, _, _ := strings.Cut(g.objects[0].Object, " ")
+		text = strings.TrimSpace(fmt.Sprintf("%d × %s %s", n, kind, g.objects[0].Field)) + ": " + text
+	}
+	return text
 }
 
 // htmlText is a text in which nothing is markup.

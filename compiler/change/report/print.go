@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -32,14 +33,22 @@ func (g *group) lines() []line {
 			out = append(out, line{side, fmt.Sprintf("%-6s %s", what, show.OneLine(text))})
 		}
 	}
-	add(both, "when", g.Condition)
+	when := g.Condition
+	if n := len(g.conditions); n > 1 {
+		when = fmt.Sprintf("%s (here; %d conditions in all)", cmp.Or(when, "always"), n)
+	}
+	add(both, "when", when)
 	add(before, "was", g.Base.String())
 	add(after, "is", g.Head.String())
 	add(both, "try", g.Witness.String())
 	for _, c := range g.Causes {
 		add(both, "cause", c.String())
 	}
-	if n := len(g.all) - 1; n > 0 {
+	n := len(g.all) - 1
+	switch {
+	case len(g.objects) > 1:
+		add(both, "and", fmt.Sprintf("%d more differences of this effect, each with its own cause: %s", n, some(g.objects[1:], 5)))
+	case n > 0:
 		add(both, "and", fmt.Sprintf("%d more differences of this cause and effect", n))
 	}
 	return out
@@ -54,21 +63,17 @@ func (r *Report) Print(w io.Writer) error {
 			b.WriteString("  " + l.text + "\n")
 		}
 	}
+	for _, u := range r.Undecided {
+		b.WriteString(show.OneLine(u.place()) + "\n")
+	}
 	r.others(func(text string) { b.WriteString(show.OneLine(text) + "\n") })
 	b.WriteString(r.sum() + "\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// others are what is no difference with a witness.
+// others are what is neither a difference nor undecided.
 func (r *Report) others(line func(string)) {
-	for _, u := range r.Undecided {
-		text := u.String()
-		if len(u.Causes) > 0 {
-			text += "  [" + u.Causes[0].String() + "]"
-		}
-		line(text)
-	}
 	for _, w := range r.Added {
 		line("new workload: " + w.String())
 	}

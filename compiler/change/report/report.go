@@ -128,6 +128,8 @@ type Undecided struct {
 	Resource string
 	Why      string
 	Causes   []Cause
+	Kind     string // of the difference that no request could be found for; "": something else is undecided
+	Category string // of that difference
 
 	Resources []string // TYPE NAME of those that it is about; none: any
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/meshc/meshc/compiler/envoy/xds"
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/compiler/names"
+	"github.com/meshc/meshc/schema"
 )
 
 // outboundPort and inboundListenerPort are where intercepted connections enter a sidecar.
@@ -55,10 +56,10 @@ func (o *outbound) virtualOutbound() *xds.Resource {
 }
 
 func (o *outbound) policyOrigin() []xds.Origin {
-	if sc := o.Sidecar; sc != nil {
+	if sc := o.Sidecar; sc != nil && sc.Spec.GetOutboundTrafficPolicy() != nil {
 		return xds.OriginAt(sc.Object, "spec", "outboundTrafficPolicy")
 	}
-	return nil
+	return xds.OriginAt(o.Mesh.Settings, "data", schema.MeshKey)
 }
 
 // fallthroughCluster is where connections go that no service takes: outboundTrafficPolicy of Sidecar or MeshConfig.

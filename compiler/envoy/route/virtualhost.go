@@ -168,7 +168,7 @@ func (d *domainSet) take(domains, short []string) []string {
 // catchAllHost names the virtual host that answers for every host that no other knows, and what its routes depend on:
 // outboundTrafficPolicy.
 func catchAllHost(in *OutboundInputs) (string, catchAllInputs) {
-	out := catchAllInputs{cluster: names.PassthroughCluster}
+	out := catchAllInputs{cluster: names.PassthroughCluster, object: in.Mesh.Settings}
 	if sc := in.Sidecar; sc != nil && sc.Spec.GetOutboundTrafficPolicy() != nil {
 		out.object = sc.Object
 	}
