@@ -73,11 +73,11 @@ type part struct {
 // difference is equal in effect.
 func (f *finder) account(base, head *bundle.Class, mine func(*bundle.Resource) bool) ([]unread, error) {
 	a := accounting{f: f, base: base, head: head}
-	for _, r := range f.replaced(base, head) {
-		if !mine(r.one()) {
+	for _, r := range f.replaced.Between(base, head) {
+		if !mine(r.One()) {
 			continue
 		}
-		if err := a.resource(r.base, r.head); err != nil {
+		if err := a.resource(r.Base, r.Head); err != nil {
 			return nil, err
 		}
 	}

@@ -11,13 +11,12 @@ import (
 	"strings"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	httprbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	networkrbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change/condition"
+	"github.com/meshc/meshc/compiler/change/replaced"
+	"github.com/meshc/meshc/compiler/change/report"
 	"github.com/meshc/meshc/compiler/change/touched"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/sets"
@@ -38,14 +37,14 @@ type finder struct {
 	another     bool                   // pod of the workload before is compared: what is said of that one is said
 	paired      []pair
 	resorted    map[string]bool // see resortedClusters; nil: not yet known
-	open        doubts
+	open        report.Doubts
 	objects     [2]map[object]bool // of base and head
 	someCause   []Cause
 	outside     []string // names that gateways serve
 	// serviceAddresses are those of the services of both sides.
 	serviceAddresses map[netip.Addr]bool
 	ports            []uint16 // that something in the mesh names
-	indexes          map[*bundle.Set]map[typedName]*bundle.Resource
+	replaced         *replaced.Finder
 	compared         map[string]map[[2]*hop]*compared // by place, of the hops of both sides that were kept
 	servers          [2]*bundle.Class                 // those whose servers were compared last
 	haves            map[classSide]string
@@ -75,7 +74,7 @@ func (w *workload) ref() Ref {
 }
 
 func newFinder(base, head *bundle.Bundle) *finder {
-	f := &finder{base: newSide(base), head: newSide(head), spaces: map[string]*sets.Space{}, principal: map[string]sets.Dimension{}, indexes: map[*bundle.Set]map[typedName]*bundle.Resource{}, compared: map[string]map[[2]*hop]*compared{atClient: {}, atServer: {}}, haves: map[classSide]string{}, parts: map[setSide]string{}, byKey: map[string]*Difference{}, byRequest: map[string]*Difference{}, came: map[string]visit{}, named: map[string]bool{}, tries: map[*Difference][]attempt{}, callers: map[*Difference][][]Ref{}, near: map[*Difference]map[string]bool{}, weak: map[string]string{}, refuted: map[string]bool{}, unasked: map[string]bool{}}
+	f := &finder{base: newSide(base), head: newSide(head), spaces: map[string]*sets.Space{}, principal: map[string]sets.Dimension{}, replaced: replaced.New(), compared: map[string]map[[2]*hop]*compared{atClient: {}, atServer: {}}, haves: map[classSide]string{}, parts: map[setSide]string{}, byKey: map[string]*Difference{}, byRequest: map[string]*Difference{}, came: map[string]visit{}, named: map[string]bool{}, tries: map[*Difference][]attempt{}, callers: map[*Difference][][]Ref{}, near: map[*Difference]map[string]bool{}, weak: map[string]string{}, refuted: map[string]bool{}, unasked: map[string]bool{}}
 	observe(f.base, f.head)
 	for _, s := range []*side{f.base, f.head} {
 		for _, w := range s.workloads {
@@ -635,7 +634,7 @@ func (f *finder) namedPorts() ([]uint16, error) {
 			}
 			l, _ := m.(*listenerv3.Listener)
 			for _, x := range l.GetListenerFilters() {
-				for _, n := range predicatePorts(x.GetFilterDisabled()) {
+				for _, n := range condition.PredicatePorts(x.GetFilterDisabled()) {
 					ports[n] = true
 				}
 			}
@@ -643,7 +642,7 @@ func (f *finder) namedPorts() ([]uint16, error) {
 				if n := c.GetFilterChainMatch().GetDestinationPort(); n != nil {
 					ports[uint16(n.GetValue())] = true
 				}
-				for _, n := range rulePorts(c) {
+				for _, n := range condition.RulePorts(c) {
 					ports[n] = true
 				}
 			}
@@ -653,62 +652,6 @@ func (f *finder) namedPorts() ([]uint16, error) {
 	delete(ports, 15006)
 	f.ports = slices.Sorted(maps.Keys(ports))
 	return f.ports, nil
-}
-
-// predicatePorts lists the borders of the port ranges in which a listener filter is off.
-func predicatePorts(p *listenerv3.ListenerFilterChainMatchPredicate) []uint16 {
-	var out []uint16
-	if r := p.GetDestinationPortRange(); r != nil {
-		out = append(out, uint16(r.GetStart()), uint16(r.GetEnd()))
-	}
-	for _, x := range slices.Concat(p.GetOrMatch().GetRules(), p.GetAndMatch().GetRules()) {
-		out = append(out, predicatePorts(x)...)
-	}
-	if p.GetNotMatch() != nil {
-		out = append(out, predicatePorts(p.GetNotMatch())...)
-	}
-	return out
-}
-
-// rulePorts lists the ports that access rules of a chain name.
-func rulePorts(c *listenerv3.FilterChain) (out []uint16) {
-	var visit func(p *rbacv3.Permission)
-	visit = func(p *rbacv3.Permission) {
-		out = append(out, uint16(p.GetDestinationPort()))
-		for _, x := range slices.Concat(p.GetAndRules().GetRules(), p.GetOrRules().GetRules()) {
-			visit(x)
-		}
-		if n := p.GetNotRule(); n != nil {
-			visit(n)
-		}
-	}
-	for _, r := range rulesOf(c) {
-		for _, p := range r.GetPolicies() {
-			for _, x := range p.GetPermissions() {
-				visit(x)
-			}
-		}
-	}
-	return out
-}
-
-// rulesOf lists the access rules of a chain.
-func rulesOf(c *listenerv3.FilterChain) (out []*rbacv3.RBAC) {
-	for _, f := range c.GetFilters() {
-		if m, ok := unpack(f.GetTypedConfig(), &networkrbacv3.RBAC{}); ok {
-			out = append(out, m.GetRules())
-		}
-		m, ok := unpack(f.GetTypedConfig(), &hcmv3.HttpConnectionManager{})
-		if !ok {
-			continue
-		}
-		for _, x := range m.GetHttpFilters() {
-			if r, ok := unpack(x.GetTypedConfig(), &httprbacv3.RBAC{}); ok {
-				out = append(out, r.GetRules())
-			}
-		}
-	}
-	return out
 }
 
 // gateway compares what a gateway does with requests from outside.

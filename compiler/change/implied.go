@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change/report"
 	"github.com/meshc/meshc/compiler/names"
 )
 
@@ -99,13 +100,13 @@ type digests struct {
 // changesOf lists what differs between two classes.
 func (f *finder) changesOf(base, head *bundle.Class) map[digests]bool {
 	out := map[digests]bool{}
-	for _, r := range f.replaced(base, head) {
-		d := digests{name: resourceName(r.one())}
-		if r.base != nil {
-			d.base = r.base.Digest
+	for _, r := range f.replaced.Between(base, head) {
+		d := digests{name: resourceName(r.One())}
+		if r.Base != nil {
+			d.base = r.Base.Digest
 		}
-		if r.head != nil {
-			d.head = r.head.Digest
+		if r.Head != nil {
+			d.head = r.Head.Digest
 		}
 		out[d] = true
 	}
@@ -164,9 +165,9 @@ func (f *finder) undeclared() error {
 // wouldSee notes what a proxy that the input does not declare would see of changes that no declared one has.
 func (f *finder) wouldSee(p pair, fresh map[string]bool) error {
 	found, byKey, byRequest, open := f.found, f.byKey, f.byRequest, f.open
-	f.found, f.byKey, f.byRequest, f.open = nil, map[string]*Difference{}, map[string]*Difference{}, doubts{}
+	f.found, f.byKey, f.byRequest, f.open = nil, map[string]*Difference{}, map[string]*Difference{}, report.Doubts{}
 	err := f.compareAt(p, []Ref{p.ref()})
-	differences, undecided := f.found, f.open.all
+	differences, undecided := f.found, f.open.All
 	f.found, f.byKey, f.byRequest, f.open = found, byKey, byRequest, open
 	for _, d := range differences {
 		i := slices.IndexFunc(d.Resources, func(r string) bool { return fresh[r] })

@@ -189,6 +189,14 @@ func (c *placed) asks(w Witness, servers []Ref) string {
 	return string(h[:])
 }
 
+// undecided notes what could not be decided, with a place of the input.
+func (f *finder) undecided(u Undecided) {
+	if len(u.Causes) == 0 {
+		u.Causes = f.anyCause()
+	}
+	f.open.Add(u)
+}
+
 // ends describes both sides of a cell: the outcomes, and where both go the same way what differs on it.
 func ends(c cell) (base, head End) {
 	base, head = End{Verdict: c.base.verdict(), Detail: c.base.outcome.text}, End{Verdict: c.head.verdict(), Detail: c.head.outcome.text}
@@ -245,7 +253,7 @@ func (f *finder) needed(found []*Difference) []Undecided {
 		}
 	}
 	changed := f.changedResources()
-	return slices.DeleteFunc(f.open.all, func(u Undecided) bool {
+	return slices.DeleteFunc(f.open.All, func(u Undecided) bool {
 		kind, weak := f.weak[u.Resource+u.Why]
 		if !weak {
 			return false

@@ -1,9 +1,9 @@
-package change
+package report
 
-// doubts are what could not be decided, each said once of all that it is about.
-type doubts struct {
-	all []Undecided
-	at  map[doubt]int // the place of each in all
+// Doubts are what could not be decided, each said once of all that it is about.
+type Doubts struct {
+	All []Undecided
+	at  map[doubt]int // the place of each in All
 	has map[doubtOf]bool
 }
 
@@ -21,28 +21,21 @@ type doubtOf struct {
 	name   string
 }
 
-// undecided notes what could not be decided, with a place of the input.
-func (f *finder) undecided(u Undecided) {
-	if len(u.Causes) == 0 {
-		u.Causes = f.anyCause()
-	}
-	f.open.add(u)
-}
-
-func (d *doubts) add(u Undecided) {
+// Add takes what is undecided to what is said already.
+func (d *Doubts) Add(u Undecided) {
 	if d.at == nil {
 		d.at, d.has = map[doubt]int{}, map[doubtOf]bool{}
 	}
 	key := doubt{u.Host, u.Resource, u.Why, u.Port}
 	at, ok := d.at[key]
 	if !ok {
-		at = len(d.all)
+		at = len(d.All)
 		d.at[key] = at
 		one := u
 		one.From, one.Servers, one.Resources = nil, nil, nil
-		d.all = append(d.all, one)
+		d.All = append(d.All, one)
 	}
-	o := &d.all[at]
+	o := &d.All[at]
 	for _, r := range u.From {
 		if d.fresh(doubtOf{at: at, who: r}) {
 			o.From = append(o.From, r)
@@ -61,7 +54,7 @@ func (d *doubts) add(u Undecided) {
 }
 
 // fresh tells whether something is said of one for the first time.
-func (d *doubts) fresh(x doubtOf) bool {
+func (d *Doubts) fresh(x doubtOf) bool {
 	if d.has[x] {
 		return false
 	}

@@ -1,4 +1,4 @@
-package change_test
+package report_test
 
 import (
 	"bytes"
@@ -6,17 +6,17 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/meshc/meshc/compiler/change"
+	"github.com/meshc/meshc/compiler/change/report"
 )
 
 // TestMarkdownHoldsNoMarkup: whatever a mesh calls its parts, a comment shows it as text.
 func TestMarkdownHoldsNoMarkup(t *testing.T) {
 	for _, hostile := range []string{"```", "`", "``` \n```\n# x", "a\n```\n![x](https://example.com/x)", "````` <img src=x> @everyone", "</details>", "plain"} {
-		ref := change.Ref{Namespace: "a", Name: hostile, Kind: change.KindWorkload}
-		r := &change.Report{
-			Base: "a", Head: "b", Added: []change.Ref{ref}, Undecided: []change.Undecided{{From: []change.Ref{ref}, Resource: hostile, Why: hostile}},
-			Differences: []*change.Difference{{Kind: change.Opened, Category: change.Routing, From: []change.Ref{ref}, Host: hostile, Condition: hostile,
-				Base: change.End{Verdict: "denied", Detail: hostile}, Causes: []change.Cause{{File: hostile, Line: 1, Object: hostile}}}},
+		ref := report.Ref{Namespace: "a", Name: hostile, Kind: report.KindWorkload}
+		r := &report.Report{
+			Base: "a", Head: "b", Added: []report.Ref{ref}, Undecided: []report.Undecided{{From: []report.Ref{ref}, Resource: hostile, Why: hostile}},
+			Differences: []*report.Difference{{Kind: report.Opened, Category: report.Routing, From: []report.Ref{ref}, Host: hostile, Condition: hostile,
+				Base: report.End{Verdict: "denied", Detail: hostile}, Causes: []report.Cause{{File: hostile, Line: 1, Object: hostile}}}},
 		}
 		var b bytes.Buffer
 		if err := r.Markdown(&b); err != nil {
@@ -84,14 +84,14 @@ func outsideCode(line string) string {
 // TestMarkdownFitsIntoAComment: however much changes, GitHub takes the comment, and it says what it does not show.
 func TestMarkdownFitsIntoAComment(t *testing.T) {
 	long := strings.Repeat("é", 5000)
-	r := &change.Report{Base: "a", Head: "b"}
+	r := &report.Report{Base: "a", Head: "b"}
 	for i := range 4000 {
-		d := &change.Difference{Kind: change.Kinds()[min(i/100, 4)], Category: change.Tuning, From: []change.Ref{{Namespace: "a", Name: "b", Kind: change.KindWorkload}},
-			Host: fmt.Sprintf("s%d", i), Port: 80, Condition: fmt.Sprint("path /", i), Base: change.End{Verdict: "allowed", Detail: long}, Head: change.End{Verdict: "allowed", Detail: long}}
+		d := &report.Difference{Kind: report.Kinds()[min(i/100, 4)], Category: report.Tuning, From: []report.Ref{{Namespace: "a", Name: "b", Kind: report.KindWorkload}},
+			Host: fmt.Sprintf("s%d", i), Port: 80, Condition: fmt.Sprint("path /", i), Base: report.End{Verdict: "allowed", Detail: long}, Head: report.End{Verdict: "allowed", Detail: long}}
 		r.Differences = append(r.Differences, d)
 	}
 	for range 50 {
-		r.Removed = append(r.Removed, change.Ref{Namespace: "shop", Name: long, Kind: change.KindWorkload})
+		r.Removed = append(r.Removed, report.Ref{Namespace: "shop", Name: long, Kind: report.KindWorkload})
 	}
 	var b bytes.Buffer
 	if err := r.Markdown(&b); err != nil {
@@ -110,9 +110,9 @@ func TestMarkdownFitsIntoAComment(t *testing.T) {
 
 // TestMarkdownShowsADiff: what was and what is stand as the lines of a diff, each with the place where requests end.
 func TestMarkdownShowsADiff(t *testing.T) {
-	r := &change.Report{Differences: []*change.Difference{{Kind: change.Moved, Category: change.Routing, Host: "shop.example.com", Port: 80,
-		From: []change.Ref{{Namespace: "edge", Name: "gate", Kind: change.KindWorkload}}, Causes: []change.Cause{{File: "m.yaml", Line: 1, Object: "Service shop/next"}},
-		Base: change.End{Verdict: "allowed", Detail: "at shop/web:8080 as web.shop.svc.cluster.local:80"}, Head: change.End{Verdict: "denied", Detail: "no rule"}}}}
+	r := &report.Report{Differences: []*report.Difference{{Kind: report.Moved, Category: report.Routing, Host: "shop.example.com", Port: 80,
+		From: []report.Ref{{Namespace: "edge", Name: "gate", Kind: report.KindWorkload}}, Causes: []report.Cause{{File: "m.yaml", Line: 1, Object: "Service shop/next"}},
+		Base: report.End{Verdict: "allowed", Detail: "at shop/web:8080 as web.shop.svc.cluster.local:80"}, Head: report.End{Verdict: "denied", Detail: "no rule"}}}}
 	var b bytes.Buffer
 	if err := r.Markdown(&b); err != nil {
 		t.Fatal(err)
@@ -127,13 +127,13 @@ func TestMarkdownShowsADiff(t *testing.T) {
 // TestMarkdownFoldsWhatIsAlike: what many objects do alike is one entry, with how many there are; a few stand each by itself.
 func TestMarkdownFoldsWhatIsAlike(t *testing.T) {
 	for _, c := range []struct{ objects, want int }{{8, 8}, {9, 1}, {1000, 1}} {
-		r := &change.Report{Base: "a", Head: "b"}
-		callers := []change.Ref{{Namespace: "shop", Name: "web", Kind: change.KindWorkload}}
+		r := &report.Report{Base: "a", Head: "b"}
+		callers := []report.Ref{{Namespace: "shop", Name: "web", Kind: report.KindWorkload}}
 		for i := range c.objects {
 			host := fmt.Sprintf("app-%d.shop.svc.cluster.local", i)
-			r.Differences = append(r.Differences, &change.Difference{Kind: change.Changed, Category: change.Tuning, From: callers, Host: host, Port: 80, Condition: fmt.Sprint("path /", i),
-				Base: change.End{Verdict: "allowed", Detail: host + ":80 timeout 3s"}, Head: change.End{Verdict: "allowed", Detail: host + ":80 timeout 5s"},
-				Causes: []change.Cause{{File: "m.yaml", Line: i, Object: fmt.Sprintf("VirtualService shop/app-%d", i), Field: "spec.http[0]"}}})
+			r.Differences = append(r.Differences, &report.Difference{Kind: report.Changed, Category: report.Tuning, From: callers, Host: host, Port: 80, Condition: fmt.Sprint("path /", i),
+				Base: report.End{Verdict: "allowed", Detail: host + ":80 timeout 3s"}, Head: report.End{Verdict: "allowed", Detail: host + ":80 timeout 5s"},
+				Causes: []report.Cause{{File: "m.yaml", Line: i, Object: fmt.Sprintf("VirtualService shop/app-%d", i), Field: "spec.http[0]"}}})
 		}
 		var b bytes.Buffer
 		if err := r.Markdown(&b); err != nil {
