@@ -115,6 +115,7 @@ type cell struct {
 	named          bool   // the client shows a certificate
 	undecided      string // what of it cannot be decided
 	weak           bool   // that need not be said where something else shows the change
+	everywhere     bool   // what is undecided is so at every port
 	of             *asking
 }
 
@@ -228,6 +229,8 @@ func (x *cell) judge() bool {
 	}
 	was, is := settingsText(x.base.settings, x.head.settings)
 	switch {
+	case x.kind == Changed && onlyKeys(x.base.settings, x.head.settings):
+		x.everywhere, x.undecided = true, fmt.Sprintf("whether the keys of tokens are others where they are fetched from now: was %s, is %s", was, is)
 	case x.kind == Tuned && onlyLatent(x.base.settings, x.head.settings):
 		x.undecided, x.weak = fmt.Sprintf("what no request of today shows: was %s, is %s", was, is), true
 	case x.kind != "" && x.base.untouched && x.head.untouched && x.undecided == "":

@@ -78,10 +78,11 @@ type builder struct {
 	inbound  bool
 	gateway  bool
 
-	guards    []rule    // refusals before the end of the chain
-	asks      []ask     // external authorizers
-	settings  []setting // of the chain
-	odd       []string  // filters that cannot be judged
+	guards    []rule          // refusals before the end of the chain
+	asks      []ask           // external authorizers
+	settings  []setting       // of the chain
+	odd       []string        // filters that cannot be judged
+	vouching  []bundle.Origin // of what vouches for the token
 	read      []proto.Message
 	resources []string // that the chain is made of
 	sni       bool     // the server name chooses the cluster
@@ -508,6 +509,7 @@ func (b *builder) finish(rules []rule, otherwise *outcome) *hop {
 	complete := func(o *outcome, more ...setting) *outcome {
 		one := *o
 		one.gateway = b.gateway
+		one.origins = append(b.vouching[:len(b.vouching):len(b.vouching)], o.origins...)
 		one.resources = append(append([]string(nil), b.resources...), o.resources...)
 		one.undecided = append(append([]string(nil), b.odd...), o.undecided...)
 		if one.untouched && b.chain != nil {

@@ -90,6 +90,21 @@ func onlyLatent(a, b []setting) bool {
 	return len(loud) == 0 && !slices.ContainsFunc(quiet, func(s setting) bool { return !s.latent })
 }
 
+// onlyKeys tells whether nothing differs but where keys are fetched from.
+func onlyKeys(a, b []setting) bool {
+	loud, quiet := differing(a, b)
+	fetched := func(x, y []setting) (n int) {
+		for _, s := range x {
+			if s.keys && s.missing(y) {
+				n++
+			}
+		}
+		return n
+	}
+	before, after := fetched(a, b), fetched(b, a)
+	return before > 0 && before == after && len(loud) == before+after && len(quiet) == 0
+}
+
 // gravest is the gravest category of some settings.
 func gravest(list []setting) string {
 	all := Categories()
@@ -108,6 +123,8 @@ type setting struct {
 	show  bool // a single request shows it, though its topic is tuning
 	// latent: no request of today shows it, since it is about endpoints that are yet to come, or about servers that speak first.
 	latent bool
+	// keys: where the keys of an issuer are fetched from. Whether other ones are there the input does not say.
+	keys bool
 	// with is another setting of the same list that this one is a detail of: where only one side has that, its details say no more.
 	with string
 }

@@ -171,8 +171,11 @@ func (b *builder) tokens(cfg *jwtv3.JwtAuthentication) (*outcome, error) {
 		if after == nil || after.Payload == "" || p.GetIssuer() != after.Issuer {
 			continue
 		}
+		if b.listener.Resource != nil {
+			b.vouching = append(b.vouching, b.listener.Resource.OriginsOf(names.ProviderPart(n))...)
+		}
 		for _, s := range fieldSettings("tokens of "+p.GetIssuer()+": ", p, topics.Provider) {
-			s.value = condition.Fingerprint([]byte(s.value))
+			s.value, s.keys = condition.Fingerprint([]byte(s.value)), s.name == "tokens of "+p.GetIssuer()+": remote jwks"
 			if err := b.helper(s, p.GetRemoteJwks()); err != nil {
 				return nil, err
 			}

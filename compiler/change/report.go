@@ -99,6 +99,9 @@ func (f *finder) report(c *placed, from, servers []Ref) {
 			u.Host, u.Port = anyHost, 0
 			f.weak[u.Resource+u.Why] = c.kind + c.category
 		}
+		if c.everywhere {
+			u.Host, u.Port = anyHost, 0
+		}
 		if from[0].Kind != KindOutside {
 			u.From = from
 		}

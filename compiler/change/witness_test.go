@@ -210,6 +210,31 @@ func TestLabelsDecide(t *testing.T) {
 	}
 }
 
+// TestKeysElsewhere: whether other keys are at another address nobody can tell from the input; keys that the input has itself are known.
+func TestKeysElsewhere(t *testing.T) {
+	at := func(keys string) *bundle.Bundle {
+		return compile(t, routes+replaced(tokens, "ISSUER", "https://a.example", "jwks: '{\"keys\":[]}'", keys))
+	}
+	r, err := change.Compare(at("jwksUri: https://a.example/keys"), at("jwksUri: https://a.example/others"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range r.Differences {
+		t.Errorf("%s %s %s, was %v, is %v", d.Kind, d.Category, d.Witness.String(), d.Base, d.Head)
+	}
+	if !slices.ContainsFunc(r.Undecided, func(u change.Undecided) bool {
+		return strings.Contains(u.Why, "the keys of tokens") && len(u.Servers) > 0 && u.Causes[0].Object == "RequestAuthentication shop/reviews"
+	}) {
+		t.Errorf("undecided %v", r.Undecided)
+	}
+	if r, err = change.Compare(at("jwks: '{\"keys\":[]}'"), at("jwksUri: https://a.example/keys")); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Differences) == 0 {
+		t.Errorf("keys that are fetched are no others than those of the input; undecided %v", r.Undecided)
+	}
+}
+
 // TestFormerAddress: where a service has another address, clients that still know the one before reach it no more.
 func TestFormerAddress(t *testing.T) {
 	at := func(address string) *bundle.Bundle {
