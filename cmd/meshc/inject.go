@@ -51,6 +51,7 @@ func (f *injectFlags) add(c *cobra.Command) {
 	p.StringVar(&f.ServerSPIFFE, "server-spiffe", "", "SPIFFE ID that the ADS server has to show (default: that of the service account meshc of the root namespace)")
 	p.StringVar(&f.ServerName, "server-name", "", "DNS name that the ADS server has to show, in place of a SPIFFE ID")
 	p.BoolVar(&f.native, "native-sidecars", true, "the proxy is an init container that keeps running, which starts before and ends behind the application")
+	p.BoolVar(&f.CNI, "cni", false, "a CNI plugin of the nodes redirects connections: in the place of the init container that does, which needs rights, one without any waits until they are redirected")
 	p.StringArrayVar(&f.templates, "template", nil, "NAME=FILE: part of a Pod that is merged into pods whose inject.istio.io/templates lists NAME; may be repeated")
 	_ = c.RegisterFlagCompletionFunc("identity", cobra.FixedCompletions([]string{inject.IdentitySPIRE, inject.IdentityFiles, inject.IdentityNone}, cobra.ShellCompDirectiveNoFileComp))
 }

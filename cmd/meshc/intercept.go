@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,7 @@ const (
 func newIntercept(a *app) *cobra.Command {
 	var with string
 	var show, dns bool
+	var check time.Duration
 	set := map[string]*string{}
 	c := &cobra.Command{
 		Use:   "intercept",
@@ -29,9 +31,13 @@ func newIntercept(a *app) *cobra.Command {
 		Long: `intercept installs rules in the network namespace that it runs in: what arrives goes to the proxy's port 15006, what is sent to
 15001, and what the proxy, user 1337, sends itself goes on its way. Injection runs it in an init container; on a machine it runs
 once at boot. It needs root with NET_ADMIN; without iptables it gives nftables' rules to the kernel itself. Installing again replaces
-what was installed.`,
+what was installed.
+
+With --check nothing is installed: it waits until connections are redirected, by whoever does it, such as the CNI plugin of the node, and
+ends with exit code 2 if they are not in that time. It wants no right, and any user but 1337.`,
 		Example: `  meshc intercept --exclude-inbound-ports 22 --exclude-outbound-ranges 169.254.169.254/32
-  meshc intercept --print --with nftables`,
+  meshc intercept --print --with nftables
+  meshc intercept --check 30s`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			s := intercept.Default()
@@ -40,6 +46,11 @@ what was installed.`,
 				if err := o.Set(&s, *set[o.Flag]); err != nil {
 					return fmt.Errorf("--%s: %w", o.Flag, err)
 				}
+			}
+			if c.Flags().Changed("check") {
+				inTime, cancel := context.WithTimeoutCause(c.Context(), check, fmt.Errorf("not within %v", check))
+				defer cancel()
+				return a.checkInterception(inTime, s)
 			}
 			if with == "" {
 				with = installer()
@@ -52,6 +63,7 @@ what was installed.`,
 		set[o.Flag] = f.String(o.Flag, o.Text(intercept.Default()), o.Usage)
 	}
 	f.BoolVar(&dns, "dns", false, "look-ups of names go to the proxy, too")
+	f.DurationVar(&check, "check", 0, "install none, and wait so long until connections are redirected")
 	f.BoolVar(&show, "print", false, "print the rules, and install none")
 	f.Var(&choice{&with, "tool", []string{withIPTables, withNFTables}}, "with", "iptables, by its program, or nftables, by the kernel (default: iptables where that is there)")
 	_ = c.RegisterFlagCompletionFunc("with", cobra.FixedCompletions([]string{withIPTables, withNFTables}, cobra.ShellCompDirectiveNoFileComp))

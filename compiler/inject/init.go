@@ -108,7 +108,13 @@ func (p *pod) metadataArgs() []string {
 	return out
 }
 
-// rulesContainer installs the rules by which connections come to the proxy; nil if none do.
+// checkWait is how long the pod waits for the CNI plugin of its node, which has done its work before any container starts.
+const checkWait = "30s"
+
+// checkUser is who waits: anybody but the proxy's user, whose connections nothing redirects.
+const checkUser = 65534
+
+// rulesContainer installs the rules by which connections come to the proxy, or waits until the node has done it; nil if none do.
 func (p *pod) rulesContainer() *corev1.Container {
 	switch p.proxy.GetInterceptionMode() {
 	case meshconfig.ProxyConfig_NONE:
@@ -117,6 +123,12 @@ func (p *pod) rulesContainer() *corev1.Container {
 		p.fail("MESHC1903", "interceptionMode TPROXY needs a proxy with capabilities of its own and other rules than injection installs",
 			"use REDIRECT, which keeps the caller's address at the application's proxy too, or install the rules yourself with NONE", p.at("sidecar.istio.io/interceptionMode")...)
 		return nil
+	}
+	if p.settings.CNI {
+		user, yes, no := int64(checkUser), true, false
+		return &corev1.Container{Name: checkName, Image: p.settings.MeshcImage, Args: append([]string{"intercept", "--check=" + checkWait}, p.interception().Args()...), Resources: p.small(),
+			SecurityContext: &corev1.SecurityContext{RunAsUser: &user, RunAsGroup: &user, RunAsNonRoot: &yes, ReadOnlyRootFilesystem: &yes, AllowPrivilegeEscalation: &no, Privileged: &no,
+				Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}}
 	}
 	root, yes, no := int64(0), true, false
 	context := &corev1.SecurityContext{RunAsUser: &root, RunAsGroup: &root, RunAsNonRoot: &no, ReadOnlyRootFilesystem: &yes, AllowPrivilegeEscalation: &no, Privileged: &no,

@@ -48,6 +48,7 @@ type Settings struct {
 	CSIDriver    string // "": that of SPIRE or of cert-manager
 	Everywhere   bool   // namespaces without a label count as enabled
 	Classic      bool   // the proxy is a container as others are, not a native sidecar
+	CNI          bool   // the node redirects connections, by a plugin of its network
 	Templates    map[string]map[string]any
 }
 

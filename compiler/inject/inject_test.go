@@ -15,6 +15,7 @@ import (
 	"github.com/meshc/meshc/compiler"
 	"github.com/meshc/meshc/compiler/inject"
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/intercept"
 )
 
 var settings = inject.Settings{ProxyImage: "registry.example/envoy:v1", MeshcImage: "registry.example/meshc:v1", Everywhere: true}
@@ -122,6 +123,35 @@ func TestOrder(t *testing.T) {
 		if native := proxy.RestartPolicy != nil; native != strings.Contains(c.init, "istio-proxy") {
 			t.Errorf("%s: the proxy has the restart policy %v", c.name, proxy.RestartPolicy)
 		}
+	}
+}
+
+// TestCNI: where the node redirects connections the pod asks for no right, waits until they are, and says what the plugin reads.
+func TestCNI(t *testing.T) {
+	s := settings
+	s.CNI = true
+	pod := injected(t, deployment(map[string]string{"traffic.sidecar.istio.io/excludeOutboundPorts": "9", "proxy.istio.io/config": `{"proxyMetadata":{"ISTIO_META_DNS_CAPTURE":"true"}}`}, plainPod), s)
+	if got := names(pod.Spec.InitContainers); got != "meshc-bootstrap istio-validation istio-proxy" {
+		t.Fatal(got)
+	}
+	check := container(pod.Spec.InitContainers, "istio-validation")
+	if want := []string{"intercept", "--check=30s", "--exclude-outbound-ports=9", "--dns"}; !slices.Equal(check.Args, want) {
+		t.Errorf("%q, not %q", check.Args, want)
+	}
+	for _, c := range pod.Spec.InitContainers {
+		if s := c.SecurityContext; s.Capabilities == nil || len(s.Capabilities.Add) > 0 || !*s.RunAsNonRoot {
+			t.Errorf("%s: %v", c.Name, s)
+		}
+	}
+	if *check.SecurityContext.RunAsUser == intercept.ProxyUID {
+		t.Error("the proxy's user checks, whose connections nothing redirects")
+	}
+	if env := container(pod.Spec.InitContainers, "istio-proxy").Env; !slices.ContainsFunc(env, func(e corev1.EnvVar) bool { return e.Name == "ISTIO_META_DNS_CAPTURE" && e.Value == "true" }) {
+		t.Errorf("the plugin is not told that DNS is captured: %v", env)
+	}
+	pod = injected(t, deployment(map[string]string{"sidecar.istio.io/interceptionMode": "NONE"}, plainPod), s)
+	if got := names(pod.Spec.InitContainers); got != "meshc-bootstrap istio-proxy" {
+		t.Error(got)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 const (
 	proxyName     = endpoint.ProxyContainer
 	rulesName     = "istio-init"
+	checkName     = "istio-validation"
 	bootstrapName = "meshc-bootstrap"
 
 	envoyVolume    = "istio-envoy"

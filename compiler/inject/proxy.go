@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/meshc/meshc/compiler/endpoint"
+	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/intercept"
 )
 
@@ -136,6 +137,9 @@ func (p *pod) environment() []corev1.EnvVar {
 	meta := p.proxy.GetProxyMetadata()
 	if _, own := meta[otelAttributes]; !own {
 		out = append(out, corev1.EnvVar{Name: otelAttributes, Value: literal("service.name=" + percent(service))})
+	}
+	if p.settings.CNI && mesh.CapturesDNS(p.proxy) {
+		out = append(out, corev1.EnvVar{Name: mesh.MetadataDNSCapture, Value: "true"}) // as the plugin reads it off the container
 	}
 	var names []string
 	for name := range meta {

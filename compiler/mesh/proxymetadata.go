@@ -18,7 +18,7 @@ import (
 // Entries of proxyMetadata whose values say how listeners and clusters are made. They are texts, in which Istio reads switches
 // (pilot/pkg/model, StringBool) and a duration of Go.
 const (
-	metadataDNSCapture     = "ISTIO_META_DNS_CAPTURE"
+	MetadataDNSCapture     = "ISTIO_META_DNS_CAPTURE"
 	metadataInboundBalance = "ISTIO_META_INBOUND_LISTENER_EXACT_BALANCE"
 	metadataAllBalance     = "ISTIO_META_OUTBOUND_LISTENER_EXACT_BALANCE"
 	metadataHTTP10         = "ISTIO_META_HTTP10"
@@ -33,7 +33,7 @@ func on(p *meshconfig.ProxyConfig, key string) bool {
 
 // CapturesDNS tells whether proxies under a ProxyConfig answer the name look-ups of their application. Only then can a client
 // come to call an allocated address.
-func CapturesDNS(p *meshconfig.ProxyConfig) bool { return on(p, metadataDNSCapture) }
+func CapturesDNS(p *meshconfig.ProxyConfig) bool { return on(p, MetadataDNSCapture) }
 
 // BalancesInbound and BalancesOutbound tell whether connections are spread evenly over the worker threads of Envoy.
 func BalancesInbound(p *meshconfig.ProxyConfig) bool { return on(p, metadataInboundBalance) }
@@ -57,7 +57,7 @@ func badMetadata(key, value string) (wants, help string, severity diag.Severity)
 		return "", "", diag.Warning
 	}
 	switch key {
-	case metadataDNSCapture, metadataInboundBalance, metadataAllBalance:
+	case MetadataDNSCapture, metadataInboundBalance, metadataAllBalance:
 		if _, err := strconv.ParseBool(value); err != nil {
 			return "neither true nor false", `write "true" or "false"`, diag.Error
 		}
