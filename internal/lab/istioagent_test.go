@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
@@ -155,10 +156,21 @@ spec:
   ports: [{name: http, port: 80, targetPort: 8080}]
 ---
 apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: front, namespace: lab}
+spec:
+  selector: {istio: ingress}
+  servers:
+  - port: {number: 8443, name: https, protocol: HTTPS}
+    tls: {mode: SIMPLE, credentialName: shop}
+    hosts: [shop.example.com]
+---
+apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: web, namespace: lab}
 spec:
-  hosts: [web]
+  hosts: [web, shop.example.com]
+  gateways: [mesh, front]
   http:
   - headers: {response: {set: {x-config: %s}}}
     route: [{destination: {host: web}}]
@@ -180,6 +192,8 @@ status:
   conditions: [{type: Ready, status: "True"}]
 `, w.app, w.version, i+1)
 	}
+	m.pod("gateway", "ingress-v1", "istio: ingress, version: v1", "10.9.0.1")
+	m.amend("spec:\n", "spec:\n  serviceAccountName: ingress\n")
 	return m
 }
 
@@ -222,7 +236,11 @@ func (a *agents) start(w *Workload, envoy, folder string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(a.program, "proxy", "sidecar", "--domain", w.Namespace+".svc.cluster.local", "--proxyLogLevel=warning", "--log_output_level=default:info")
+	kind := "sidecar"
+	if w.Gateway {
+		kind = "router"
+	}
+	cmd := exec.Command(a.program, "proxy", kind, "--domain", w.Namespace+".svc.cluster.local", "--proxyLogLevel=warning", "--log_output_level=default:info")
 	cmd.Dir = folder
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "PROXY_CONFIG=" + string(settings), "POD_NAME=" + w.Name, "POD_NAMESPACE=" + w.Namespace, "SERVICE_ACCOUNT=" + w.ServiceAccount,
 		"INSTANCE_IP=" + w.Addresses[0].String(), "CA_ADDR=localhost:15013", "TRUST_DOMAIN=mesh.test", "ISTIO_META_CLUSTER_ID=Kubernetes", "ISTIO_META_DNS_CAPTURE=true",
@@ -234,7 +252,7 @@ func (a *agents) start(w *Workload, envoy, folder string) (*exec.Cmd, error) {
 func pods(api *clustertest.Cluster, m manifests, t *testing.T) {
 	t.Helper()
 	api.Put(map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "lab"}})
-	for _, account := range []string{"client", "web"} {
+	for _, account := range []string{"client", "web", "ingress"} {
 		api.Put(map[string]any{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": account, "namespace": "lab"}})
 	}
 	for _, o := range m.documents(t) {
@@ -249,7 +267,8 @@ func TestIstioAgent(t *testing.T) {
 	require(t)
 	program, template := clustertest.PilotAgent(t)
 	api := clustertest.Start(t)
-	g := readGuide(t)
+	g, p := readGuide(t), newPKI(t)
+	p.issueTo("lab/kubernetes/shop", "shop.example.com")
 	m := adopted(g.settings, "v1", "one")
 	pods(api, m, t)
 	folder := t.TempDir()
@@ -265,7 +284,8 @@ func TestIstioAgent(t *testing.T) {
 	source := m.write(t)
 	spec := built(t, Spec{Source: source, Proxy: a.start,
 		Doors:      map[string]string{"127.0.0.1:" + g.port: serverADS, "127.0.0.1:15013": "127.0.0.1:15013", "127.0.0.1:15014": "127.0.0.1:18010"},
-		ServeFlags: g.flags(folder),
+		ServeFlags: append(g.flags(folder), "--secrets", p.dir),
+		Visitors:   map[string]netip.Addr{"visitor": netip.MustParseAddr("203.0.113.9")},
 		Beside: func(listen func(string) (net.Listener, error)) ([]string, error) {
 			return nil, serveCA(t, ca, listen, folder)
 		}})
@@ -316,9 +336,12 @@ func TestIstioAgent(t *testing.T) {
 			return err
 		})
 	}
-	ready("client-v1", "web-v1")
-	synced(serverAdmin, "client-v1.lab", "web-v1.lab")
+	ready("client-v1", "ingress-v1", "web-v1")
+	synced(serverAdmin, "client-v1.lab", "ingress-v1.lab", "web-v1.lab")
 	config("client-v1", "one")
+	if r, err := over(l, p.client("shop.example.com", "")); err != nil || r.Status != 200 || !strings.Contains(r.Echo.Headers["x-forwarded-client-cert"], "URI=spiffe://mesh.test/ns/lab/sa/ingress") {
+		t.Errorf("through the gateway: %+v, %v", r, err)
+	}
 	for _, name := range []string{"web.lab.svc.cluster.local", "web.lab.svc", "web"} {
 		if got, err := lookUp(l.members["client-v1"].ns, name); err != nil || !slices.Equal(got, []string{"10.96.9.1"}) {
 			t.Errorf("the agent says that %s is %v, %v", name, got, err)
@@ -330,7 +353,7 @@ func TestIstioAgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	config("client-v1", "two")
-	synced(serverAdmin, "client-v1.lab", "web-v1.lab")
+	synced(serverAdmin, "client-v1.lab", "ingress-v1.lab", "web-v1.lab")
 
 	// Back by the same setting: the pods that start from now on have another discoveryAddress.
 	if err := l.startServer(ctx, l.net.hub, "127.0.0.1:18010", "127.0.0.1:18011"); err != nil {
@@ -356,8 +379,10 @@ func TestIstioAgent(t *testing.T) {
 	if failures := ld.end(); len(failures) > 0 {
 		t.Errorf("%d requests failed: %s", len(failures), failures[0])
 	}
-	if err := l.terminate("client-v1.envoy"); err != nil {
-		t.Fatal(err)
+	for _, pod := range []string{"client-v1", "ingress-v1"} {
+		if err := l.terminate(pod + ".envoy"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	synced(serverAdmin)
 	if err := l.kill("server"); err != nil {
