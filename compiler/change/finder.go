@@ -33,8 +33,8 @@ type finder struct {
 	found       []*Difference
 	elsewhere   []*Difference // requests that go elsewhere and are refused at one of two places
 	byKey       map[string]*Difference
-	byRequest   map[string]*Difference // by what is asked of whom by whom, whatever becomes of it
-	another     bool                   // pod of the workload before is compared: what is said of that one is said
+	byRequest   map[string][]*Difference // by what is asked of whom by whom, whatever becomes of it
+	another     bool                     // pod of the workload before is compared: what is said of that one is said
 	paired      []pair
 	resorted    map[string]bool // see resortedClusters; nil: not yet known
 	open        report.Doubts
@@ -74,7 +74,7 @@ func (w *workload) ref() Ref {
 }
 
 func newFinder(base, head *bundle.Bundle) *finder {
-	f := &finder{base: newSide(base), head: newSide(head), spaces: map[string]*sets.Space{}, principal: map[string]sets.Dimension{}, replaced: replaced.New(), compared: map[string]map[[2]*hop]*compared{atClient: {}, atServer: {}}, haves: map[classSide]string{}, parts: map[setSide]string{}, byKey: map[string]*Difference{}, byRequest: map[string]*Difference{}, came: map[string]visit{}, named: map[string]bool{}, tries: map[*Difference][]attempt{}, callers: map[*Difference][][]Ref{}, near: map[*Difference]map[string]bool{}, weak: map[string]string{}, refuted: map[string]bool{}, unasked: map[string]bool{}}
+	f := &finder{base: newSide(base), head: newSide(head), spaces: map[string]*sets.Space{}, principal: map[string]sets.Dimension{}, replaced: replaced.New(), compared: map[string]map[[2]*hop]*compared{atClient: {}, atServer: {}}, haves: map[classSide]string{}, parts: map[setSide]string{}, byKey: map[string]*Difference{}, byRequest: map[string][]*Difference{}, came: map[string]visit{}, named: map[string]bool{}, tries: map[*Difference][]attempt{}, callers: map[*Difference][][]Ref{}, near: map[*Difference]map[string]bool{}, weak: map[string]string{}, refuted: map[string]bool{}, unasked: map[string]bool{}}
 	observe(f.base, f.head)
 	for _, s := range []*side{f.base, f.head} {
 		for _, w := range s.workloads {

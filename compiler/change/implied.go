@@ -165,7 +165,7 @@ func (f *finder) undeclared() error {
 // wouldSee notes what a proxy that the input does not declare would see of changes that no declared one has.
 func (f *finder) wouldSee(p pair, fresh map[string]bool) error {
 	found, byKey, byRequest, open := f.found, f.byKey, f.byRequest, f.open
-	f.found, f.byKey, f.byRequest, f.open = nil, map[string]*Difference{}, map[string]*Difference{}, report.Doubts{}
+	f.found, f.byKey, f.byRequest, f.open = nil, map[string]*Difference{}, map[string][]*Difference{}, report.Doubts{}
 	err := f.compareAt(p, []Ref{p.ref()})
 	differences, undecided := f.found, f.open.All
 	f.found, f.byKey, f.byRequest, f.open = found, byKey, byRequest, open

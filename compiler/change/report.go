@@ -110,9 +110,10 @@ func (f *finder) report(c *placed, from, servers []Ref) {
 	}
 	w := witnessOf(*c)
 	key, request := c.key(w)+from[0].Kind, c.asks(w, servers)
-	if d := f.byRequest[request]; d != nil && f.another {
-		d.Resources = append(append(d.Resources, c.base.resources...), c.head.resources...)
-		return
+	if f.another {
+		if from = f.unsaid(request, from, c); len(from) == 0 {
+			return
+		}
 	}
 	d := f.byKey[key]
 	if d == nil {
@@ -126,10 +127,26 @@ func (f *finder) report(c *placed, from, servers []Ref) {
 		f.byKey[key] = d
 		f.found = append(f.found, d)
 	}
-	f.byRequest[request] = d
+	if !slices.Contains(f.byRequest[request], d) {
+		f.byRequest[request] = append(f.byRequest[request], d)
+	}
 	d.Servers = append(d.Servers, servers...)
 	f.callers[d] = append(f.callers[d], from)
 	f.keep(d, attempt{placed: c, witness: &w}, from, servers)
+}
+
+// unsaid leaves out the callers of whom another pod has shown that the request is treated otherwise.
+func (f *finder) unsaid(request string, from []Ref, c *placed) []Ref {
+	for _, d := range f.byRequest[request] {
+		said := func(r Ref) bool {
+			return slices.ContainsFunc(f.callers[d], func(list []Ref) bool { return slices.Contains(list, r) })
+		}
+		if slices.ContainsFunc(from, said) {
+			d.Resources = append(append(d.Resources, c.base.resources...), c.head.resources...)
+			from = slices.DeleteFunc(slices.Clone(from), said)
+		}
+	}
+	return from
 }
 
 // keep notes the requests of some callers, to be walked: those of the first ones, and before all but one of them those of callers in the
