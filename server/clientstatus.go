@@ -44,17 +44,16 @@ func (srv *Server) serveStatus(g grpc.ServerStream, shown proof, req *discoveryv
 	if r := shown.refused; r != nil {
 		return srv.refuse(bundle.Node{}, r.why, r.code, r.err)
 	}
-	answered := ""
+	answers := 0 // the nonce of each is its number; the first question has a nonce of istioctl's own
 	for pace := srv.newPace(); ; {
 		srv.throttle(g.Context(), pace)
-		if answered == "" || req.GetResponseNonce() != answered {
-			last, _ := strconv.Atoi(answered)
-			answered = strconv.Itoa(last + 1)
+		if answers == 0 || req.GetResponseNonce() != strconv.Itoa(answers) {
 			out, err := srv.answerStatus(shown, req)
 			if err != nil {
 				return err
 			}
-			out.Nonce = answered
+			answers++
+			out.Nonce = strconv.Itoa(answers)
 			if err := g.SendMsg(out); err != nil {
 				return err
 			}
@@ -104,7 +103,7 @@ func (srv *Server) answerStatus(shown proof, req *discoveryv3.DiscoveryRequest) 
 // instance is how the server names itself to istioctl, which shows it beside each proxy.
 func (srv *Server) instance() *corev3.ControlPlane {
 	host, _ := os.Hostname()
-	text, _ := json.Marshal(map[string]any{"Component": "meshc", "ID": cmp.Or(host, "meshc"), "Info": map[string]string{"version": "meshc"}}) // text is all there is
+	text, _ := json.Marshal(map[string]any{"Component": "meshc", "ID": cmp.Or(host, "meshc"), "Info": map[string]string{"version": srv.base().provenance().Compiler}}) // text is all there is
 	return &corev3.ControlPlane{Identifier: string(text)}
 }
 

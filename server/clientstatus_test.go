@@ -91,7 +91,7 @@ func TestIstioctlProxyStatus(t *testing.T) {
 				Component, ID string
 				Info          struct{ Version string }
 			}
-			if err := json.Unmarshal([]byte(r.GetControlPlane().GetIdentifier()), &instance); err != nil || instance.Component != "meshc" || instance.ID == "" {
+			if err := json.Unmarshal([]byte(r.GetControlPlane().GetIdentifier()), &instance); err != nil || instance.Component != "meshc" || instance.ID == "" || instance.Info.Version != "test" {
 				t.Fatalf("the server calls itself %q, %v", r.GetControlPlane().GetIdentifier(), err)
 			}
 			if got = statusRows(t, r); slices.Equal(got, want) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -176,6 +177,45 @@ func TestCertificateBesideToken(t *testing.T) {
 		crt, key := c.by.issue(c.id, time.Hour)
 		_, err := ask(right, dial(t, ca, addr, crt, key), node(map[string]any{"app": "a"}), bundle.ClusterType)
 		if status.Code(err) != c.code {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// A server that has its identity from an agent takes tokens beside certificates, and those of its own trust domain only.
+func TestTokensWithAgent(t *testing.T) {
+	ca, s := newAuthority(t), tokentest.New(t)
+	dir, socket := t.TempDir(), socketPath(t)
+	put(t, dir, map[string][]byte{"jwks": tokentest.JWKS(t, s)})
+	give(t, startAgent(t, socket), ca, time.Hour, ca.pem, nil)
+	srv := New(sealed(t, base(1)...), Options{SPIFFESocket: socket, TokenKeys: filepath.Join(dir, "jwks")})
+	if err := srv.openTokens(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	addr := serveADS(t, srv)
+	ready(t, srv, http.StatusOK, "ok\n")
+	for _, c := range []struct {
+		name, certificate string
+		by                *authority
+		claims            map[string]any
+		code              codes.Code
+	}{
+		{"a token", "", nil, tokentest.Claims("default", "sa", "p", time.Hour), codes.OK},
+		{"a token of another", "", nil, tokentest.Claims("bank", "sa", "p", time.Hour), codes.PermissionDenied},
+		{"nothing", "", nil, nil, codes.Unauthenticated},
+		{"a certificate", "spiffe://td/ns/default/sa/sa", ca, nil, codes.OK},
+		{"a certificate of another trust domain, and a token", "spiffe://evil/ns/default/sa/sa", ca, tokentest.Claims("default", "sa", "p", time.Hour), codes.PermissionDenied},
+		{"a certificate of another CA, and a token", "spiffe://td/ns/default/sa/sa", newAuthority(t), tokentest.Claims("default", "sa", "p", time.Hour), codes.Unavailable},
+	} {
+		var crt, key []byte
+		if c.by != nil {
+			crt, key = c.by.issue(c.certificate, time.Hour)
+		}
+		ctx := t.Context()
+		if c.claims != nil {
+			ctx = authorization(ctx, "Bearer "+s.Sign(c.claims))
+		}
+		if _, err := ask(ctx, dial(t, ca, addr, crt, key), node(map[string]any{"app": "a"}), bundle.ClusterType); status.Code(err) != c.code {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
