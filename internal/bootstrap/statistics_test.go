@@ -15,7 +15,11 @@ import (
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3" // in the listener of authorizing
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"sigs.k8s.io/yaml"
 
 	"github.com/meshc/meshc/internal/bootstrap"
 	"github.com/meshc/meshc/internal/lab"
@@ -109,7 +113,7 @@ func TestKeptStatistics(t *testing.T) {
 		}
 		t.Skip(err)
 	}
-	ports, err := lab.FreePorts(1)
+	ports, err := lab.FreePorts(2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,8 +133,10 @@ func TestKeptStatistics(t *testing.T) {
 		b.StaticResources.Clusters = append(b.StaticResources.Clusters, &clusterv3.Cluster{Name: n, ConnectTimeout: durationpb.New(time.Second),
 			ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}})
 	}
+	b.StaticResources.Listeners = append(b.StaticResources.Listeners, authorizing(t, ports[1]))
 	page := statisticsOf(t, envoy, b, o.AdminAddress)
-	for _, want := range []string{`envoy_cluster_version{cluster_name="kept"}`, `envoy_cluster_version{cluster_name="x.shop.svc"}`, `envoy_cluster_version{cluster_name="xds-grpc"}`, "envoy_server_live{}", `envoy_http_downstream_rq{response_code_class="2xx",http_conn_manager_prefix="admin"}`} {
+	for _, want := range []string{`envoy_http_rbac{authz_enforce_result="denied",http_conn_manager_prefix="inbound_0.0.0.0_8080;"}`,
+		`envoy_http_rbac{authz_dry_run_action="deny",authz_dry_run_result="allowed",http_conn_manager_prefix="inbound_0.0.0.0_8080;"}`, `envoy_cluster_version{cluster_name="kept"}`, `envoy_cluster_version{cluster_name="x.shop.svc"}`, `envoy_cluster_version{cluster_name="xds-grpc"}`, "envoy_server_live{}", `envoy_http_downstream_rq{response_code_class="2xx",http_conn_manager_prefix="admin"}`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("there is no %s", want)
 		}
@@ -138,4 +144,22 @@ func TestKeptStatistics(t *testing.T) {
 	if strings.Contains(page, `cluster_name="other"`) || strings.Contains(page, "envoy_http_downstream_cx_total") {
 		t.Error("statistics are there that nobody asked for")
 	}
+}
+
+// authorizing is a listener that authorizes requests, by rules that are enforced and by rules that are tried.
+func authorizing(t *testing.T, port string) *listenerv3.Listener {
+	t.Helper()
+	config := `{name: authorizing, address: {socket_address: {address: 127.0.0.1, port_value: ` + port + `}}, filter_chains: [{filters: [{name: hcm, typed_config: {
+  "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: "inbound_0.0.0.0_8080;", route_config: {},
+  http_filters: [{name: rbac, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC, rules: {}, shadow_rules: {}, shadow_rules_stat_prefix: istio_dry_run_deny_}},
+    {name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]}}]}]}`
+	text, err := yaml.YAMLToJSON([]byte(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &listenerv3.Listener{}
+	if err := protojson.Unmarshal(text, l); err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
