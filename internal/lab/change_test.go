@@ -141,6 +141,7 @@ func edits() []edited {
 		{name: "a route of the gateway", parts: map[string]string{"front": "\n  - route: [{destination: {host: gamma}}]\n"}},
 		{name: "a pool", parts: map[string]string{"alphaDR": "\n    loadBalancer: {simple: RANDOM}"}, marker: `"RANDOM"`},
 		{name: "ejection", parts: map[string]string{"alphaDR": "\n    outlierDetection: {consecutive5xxErrors: 7}"}, marker: `"consecutive_5xx": 7`},
+		{name: "a keepalive", parts: map[string]string{"alphaDR": "\n    portLevelSettings: [{port: {number: 8080}, connectionPool: {http: {h2UpgradePolicy: UPGRADE, http2KeepAlive: {interval: 9s, timeout: 4s}}}}]"}, marker: `"connection_keepalive"`},
 		{name: "a log", parts: more("apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: mesh, namespace: istio-system}\nspec: {accessLogging: [{providers: [{name: envoy}]}]}\n"), marker: `"access_log"`},
 	}
 }
