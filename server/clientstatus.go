@@ -13,6 +13,7 @@ import (
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	statusv3 "github.com/envoyproxy/go-control-plane/envoy/service/status/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -135,12 +136,40 @@ func (s *session) clientConfig() *statusv3.ClientConfig {
 	return out
 }
 
+// Field numbers of a RouteConfiguration and of a VirtualHost.
+const hostsField, hostNameField = 2, 1
+
+// shown are the resources of a proxy in the form in which it has them: a proxy of delta xDS puts virtual hosts that come by
+// themselves into their route configuration under the names of the resources, and says in its dump where they come from.
+func (s *session) shown(rs []*bundle.Resource) ([]*bundle.Resource, error) {
+	if !s.delta {
+		return bundle.Inlined(rs)
+	}
+	hosts := map[string][]byte{}
+	for _, r := range rs {
+		if r.Type == bundle.VirtualHostType {
+			config, _ := names.ParseVirtualHost(r.Name)
+			named := protowire.AppendString(protowire.AppendTag(slices.Clone(r.Bytes), hostNameField, protowire.BytesType), r.Name) // the last name counts
+			hosts[config] = protowire.AppendBytes(protowire.AppendTag(hosts[config], hostsField, protowire.BytesType), named)
+		}
+	}
+	out := slices.Clone(rs)
+	for i, r := range rs {
+		if r.Type == bundle.RouteConfigurationType && len(hosts[r.Name]) > 0 {
+			whole := *r
+			whole.Bytes = slices.Concat(r.Bytes, hosts[r.Name])
+			out[i] = &whole
+		}
+	}
+	return out, nil
+}
+
 // configDump is what the proxy is to have, in the form of a dump of Envoy; secrets are not in it.
 func (s *session) configDump() ([]proto.Message, error) {
 	s.mu.Lock()
 	v := s.ads.View()
 	s.mu.Unlock()
-	rs, err := bundle.Inlined(v.Class.Resources())
+	rs, err := s.shown(v.Class.Resources())
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	adminv3 "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	statusv3 "github.com/envoyproxy/go-control-plane/envoy/service/status/v3"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
@@ -137,9 +138,19 @@ func TestIstioctlProxyStatus(t *testing.T) {
 		for _, x := range clusters.GetDynamicActiveClusters() {
 			out += strings.TrimPrefix(x.GetCluster().GetTypeUrl(), "type.googleapis.com/envoy.config.cluster.v3.") + " "
 		}
-		return out + strings.Repeat("route ", len(routes.GetDynamicRouteConfigs()))
+		for _, x := range routes.GetDynamicRouteConfigs() {
+			var config routev3.RouteConfiguration
+			if err := x.GetRouteConfig().UnmarshalTo(&config); err != nil {
+				t.Fatal(err)
+			}
+			out += "route " + config.GetName() + " "
+			for _, h := range config.GetVirtualHosts() {
+				out += h.GetName() + " "
+			}
+		}
+		return out
 	}
-	if got := dump(system, "p.default"); got != "l Cluster Cluster route route " {
+	if got := dump(system, "p.default"); got != "l Cluster Cluster route 80 80/a 80/b route empty " {
 		t.Error(got)
 	}
 	for _, c := range []struct {
