@@ -54,7 +54,7 @@ fuzz: ## every fuzz target for FUZZTIME=30s
 	    echo "$$d $$f"; go test "$$d" -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 2s; done; done
 
 golden: ## rewrite expected outputs; read the diff before committing
-	@for d in ./internal/diag ./golden; do [ -z "$$(ls $$d/*_test.go 2>/dev/null)" ] || go test $$d -update; done
+	@for d in ./internal/diag ./compiler/change/report ./golden; do [ -z "$$(ls $$d/*_test.go 2>/dev/null)" ] || go test $$d -update; done
 
 types: ## compiler/bundle/anytypes.go, from the modules with Envoy's messages
 	go run ./internal/anytypes compiler/bundle/anytypes.go

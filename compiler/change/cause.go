@@ -33,8 +33,8 @@ func causeOf(o bundle.Origin) Cause {
 // mostCauses is how many places a difference names.
 const mostCauses = 3
 
-// causes finds the places that make a cell. An object that only one side has is the likeliest, then one that only one side
-// asks, then what is behind both.
+// causes finds the places that make a cell. An object that only one side has is the likeliest, then the policy that refuses on one side, then
+// an object that only one side asks, then what is behind both.
 func (f *finder) causes(c cell) []Cause {
 	if f.objects[0] == nil {
 		f.objects[0], f.objects[1] = objects(f.base.Bundle), objects(f.head.Bundle)
@@ -50,7 +50,14 @@ func (f *finder) causes(c cell) []Cause {
 		}
 		return out
 	}
-	for _, list := range [][]bundle.Origin{lacks(head, f.objects[0]), lacks(base, f.objects[1]), lacks(head, has(base)), lacks(base, has(head)),
+	var refusing []bundle.Origin
+	switch c.category {
+	case AccessWidened:
+		refusing = preferred(base, c)
+	case AccessNarrowed:
+		refusing = preferred(head, c)
+	}
+	for _, list := range [][]bundle.Origin{lacks(head, f.objects[0]), lacks(base, f.objects[1]), refusing, lacks(head, has(base)), lacks(base, has(head)),
 		preferred(head, c), preferred(base, c), head, base} {
 		if out := places3(list); len(out) > 0 {
 			return out

@@ -263,3 +263,29 @@ func TestWaivers(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingIsLeftOut: what differs beside the resources of proxies is in the ledger, and counts where it is a difference for endpoints that
+// are yet to come.
+func TestNothingIsLeftOut(t *testing.T) {
+	const service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: late, namespace: shop}\nspec:\n  clusterIP: 10.0.0.77\n  selector: {app: reviews}\n  ports: [{name: http, port: 80, targetPort: 8080}]\n"
+	base, head := compile(t, routes+service), compile(t, routes+strings.Replace(service, "  selector", "  publishNotReadyAddresses: true\n  selector", 1))
+	r, err := change.Compare(base, head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Differences) > 0 || len(r.Undecided) != 1 || !r.Differs() || r.Undecided[0].Resource != "endpoints of late.shop.svc.cluster.local" {
+		t.Errorf("pods that are not ready get requests from now on: %+v", r)
+	}
+	if !slices.ContainsFunc(r.Ledger.Entries, func(e change.Entry) bool {
+		return e.Name == "endpoints of late.shop.svc.cluster.local" && e.Fate == change.FateUndecided
+	}) {
+		t.Errorf("the ledger lacks it: %+v", r.Ledger)
+	}
+	r, err = change.Compare(base, compile(t, routes+strings.Replace(service, "name: http,", "name: http-other,", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Differs() || !slices.ContainsFunc(r.Ledger.Entries, func(e change.Entry) bool { return e.Name == "service shop late.shop.svc.cluster.local" && e.Why != "" }) {
+		t.Errorf("another name of a port is no difference, and in the ledger: %+v", r)
+	}
+}

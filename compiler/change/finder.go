@@ -17,6 +17,7 @@ import (
 	"github.com/meshc/meshc/compiler/change/condition"
 	"github.com/meshc/meshc/compiler/change/replaced"
 	"github.com/meshc/meshc/compiler/change/report"
+	"github.com/meshc/meshc/compiler/change/rest"
 	"github.com/meshc/meshc/compiler/change/touched"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/sets"
@@ -47,6 +48,7 @@ type finder struct {
 	replaced         *replaced.Finder
 	compared         map[string]map[[2]*hop]*compared // by place, of the hops of both sides that were kept
 	servers          [2]*bundle.Class                 // those whose servers were compared last
+	rest             []rest.Thing                     // that the bundles have otherwise beside resources and workloads
 	haves            map[classSide]string
 	parts            map[setSide]string
 	came             map[string]visit                // resources that differ and that requests come to

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meshc/meshc/compiler/change/report"
 	"github.com/meshc/meshc/compiler/change/topics"
 )
 
@@ -142,18 +143,24 @@ func (s setting) quiet() bool {
 	return s.latent || !s.show && (s.topic == Tuning || s.topic == Observability)
 }
 
-// settingsText says what differs between two lists of settings, for people.
+// settingsText says what differs between two lists of settings, for people: of one that both have with long values what differs in them.
 func settingsText(a, b []setting) (before, after string) {
-	only := func(x, y []setting) string {
+	only := func(x, y []setting, shown func(own, other string) string) string {
 		var out []string
 		for _, s := range x {
-			if s.missing(y) {
-				out = append(out, strings.TrimSpace(s.name+" "+s.value))
+			if !s.missing(y) {
+				continue
 			}
+			other := ""
+			if i := slices.IndexFunc(y, func(o setting) bool { return o.name == s.name && o.missing(x) }); i >= 0 {
+				other = y[i].value
+			}
+			out = append(out, strings.TrimSpace(s.name+" "+shown(s.value, other)))
 		}
 		return strings.Join(out, ", ")
 	}
-	return only(a, b), only(b, a)
+	before = only(a, b, func(own, other string) string { text, _ := report.Apart(own, other); return text })
+	return before, only(b, a, func(own, other string) string { _, text := report.Apart(other, own); return text })
 }
 
 func access(topic string, head bool) string {

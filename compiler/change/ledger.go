@@ -1,11 +1,14 @@
 package change
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change/rest"
+	"github.com/meshc/meshc/compiler/names"
 )
 
 // ledger counts what became of each thing that differs.
@@ -52,6 +55,9 @@ func (f *finder) ledger(r *Report) Ledger {
 	for _, w := range slices.Concat(r.Added, r.Removed) {
 		count("workload "+w.String(), true, false, "")
 	}
+	for _, x := range f.rest {
+		count(x.Name, false, x.Why == "" && unsure[x.Name], cmp.Or(x.Why, rest.WhyPlan))
+	}
 	counted := map[string]bool{}
 	for _, p := range f.pairs() {
 		if !p.alike() && !counted[p.head.key()] {
@@ -60,6 +66,36 @@ func (f *finder) ledger(r *Report) Ledger {
 		}
 	}
 	return l
+}
+
+// follows notes what servers would make otherwise of endpoints that are to come, where no resource for their host is another: those of
+// today are the same, as when a Service begins to publish pods that are not ready and all are.
+func (f *finder) follows() {
+	f.rest = rest.Between(f.base.Bundle, f.head.Bundle)
+	changed := map[string]bool{}
+	for _, name := range f.changedResources() {
+		if _, of, ok := strings.Cut(name, " "); ok {
+			if c, ok := names.ParseCluster(of); ok {
+				changed[c.Host] = true
+			}
+		}
+	}
+	for _, x := range f.rest {
+		if x.Why == "" && !changed[x.Host] {
+			f.undecided(Undecided{Host: x.Host, Resource: x.Name, Resources: []string{x.Name}, Causes: f.serviceCause(x.Host),
+				Why: "those of today are the same, and a server that follows endpoints chooses them otherwise from now on"})
+		}
+	}
+}
+
+// serviceCause is the place of what declares a host.
+func (f *finder) serviceCause(host string) []Cause {
+	for _, r := range f.head.Resources {
+		if c, ok := names.ParseCluster(r.Name); ok && c.Host == host && r.Type == bundle.ClusterType {
+			return places3(r.Origins)
+		}
+	}
+	return nil
 }
 
 // whyEqual says why a resource that differs is equal in effect, where it is.

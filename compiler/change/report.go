@@ -57,13 +57,15 @@ func Compare(base, head *bundle.Bundle) (*Report, error) {
 		f.undecided(u)
 	}
 	r.Differences = append(r.Differences, f.elsewhere...)
+	f.follows()
 	r.Undecided = f.needed(r.Differences)
 	slices.SortStableFunc(r.Differences, func(a, b *Difference) int {
 		return cmp.Or(cmp.Compare(slices.Index(Kinds(), a.Kind), slices.Index(Kinds(), b.Kind)),
 			cmp.Compare(slices.Index(Categories(), a.Category), slices.Index(Categories(), b.Category)),
 			cmp.Compare(a.Host, b.Host), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Condition, b.Condition), cmp.Compare(a.Witness.To, b.Witness.To))
 	})
-	r.Ledger = f.ledger(r)
+	r.Ledger, r.Reach = f.ledger(r), f.reach()
+	f.weigh(r.Differences)
 	return r, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change/touched"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/trace"
 )
@@ -247,30 +248,12 @@ func hostsOf(p *trace.Proxy, l *listenerv3.Listener) (out []target, err error) {
 			return nil, err
 		}
 		for _, h := range hosts.All() {
-			for _, d := range mainDomains(h.Message.GetDomains()) {
+			for _, d := range touched.MainDomains(h.Message.GetDomains()) {
 				out = append(out, sampleHost(d))
 			}
 		}
 	}
 	return out, nil
-}
-
-// mainDomains are those of a virtual host that are no short form and no address of another.
-func mainDomains(domains []string) []string {
-	var out []string
-	for _, d := range domains {
-		short := slices.ContainsFunc(domains, func(o string) bool {
-			return o != d && strings.HasPrefix(o, strings.TrimSuffix(d, ".")+".") && len(o) > len(d)+1
-		})
-		if _, err := netip.ParseAddr(strings.Trim(d, "[]")); err == nil || short || strings.HasSuffix(d, ".") || strings.Contains(d, ":") && d != "*" {
-			continue
-		}
-		out = append(out, d)
-	}
-	if len(out) == 0 && len(domains) > 0 {
-		out = domains[:1]
-	}
-	return out
 }
 
 // servicesAt lists the names and ports under which clients reach a port of a workload.
@@ -372,7 +355,7 @@ func (f *finder) movedNames(was, is *trace.Proxy) ([]target, error) {
 				continue
 			}
 			if k.cidr {
-				for _, ip := range borders(k.name) {
+				for _, ip := range touched.Borders(k.name) {
 					l.add(target{host: ip.String(), call: ip.String(), port: k.port, bind: ip, moved: true})
 				}
 				continue
@@ -386,23 +369,6 @@ func (f *finder) movedNames(was, is *trace.Proxy) ([]target, error) {
 		}
 	}
 	return l.all, nil
-}
-
-// borders are the first address of a range and the first behind it.
-func borders(cidr string) []netip.Addr {
-	p, err := netip.ParsePrefix(cidr)
-	if err != nil {
-		return nil
-	}
-	last := p.Masked().Addr().AsSlice()
-	for i := p.Bits(); i < len(last)*8; i++ {
-		last[i/8] |= 1 << (7 - i%8)
-	}
-	out := []netip.Addr{p.Masked().Addr()}
-	if end, ok := netip.AddrFromSlice(last); ok && end.Next().IsValid() {
-		out = append(out, end.Next())
-	}
-	return out
 }
 
 // knownNames are the domains and address ranges that the listeners of a proxy know, each with what takes it.

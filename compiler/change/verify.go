@@ -78,6 +78,9 @@ func (f *finder) show(d *Difference, try attempt, kind string, base, head behavi
 	switch {
 	case d.Kind == Changed && at != "": // the servers refuse what the client now sends otherwise
 		d.Kind, d.Base, d.Head = kind, base.End(), head.End()
+		if d.Category != Encryption && d.Category != Egress { // what is refused is no matter of a timeout or a route
+			d.Category = categoryBehind(kind, at, base, head)
+		}
 	case d.Kind == Moved && at != "":
 		f.refusedElsewhere(d, try, kind, at, base, head)
 	case d.Kind == Moved && (kind == "" || kind == Tuned): // another way to the same end

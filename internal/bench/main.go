@@ -6,7 +6,8 @@
 //
 // For the default scope and for a scoped mesh it prints the wall time, CPU time and peak memory of a cold meshc compile
 // (a process of its own, the median of three), also with twice the services, what the phases cost in this process, and
-// what it costs to do only this with the same documents: parse them, show each to CUE, to OPA, decode each. Figures stand
+// what it costs to do only this with the same documents: parse them, show each to CUE, to OPA, decode each; then what meshc diff costs for
+// changes that reach the whole mesh. Figures stand
 // beside the bounds that the project sets itself; they hold for two idle processors. The mesh comes from meshgen.py where
 // the folder -shared has one, else from internal/meshgen; the load of the streams from the program adsload there.
 package main
@@ -35,6 +36,7 @@ import (
 type bench struct {
 	services, streams int
 	shared            string
+	comment           string
 	meshc             string
 	only              bool
 	dir               string
@@ -47,6 +49,7 @@ func main() {
 	flag.StringVar(&b.shared, "shared", "../shared/bench", "folder with meshgen.py and adsload")
 	flag.StringVar(&b.meshc, "meshc", "", "program to measure; built from this module when empty")
 	flag.BoolVar(&b.only, "proxy", false, "measure one Envoy by its bootstrap, and nothing else")
+	flag.StringVar(&b.comment, "comment", "", "file for the page with the comment on several changes at once; only the changes are measured then")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -71,6 +74,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if b.only {
 		return b.proxy(ctx)
 	}
+	if b.comment != "" {
+		return b.changes(ctx)
+	}
 	var scoped string
 	for _, s := range []bool{false, true} {
 		dir, err := b.measure(ctx, s)
@@ -80,6 +86,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 		scoped = dir
 	}
 	if err := b.proxy(ctx); err != nil {
+		return err
+	}
+	if err := b.changes(ctx); err != nil {
 		return err
 	}
 	if b.streams > 0 {

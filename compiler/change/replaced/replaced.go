@@ -17,23 +17,43 @@ type Resource struct{ Base, Head *bundle.Resource }
 // One is the resource, that of base where both have it.
 func (r Resource) One() *bundle.Resource { return cmp.Or(r.Base, r.Head) }
 
-// Sent is the number of bytes that a proxy gets by it: none where only base has it.
-func (r Resource) Sent() int {
-	if r.Head == nil {
-		return 0
-	}
-	return len(r.Head.Bytes)
-}
-
 // Finder remembers the sets that it has seen. It is not safe for concurrent use.
 type Finder struct {
 	indexes map[*bundle.Set]map[name]*bundle.Resource
+	sums    map[[2]*bundle.Class]Sum
+}
+
+// Sum counts what a proxy is sent and loses when the one class takes the place of the other.
+type Sum struct {
+	New, Gone int // resources that are new or others, and those that are gone
+	Bytes     int // of the new ones
 }
 
 type name struct{ url, name string }
 
 // New makes a Finder.
-func New() *Finder { return &Finder{indexes: map[*bundle.Set]map[name]*bundle.Resource{}} }
+func New() *Finder {
+	return &Finder{indexes: map[*bundle.Set]map[name]*bundle.Resource{}, sums: map[[2]*bundle.Class]Sum{}}
+}
+
+// Sum counts what is not the same in two classes.
+func (f *Finder) Sum(base, head *bundle.Class) Sum {
+	key := [2]*bundle.Class{base, head}
+	if s, ok := f.sums[key]; ok {
+		return s
+	}
+	var s Sum
+	for _, r := range f.Between(base, head) {
+		if r.Head == nil {
+			s.Gone++
+			continue
+		}
+		s.New++
+		s.Bytes += len(r.Head.Bytes)
+	}
+	f.sums[key] = s
+	return s
+}
 
 // Between lists what is not the same in two classes, sorted by type and name. nil stands for a class without resources.
 func (f *Finder) Between(base, head *bundle.Class) []Resource {

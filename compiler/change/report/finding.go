@@ -13,7 +13,7 @@ func (r *Report) Findings() diag.List {
 	for _, g := range r.groups() {
 		d := found(g.Causes)
 		d.Code, d.Severity = codeOf(g.Category)
-		d.Message = fmt.Sprintf("%s; was %s; is %s", g.headline(), g.Base, g.Head)
+		d.Message = fmt.Sprintf("%s; was %s; is %s; %s", g.headline(), g.Base, g.Head, g.reach())
 		d.Help = "try " + g.Witness.String()
 		out.Add(d)
 	}

@@ -2,6 +2,7 @@ package report
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/meshc/meshc/internal/diag"
@@ -37,5 +38,21 @@ func TestFindingsBesideDifferences(t *testing.T) {
 	slices.Sort(got)
 	if !slices.Equal(got, []string{"MESHC1728 a.yaml", "MESHC1729 waivers.yaml"}) {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestApart: of long values only what differs is shown, and short ones as they are.
+func TestApart(t *testing.T) {
+	long := strings.Repeat("x", 200)
+	for _, c := range []struct{ a, b, before, after string }{
+		{"3s", "5s", "3s", "5s"},
+		{`{"a":"` + long + `","b":{"c":[1,2]}}`, `{"a":"` + long + `","b":{"c":[1,3]}}`, "b.c[1] 2", "b.c[1] 3"},
+		{`{"a":"` + long + `"}`, `{"a":"` + long + `","b":true}`, "without more", "b true"},
+		{`{"@type":"t","a":1,"b":"` + strings.Repeat("y", 100) + `","c":"` + strings.Repeat("z", 100) + `"}`, "", "a 1, b " + strings.Repeat("y", 100) + ", c " + strings.Repeat("z", 160-len("a 1, b , c ")-100) + "…", ""},
+		{long, "", long[:160] + "…", ""},
+	} {
+		if before, after := Apart(c.a, c.b); before != c.before || after != c.after {
+			t.Errorf("%s\n%s\nbecome\n%s\n%s\nwant\n%s\n%s", c.a, c.b, before, after, c.before, c.after)
+		}
 	}
 }

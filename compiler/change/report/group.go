@@ -224,7 +224,7 @@ func (r *Report) sum() string {
 	if n := len(r.Waived); n > 0 {
 		s += fmt.Sprintf(", %d waived", n)
 	}
-	return s + fmt.Sprintf("; of %d resources and workloads that changed %d are equal in effect, %d have a witness, %d are undecided", l.Changed, l.Equal, l.Witnessed, l.Undecided)
+	return s + fmt.Sprintf("; of %d resources, workloads and other parts that changed %d are equal in effect, %d have a witness, %d are undecided", l.Changed, l.Equal, l.Witnessed, l.Undecided)
 }
 
 // causes lists the objects that make the differences.

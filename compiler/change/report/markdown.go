@@ -22,6 +22,9 @@ const (
 func (r *Report) Markdown(w io.Writer) error {
 	c := comment{}
 	c.add("", "### What this changes in the mesh\n\n"+r.sum()+"\n\n")
+	if r.Reach.Workloads > 0 {
+		c.add("", "It "+r.Reach.String()+".\n\n")
+	}
 	last, n := "", 0
 	for _, g := range r.folded() {
 		what := g.Kind + ", " + g.Category

@@ -41,6 +41,7 @@ func (g *group) lines() []line {
 	add(before, "was", g.Base.String())
 	add(after, "is", g.Head.String())
 	add(both, "try", g.Witness.String())
+	add(both, "reach", g.reach())
 	for _, c := range g.Causes {
 		add(both, "cause", c.String())
 	}
@@ -68,6 +69,9 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	r.others(func(text string) { b.WriteString(show.OneLine(text) + "\n") })
 	b.WriteString(r.sum() + "\n")
+	if r.Reach.Workloads > 0 {
+		b.WriteString(r.Reach.String() + "\n")
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

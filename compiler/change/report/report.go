@@ -80,6 +80,7 @@ type Report struct {
 	Added       []Ref // workloads that only head has
 	Removed     []Ref // workloads that only base has
 	Ledger      Ledger
+	Reach       Reach
 	Waived      []Waived // differences that are accepted, with the reason
 	Stale       []Waiver // waivers that accept nothing
 }
@@ -103,6 +104,7 @@ type Difference struct {
 	Causes     []Cause
 
 	Resources []string // TYPE NAME of those that it is made of
+	Bytes     int      // of those of them that are new or others: what a proxy is sent for it
 }
 
 // End is what happens to the requests of a difference on one side.
