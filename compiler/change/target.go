@@ -2,7 +2,6 @@ package change
 
 import (
 	"cmp"
-	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -350,10 +349,14 @@ func (f *finder) movedNames(was, is *trace.Proxy) ([]target, error) {
 	}
 	var l list
 	for _, m := range []map[knownName]string{before, after} {
-		for _, k := range slices.SortedFunc(maps.Keys(m), compareKnown) {
-			if before[k] == after[k] {
-				continue
+		var moved []knownName // few of thousands
+		for k := range m {
+			if before[k] != after[k] {
+				moved = append(moved, k)
 			}
+		}
+		slices.SortFunc(moved, compareKnown)
+		for _, k := range moved {
 			if k.cidr {
 				for _, ip := range touched.Borders(k.name) {
 					l.add(target{host: ip.String(), call: ip.String(), port: k.port, bind: ip, moved: true})
