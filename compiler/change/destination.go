@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change/text"
 	"github.com/meshc/meshc/compiler/change/topics"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/trace"
@@ -144,7 +145,7 @@ func (d *destination) protocols(c *clusterv3.Cluster) {
 		a := c.GetTypedExtensionProtocolOptions()[key]
 		h, ok := unpack(a, &httpv3.HttpProtocolOptions{})
 		if !ok {
-			d.settings = append(d.settings, setting{topic: Tuning, name: d.name + " " + key, value: messageText(a)})
+			d.settings = append(d.settings, setting{topic: Tuning, name: d.name + " " + key, value: text.Message(a)})
 			continue
 		}
 		u := h.GetUpstreamHttpProtocolOptions()
@@ -308,11 +309,11 @@ func (s *side) endpoint(d *destination, c *clusterv3.Cluster, g *endpointv3.Loca
 	}
 	if more := e.GetEndpoint().GetAdditionalAddresses(); len(more) > 0 && w == nil {
 		for _, x := range more {
-			at += " or " + messageText(x)
+			at += " or " + text.Message(x)
 		}
 	}
 	if h := e.GetEndpoint().GetHealthCheckConfig(); h != nil {
-		d.settings = append(d.settings, setting{topic: Tuning, name: d.name + " health check of " + at, value: messageText(h)})
+		d.settings = append(d.settings, setting{topic: Tuning, name: d.name + " health check of " + at, value: text.Message(h)})
 	}
 	return at, tls, socket
 }
@@ -348,7 +349,7 @@ func (d *destination) locality(at string, g *endpointv3.LocalityLbEndpoints, wei
 // otherSockets notes the TLS towards endpoints that will come when the bundle is served, and of which there are none now.
 func (d *destination) otherSockets(c *clusterv3.Cluster, used []*corev3.TransportSocket) {
 	for _, m := range c.GetTransportSocketMatches() {
-		to := d.name + " TLS to endpoints with " + cmp.Or(messageText(m.GetMatch()), "any labels")
+		to := d.name + " TLS to endpoints with " + cmp.Or(text.Message(m.GetMatch()), "any labels")
 		list := []setting{{topic: Encryption, name: to, value: tlsText(m.GetTransportSocket(), true)}}
 		if !slices.Contains(used, m.GetTransportSocket()) {
 			list = append(list, tlsDetails(to+" ", m.GetTransportSocket())...)

@@ -25,6 +25,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/change/condition"
+	"github.com/meshc/meshc/compiler/change/text"
 	"github.com/meshc/meshc/compiler/change/topics"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/sets"
@@ -121,7 +122,7 @@ func (b *builder) throughListener() (*hop, error) {
 	b.resources = append(b.resources, resourceName(b.listener.Resource))
 	b.read = append(b.read, b.listener.Message)
 	if m := b.listener.Message; m.GetFilterChainMatcher() != nil || m.GetFcdsConfig() != nil {
-		b.odd = append(b.odd, "a matcher of filter chains "+messageText(m.GetFilterChainMatcher())+messageText(m.GetFcdsConfig()))
+		b.odd = append(b.odd, "a matcher of filter chains "+text.Message(m.GetFilterChainMatcher())+text.Message(m.GetFcdsConfig()))
 	}
 	b.listenerFilters()
 	b.chain = trace.Chain(b.listener.Message, b.conn)
@@ -159,7 +160,7 @@ func (b *builder) listenerFilters() {
 	which := setting{name: "listener", value: l.GetName()}
 	own := fieldSettings("listener ", l, topics.Listener)
 	if n := l.GetName(); n == names.VirtualInbound || n == names.VirtualOutbound {
-		own = append(own, setting{topic: Routing, name: "listener at", value: messageText(l.GetAddress())})
+		own = append(own, setting{topic: Routing, name: "listener at", value: text.Message(l.GetAddress())})
 	}
 	own = append(own, fieldSettings("listener address ", l.GetAddress().GetSocketAddress(), map[string]string{"": Tuning, "address": "-", "port_value": "-"})...)
 	b.settings = append(b.settings, which)
@@ -186,7 +187,7 @@ func (b *builder) listenerFilters() {
 		if strings.Contains(a.GetTypeUrl(), "original_dst") {
 			topic = Tuning // which listener takes a connection is compared by address
 		}
-		b.settings = append(b.settings, setting{topic: topic, name: "listener filter " + shortType(a.GetTypeUrl()), value: messageText(f)})
+		b.settings = append(b.settings, setting{topic: topic, name: "listener filter " + shortType(a.GetTypeUrl()), value: text.Message(f)})
 	}
 	longest := 15 * time.Second // Envoy's default
 	if t := l.GetListenerFiltersTimeout(); t != nil {
@@ -283,7 +284,7 @@ func (b *builder) network(ends bool) (*hop, error) {
 			continue
 		}
 		if f.GetConfigDiscovery() != nil {
-			b.odd = append(b.odd, "filter "+f.GetName()+", which comes from elsewhere: "+messageText(f.GetConfigDiscovery()))
+			b.odd = append(b.odd, "filter "+f.GetName()+", which comes from elsewhere: "+text.Message(f.GetConfigDiscovery()))
 			continue
 		}
 		if err := b.filter(f.GetName(), a); err != nil {
@@ -299,7 +300,7 @@ func (b *builder) network(ends bool) (*hop, error) {
 // logs notes where accesses are logged.
 func (b *builder) logs(what string, list []*accesslogv3.AccessLog) error {
 	for _, l := range list {
-		if err := b.helper(setting{topic: Observability, name: strings.TrimSpace(what + " access log"), value: messageText(l)}, l); err != nil {
+		if err := b.helper(setting{topic: Observability, name: strings.TrimSpace(what + " access log"), value: text.Message(l)}, l); err != nil {
 			return err
 		}
 	}
@@ -398,10 +399,10 @@ func topicOf(kind string) string {
 func (b *builder) filter(name string, a *anypb.Any) error {
 	topic := topicOf(shortType(a.GetTypeUrl()))
 	if topic == "" {
-		b.odd = append(b.odd, "filter "+name+" "+messageText(a))
+		b.odd = append(b.odd, "filter "+name+" "+text.Message(a))
 		return nil
 	}
-	return b.helper(setting{topic: topic, name: "filter " + shortType(a.GetTypeUrl()), value: messageText(a)}, a)
+	return b.helper(setting{topic: topic, name: "filter " + shortType(a.GetTypeUrl()), value: text.Message(a)}, a)
 }
 
 func shortType(url string) string {
@@ -450,23 +451,23 @@ const customPrefix = "istio_ext_authz_"
 func (b *builder) matchers(rules, shadow *xdsmatcherv3.Matcher) {
 	for _, m := range []*xdsmatcherv3.Matcher{rules, shadow} {
 		if m != nil {
-			b.odd = append(b.odd, "access rules as a matcher "+messageText(m))
+			b.odd = append(b.odd, "access rules as a matcher "+text.Message(m))
 		}
 	}
 }
 
 // external adds an external authorizer.
-func (b *builder) external(sometimes bool, text string, open bool, m proto.Message) error {
+func (b *builder) external(sometimes bool, how string, open bool, m proto.Message) error {
 	when := sets.Always()
 	if sometimes {
 		when = b.is.Custom
 	}
 	if open {
-		text += "; passes when it does not answer"
+		how += "; passes when it does not answer"
 	}
-	b.asks = append(b.asks, ask{when: when, setting: setting{topic: topics.Guard, name: "external authorizer", value: text}})
+	b.asks = append(b.asks, ask{when: when, setting: setting{topic: topics.Guard, name: "external authorizer", value: how}})
 	settings := b.settings
-	err := b.helper(setting{topic: Routing, name: "external authorizer", value: condition.Fingerprint([]byte(messageText(m)))}, m)
+	err := b.helper(setting{topic: Routing, name: "external authorizer", value: condition.Fingerprint([]byte(text.Message(m)))}, m)
 	b.asks[len(b.asks)-1].more = slices.Clone(b.settings[len(settings):])
 	b.settings = settings
 	return err
@@ -481,10 +482,10 @@ func (b *builder) tcp(m *tcpv3.TcpProxy) (*hop, error) {
 		b.settings = append(b.settings, setting{topic: Tuning, name: "idle timeout", value: t.AsDuration().String()})
 	}
 	for _, h := range m.GetHashPolicy() {
-		b.settings = append(b.settings, setting{topic: Tuning, name: "hash", value: messageText(h)})
+		b.settings = append(b.settings, setting{topic: Tuning, name: "hash", value: text.Message(h)})
 	}
 	if t := m.GetTunnelingConfig(); t != nil {
-		b.settings = append(b.settings, setting{topic: Routing, name: "tunnel", value: messageText(t)})
+		b.settings = append(b.settings, setting{topic: Routing, name: "tunnel", value: text.Message(t)})
 	}
 	o := &outcome{origins: b.origins()}
 	var list []share

@@ -19,6 +19,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/change/condition"
+	"github.com/meshc/meshc/compiler/change/text"
 	"github.com/meshc/meshc/compiler/change/topics"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/trace"
@@ -30,7 +31,7 @@ func (b *builder) manager(m *hcmv3.HttpConnectionManager) (*hop, error) {
 	b.managed = true
 	b.settings = append(b.settings, fieldSettings("", m, topics.Manager)...)
 	if m.GetScopedRoutes() != nil {
-		b.odd = append(b.odd, "scoped routes "+messageText(m.GetScopedRoutes()))
+		b.odd = append(b.odd, "scoped routes "+text.Message(m.GetScopedRoutes()))
 	}
 	if m.GetRds() != nil {
 		b.settings = append(b.settings, fieldSettings("routes ", m.GetRds(), map[string]string{"": Tuning, "route_config_name": "-"})...)
@@ -39,7 +40,7 @@ func (b *builder) manager(m *hcmv3.HttpConnectionManager) (*hop, error) {
 		return nil, err
 	}
 	if t := m.GetTracing(); t != nil {
-		if err := b.helper(setting{topic: Observability, name: "tracing", value: messageText(t)}, t); err != nil {
+		if err := b.helper(setting{topic: Observability, name: "tracing", value: text.Message(t)}, t); err != nil {
 			return nil, err
 		}
 	}
@@ -47,7 +48,7 @@ func (b *builder) manager(m *hcmv3.HttpConnectionManager) (*hop, error) {
 		if u.GetEnabled() == nil || u.GetEnabled().GetValue() {
 			value := u.GetUpgradeType()
 			if len(u.GetFilters()) > 0 {
-				value = messageText(u)
+				value = text.Message(u)
 			}
 			b.settings = append(b.settings, setting{topic: Routing, name: "upgrade", value: value})
 		}
@@ -97,7 +98,7 @@ func (b *builder) httpFilters(m *hcmv3.HttpConnectionManager, rc *routev3.RouteC
 			continue
 		}
 		if f.GetConfigDiscovery() != nil {
-			b.odd = append(b.odd, "filter "+f.GetName()+", which comes from elsewhere: "+messageText(f.GetConfigDiscovery()))
+			b.odd = append(b.odd, "filter "+f.GetName()+", which comes from elsewhere: "+text.Message(f.GetConfigDiscovery()))
 			continue
 		}
 		stop, err := b.httpFilter(f, perHost(f.GetName(), rc, host))
@@ -187,11 +188,11 @@ func (b *builder) tokens(cfg *jwtv3.JwtAuthentication) (*outcome, error) {
 // oddTokenRules names rules about tokens that are not for all requests.
 func oddTokenRules(cfg *jwtv3.JwtAuthentication) string {
 	if len(cfg.GetRequirementMap()) > 0 || cfg.GetFilterStateRules() != nil {
-		return "rules about tokens that a route chooses: " + condition.Fingerprint([]byte(messageText(cfg)))
+		return "rules about tokens that a route chooses: " + condition.Fingerprint([]byte(text.Message(cfg)))
 	}
 	for _, r := range cfg.GetRules() {
 		if m := r.GetMatch(); m.GetPrefix() != "/" || len(m.GetHeaders())+len(m.GetQueryParameters()) > 0 || m.GetRuntimeFraction() != nil {
-			return "rules about tokens of some requests: " + messageText(r)
+			return "rules about tokens of some requests: " + text.Message(r)
 		}
 	}
 	return ""
@@ -205,7 +206,7 @@ func (b *builder) routes(m *hcmv3.HttpConnectionManager, rc *routev3.RouteConfig
 	b.read = append(b.read, vh)
 	b.settings = append(b.settings, fieldSettings("host ", vh, topics.Host)...)
 	if vh.GetMatcher() != nil {
-		b.odd = append(b.odd, "a matcher of routes "+messageText(vh.GetMatcher()))
+		b.odd = append(b.odd, "a matcher of routes "+text.Message(vh.GetMatcher()))
 	}
 	var origins []bundle.Origin
 	b.resources = append(b.resources, resourceName(host.Resource))

@@ -16,6 +16,7 @@ import (
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/meshc/meshc/compiler/change/text"
 	"github.com/meshc/meshc/compiler/change/topics"
 )
 
@@ -88,7 +89,7 @@ func redirectText(r *routev3.Route, a *routev3.RedirectAction) string {
 			add(matchedPart(r.GetMatch())+" to", p.PrefixRewrite)
 		}
 	case *routev3.RedirectAction_RegexRewrite:
-		add("path by", messageText(p.RegexRewrite))
+		add("path by", text.Message(p.RegexRewrite))
 	}
 	if a.GetStripQuery() {
 		parts = append(parts, "without query")
@@ -158,7 +159,7 @@ func (b *builder) forwardRoute(o *outcome, rc *routev3.RouteConfiguration, vh *r
 			list = append(list, share{w.GetName(), float64(w.GetWeight().GetValue()), one.settings})
 		}
 	default:
-		o.undecided = append(o.undecided, "how the route chooses its cluster: "+messageText(a))
+		o.undecided = append(o.undecided, "how the route chooses its cluster: "+text.Message(a))
 		o.end = "a cluster that the request names"
 		return nil
 	}
@@ -268,7 +269,7 @@ func (o *outcome) action(vh *routev3.VirtualHost, r *routev3.Route, a *routev3.R
 		add(Tuning, "idle timeout", t.AsDuration().String(), false)
 	}
 	if t := a.GetMaxStreamDuration(); t.GetMaxStreamDuration().AsDuration() > 0 || t.GetGrpcTimeoutHeaderMax() != nil || t.GetGrpcTimeoutHeaderOffset() != nil {
-		add(Tuning, "longest stream", messageText(t), false)
+		add(Tuning, "longest stream", text.Message(t), false)
 	}
 	o.settings = append(o.settings, fieldSettings("", a, topics.Action)...)
 	retry := a.GetRetryPolicy()
@@ -282,17 +283,17 @@ func (o *outcome) action(vh *routev3.VirtualHost, r *routev3.Route, a *routev3.R
 		add(Routing, "rewrites "+matchedPart(r.GetMatch())+" to", a.GetPrefixRewrite(), true)
 	}
 	if a.GetRegexRewrite() != nil {
-		add(Routing, "rewrites the path by", messageText(a.GetRegexRewrite()), true)
+		add(Routing, "rewrites the path by", text.Message(a.GetRegexRewrite()), true)
 	}
 	if a.GetPathRewritePolicy() != nil {
-		add(Routing, "rewrites the path by", messageText(a.GetPathRewritePolicy()), true)
+		add(Routing, "rewrites the path by", text.Message(a.GetPathRewritePolicy()), true)
 	}
 	if name, value := hostRewrite(a); value != "" {
 		add(Routing, name, value, true)
 	}
 	var hash []string
 	for _, h := range a.GetHashPolicy() {
-		hash = append(hash, messageText(h))
+		hash = append(hash, text.Message(h))
 	}
 	if len(hash) > 0 {
 		add(Tuning, "hash", strings.Join(hash, ", "), false)
@@ -302,13 +303,13 @@ func (o *outcome) action(vh *routev3.VirtualHost, r *routev3.Route, a *routev3.R
 		case u.GetEnabled() != nil && !u.GetEnabled().GetValue():
 			add(Routing, "no upgrade", u.GetUpgradeType(), true)
 		case u.GetConnectConfig() != nil:
-			add(Routing, "upgrade", messageText(u), true)
+			add(Routing, "upgrade", text.Message(u), true)
 		default:
 			add(Routing, "upgrade", u.GetUpgradeType(), true)
 		}
 	}
 	for _, l := range append(slices.Clone(a.GetRateLimits()), vh.GetRateLimits()...) {
-		add(Routing, "rate limit", messageText(l), true)
+		add(Routing, "rate limit", text.Message(l), true)
 	}
 }
 
@@ -324,7 +325,7 @@ func hostRewrite(a *routev3.RouteAction) (name, value string) {
 	case *routev3.RouteAction_HostRewriteHeader:
 		return "host", "header " + h.HostRewriteHeader
 	case *routev3.RouteAction_HostRewritePathRegex:
-		return "host by", messageText(h.HostRewritePathRegex)
+		return "host by", text.Message(h.HostRewritePathRegex)
 	}
 	return "", ""
 }
@@ -345,33 +346,33 @@ func retryText(p *routev3.RetryPolicy) string {
 	if on = slices.Compact(on); len(on) == 0 || n == 0 {
 		return ""
 	}
-	text := fmt.Sprintf("%d on %s", n, strings.Join(on, ","))
+	out := fmt.Sprintf("%d on %s", n, strings.Join(on, ","))
 	if slices.Contains(on, "retriable-status-codes") && len(p.GetRetriableStatusCodes()) > 0 {
 		codes := slices.Sorted(slices.Values(p.GetRetriableStatusCodes()))
-		text += fmt.Sprintf(" %v", codes)
+		out += fmt.Sprintf(" %v", codes)
 	}
 	if t := p.GetPerTryTimeout().AsDuration(); t > 0 {
-		text += ", each " + t.String()
+		out += ", each " + t.String()
 	}
 	if p.GetRetryBackOff() != nil {
-		text += ", back off " + messageText(p.GetRetryBackOff())
+		out += ", back off " + text.Message(p.GetRetryBackOff())
 	}
 	for _, h := range p.GetRetryHostPredicate() {
-		text += ", " + cmp.Or(shortType(h.GetTypedConfig().GetTypeUrl()), h.GetName())
+		out += ", " + cmp.Or(shortType(h.GetTypedConfig().GetTypeUrl()), h.GetName())
 		if len(h.GetTypedConfig().GetValue()) > 0 {
-			text += " " + messageText(h.GetTypedConfig())
+			out += " " + text.Message(h.GetTypedConfig())
 		}
 	}
 	if p.GetRetryPriority() != nil {
-		text += ", " + cmp.Or(shortType(p.GetRetryPriority().GetTypedConfig().GetTypeUrl()), p.GetRetryPriority().GetName())
+		out += ", " + cmp.Or(shortType(p.GetRetryPriority().GetTypedConfig().GetTypeUrl()), p.GetRetryPriority().GetName())
 		if len(p.GetRetryPriority().GetTypedConfig().GetValue()) > 0 {
-			text += " " + messageText(p.GetRetryPriority().GetTypedConfig())
+			out += " " + text.Message(p.GetRetryPriority().GetTypedConfig())
 		}
 	}
 	for _, s := range fieldSettings("", p, topics.Retry) {
-		text += ", " + s.name + " " + s.value
+		out += ", " + s.name + " " + s.value
 	}
-	return text
+	return out
 }
 
 // headers notes what is done to headers. Of several levels that set one, the first counts.
@@ -429,7 +430,7 @@ func (b *builder) filtersOf(o *outcome, m *hcmv3.HttpConnectionManager, rc *rout
 			continue
 		}
 		if p, ok := unpack(own, &extauthzv3.ExtAuthzPerRoute{}); ok {
-			o.settings = append(o.settings, setting{topic: topics.Guard, name: "external authorizer of the route", value: messageText(p)})
+			o.settings = append(o.settings, setting{topic: topics.Guard, name: "external authorizer of the route", value: text.Message(p)})
 			continue
 		}
 		b.perRouteFilter(o, f.GetName(), own)
@@ -440,9 +441,9 @@ func (b *builder) perRouteFilter(o *outcome, name string, own *anypb.Any) {
 	kind := shortType(own.GetTypeUrl())
 	switch topic := topicOf(kind); {
 	case topic != "":
-		o.settings = append(o.settings, setting{topic: topic, name: "filter " + kind, value: messageText(own)})
+		o.settings = append(o.settings, setting{topic: topic, name: "filter " + kind, value: text.Message(own)})
 	case !strings.Contains(own.GetTypeUrl(), "rbac"):
-		o.undecided = append(o.undecided, "filter "+name+" "+messageText(own))
+		o.undecided = append(o.undecided, "filter "+name+" "+text.Message(own))
 	}
 }
 
@@ -467,7 +468,7 @@ func (o *outcome) fault(m *faultv3.HTTPFault) {
 		o.settings = append(o.settings, setting{topic: Routing, name: "delay", value: p + " wait " + m.GetDelay().GetFixedDelay().AsDuration().String()})
 	}
 	if d := m.GetDelay(); d.GetHeaderDelay() != nil {
-		o.settings = append(o.settings, setting{topic: Routing, name: "delay", value: messageText(d)})
+		o.settings = append(o.settings, setting{topic: Routing, name: "delay", value: text.Message(d)})
 	}
 	o.settings = append(o.settings, fieldSettings("fault ", m, topics.Fault)...)
 	p := fraction(m.GetAbort().GetPercentage())
@@ -498,7 +499,7 @@ func corsText(p *corsv3.CorsPolicy) string {
 	}
 	var origins []string
 	for _, m := range p.GetAllowOriginStringMatch() {
-		origins = append(origins, messageText(m))
+		origins = append(origins, text.Message(m))
 	}
 	slices.Sort(origins)
 	list := func(s string) string {

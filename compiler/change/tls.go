@@ -11,6 +11,7 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
+	"github.com/meshc/meshc/compiler/change/text"
 	"github.com/meshc/meshc/compiler/change/topics"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/trace/match"
@@ -34,7 +35,7 @@ func tlsText(socket *corev3.TransportSocket, known bool) string {
 		if strings.Contains(socket.GetName(), "raw_buffer") {
 			return ""
 		}
-		return "transport socket " + socket.GetName() + " " + messageText(socket.GetTypedConfig())
+		return "transport socket " + socket.GetName() + " " + text.Message(socket.GetTypedConfig())
 	}
 	common := u.GetCommonTlsContext()
 	certs := certificates(common)
@@ -120,12 +121,12 @@ func tlsDetails(prefix string, socket *corev3.TransportSocket) []setting {
 	out = append(out, fieldSettings(prefix+"TLS ", common.GetTlsParams(), topics.Parameter)...)
 	out = append(out, fieldSettings(prefix+"TLS verification ", validation(common), topics.Validation)...)
 	for _, c := range common.GetTlsCertificates() {
-		out = append(out, setting{topic: Encryption, name: prefix + "TLS certificate", value: messageText(c)})
+		out = append(out, setting{topic: Encryption, name: prefix + "TLS certificate", value: text.Message(c)})
 	}
 	secrets := append(slices.Clone(common.GetTlsCertificateSdsSecretConfigs()), common.GetValidationContextSdsSecretConfig(), common.GetCombinedValidationContext().GetValidationContextSdsSecretConfig())
 	for _, s := range secrets {
 		if s.GetSdsConfig() != nil {
-			out = append(out, setting{topic: Encryption, name: prefix + "TLS where " + s.GetName() + " comes from", value: messageText(s.GetSdsConfig())})
+			out = append(out, setting{topic: Encryption, name: prefix + "TLS where " + s.GetName() + " comes from", value: text.Message(s.GetSdsConfig())})
 		}
 	}
 	return out
@@ -152,7 +153,7 @@ func validated(c *tlsv3.CommonTlsContext, judged bool) []string {
 	case secret != "":
 		out = append(out, "verified by "+secret)
 	case v.GetTrustedCa() != nil:
-		out = append(out, "verified by "+messageText(v.GetTrustedCa()))
+		out = append(out, "verified by "+text.Message(v.GetTrustedCa()))
 	case v.GetSystemRootCerts() != nil:
 		out = append(out, "verified by the roots of the system")
 	}
