@@ -31,6 +31,10 @@ func compareOutcomes(a, b *outcome) (kind, category string) {
 	case len(loud) > 0:
 		return Changed, gravest(loud)
 	case len(quiet) > 0:
+		// What stands for later decides only where nothing else differs.
+		if now := slices.DeleteFunc(slices.Clone(quiet), func(s setting) bool { return s.latent }); len(now) > 0 {
+			return Tuned, gravest(now)
+		}
 		return Tuned, gravest(quiet)
 	}
 	return "", ""
