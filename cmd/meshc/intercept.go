@@ -87,11 +87,11 @@ func (a *app) intercept(ctx context.Context, s intercept.Settings, with string, 
 		var err error
 		switch {
 		case show && with == withIPTables:
-			_, err = fmt.Fprintf(a.stdout, "# %s\n%s", strings.Join(restore(six), " "), s.IPTables(six))
+			_, err = fmt.Fprintf(a.stdout, "# %s\n%s", strings.Join(restore(six), " "), s.IPTables(six, ""))
 		case show:
 			_, err = fmt.Fprintf(a.stdout, "# nft -f -\n%s", s.NFT(six))
 		case with == withIPTables:
-			err = iptables(ctx, restore(six), s.IPTables(six))
+			err = iptables(ctx, restore(six), s.IPTables(six, saved(ctx, six)))
 		default:
 			err = s.Install(six)
 		}
@@ -111,6 +111,19 @@ func restore(six bool) []string {
 		return []string{"ip6tables-restore", "--noflush"}
 	}
 	return []string{"iptables-restore", "--noflush"}
+}
+
+// saved is what iptables has in the table nat; "" where there is no program that tells.
+func saved(ctx context.Context, six bool) string {
+	program := "iptables-save"
+	if six {
+		program = "ip6tables-save"
+	}
+	out, err := exec.CommandContext(ctx, program, "-t", "nat").Output()
+	if err != nil {
+		return ""
+	}
+	return string(out)
 }
 
 func iptables(ctx context.Context, argv []string, rules string) error {

@@ -39,6 +39,7 @@ app="setpriv --reuid 65534 --regid 65534 --clear-groups ./meshc intercept"
 		"nothing":     {`$app --include-outbound-ranges '' --check 1s`, "nothing to check"},
 		"no route":    {`ip route del default; $app --check 1s`, "nothing to check"},
 		"the proxy":   {`! setpriv --reuid 1337 --regid 1337 --clear-groups ./meshc intercept --check 1s`, "check as another user"},
+		"twice":       {`for i in 1 2 3; do ./meshc intercept --dns --with iptables; done; iptables-save -t nat | grep -c -- '-j MESH_INBOUND\|-j MESH_OUTPUT\|-j MESH_DNS'`, "\n3\n"},
 		"later rules": {`$app --check 20s & sleep 0.5; ./meshc intercept --with nftables; wait $!`, "go through the proxy\n"},
 	} {
 		cmd := exec.Command("unshare", "--net", "sh", "-ec", pod+c.script)

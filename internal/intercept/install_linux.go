@@ -90,9 +90,6 @@ func (r rule) expressions(f family) []expr.Any {
 	if r.port != 0 {
 		out = append(out, destinationPort(), compare(expr.CmpOpEq, binaryutil.BigEndian.PutUint16(r.port)))
 	}
-	if r.notPort != 0 {
-		out = append(out, destinationPort(), compare(expr.CmpOpNeq, binaryutil.BigEndian.PutUint16(r.notPort)))
-	}
 	uid := binaryutil.NativeEndian.PutUint32(ProxyUID)
 	if r.proxy {
 		out = append(out, meta(expr.MetaKeySKUID), compare(expr.CmpOpEq, uid))

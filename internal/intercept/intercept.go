@@ -83,10 +83,11 @@ const (
 	outbound   = "MESH_OUTPUT"
 	redirected = "MESH_REDIRECT"
 	chosen     = "MESH_OUTBOUND_CHOICE" // of what is sent, that which goes to the proxy
+	lookups    = "MESH_DNS"             // of names, which the proxy answers by UDP; by TCP they are sent as all else is
 )
 
 // chains lists the chains of this package in the order in which they are written: a chain stands behind those it leads to.
-var chains = []string{redirected, inRedirect, chosen, inbound, outbound}
+var chains = []string{lookups, redirected, inRedirect, chosen, inbound, outbound}
 
 // verdict is where a rule sends a connection: another chain, a port of the proxy, or on its way.
 type verdict struct {
@@ -102,7 +103,7 @@ type rule struct {
 	in, out         string // interface
 	udp             bool   // else TCP
 	from, to, notTo string // prefix
-	port, notPort   uint16 // destination
+	port            uint16 // destination
 	proxy, notProxy bool   // sent by the proxy's user
 	then            verdict
 }
@@ -110,6 +111,9 @@ type rule struct {
 // rules lists the rules of a family, chain by chain.
 func (s Settings) rules(f family) []rule {
 	out := []rule{{chain: redirected, then: verdict{port: OutboundPort}}, {chain: inRedirect, then: verdict{port: InboundPort}}}
+	if s.DNS {
+		out = append(out, rule{chain: lookups, udp: true, port: 53, notProxy: true, then: verdict{port: DNSPort}})
+	}
 	out = append(out, s.choice(f)...)
 	out = append(out, s.arriving()...)
 	out = append(out, s.sent(f)...)
@@ -170,17 +174,10 @@ func (s Settings) sent(f family) []rule {
 	for _, p := range s.ExcludeOutboundPorts {
 		add(rule{port: p, then: pass})
 	}
-	names := uint16(0) // of DNS, which is looked up at a server of the pod's own all the same
-	if s.DNS {
-		names = 53
-	}
 	add(rule{from: f.marked, out: "lo", then: pass})
-	add(rule{notTo: f.loopback, out: "lo", notPort: names, proxy: true, then: verdict{jump: inRedirect}})
-	add(rule{out: "lo", notPort: names, notProxy: true, then: pass})
+	add(rule{notTo: f.loopback, out: "lo", proxy: true, then: verdict{jump: inRedirect}})
+	add(rule{out: "lo", notProxy: true, then: pass})
 	add(rule{proxy: true, then: pass})
-	if s.DNS {
-		add(rule{port: names, then: verdict{port: DNSPort}})
-	}
 	add(rule{then: verdict{jump: chosen}})
 	return out
 }
@@ -189,7 +186,7 @@ func (s Settings) sent(f family) []rule {
 func (s Settings) hooks() []rule {
 	out := []rule{{chain: prerouting, then: verdict{jump: inbound}}}
 	if s.DNS {
-		out = append(out, rule{chain: output, udp: true, port: 53, notProxy: true, then: verdict{port: DNSPort}})
+		out = append(out, rule{chain: output, udp: true, then: verdict{jump: lookups}})
 	}
 	return append(out, rule{chain: output, then: verdict{jump: outbound}})
 }

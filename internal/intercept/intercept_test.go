@@ -43,7 +43,7 @@ func TestRules(t *testing.T) {
 		{name: "ranges", of: every, has: []string{"-d 10.0.0.0/8 -j MESH_REDIRECT", "-d 10.1.2.3/32 -j RETURN", "-A MESH_OUTPUT -p tcp --dport 3306 -j RETURN", "-i tap0 -j MESH_OUTBOUND_CHOICE"}, not: []string{"fd00"}},
 		{name: "ranges of IPv6", six: true, of: every, has: []string{"-d fd00::/8 -j MESH_REDIRECT", "-d fd00::1/128 -j RETURN", "-s ::6/128"}, not: []string{"10.0.0.0/8", "127.0.0"}},
 	} {
-		text := with(t, c.of).IPTables(c.six)
+		text := with(t, c.of).IPTables(c.six, "")
 		for _, line := range c.has {
 			if !strings.Contains(text, line) {
 				t.Errorf("%s: no %q in\n%s", c.name, line, text)
@@ -59,7 +59,7 @@ func TestRules(t *testing.T) {
 
 // A connection that is excluded has to be left alone before one is taken that is included.
 func TestExclusionsGoFirst(t *testing.T) {
-	text := with(t, every).IPTables(false)
+	text := with(t, every).IPTables(false, "")
 	for _, pair := range [][2]string{{"-d 10.1.2.3/32 -j RETURN", "-d 10.0.0.0/8 -j MESH_REDIRECT"}, {"--dport 22 -j RETURN", "--dport 8080 -j MESH_IN_REDIRECT"}, {"-d 10.1.2.3/32 -j RETURN", "--dport 9000 -j MESH_REDIRECT"}} {
 		if a, b := strings.Index(text, pair[0]), strings.Index(text, pair[1]); a < 0 || b < a {
 			t.Errorf("%q is not before %q in\n%s", pair[0], pair[1], text)
@@ -82,7 +82,7 @@ func TestArgs(t *testing.T) {
 	_, dns := back["dns"]
 	again := with(t, back)
 	again.DNS = dns
-	if s.IPTables(false) != again.IPTables(false) || s.NFT(true) != again.NFT(true) {
+	if s.IPTables(false, "") != again.IPTables(false, "") || s.NFT(true) != again.NFT(true) {
 		t.Errorf("%v gives other rules", s.Args())
 	}
 }
@@ -109,8 +109,8 @@ func TestKernelTakesThem(t *testing.T) {
 		text, load, list string
 		tools            []string
 	}{
-		{s.IPTables(false), "iptables-restore --noflush", "iptables-save -t nat", []string{"unshare", "iptables-restore"}},
-		{s.IPTables(true), "ip6tables-restore --noflush", "ip6tables-save -t nat", []string{"unshare", "ip6tables-restore"}},
+		{s.IPTables(false, ""), "iptables-restore --noflush", "iptables-save -t nat", []string{"unshare", "iptables-restore"}},
+		{s.IPTables(true, ""), "ip6tables-restore --noflush", "ip6tables-save -t nat", []string{"unshare", "ip6tables-restore"}},
 		{s.NFT(false), "nft -f -", "nft list ruleset", []string{"unshare", "nft"}},
 		{s.NFT(true), "nft -f -", "nft list ruleset", []string{"unshare", "nft"}},
 	} {
@@ -136,5 +136,48 @@ func TestKernelTakesThem(t *testing.T) {
 		if n := strings.Count(string(out), "MESH_OUTBOUND_CHOICE"); n < 3 {
 			t.Errorf("%s: the chain is not there:\n%s", c.load, out)
 		}
+	}
+}
+
+// TestAgain: rules of iptables that are installed again are there once, whatever was there before, and rules of others stay.
+func TestAgain(t *testing.T) {
+	const before = `*nat
+-A PREROUTING -p tcp -j MESH_INBOUND
+-A PREROUTING -p tcp -j MESH_INBOUND
+-A PREROUTING -j KUBE-SERVICES
+-A OUTPUT -p udp -j MESH_DNS
+-A OUTPUT -p tcp -j MESH_OUTPUT
+-A OUTPUT -p tcp -j MESH_OUTPUT_OF_OTHERS
+-A MESH_OUTPUT -p tcp -j MESH_OUTBOUND_CHOICE
+COMMIT
+`
+	var gone []string
+	for _, line := range strings.Split(intercept.Default().IPTables(false, before), "\n") {
+		if strings.HasPrefix(line, "-D") {
+			gone = append(gone, line)
+		}
+	}
+	want := []string{"-D PREROUTING -p tcp -j MESH_INBOUND", "-D PREROUTING -p tcp -j MESH_INBOUND", "-D OUTPUT -p udp -j MESH_DNS", "-D OUTPUT -p tcp -j MESH_OUTPUT"}
+	if !slices.Equal(gone, want) {
+		t.Errorf("%q, not %q", gone, want)
+	}
+}
+
+// TestLookups: names are asked of the proxy by UDP, at which it answers; by TCP they are sent as all else is, and the proxy asks where
+// the pod would.
+func TestLookups(t *testing.T) {
+	s := intercept.Default()
+	s.DNS = true
+	text := s.IPTables(false, "")
+	for _, line := range strings.Split(text, "\n") {
+		if strings.Contains(line, "15053") && !strings.Contains(line, "-p udp --dport 53 -m owner ! --uid-owner 1337") {
+			t.Errorf("%s leads to where only UDP from others than the proxy is answered", line)
+		}
+		if strings.Contains(line, "-p tcp") && strings.Contains(line, "53 ") {
+			t.Errorf("%s is about TCP", line)
+		}
+	}
+	if !strings.Contains(text, "-A OUTPUT -p udp -j MESH_DNS") || strings.Contains(intercept.Default().IPTables(false, ""), "-j MESH_DNS") {
+		t.Errorf("look-ups of names go:\n%s", text)
 	}
 }

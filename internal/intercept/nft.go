@@ -53,9 +53,8 @@ func (r rule) nft(f family) string {
 	add(r.from != "", "%s saddr %s", ip, r.from)
 	add(r.to != "", "%s daddr %s", ip, r.to)
 	add(r.notTo != "", "%s daddr != %s", ip, r.notTo)
-	add(r.port == 0 && r.notPort == 0, "meta l4proto %s", proto)
+	add(r.port == 0, "meta l4proto %s", proto)
 	add(r.port != 0, "%s dport %d", proto, r.port)
-	add(r.notPort != 0, "%s dport != %d", proto, r.notPort)
 	add(r.proxy, "meta skuid %d", ProxyUID)
 	add(r.notProxy, "meta skuid != %d", ProxyUID)
 	switch {

@@ -64,7 +64,7 @@ func (s Settings) first(f family, chain string, addr netip.Addr, port uint16) (r
 		switch {
 		case r.udp || r.proxy || r.in != "" || r.out != "" || r.from != "":
 		case r.to != "" && !within(r.to), r.notTo != "" && within(r.notTo):
-		case r.port != 0 && r.port != port, r.notPort == port && r.notPort != 0:
+		case r.port != 0 && r.port != port:
 		default:
 			return r, true
 		}

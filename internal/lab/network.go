@@ -80,7 +80,7 @@ func (n *network) attach(name string, addresses []netip.Addr) (*namespace, error
 
 // intercept installs in a namespace the rules that injection installs in a pod.
 func intercept(ns *namespace) error {
-	return ns.feed(redirect.Default().IPTables(false), "iptables-restore", "--noflush")
+	return ns.feed(redirect.Default().IPTables(false, ""), "iptables-restore", "--noflush")
 }
 
 // allowLowPorts lets a gateway that is not root listen on port 80.
