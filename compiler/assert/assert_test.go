@@ -296,10 +296,88 @@ func TestBadStatements(t *testing.T) {
 		"every call to shop/none is mutual TLS":   "no workload is called shop/none",
 		"no retry on post":                        "write one of",
 		"only the boss reach admin":               "is no caller",
-		"nobody in \"gateway a/b\" reaches admin": "is no caller",
+		"nobody in \"gateway a/b\" reaches admin": "no workload and no gateway is called gateway a/b",
 	} {
 		if _, err := assert.Prove(b, trace.New(b), text, 0); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// TestExhaustive: statements about who reaches whom are proven or refuted as all calls of a small mesh say, each walked by itself: every
+// caller, and of methods, paths and headers those between which the policies tell.
+func TestExhaustive(t *testing.T) {
+	b := compile(t, mesh())
+	w := trace.New(b)
+	type call struct{ from, method, path string }
+	reached := map[string][]call{} // by server
+	for _, server := range []string{"shop/web", "shop/billing", "shop/admin", "shop/catalog", "payments/checkout", "lab/probe"} {
+		ns, name, _ := strings.Cut(server, "/")
+		for _, from := range []string{"shop/web", "shop/billing", "shop/admin", "shop/catalog", "payments/checkout", "lab/probe", "outside", "gateway edge/ingress"} {
+			for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
+				for _, path := range []string{"/", "/refund", "/refund/1", "/status", "/v1", "/v1x", "/catalog", "/slow", "/x"} {
+					for _, header := range []map[string][]string{nil, {"x-api": {"1"}}, {"x-api": {"2"}}, {"host": {"shop.example.com"}}} {
+						url := "http://" + name + "." + ns + ".svc.cluster.local" + path
+						if strings.HasPrefix(from, "gateway") {
+							url = "http://shop.example.com:8080" + path
+						}
+						got, err := w.Walk(trace.Request{From: from, Method: method, URL: url, Headers: header})
+						if err != nil {
+							continue // nobody outside knows a name of the mesh
+						}
+						for _, l := range got.Path.Leaves() {
+							if l.Outcome.Verdict == trace.Reached && l.Outcome.At == server {
+								reached[server] = append(reached[server], call{from, method, path})
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	for _, c := range []struct {
+		text, server, methods, path string
+		may                         []string // callers, or beginnings of them
+		only                        bool     // all others may not; else these may not
+	}{
+		{"only payments/* may POST /refund* at billing", "shop/billing", "POST", "/refund", []string{"payments/"}, true},
+		{"only payments/checkout may POST,PUT /refund* at shop/billing", "shop/billing", "POST,PUT", "/refund", []string{"payments/checkout"}, true},
+		{"only payments/* may POST at billing", "shop/billing", "POST", "", []string{"payments/"}, true},
+		{"only lab/* may POST at billing", "shop/billing", "POST", "", []string{"lab/"}, true},
+		{"only payments/* may GET /status at billing", "shop/billing", "GET", "/status", []string{"payments/"}, true},
+		{"only payments/* reach billing", "shop/billing", "", "", []string{"payments/"}, true},
+		{"only payments/* and lab/* and shop/* reach billing", "shop/billing", "", "", []string{"payments/", "lab/", "shop/"}, true},
+		{"only shop/web reach admin", "shop/admin", "", "", []string{"shop/web"}, true},
+		{"only shop/* and lab/* reach admin", "shop/admin", "", "", []string{"shop/", "lab/"}, true},
+		{"only lab/* reach admin", "shop/admin", "", "", []string{"lab/"}, true},
+		{"only shop/* reach catalog", "shop/catalog", "", "", []string{"shop/"}, true},
+		{"nobody in lab/* reaches admin", "shop/admin", "", "", []string{"lab/"}, false},
+		{"nobody in lab/* reaches web", "shop/web", "", "", []string{"lab/"}, false},
+		{"nobody in shop/web reaches admin", "shop/admin", "", "", []string{"shop/web"}, false},
+		{"nobody in payments/* reaches lab/probe", "lab/probe", "", "", []string{"payments/"}, false},
+		{"nobody in \"gateway edge/ingress\" reaches catalog", "shop/catalog", "", "", []string{"gateway"}, false},
+		{"nobody in \"gateway edge/ingress\" reaches admin", "shop/admin", "", "", []string{"gateway"}, false},
+		{"nobody may DELETE at billing", "shop/billing", "DELETE", "", nil, true},
+		{"nobody may PUT at billing", "shop/billing", "PUT", "", nil, true},
+		{"nobody may GET at billing", "shop/billing", "GET", "", nil, true},
+		{"nobody reaches admin", "shop/admin", "", "", nil, true},
+		{"nobody in shop/web may POST at admin", "shop/admin", "POST", "", []string{"shop/web"}, false},
+	} {
+		want := assert.Proven
+		for _, x := range reached[c.server] {
+			named := false
+			for _, m := range c.may {
+				named = named || strings.HasPrefix(x.from, m)
+			}
+			if named != c.only && (c.methods == "" || strings.Contains(c.methods, x.method)) && strings.HasPrefix(x.path, c.path) {
+				want = assert.Refuted
+			}
+		}
+		r, err := assert.Prove(b, w, c.text, 0)
+		if err != nil {
+			t.Errorf("%s: %v", c.text, err)
+		} else if r.Verdict != want {
+			t.Errorf("%s: %s (%s); all calls say %s", c.text, r.Verdict, r.Call, want)
 		}
 	}
 }

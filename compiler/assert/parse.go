@@ -92,7 +92,11 @@ func parse(text string) (claim, error) {
 			continue
 		}
 		c := f.read(m)
-		for _, p := range c.callers {
+		for i, p := range c.callers {
+			if bare, ok := strings.CutPrefix(p, `"gateway `); ok && strings.HasSuffix(bare, `"`) { // as calls write it
+				p = "gateway " + strings.TrimSuffix(bare, `"`)
+				c.callers[i] = p
+			}
 			if strings.Contains(p, " ") && !strings.HasPrefix(p, "gateway ") {
 				return c, fmt.Errorf("%q is no caller: name NAMESPACE/NAME with stars, \"gateway NAMESPACE/NAME\" or outside", p)
 			}
