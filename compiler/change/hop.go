@@ -510,7 +510,9 @@ func (b *builder) finish(rules []rule, otherwise *outcome) *hop {
 	complete := func(o *outcome, more ...setting) *outcome {
 		one := *o
 		one.gateway = b.gateway
-		one.origins = append(b.vouching[:len(b.vouching):len(b.vouching)], o.origins...)
+		if len(b.vouching) > 0 { // else outcomes share what may be thousands
+			one.origins = append(b.vouching[:len(b.vouching):len(b.vouching)], o.origins...)
+		}
 		one.resources = append(append([]string(nil), b.resources...), o.resources...)
 		one.undecided = append(append([]string(nil), b.odd...), o.undecided...)
 		if one.untouched && b.chain != nil {
