@@ -51,6 +51,7 @@ type finder struct {
 	rest             []rest.Thing                     // that the bundles have otherwise beside resources and workloads
 	haves            map[classSide]string
 	parts            map[setSide]string
+	changed          []string                        // see changedResources; nil: not yet known
 	came             map[string]visit                // resources that differ and that requests come to
 	unasked          map[string]bool                 // those that nothing asks for
 	named            map[string]bool                 // those of which only names differ

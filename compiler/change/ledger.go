@@ -8,19 +8,19 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/change/rest"
+	"github.com/meshc/meshc/compiler/change/touched"
 	"github.com/meshc/meshc/compiler/names"
 )
 
 // ledger counts what became of each thing that differs.
 func (f *finder) ledger(r *Report) Ledger {
-	witnessed := map[string]bool{}
-	touched := map[string]bool{}
+	witnessed, met := map[string]bool{}, map[string]bool{}
 	for _, d := range r.Differences {
 		for _, k := range d.Resources {
 			witnessed[k] = true
 		}
 		for _, w := range slices.Concat(d.From, d.Servers) {
-			touched[w.Namespace+"/"+w.Name] = true
+			met[w.Namespace+"/"+w.Name] = true
 		}
 	}
 	open, unsure, any := map[string]bool{}, map[string]bool{}, false
@@ -62,7 +62,7 @@ func (f *finder) ledger(r *Report) Ledger {
 	for _, p := range f.pairs() {
 		if !p.alike() && !counted[p.head.key()] {
 			counted[p.head.key()] = true
-			count("workload "+p.head.key(), touched[p.head.key()], open[p.head.key()], WhyProven)
+			count("workload "+p.head.key(), met[p.head.key()], open[p.head.key()], WhyProven)
 		}
 	}
 	return l
@@ -118,8 +118,11 @@ func (p pair) alike() bool {
 	return p.base.account == p.head.account && maps.Equal(p.base.labels, p.head.labels) && p.base.proxy == p.head.proxy && p.base.gateway() == p.head.gateway()
 }
 
-// changedResources lists the types and names under which the bundles have different resources.
+// changedResources lists the types and names under which the bundles, or a proxy by one and the other, have different resources.
 func (f *finder) changedResources() []string {
+	if f.changed != nil {
+		return f.changed
+	}
 	out := map[string]bool{}
 	only := func(a, b *bundle.Bundle) {
 		for _, r := range a.Resources {
@@ -130,7 +133,15 @@ func (f *finder) changedResources() []string {
 	}
 	only(f.base.Bundle, f.head.Bundle)
 	only(f.head.Bundle, f.base.Bundle)
-	return slices.Sorted(maps.Keys(out))
+	var classes [][2]*bundle.Class
+	for _, p := range f.pairs() {
+		if p.base.class != nil && p.head.class != nil {
+			classes = append(classes, [2]*bundle.Class{p.base.class, p.head.class})
+		}
+	}
+	touched.Lost(classes, func(r *bundle.Resource) bool { return out[resourceName(r)] }, func(r *bundle.Resource) { out[resourceName(r)] = true })
+	f.changed = slices.Sorted(maps.Keys(out))
+	return f.changed
 }
 
 func resourceName(r *bundle.Resource) string {
