@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -378,6 +379,93 @@ func TestExhaustive(t *testing.T) {
 			t.Errorf("%s: %v", c.text, err)
 		} else if r.Verdict != want {
 			t.Errorf("%s: %s (%s); all calls say %s", c.text, r.Verdict, r.Call, want)
+		}
+	}
+}
+
+// TestExhaustiveTreatment: the same of statements about how calls are treated: protected on their way, sent again, or led out of the
+// mesh. Every caller calls every server and a host outside, by each method and on paths on both sides of what routes ask for.
+func TestExhaustiveTreatment(t *testing.T) {
+	b := compile(t, mesh())
+	w := trace.New(b)
+	servers := []string{"shop/web", "shop/billing", "shop/admin", "shop/catalog", "payments/checkout", "lab/probe"}
+	callers := append([]string{"outside", "gateway edge/ingress"}, servers...)
+	type treated struct {
+		from, to, method string
+		plain            bool // it comes to the server, and not by mutual TLS
+		again            bool // a proxy before the server's sends it again
+		outside          bool
+	}
+	var all []treated
+	note := func(from, to, method, url string) {
+		got, err := w.Walk(trace.Request{From: from, Method: method, URL: url})
+		if err != nil {
+			return // nobody outside knows a name of the mesh
+		}
+		for _, l := range got.Path.Leaves() {
+			x := treated{from: from, to: to, method: method, outside: l.Outcome.Verdict == trace.Reached && strings.HasPrefix(l.Outcome.At, "outside: ")}
+			mutual := false
+			for _, s := range got.Path.Steps {
+				x.again = x.again || s.Proxy != to && slices.ContainsFunc(s.Effects, func(e trace.Effect) bool { return e.Kind == trace.EffectRetries })
+				mutual = mutual || slices.ContainsFunc(s.Effects, trace.Effect.OfMesh)
+			}
+			x.plain = !mutual && l.Outcome.At == to && l.Outcome.Verdict != trace.Failed
+			all = append(all, x)
+		}
+	}
+	for _, from := range callers {
+		for _, method := range []string{"GET", "POST", "DELETE"} {
+			for _, path := range []string{"/", "/refund/1", "/status", "/catalog", "/slow"} {
+				for _, to := range servers {
+					ns, name, _ := strings.Cut(to, "/")
+					if strings.HasPrefix(from, "gateway") {
+						note(from, to, method, "http://shop.example.com:8080"+path)
+					} else if from != to {
+						note(from, to, method, "http://"+name+"."+ns+".svc.cluster.local"+path)
+					}
+				}
+			}
+		}
+		if !strings.HasPrefix(from, "gateway") && from != "outside" {
+			note(from, "api.example.com", "GET", "https://api.example.com/")
+			note(from, "unknown.example.com", "GET", "http://unknown.example.com/")
+		}
+	}
+	from := func(prefix string) func(treated) bool {
+		return func(x treated) bool { return strings.HasPrefix(x.from, prefix) }
+	}
+	inside := func(x treated) bool { return x.from != "outside" }
+	for text, refutes := range map[string]func(treated) bool{
+		"every call to shop/billing is mutual TLS":                               func(x treated) bool { return x.plain && inside(x) && x.to == "shop/billing" },
+		"every call to lab/probe is mutual TLS":                                  func(x treated) bool { return x.plain && inside(x) && x.to == "lab/probe" },
+		"every call from outside to lab/probe is mutual TLS":                     func(x treated) bool { return x.plain && !inside(x) && x.to == "lab/probe" },
+		"every call from outside to billing is mutual TLS":                       func(x treated) bool { return x.plain && !inside(x) && x.to == "shop/billing" },
+		"every call from shop/* to shop/* is mutual TLS":                         func(x treated) bool { return x.plain && from("shop/")(x) && strings.HasPrefix(x.to, "shop/") },
+		"every call from shop/web to lab/probe is mutual TLS":                    func(x treated) bool { return x.plain && from("shop/web")(x) && x.to == "lab/probe" },
+		"every call from \"gateway edge/ingress\" to shop/catalog is mutual TLS": func(x treated) bool { return x.plain && from("gateway")(x) && x.to == "shop/catalog" },
+		"no retry on POST": func(x treated) bool { return x.again && inside(x) && x.method == "POST" },
+		"no retry on POST from shop/web to catalog": func(x treated) bool {
+			return x.again && from("shop/web")(x) && x.to == "shop/catalog" && x.method == "POST"
+		},
+		"no retry on GET from shop/web to shop/catalog": func(x treated) bool {
+			return x.again && from("shop/web")(x) && x.to == "shop/catalog" && x.method == "GET"
+		},
+		"no retry on DELETE from lab/* to billing": func(x treated) bool {
+			return x.again && from("lab/")(x) && x.to == "shop/billing" && x.method == "DELETE"
+		},
+		"nothing leaves the mesh":                        func(x treated) bool { return x.outside },
+		"nothing leaves the mesh but to api.example.com": func(x treated) bool { return x.outside && x.to != "api.example.com" },
+		"nothing from lab/* leaves the mesh":             func(x treated) bool { return x.outside && from("lab/")(x) },
+	} {
+		want := assert.Proven
+		if slices.ContainsFunc(all, refutes) {
+			want = assert.Refuted
+		}
+		r, err := assert.Prove(b, w, text, 0)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		} else if r.Verdict != want {
+			t.Errorf("%s: %s (%s); all calls say %s", text, r.Verdict, r.Call, want)
 		}
 	}
 }
