@@ -33,6 +33,7 @@ type destination struct {
 	name      string // for people, and to tell destinations of one route apart
 	direction string // outbound, inbound, passthrough, blackhole or other
 	end       string // where it leads to
+	places    string // the same, whichever of them are preferred
 	empty     bool   // nothing is behind it
 	leaves    bool   // the mesh
 	settings  []setting
@@ -83,6 +84,7 @@ func (s *side) destination(p *trace.Proxy, name string) (*destination, error) {
 	if c == nil {
 		d.empty = d.direction != "blackhole"
 		d.end = d.name + " (no such cluster)"
+		d.places = d.end
 		return d, nil
 	}
 	d.read = []proto.Message{c.Message}
@@ -136,7 +138,7 @@ func (d *destination) special(c *clusterv3.Cluster, name string) {
 	case c.GetType() == clusterv3.Cluster_STATIC && len(c.GetLoadAssignment().GetEndpoints()) == 0:
 		d.name, d.direction = "nowhere", "blackhole"
 	}
-	d.end = d.name
+	d.end, d.places = d.name, d.name
 }
 
 // protocols reads the HTTP settings: names that are verified are about encryption.
@@ -169,7 +171,8 @@ func unpack[M proto.Message](a *anypb.Any, m M) (M, bool) {
 // endpoints reads what is behind a cluster. Pods are known by the workload that they are of, so that another address of one
 // is no difference.
 func (s *side) endpoints(d *destination, c *trace.Found[*clusterv3.Cluster], load *endpointv3.ClusterLoadAssignment, n names.Cluster) {
-	ends, sockets := map[string]map[string]bool{}, map[string][]string{}
+	ends, places := map[string]map[string]bool{}, map[string]map[string]bool{}
+	sockets, headers := map[string][]string{}, map[string][]string{} // the endpoints of each
 	var details []*corev3.TransportSocket
 	d.settings = append(d.settings, fieldSettings(d.name+" endpoints ", load, topics.Endpoints)...)
 	d.settings = append(d.settings, fieldSettings(d.name+" ", load.GetPolicy(), map[string]string{"": Tuning})...)
@@ -190,42 +193,60 @@ func (s *side) endpoints(d *destination, c *trace.Found[*clusterv3.Cluster], loa
 				d.strangers++
 				continue
 			}
-			end := fmt.Sprintf("%s weight %d priority %d", at, max(1, e.GetLoadBalancingWeight().GetValue()), g.GetPriority())
-			if ends[end] == nil {
-				ends[end] = map[string]bool{}
-			}
-			ends[end][localityText(g)] = true
-			sockets[tls] = append(sockets[tls], at)
+			place := fmt.Sprintf("%s weight %d", at, max(1, e.GetLoadBalancingWeight().GetValue()))
+			noteEnd(places, place, g)
+			noteEnd(ends, fmt.Sprintf("%s priority %d", place, g.GetPriority()), g)
+			header, _ := afterHeader(socket)
+			sockets[tls], headers[header] = append(sockets[tls], at), append(headers[header], at)
 			d.locality(at, g, weighted)
 		}
 	}
 	discovered := c.Message.GetType() == clusterv3.Cluster_EDS || c.Message.GetType() == clusterv3.Cluster_STATIC
-	where := endsText(ends)
+	where, anyOrder := endsText(ends), endsText(places)
 	if len(ends) == 0 {
 		where = s.behind(d, c.Resource)
+		anyOrder = where
 		d.empty = d.strangers > 0 || d.direction == "outbound" && discovered && c.Message.GetClusterType() == nil && !s.late()
-		sockets[tlsText(fallback(c.Message), false)] = nil
+		header, _ := afterHeader(fallback(c.Message))
+		sockets[tlsText(fallback(c.Message), false)], headers[header] = nil, nil
 		details = append(details, fallback(c.Message))
 	}
 	for _, socket := range details {
 		d.settings = append(d.settings, tlsDetails(d.name+" ", socket)...)
 	}
 	d.otherSockets(c.Message, details)
-	d.end = d.name
+	d.end, d.places = d.name, d.name
 	if where != "" {
-		d.end = atPlaces + where + " as " + d.name
+		d.end, d.places = atPlaces+where+" as "+d.name, atPlaces+anyOrder+" as "+d.name
 	}
-	for tls, at := range sockets {
-		if tls == "" {
+	d.opens(Encryption, "TLS", sockets)
+	d.opens(Routing, proxyHeader, headers)
+}
+
+// proxyHeader names the setting of the PROXY protocol header that connections begin with.
+const proxyHeader = "PROXY protocol header"
+
+// opens notes how connections begin, where ends has the endpoints of each value.
+func (d *destination) opens(topic, what string, ends map[string][]string) {
+	for value, at := range ends {
+		if value == "" {
 			continue
 		}
-		name := d.name + " TLS"
-		if len(sockets) > 1 {
+		name := d.name + " " + what
+		if len(ends) > 1 {
 			slices.Sort(at)
 			name += " to " + strings.Join(slices.Compact(at), ", ")
 		}
-		d.settings = append(d.settings, setting{topic: Encryption, name: name, value: tls})
+		d.settings = append(d.settings, setting{topic: topic, name: name, value: value})
 	}
+}
+
+// noteEnd adds the locality of a group of endpoints to those of an end.
+func noteEnd(ends map[string]map[string]bool, end string, g *endpointv3.LocalityLbEndpoints) {
+	if ends[end] == nil {
+		ends[end] = map[string]bool{}
+	}
+	ends[end][localityText(g)] = true
 }
 
 // behind says which endpoints there will be where the bundle knows none.
@@ -349,8 +370,12 @@ func (d *destination) locality(at string, g *endpointv3.LocalityLbEndpoints, wei
 // otherSockets notes the TLS towards endpoints that will come when the bundle is served, and of which there are none now.
 func (d *destination) otherSockets(c *clusterv3.Cluster, used []*corev3.TransportSocket) {
 	for _, m := range c.GetTransportSocketMatches() {
-		to := d.name + " TLS to endpoints with " + cmp.Or(text.Message(m.GetMatch()), "any labels")
+		which := " to endpoints with " + cmp.Or(text.Message(m.GetMatch()), "any labels")
+		to := d.name + " TLS" + which
 		list := []setting{{topic: Encryption, name: to, value: tlsText(m.GetTransportSocket(), true)}}
+		if header, _ := afterHeader(m.GetTransportSocket()); header != "" {
+			list = append(list, setting{topic: Routing, name: d.name + " " + proxyHeader + which, value: header})
+		}
 		if !slices.Contains(used, m.GetTransportSocket()) {
 			list = append(list, tlsDetails(to+" ", m.GetTransportSocket())...)
 		}

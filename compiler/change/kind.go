@@ -62,7 +62,11 @@ func borderCategory(bad, good *outcome, access string) string {
 	return Availability
 }
 
+// movedCategory is that of requests that end elsewhere. Where only others of the same places are preferred, that is balancing.
 func movedCategory(a, b *outcome) string {
+	if a.places != "" && a.places == b.places {
+		return Tuning
+	}
 	if a.leaves || b.leaves {
 		return Egress
 	}

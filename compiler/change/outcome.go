@@ -35,6 +35,7 @@ const (
 type outcome struct {
 	passes    int
 	end       string // where it goes, or what is answered
+	places    string // where it goes, whichever of the places are preferred; "": nowhere
 	settings  []setting
 	reason    string // of a refusal
 	status    int    // of an answer or refusal

@@ -134,8 +134,9 @@ func (b *builder) forwardRoute(o *outcome, rc *routev3.RouteConfiguration, vh *r
 		if err != nil {
 			return err
 		}
-		mirror := setting{topic: Routing, name: "mirror", value: share + " to " + strings.TrimPrefix(d.end, atPlaces)}
-		o.settings = append(o.settings, mirror)
+		mirror := setting{topic: Routing, name: "mirror", value: share + " to " + strings.TrimPrefix(d.places, atPlaces)}
+		order := setting{topic: Tuning, name: "mirror by preference", value: strings.TrimPrefix(d.end, atPlaces), show: true, with: mirror.text()}
+		o.settings = append(o.settings, mirror, order)
 		o.resources = append(o.resources, d.resources...)
 		b.read = append(b.read, d.read...)
 		for _, s := range append(fieldSettings(d.name+" ", m, map[string]string{"": Routing, "cluster": "-", "runtime_fraction": "-"}), d.settings...) {
@@ -173,7 +174,7 @@ func (b *builder) forward(o *outcome, list []share) error {
 	for _, s := range list {
 		total += s.weight
 	}
-	shares := map[string]float64{}
+	shares, places := map[string]float64{}, map[string]float64{}
 	for _, s := range list {
 		d, err := b.destination(b.p, s.name)
 		if err != nil {
@@ -202,11 +203,12 @@ func (b *builder) forward(o *outcome, list []share) error {
 			*o = *one
 			return nil
 		}
-		key := d.end
+		with := ""
 		if len(list) > 1 && len(s.settings) > 0 {
-			key += " with " + strings.Join(textsOf(s.settings), ", ")
+			with = " with " + strings.Join(textsOf(s.settings), ", ")
 		}
-		shares[key] += s.weight / total
+		shares[d.end+with] += s.weight / total
+		places[d.places+with] += s.weight / total
 		if len(list) == 1 {
 			o.settings = append(o.settings, s.settings...)
 		} else {
@@ -217,12 +219,13 @@ func (b *builder) forward(o *outcome, list []share) error {
 		}
 		o.settings = append(o.settings, d.settings...)
 	}
-	o.arrive(shares, n, good)
+	o.end, o.places = sharesText(shares), sharesText(places)
+	o.arrive(n, good)
 	return nil
 }
 
-// arrive resolves where requests end: at destinations with their shares, of which some may have nothing behind them.
-func (o *outcome) arrive(shares map[string]float64, n, good int) {
+// sharesText is where requests go, each place with its share.
+func sharesText(shares map[string]float64) string {
 	var ends []string
 	for _, e := range slices.Sorted(maps.Keys(shares)) {
 		if len(shares) > 1 {
@@ -230,7 +233,11 @@ func (o *outcome) arrive(shares map[string]float64, n, good int) {
 		}
 		ends = append(ends, e)
 	}
-	o.end = strings.Join(ends, " | ")
+	return strings.Join(ends, " | ")
+}
+
+// arrive resolves whether requests come to where they go: good of n destinations have something behind them.
+func (o *outcome) arrive(n, good int) {
 	o.text = o.end
 	switch {
 	case n == 0:
@@ -483,6 +490,7 @@ func (o *outcome) fault(m *faultv3.HTTPFault) {
 	}
 	if p != "100%" {
 		o.end += " | " + text
+		o.places += " | " + text
 		o.text = o.end
 		return
 	}

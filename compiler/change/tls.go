@@ -26,10 +26,7 @@ func tlsText(socket *corev3.TransportSocket, known bool) string {
 	if socket == nil {
 		return ""
 	}
-	if p, ok := unpack(socket.GetTypedConfig(), &proxyprotocolv3.ProxyProtocolUpstreamTransport{}); ok {
-		inner := tlsText(p.GetTransportSocket(), known)
-		return strings.TrimSuffix("a PROXY protocol header "+p.GetConfig().GetVersion().String()+", "+inner, ", ")
-	}
+	_, socket = afterHeader(socket)
 	u, ok := unpack(socket.GetTypedConfig(), &tlsv3.UpstreamTlsContext{})
 	if !ok {
 		if strings.Contains(socket.GetName(), "raw_buffer") {
@@ -58,8 +55,20 @@ func tlsText(socket *corev3.TransportSocket, known bool) string {
 	return strings.Join(append(parts, parameters(common, tlsv3.TlsParameters_TLSv1_2)...), ", ")
 }
 
+// afterHeader is what a socket opens once it has sent a PROXY protocol header, and what that header is; "": it sends none.
+func afterHeader(socket *corev3.TransportSocket) (header string, rest *corev3.TransportSocket) {
+	p, ok := unpack(socket.GetTypedConfig(), &proxyprotocolv3.ProxyProtocolUpstreamTransport{})
+	if !ok {
+		return "", socket
+	}
+	more := textsOf(slices.Concat(fieldSettings("", p, topics.Header), fieldSettings("", p.GetConfig(), topics.Header)))
+	slices.Sort(more)
+	return strings.Join(append([]string{p.GetConfig().GetVersion().String()}, more...), ", "), p.GetTransportSocket()
+}
+
 // expects tells whether a client that opens TLS takes a server with an identity.
 func expects(socket *corev3.TransportSocket, identity string) bool {
+	_, socket = afterHeader(socket)
 	u, ok := unpack(socket.GetTypedConfig(), &tlsv3.UpstreamTlsContext{})
 	if !ok {
 		return true
@@ -105,14 +114,12 @@ func otherNames(c *tlsv3.CommonTlsContext) (out []string) {
 func tlsDetails(prefix string, socket *corev3.TransportSocket) []setting {
 	var out []setting
 	var common *tlsv3.CommonTlsContext
+	_, socket = afterHeader(socket)
 	if u, ok := unpack(socket.GetTypedConfig(), &tlsv3.UpstreamTlsContext{}); ok {
 		out, common = fieldSettings(prefix+"TLS ", u, topics.Upstream), u.GetCommonTlsContext()
 	}
 	if d, ok := unpack(socket.GetTypedConfig(), &tlsv3.DownstreamTlsContext{}); ok {
 		out, common = fieldSettings(prefix+"TLS ", d, topics.Downstream), d.GetCommonTlsContext()
-	}
-	if p, ok := unpack(socket.GetTypedConfig(), &proxyprotocolv3.ProxyProtocolUpstreamTransport{}); ok {
-		return tlsDetails(prefix, p.GetTransportSocket())
 	}
 	if common == nil {
 		return out

@@ -27,11 +27,15 @@ func PredicatePorts(p *listenerv3.ListenerFilterChainMatchPredicate) []uint16 {
 	return out
 }
 
-// RulePorts lists the ports that access rules of a chain name.
+// RulePorts lists the ports that access rules of a chain name, of ranges the borders. Those of rules in shadow are among them: they say when an external authorizer is
+// asked, and people who try a policy out ask what becomes of its ports.
 func RulePorts(c *listenerv3.FilterChain) (out []uint16) {
 	var visit func(p *rbacv3.Permission)
 	visit = func(p *rbacv3.Permission) {
 		out = append(out, uint16(p.GetDestinationPort()))
+		if r := p.GetDestinationPortRange(); r != nil {
+			out = append(out, uint16(r.GetStart()), uint16(r.GetEnd()))
+		}
 		for _, x := range slices.Concat(p.GetAndRules().GetRules(), p.GetOrRules().GetRules()) {
 			visit(x)
 		}
@@ -49,11 +53,11 @@ func RulePorts(c *listenerv3.FilterChain) (out []uint16) {
 	return out
 }
 
-// rulesOf lists the access rules of a chain.
+// rulesOf lists the access rules of a chain, those in shadow with them.
 func rulesOf(c *listenerv3.FilterChain) (out []*rbacv3.RBAC) {
 	for _, f := range c.GetFilters() {
 		if m, ok := unpack(f.GetTypedConfig(), &networkrbacv3.RBAC{}); ok {
-			out = append(out, m.GetRules())
+			out = append(out, m.GetRules(), m.GetShadowRules())
 		}
 		m, ok := unpack(f.GetTypedConfig(), &hcmv3.HttpConnectionManager{})
 		if !ok {
@@ -61,7 +65,7 @@ func rulesOf(c *listenerv3.FilterChain) (out []*rbacv3.RBAC) {
 		}
 		for _, x := range m.GetHttpFilters() {
 			if r, ok := unpack(x.GetTypedConfig(), &httprbacv3.RBAC{}); ok {
-				out = append(out, r.GetRules())
+				out = append(out, r.GetRules(), r.GetShadowRules())
 			}
 		}
 	}

@@ -1,0 +1,85 @@
+package change_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/meshc/meshc/compiler/change"
+)
+
+// shadowed tries a policy out on port 9999, and has an external authorizer asked on port 9998: no service has either.
+const shadowed = `
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: trial, namespace: shop, annotations: {istio.io/dry-run: "true"}}
+spec:
+  selector: {matchLabels: {app: reviews}}
+  action: DENY
+  rules: [{to: [{operation: {ports: ["9999"]}}]}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: asked, namespace: shop}
+spec:
+  selector: {matchLabels: {app: reviews}}
+  action: CUSTOM
+  provider: {name: authz}
+  rules: [{to: [{operation: {ports: ["9998"], paths: [PATH]}}]}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    extensionProviders: [{name: authz, envoyExtAuthzHttp: {service: reviews.shop.svc.cluster.local, port: 80}}]
+`
+
+// TestWhatLiesBehind: a difference has the category of what it is about, and is said of each port that an object names.
+func TestWhatLiesBehind(t *testing.T) {
+	header := func(version string) string {
+		return replaced(routes, "  host: reviews\n", "  host: reviews\n  trafficPolicy: {proxyProtocol: {version: "+version+"}}\n")
+	}
+	preferring := func(label string) string {
+		failover := "{simple: RANDOM, localityLbSetting: {enabled: true, failoverPriority: [" + label + "]}}, outlierDetection: {maxEjectionPercent: 100}"
+		at := func(name, address, node string) string {
+			return replaced(podOf, "NAME", name, "APP", "cart", "NODE", node, "ADDRESS", address) + replaced(slice, "NAME-0", name, "NAME", "cart", "ADDRESS", address, "conditions: {ready: READY}", "nodeName: "+node)
+		}
+		return replaced(cart, "{simple: LB}", failover) + nodes + at("cart-1", "10.1.0.21", "west") + at("cart-2", "10.1.0.22", "east")
+	}
+	for _, c := range []struct {
+		name, base, head string
+		category         string
+		kinds            []string
+		port             uint16
+		all              bool // differences are of it
+	}{
+		{"no PROXY protocol header any more", header("V2"), routes, change.Routing, []string{change.Changed}, 80, true},
+		{"another version of it", header("V1"), header("V2"), change.Routing, []string{change.Changed}, 80, true},
+		{"other places are preferred", preferring("topology.kubernetes.io/region"), preferring("topology.kubernetes.io/zone"), change.Tuning, []string{change.Moved, change.Changed}, 80, true},
+		{"plain text at a port that a policy is tried out on", routes + shadowed, routes + shadowed + permissive, change.Encryption, []string{change.Opened}, 9999, false},
+	} {
+		r, err := change.Compare(compile(t, c.base), compile(t, c.head))
+		if err != nil {
+			t.Fatal(err)
+		}
+		of := func(d *change.Difference) bool { return d.Category == c.category && slices.Contains(c.kinds, d.Kind) }
+		found := slices.ContainsFunc(r.Differences, func(d *change.Difference) bool { return of(d) && d.Port == c.port })
+		if !found || c.all && slices.ContainsFunc(r.Differences, func(d *change.Difference) bool { return !of(d) }) {
+			for _, d := range r.Differences {
+				t.Logf("%s %s %v %s, was %v, is %v", d.Kind, d.Category, d.From, d.Witness.String(), d.Base, d.Head)
+			}
+			t.Errorf("%s: %s %s at port %d: found %t; undecided %v", c.name, strings.Join(c.kinds, " or "), c.category, c.port, found, r.Undecided)
+		}
+	}
+	r, err := change.Compare(compile(t, routes+replaced(shadowed, "PATH", "/a")), compile(t, routes+replaced(shadowed, "PATH", "/b")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Differs() || !slices.ContainsFunc(r.Undecided, func(u change.Undecided) bool {
+		return strings.Contains(u.Why, "external authorizer") && len(u.Servers) > 0
+	}) {
+		t.Errorf("whether an authorizer is asked at a port that only its policy names: %v, undecided %v", r.Differences, r.Undecided)
+	}
+}
