@@ -18,6 +18,7 @@ import (
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/change/text"
 	"github.com/meshc/meshc/compiler/change/topics"
+	"github.com/meshc/meshc/compiler/change/transport"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/trace"
 )
@@ -196,7 +197,7 @@ func (s *side) endpoints(d *destination, c *trace.Found[*clusterv3.Cluster], loa
 			place := fmt.Sprintf("%s weight %d", at, max(1, e.GetLoadBalancingWeight().GetValue()))
 			noteEnd(places, place, g)
 			noteEnd(ends, fmt.Sprintf("%s priority %d", place, g.GetPriority()), g)
-			header, _ := afterHeader(socket)
+			header, _ := transport.AfterHeader(socket)
 			sockets[tls], headers[header] = append(sockets[tls], at), append(headers[header], at)
 			d.locality(at, g, weighted)
 		}
@@ -207,9 +208,9 @@ func (s *side) endpoints(d *destination, c *trace.Found[*clusterv3.Cluster], loa
 		where = s.behind(d, c.Resource)
 		anyOrder = where
 		d.empty = d.strangers > 0 || d.direction == "outbound" && discovered && c.Message.GetClusterType() == nil && !s.late()
-		header, _ := afterHeader(fallback(c.Message))
-		sockets[tlsText(fallback(c.Message), false)], headers[header] = nil, nil
-		details = append(details, fallback(c.Message))
+		header, _ := transport.AfterHeader(transport.Fallback(c.Message))
+		sockets[transport.Text(transport.Fallback(c.Message), false)], headers[header] = nil, nil
+		details = append(details, transport.Fallback(c.Message))
 	}
 	for _, socket := range details {
 		d.settings = append(d.settings, tlsDetails(d.name+" ", socket)...)
@@ -266,8 +267,8 @@ func (s *side) behind(d *destination, r *bundle.Resource) string {
 		c, _ := m.(*clusterv3.Cluster)
 		found = slices.DeleteFunc(found, func(name string) bool {
 			w := s.byName[name]
-			stranger := w.proxy && !slices.ContainsFunc(meshSockets(c), func(t *corev3.TransportSocket) bool { return expects(t, s.identity(w)) })
-			if stranger && len(meshSockets(c)) > 0 {
+			stranger := w.proxy && !slices.ContainsFunc(transport.OfMesh(c), func(t *corev3.TransportSocket) bool { return transport.Expects(t, s.identity(w)) })
+			if stranger && len(transport.OfMesh(c)) > 0 {
 				d.strangers++
 				delete(d.servers, name)
 				return true
@@ -302,7 +303,7 @@ func (s *side) endpoint(d *destination, c *clusterv3.Cluster, g *endpointv3.Loca
 	socket = trace.Socket(c, meta)
 	host, port := a.GetSocketAddress().GetAddress(), a.GetSocketAddress().GetPortValue()
 	w := s.byName[s.byAddress[host]]
-	tls = tlsText(socket, w != nil)
+	tls = transport.Text(socket, w != nil)
 	switch {
 	case a.GetPipe() != nil:
 		return "unix:" + a.GetPipe().GetPath(), tls, socket
@@ -310,7 +311,7 @@ func (s *side) endpoint(d *destination, c *clusterv3.Cluster, g *endpointv3.Loca
 		return "internal:" + a.GetEnvoyInternalAddress().GetServerListenerName(), tls, socket
 	}
 	if w != nil && !n.Inbound {
-		if strings.HasPrefix(tls, tlsMesh) && !expects(socket, s.identity(w)) {
+		if strings.HasPrefix(tls, transport.Mesh) && !transport.Expects(socket, s.identity(w)) {
 			return "", tls, socket
 		}
 		d.servers[w.key()] = serverAt{uint16(port), tls}
@@ -372,8 +373,8 @@ func (d *destination) otherSockets(c *clusterv3.Cluster, used []*corev3.Transpor
 	for _, m := range c.GetTransportSocketMatches() {
 		which := " to endpoints with " + cmp.Or(text.Message(m.GetMatch()), "any labels")
 		to := d.name + " TLS" + which
-		list := []setting{{topic: Encryption, name: to, value: tlsText(m.GetTransportSocket(), true)}}
-		if header, _ := afterHeader(m.GetTransportSocket()); header != "" {
+		list := []setting{{topic: Encryption, name: to, value: transport.Text(m.GetTransportSocket(), true)}}
+		if header, _ := transport.AfterHeader(m.GetTransportSocket()); header != "" {
 			list = append(list, setting{topic: Routing, name: d.name + " " + proxyHeader + which, value: header})
 		}
 		if !slices.Contains(used, m.GetTransportSocket()) {
@@ -384,28 +385,4 @@ func (d *destination) otherSockets(c *clusterv3.Cluster, used []*corev3.Transpor
 			d.settings = append(d.settings, s)
 		}
 	}
-}
-
-// meshSockets are those of a cluster with the mutual TLS of the mesh.
-func meshSockets(c *clusterv3.Cluster) (out []*corev3.TransportSocket) {
-	all := []*corev3.TransportSocket{c.GetTransportSocket()}
-	for _, m := range c.GetTransportSocketMatches() {
-		all = append(all, m.GetTransportSocket())
-	}
-	for _, t := range all {
-		if t != nil && strings.HasPrefix(tlsText(t, true), tlsMesh) {
-			out = append(out, t)
-		}
-	}
-	return out
-}
-
-// fallback is the transport socket for endpoints about which nothing is known.
-func fallback(c *clusterv3.Cluster) *corev3.TransportSocket {
-	for _, m := range c.GetTransportSocketMatches() {
-		if len(m.GetMatch().GetFields()) == 0 {
-			return m.GetTransportSocket()
-		}
-	}
-	return c.GetTransportSocket()
 }

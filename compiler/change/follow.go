@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meshc/meshc/compiler/change/transport"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/trace"
 )
@@ -71,7 +72,7 @@ type arrival struct {
 
 func (s *side) arrival(client, server *workload, at serverAt) arrival {
 	a := arrival{serverAt: at}
-	if client.proxy && (strings.HasPrefix(at.tls, tlsMesh) || at.tls == lateTLS && server.proxy) {
+	if client.proxy && (strings.HasPrefix(at.tls, transport.Mesh) || at.tls == lateTLS && server.proxy) {
 		a.peer = s.identity(client)
 	}
 	return a

@@ -27,6 +27,7 @@ import (
 	"github.com/meshc/meshc/compiler/change/condition"
 	"github.com/meshc/meshc/compiler/change/text"
 	"github.com/meshc/meshc/compiler/change/topics"
+	"github.com/meshc/meshc/compiler/change/transport"
 	"github.com/meshc/meshc/compiler/names"
 	"github.com/meshc/meshc/compiler/sets"
 	"github.com/meshc/meshc/compiler/trace"
@@ -131,7 +132,7 @@ func (b *builder) throughListener() (*hop, error) {
 	}
 	b.read = append(b.read, b.chain)
 	b.settings = append(b.settings, fieldSettings("filter chain ", b.chain, topics.Chain)...)
-	text, wants, mutual, asks := terminated(b.chain.GetTransportSocket())
+	text, wants, mutual, asks := transport.Terminated(b.chain.GetTransportSocket())
 	switch {
 	case wants && !b.conn.TLS:
 		return b.finish(nil, b.refuse(byTLS, 0, "the server wants TLS", b.origins()...)), nil
@@ -208,7 +209,7 @@ func (b *builder) inspector(f *listenerv3.ListenerFilter, protocol string) {
 
 // identities refuses client certificates with other names than those that the chain takes.
 func (b *builder) identities() {
-	matchers, any := identityMatchers(b.chain.GetTransportSocket())
+	matchers, any := transport.IdentityMatchers(b.chain.GetTransportSocket())
 	if any || len(matchers) == 0 && b.gateway { // clients of a gateway have certificates of others, with other names
 		return
 	}

@@ -68,7 +68,6 @@ var (
 		"": report.Encryption, "tls_params": "-", "tls_certificates": "-", "tls_certificate_sds_secret_configs": "-", "validation_context": "-",
 		"validation_context_sds_secret_config": "-", "combined_validation_context": "-", "alpn_protocols": report.Tuning,
 	}
-	Header     = map[string]string{"": report.Routing, "config": "-", "transport_socket": "-", "version": "-"}
 	Parameter  = map[string]string{"": report.Encryption, "tls_minimum_protocol_version": "-", "tls_maximum_protocol_version": "-", "cipher_suites": "-", "ecdh_curves": "-"}
 	Validation = map[string]string{
 		"": report.Encryption, "trusted_ca": "-", "system_root_certs": "-", "match_typed_subject_alt_names": "-", "match_subject_alt_names": "-",
