@@ -134,9 +134,9 @@ func (f *injectFlags) run(ctx context.Context, a *app, sources []string, stdin i
 	for _, o := range done.Outcomes {
 		switch {
 		case o.Added:
-			a.note("%s: proxy added", o.Object.Ref())
+			a.note("%s: proxy added", o.Ref)
 		case o.Reason != "":
-			a.note("%s: no proxy added, %s", o.Object.Ref(), o.Reason)
+			a.note("%s: no proxy added, %s", o.Ref, o.Reason)
 		}
 	}
 	return done, l, nil

@@ -24,7 +24,7 @@ var Codes = []diag.Code{
 	},
 	{
 		ID: "MESHC1904", Severity: diag.Error, FailsClosed: true,
-		Means:   "what injection adds does not fit what the pod has: a volume of the same name, a probe at no port, fields that cannot be merged",
+		Means:   "what injection adds does not fit what the pod has: a volume of the same name, a probe at no port, fields that cannot be merged, a container of the proxy that an API server would refuse",
 		Example: "a volume `istio-envoy` of the user's own",
 		Remedy:  "rename or correct it",
 	},

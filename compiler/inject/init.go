@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/intercept"
 )
 
@@ -63,14 +64,20 @@ func (p *pod) small() corev1.ResourceRequirements {
 
 // server is where the ADS server is: the pod's own word, else that of the settings. What the mesh says is where istiod is.
 func (p *pod) server() string {
-	own := p.proxy.GetDiscoveryAddress()
-	if a := p.tmpl.Annotations["sidecar.istio.io/discoveryAddress"]; a != "" {
-		return a
+	address, at := p.settings.XDS, ""
+	if own := p.proxy.GetDiscoveryAddress(); own != "" && own != p.mesh.Config.GetDefaultConfig().GetDiscoveryAddress() {
+		address, at = own, mesh.AnnotationProxyConfig
 	}
-	if own != "" && own != p.mesh.Config.GetDefaultConfig().GetDiscoveryAddress() {
-		return own
+	const annotation = "sidecar.istio.io/discoveryAddress"
+	if a := p.tmpl.Annotations[annotation]; a != "" {
+		address, at = a, annotation
 	}
-	return p.settings.XDS
+	if at != "" {
+		if err := checkAddress(address); err != nil {
+			p.bad(at, err.Error(), "write the name and the port of the ADS server")
+		}
+	}
+	return address
 }
 
 // identityArgs say how the proxy proves who it is, and whom it asks.

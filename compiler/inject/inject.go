@@ -52,9 +52,9 @@ type Settings struct {
 	Templates    map[string]map[string]any
 }
 
-// Outcome says what became of one workload.
+// Outcome says what became of one workload, or of another object that has pods.
 type Outcome struct {
-	Object *schema.Object
+	Ref    diag.Ref
 	Added  bool
 	Reason string // why not
 }
@@ -91,6 +91,11 @@ func (in *Injector) completeSettings() error {
 	case s.Identity == IdentitySPIRE && !agent:
 		return fmt.Errorf("proxies of this mesh do not ask SPIRE's agent: set MESHC_IDENTITY: spire at defaultConfig.proxyMetadata in MeshConfig, and give it to injection too")
 	}
+	if s.XDS != "" {
+		if err := checkAddress(s.XDS); err != nil {
+			return fmt.Errorf("the ADS server: %w", err)
+		}
+	}
 	s.CSIDriver = cmp.Or(s.CSIDriver, map[string]string{IdentitySPIRE: driverAgent, IdentityFiles: driverFiles}[s.Identity])
 	s.XDS = cmp.Or(s.XDS, fmt.Sprintf("meshc.%s.svc.%s:18000", in.mesh.RootNamespace, in.mesh.Domain))
 	if s.Identity != IdentityNone && s.ServerName == "" {
@@ -111,7 +116,7 @@ func (in *Injector) Object(o *schema.Object) (changed map[string]any, out *Outco
 	if w == nil || tmpl == nil {
 		return nil, nil, nil
 	}
-	out = &Outcome{Object: o}
+	out = &Outcome{Ref: o.Ref()}
 	if reason := in.keptOff(w, tmpl); reason != "" {
 		out.Reason = reason
 		return nil, out, nil
@@ -151,6 +156,9 @@ func (in *Injector) keptOff(w *mesh.Workload, tmpl *schema.Pods) string {
 		return "the configuration of the injector in " + by.Ref().String() + " keeps it off"
 	case tmpl.Spec.HostNetwork:
 		return "it is on the network of the node"
+	}
+	if word, ok := mesh.InjectionWord(tmpl); ok && word != "true" && word != "false" {
+		return fmt.Sprintf("its %s is %q, and only \"true\" asks for a proxy", mesh.LabelInject, word)
 	}
 	return "its labels, its annotations or its namespace keep a proxy off"
 }

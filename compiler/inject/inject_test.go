@@ -3,6 +3,7 @@ package inject_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -252,6 +253,21 @@ func TestRefused(t *testing.T) {
 		{"Windows", "MESHC1903", "Windows", nil, plainPod + "os: {name: windows}\n"},
 		{"volume of the name", "MESHC1904", "istio-envoy", nil, plainPod + "volumes:\n- name: istio-envoy\n  hostPath: {path: /}\n"},
 		{"probe at no port", "MESHC1904", "port", nil, plainPod + "  readinessProbe: {httpGet: {port: web}}\n"},
+		{"Windows by its nodes", "MESHC1903", "Windows", nil, plainPod + "nodeSelector: {kubernetes.io/os: windows}\n"},
+		{"a status that is not so", "MESHC1904", "no container meshc-bootstrap", map[string]string{"sidecar.istio.io/status": `{"initContainers":["meshc-bootstrap"]}`}, plainPod},
+		{"an order of a patch", "MESHC1904", "$patch", nil, plainPod + "- {name: istio-proxy, $patch: delete}\n"},
+		{"an order of a patch, below", "MESHC1904", "$patch", nil, plainPod + "- {name: istio-proxy, env: [{name: CANONICAL_SERVICE, $patch: delete}]}\n"},
+		{"two proxies", "MESHC1904", "two containers istio-proxy", nil, plainPod + "- {name: istio-proxy, image: auto}\ninitContainers: [{name: istio-proxy, image: auto}]\n"},
+		{"a mount of nothing", "MESHC1904", "mounts the volume a", map[string]string{"sidecar.istio.io/userVolumeMount": `{"a":{"mountPath":"/a"}}`}, plainPod},
+		{"two mounts at a place", "MESHC1904", "two volumes at /etc/istio/proxy", map[string]string{"sidecar.istio.io/userVolumeMount": `{"istio-podinfo":{"mountPath":"/etc/istio/proxy"}}`}, plainPod},
+		{"more than allowed", "MESHC1904", "asks for 2 of cpu", map[string]string{"sidecar.istio.io/proxyCPU": "2", "sidecar.istio.io/proxyCPULimit": "1"}, plainPod},
+		{"variable", "MESHC1902", "no variable", map[string]string{"proxy.istio.io/config": "proxyMetadata: {A=B: x}"}, plainPod},
+		{"metadata", "MESHC1902", "no variable", map[string]string{"proxy.istio.io/config": "proxyMetadata: {ISTIO_META_A=B: x}"}, plainPod},
+		{"variable, unprintable", "MESHC1904", "variable", map[string]string{"proxy.istio.io/config": "proxyMetadata: {Ä: x}"}, plainPod},
+		{"workers", "MESHC1902", "concurrency -3", map[string]string{"proxy.istio.io/config": "concurrency: -3"}, plainPod},
+		{"drain", "MESHC1902", "drainDuration -3s", map[string]string{"proxy.istio.io/config": "drainDuration: -3s"}, plainPod},
+		{"server", "MESHC1902", "no HOST:PORT", map[string]string{"sidecar.istio.io/discoveryAddress": "meshc:1 --insecure"}, plainPod},
+		{"server by ProxyConfig", "MESHC1902", "no HOST:PORT", map[string]string{"proxy.istio.io/config": "discoveryAddress: meshc"}, plainPod},
 		{"ProxyConfig", "MESHC1250", "ProxyConfig", map[string]string{"proxy.istio.io/config": "concurrency: many"}, plainPod},
 	} {
 		done, l := run(t, deployment(c.annotations, c.spec), settings)
@@ -270,6 +286,8 @@ func TestKeptOff(t *testing.T) {
 		{"namespace", ns + deployment(nil, plainPod), "keep a proxy off"},
 		{"host network", strings.Replace(ns, "disabled", "enabled", 1) + deployment(nil, "hostNetwork: true\n"+plainPod), "network of the node"},
 		{"annotation", strings.Replace(ns, "disabled", "enabled", 1) + deployment(map[string]string{"sidecar.istio.io/inject": "false"}, plainPod), "keep a proxy off"},
+		{"another word", strings.Replace(ns, "disabled", "enabled", 1) + deployment(map[string]string{"sidecar.istio.io/inject": "True"}, plainPod), `"True", and only "true"`},
+		{"another kind", strings.NewReplacer("apps/v1", "apps.kruise.io/v1alpha1", "Deployment", "CloneSet").Replace(deployment(nil, plainPod)), "CloneSet of apps.kruise.io/v1alpha1 has pods"},
 		{"running", strings.Replace(ns, "disabled", "enabled", 1) + "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop}\nspec:\n" + indent(plainPod, 2) + "status: {phase: Running}\n", "running pod"},
 	} {
 		done, l := run(t, c.text, asked)
@@ -390,6 +408,9 @@ func TestTexts(t *testing.T) {
 		"anchors": strings.Replace(deployment(nil, plainPod), "labels: {app: web}", "labels: &l {app: web}", 1) + "---\n" + other,
 		"list":    "apiVersion: v1\nkind: List\nitems:\n- " + strings.TrimPrefix(indent(deployment(nil, plainPod), 2), "  "),
 		"json":    `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"spec":{"selector":{"matchLabels":{"a":"1"}},"template":{"metadata":{"labels":{"a":"1"}},"spec":{"containers":[{"name":"app","image":"true"}]}}}}`,
+		"quoted":  `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"spec":{"selector":{"matchLabels":{"on":"y"}},"template":{"metadata":{"labels":{"on":"y","<<":"no"}},"spec":{"containers":[{"name":"app","image":"x"}]}}}}`,
+		"version": "%YAML 1.1\n# first\n---\n" + deployment(nil, plainPod) + "---\n" + other,
+		"hook":    "apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: migrate-}\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: app, image: x}]}}}\n",
 		"merge":   "x: &c\n  image: web:1\n---\n" + deployment(nil, "containers:\n- &a\n  name: app\n  image: web:1\n- <<: *a\n  name: two\n"),
 	} {
 		done, l := run(t, text, settings)
@@ -399,5 +420,51 @@ func TestTexts(t *testing.T) {
 		if again, l := run(t, string(done.Text), settings); len(l) > 0 || !bytes.Equal(again.Text, done.Text) {
 			t.Errorf("%s: the second time gives %v and\n%s", name, l, again.Text)
 		}
+	}
+}
+
+// A text of JSON is written as YAML, and whoever reads that, by whichever version of YAML, reads what the JSON said: also keys.
+func TestJSONKeepsItsTexts(t *testing.T) {
+	texts := []string{"y", "n", "yes", "no", "on", "off", "Y", "NO", "null", "~", "1", "1.5", "true", "<<", "0x1", "1e3", "2001-01-01", "1_000", "0777", "-", "? x", "*a", "#c", "a: b", "a #b", "\u2028", " x", "a\nb\n"}
+	var pod struct {
+		Metadata struct{ Annotations map[string]string }
+		Spec     struct{ Containers []struct{ Command []string } }
+	}
+	said := map[string]string{}
+	for _, text := range texts {
+		said[text] = text
+	}
+	keys, err := json.Marshal(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	words, err := json.Marshal(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, l := run(t, fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web","annotations":%s},"spec":{"containers":[{"name":"app","image":"x","command":%s}]}}`, keys, words), settings)
+	if len(l) > 0 {
+		t.Fatal(l)
+	}
+	if err := yaml.Unmarshal(done.Text, &pod); err != nil {
+		t.Fatalf("%v\n%s", err, done.Text)
+	}
+	if !slices.Equal(pod.Spec.Containers[0].Command, texts) {
+		t.Errorf("%q", pod.Spec.Containers[0].Command)
+	}
+	for _, text := range texts {
+		if pod.Metadata.Annotations[text] != text {
+			t.Errorf("the key %q is lost: %q", text, pod.Metadata.Annotations[text])
+		}
+	}
+}
+
+// An object of another group is not taken for one of Kubernetes that has its kind and its name.
+func TestKindsOfOtherGroups(t *testing.T) {
+	const job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: a}\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: app, image: x}]}}}\n"
+	const other = "---\napiVersion: batch.volcano.sh/v1alpha1\nkind: Job\nmetadata: {name: a}\nspec: {tasks: [{name: t, template: {spec: {containers: [{name: v, image: y}]}}}]}\n"
+	done, l := run(t, job+other, settings)
+	if len(l) > 0 || !bytes.HasSuffix(done.Text, []byte(other)) || len(done.Outcomes) != 2 || done.Outcomes[1].Added {
+		t.Errorf("%v %+v\n%s", l, done.Outcomes, done.Text)
 	}
 }

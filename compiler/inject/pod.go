@@ -78,7 +78,13 @@ func (p *pod) has() string {
 	text, marked := p.tmpl.Annotations[AnnotationStatus]
 	if marked {
 		var s status
-		if err := json.Unmarshal([]byte(text), &s); err == nil && slices.Contains(s.InitContainers, bootstrapName) {
+		switch err := json.Unmarshal([]byte(text), &s); {
+		case err != nil || !slices.Contains(s.InitContainers, bootstrapName):
+		case !slices.ContainsFunc(p.tmpl.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == bootstrapName }):
+			p.fail("MESHC1904", "the annotation "+AnnotationStatus+" says that the pod has its proxy, and no container "+bootstrapName+" is there",
+				"take the annotation out; to keep a proxy off, write the label sidecar.istio.io/inject: \"false\"", p.at(AnnotationStatus)...)
+			return ""
+		default:
 			return "it has its proxy already"
 		}
 		p.fail("MESHC1901", "Istio's injector has given this pod its proxy, and meshc cannot tell what of it was the user's",
@@ -107,11 +113,12 @@ func (p *pod) container(name string) []any {
 
 // inject adds everything.
 func (p *pod) inject() {
-	if os := p.tmpl.Spec.OS; os != nil && os.Name == corev1.Windows {
+	if key := p.windows(); key != "" {
 		p.fail("MESHC1903", "the pod runs on Windows, where there is neither the proxy's image nor a user to tell its connections by",
-			`keep the proxy off by the label sidecar.istio.io/inject: "false"`, p.tmpl.At("spec", "os")...)
+			`keep the proxy off by the label sidecar.istio.io/inject: "false"`, p.tmpl.At("spec", key)...)
 		return
 	}
+	p.checkConfig()
 	names, ok := p.templates()
 	if !ok {
 		return
@@ -142,6 +149,20 @@ func (p *pod) inject() {
 			p.overlay(name, t)
 		}
 	}
+	p.verify()
+}
+
+// windows is the field of the pod that has it run on Windows, "" if none does.
+func (p *pod) windows() string {
+	if os := p.tmpl.Spec.OS; os != nil && os.Name == corev1.Windows {
+		return "os"
+	}
+	for _, label := range [...]string{corev1.LabelOSStable, "beta." + corev1.LabelOSStable} {
+		if p.tmpl.Spec.NodeSelector[label] == string(corev1.Windows) {
+			return "nodeSelector"
+		}
+	}
+	return ""
 }
 
 // place puts the containers where they belong. A native sidecar is before the init containers of the user, which may call by

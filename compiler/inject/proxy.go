@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -48,8 +49,8 @@ func (p *pod) proxyContainer() *corev1.Container {
 	if !p.classic {
 		always := corev1.ContainerRestartPolicyAlways
 		c.RestartPolicy = &always // a native sidecar: it starts before, and ends behind, the containers of the application
-	} else if d := p.proxy.GetTerminationDrainDuration(); d.GetSeconds() > 0 {
-		c.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: d.GetSeconds()}}}
+	} else if n := seconds(p.proxy.GetTerminationDrainDuration()); n > 0 {
+		c.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: n}}}
 	}
 	return c
 }
@@ -91,10 +92,7 @@ func (p *pod) image() string {
 
 // envoyArgs is the command line of Envoy.
 func (p *pod) envoyArgs(r corev1.ResourceRequirements) []string {
-	drain := int64(45)
-	if d := p.proxy.GetDrainDuration(); d != nil && d.GetSeconds() > 0 {
-		drain = d.GetSeconds()
-	}
+	drain := cmp.Or(seconds(p.proxy.GetDrainDuration()), 45)
 	args := []string{"--config-path", envoyConfig, "--drain-time-s", fmt.Sprint(drain), "--drain-strategy", "immediate", "--disable-hot-restart",
 		"--log-level", p.word("sidecar.istio.io/logLevel", "warning", logLevel, "write a level of Envoy's log, such as warning")}
 	if c := p.word("sidecar.istio.io/componentLogLevel", "misc:error", componentLogs, "write COMPONENT:LEVEL, several by commas"); c != "" {

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/meshc/meshc/internal/diag"
+	"github.com/meshc/meshc/internal/source"
 	"github.com/meshc/meshc/schema"
 )
 
@@ -46,7 +49,7 @@ func documents(text []byte) [][]byte {
 		if i := bytes.IndexByte(text[at:], '\n'); i >= 0 {
 			end = at + i + 1
 		}
-		if at > start && separates(text[at:end]) {
+		if at > start && separates(text[at:end]) && len(directives(text[start:at])) < at-start {
 			out, start = append(out, text[start:at]), at
 		}
 		at = end
@@ -55,6 +58,36 @@ func documents(text []byte) [][]byte {
 		out = append(out, text[start:])
 	}
 	return out
+}
+
+// directive is a line before a document that says how it is to be read.
+var directive = regexp.MustCompile(`^%[A-Z][^\n]*\n`)
+
+// directives is what stands before a document: lines of directives and of comments, if one of a directive is among them, and nothing
+// else before the line of dashes.
+func directives(text []byte) []byte {
+	at, is := 0, false
+	for at < len(text) {
+		end := len(text)
+		if i := bytes.IndexByte(text[at:], '\n'); i >= 0 {
+			end = at + i + 1
+		}
+		line := bytes.TrimSpace(text[at:end])
+		switch {
+		case directive.Match(text[at:end]):
+			is = true
+		case len(line) > 0 && line[0] != '#':
+			if !is || !separates(text[at:end]) {
+				return nil
+			}
+			return text[:at]
+		}
+		at = end
+	}
+	if !is {
+		return nil
+	}
+	return text
 }
 
 func separates(line []byte) bool {
@@ -84,12 +117,14 @@ func Join(texts [][]byte) []byte {
 
 // document gives the workloads of one document their proxy. A document without one stays as it is.
 func (in *Injector) document(text []byte, namespace string, find Objects, res *Result) (changed, before []byte, findings diag.List) {
+	whole := text
+	text = text[len(directives(text)):]
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil || len(root.Content) != 1 {
 		if err != nil && !errors.Is(err, io.EOF) {
 			findings.Add(diag.Diagnostic{Code: "MESHC1904", Severity: diag.Error, Message: "this document cannot be read: " + err.Error(), Help: "correct it"})
 		}
-		return text, text, findings
+		return whole, whole, findings
 	}
 	if aliased(&root) {
 		root = *expand(&root)
@@ -97,23 +132,27 @@ func (in *Injector) document(text []byte, namespace string, find Objects, res *R
 	style := styleOf(&root, text)
 	was := style.write(&root)
 	touched := false
-	for _, n := range objects(root.Content[0], "") {
-		o := find(refOf(n, namespace))
-		if o == nil {
+	for _, n := range objects(root.Content[0], found{}) {
+		ref := refOf(n, namespace)
+		o := find(ref)
+		if o == nil || source.Classify(n.apiVersion, n.kind) != source.Kubernetes { // kinds of other groups may have its name
+			if n.apiVersion != "" && runsPods(n.Node) {
+				res.Outcomes = append(res.Outcomes, Outcome{Ref: ref, Reason: fmt.Sprintf("%s of %s has pods and is no kind that injection knows; meshc webhook gives its pods their proxy", n.kind, n.apiVersion)})
+			}
 			continue
 		}
-		whole, outcome, found := in.Object(o)
+		with, outcome, found := in.Object(o)
 		findings.Add(found...)
 		if outcome != nil {
 			res.Outcomes = append(res.Outcomes, *outcome)
 		}
-		if whole != nil {
+		if with != nil {
 			touched = true
-			inject(n.Node, whole)
+			inject(n.Node, with)
 		}
 	}
 	if !touched {
-		return text, text, findings
+		return whole, whole, findings
 	}
 	return style.write(&root), was, findings
 }
@@ -128,36 +167,52 @@ func inject(n *yaml.Node, whole map[string]any) {
 	*n = *say(n, whole)
 }
 
+// runsPods tells whether an object that is not known has the template of a pod somewhere below it.
+func runsPods(n *yaml.Node) bool {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		v := n.Content[i+1]
+		if spec := nodeAt(v, "spec"); spec != nil {
+			if c := nodeAt(spec, "containers"); c != nil && c.Kind == yaml.SequenceNode {
+				return true
+			}
+		}
+	}
+	return n.Kind != yaml.ScalarNode && slices.ContainsFunc(n.Content, runsPods)
+}
+
 // found is an object in a tree.
 type found struct {
 	*yaml.Node
-	kind string
+	apiVersion, kind string
 }
 
-// objects finds those in a document: itself, or the items of a list.
-func objects(n *yaml.Node, kind string) []found {
+// objects finds those in a document: itself, or the items of a list. of is what an item is that does not say so.
+func objects(n *yaml.Node, of found) []found {
 	switch n.Kind {
 	case yaml.SequenceNode:
 		var out []found
 		for _, c := range n.Content {
-			out = append(out, objects(c, "")...)
+			out = append(out, objects(c, found{})...)
 		}
 		return out
 	case yaml.MappingNode:
-		if k := nodeAt(n, "kind"); k != nil && k.Value != "" {
-			kind = k.Value
+		of.Node = n
+		for key, to := range map[string]*string{"apiVersion": &of.apiVersion, "kind": &of.kind} {
+			if v := nodeAt(n, key); v != nil && v.Value != "" {
+				*to = v.Value
+			}
 		}
 		items := nodeAt(n, "items")
-		if items == nil || !strings.HasSuffix(kind, "List") || items.Kind != yaml.SequenceNode {
-			return []found{{n, kind}}
+		if items == nil || !strings.HasSuffix(of.kind, "List") || items.Kind != yaml.SequenceNode {
+			return []found{of}
 		}
-		of := strings.TrimSuffix(kind, "List")
-		if kind == "List" || kind == resourceList {
-			of = ""
+		item := found{apiVersion: of.apiVersion, kind: strings.TrimSuffix(of.kind, "List")}
+		if of.kind == "List" || of.kind == resourceList {
+			item = found{}
 		}
 		var out []found
 		for _, c := range items.Content {
-			out = append(out, objects(c, of)...)
+			out = append(out, objects(c, item)...)
 		}
 		return out
 	default: // no object
@@ -173,6 +228,8 @@ func refOf(n found, namespace string) diag.Ref {
 	if m := nodeAt(n.Node, "metadata"); m != nil {
 		if v := nodeAt(m, "name"); v != nil {
 			ref.Name = v.Value
+		} else if v := nodeAt(m, "generateName"); v != nil {
+			ref.Name = source.Generated(n.kind, v.Value)
 		}
 		if v := nodeAt(m, "namespace"); v != nil && v.ShortTag() != "!!null" && v.Value != "" {
 			ref.Namespace = v.Value
@@ -204,9 +261,12 @@ func styleOf(root *yaml.Node, text []byte) style {
 	return s
 }
 
-// block takes the style of JSON off a tree.
+// block takes the style of JSON off a tree. Texts, also those that are keys, keep the quotes that some reader of YAML wants.
 func block(n *yaml.Node) {
-	n.Style &^= yaml.FlowStyle | yaml.DoubleQuotedStyle
+	n.Style &^= yaml.FlowStyle
+	if n.Kind == yaml.ScalarNode && n.Style&yaml.DoubleQuotedStyle != 0 {
+		n.Style = scalar(n.Value).Style
+	}
 	for _, c := range n.Content {
 		block(c)
 	}

@@ -92,12 +92,17 @@ func (p *pod) merged(c *corev1.Container, at string) map[string]any {
 		}
 		own, _ := l[i].(map[string]any)
 		own = clone(own).(map[string]any)
+		if key := directed(own); key != "" {
+			p.fail("MESHC1904", fmt.Sprintf("the container %s has %s, which is a word of patches and no field of a container", c.Name, key), "take it out: what the container says is merged by itself", p.container(c.Name)...)
+			return ours
+		}
 		if image, _ := own["image"].(string); image == "" || image == "auto" {
 			delete(own, "image")
 		}
 		if !p.classic && key == "containers" {
 			delete(own, "restartPolicy")
 		}
+		giveWay(ours, own)
 		out, err := strategicpatch.StrategicMergeMapPatch(strategicpatch.JSONMap(ours), strategicpatch.JSONMap(own), corev1.Container{})
 		if err != nil {
 			p.fail("MESHC1904", fmt.Sprintf("the container %s cannot be merged with the one that injection adds: %v", c.Name, err), "correct its fields", p.container(c.Name)...)
@@ -107,6 +112,22 @@ func (p *pod) merged(c *corev1.Container, at string) map[string]any {
 		return out
 	}
 	return ours
+}
+
+// giveWay takes out of our container what it asks for where the user's bounds it lower and does not say what it asks for: an API server
+// then takes the bound, and would refuse both.
+func giveWay(ours, own map[string]any) {
+	var us, user corev1.Container
+	if message(ours, &us) != nil || message(own, &user) != nil {
+		return // the merged one cannot be read either, and says so
+	}
+	resources, _ := ours["resources"].(map[string]any)
+	requests, _ := resources["requests"].(map[string]any)
+	for name, most := range user.Resources.Limits {
+		if _, said := user.Resources.Requests[name]; !said && most.Cmp(us.Resources.Requests[name]) < 0 {
+			delete(requests, string(name))
+		}
+	}
 }
 
 // overlay lays a template of the user's over the pod.

@@ -158,11 +158,14 @@ func scalar(value any) *yaml.Node {
 	if err := n.Encode(value); err != nil {
 		panic("inject: " + err.Error()) // strings, numbers and booleans
 	}
-	if s, ok := value.(string); ok && strings.ContainsAny(s, "\u0085\u2028\u2029\ufeff") {
-		n.Style = yaml.DoubleQuotedStyle // where these are escaped; other styles break the line at them
+	if s, ok := value.(string); ok && (s == merge || strings.ContainsAny(s, "\u0085\u2028\u2029\ufeff")) {
+		n.Style = yaml.DoubleQuotedStyle // where these are escaped; other styles break the line at them, and take the key of merges for one
 	}
 	return n
 }
+
+// merge is the key by which YAML merges mappings.
+const merge = "<<"
 
 // plainWord are texts that stand without quotes in YAML, but for the words in taken, which some reader or other takes for a truth
 // value, a number or nothing.
@@ -191,7 +194,7 @@ func expand(n *yaml.Node) *yaml.Node {
 	has := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], expand(n.Content[i+1])
-		if k.Kind == yaml.ScalarNode && k.Value == "<<" && k.Style == 0 {
+		if k.Kind == yaml.ScalarNode && k.Value == merge && k.Style == 0 {
 			if v.Kind == yaml.SequenceNode {
 				merges = append(merges, v.Content...)
 			} else {

@@ -56,7 +56,7 @@ var Codes = []diag.Code{
 		ID: "MESHC1009", Severity: diag.Error, Also: []diag.Severity{diag.Warning},
 		Means:   "no object, though one was meant: no kind, metadata or name, a slip in a key, a kind or group that no API server has, a list of objects without the List around it, or plain text",
 		Detail:  "With `--lenient` a kind of Kubernetes that is read under an apiVersion without it is a warning and left alone, as a cluster refuses such an object by itself; whatever can be a policy of the mesh stays an error.",
-		Example: "`generateName` only, `apiversion: v1`, `kind: Deploymnet`, a Git LFS pointer",
+		Example: "`generateName` only on what others refer to, `apiversion: v1`, `kind: Deploymnet`, a Git LFS pointer",
 		Remedy:  "what the help says: correct the word, or fetch the file",
 	},
 	{

@@ -350,6 +350,10 @@ func (p *parser) object(n *yaml.Node, apiVersion, kind string) {
 	}
 	d.Value = v.(map[string]any)
 	d.Value["apiVersion"], d.Value["kind"] = apiVersion, kind
+	if meta, ok := d.Value["metadata"].(map[string]any); ok && meta["name"] == nil {
+		begin, _ := meta["generateName"].(string)
+		d.Name = source.Generated(kind, begin)
+	}
 	if source.Classify(apiVersion, kind) != source.Installer && !p.named(d) {
 		return
 	}
@@ -405,6 +409,9 @@ func (p *parser) named(d *source.Document) bool {
 	}
 	for _, k := range []string{"name", "namespace"} {
 		v, present := meta[k]
+		if k == "name" && v == nil && d.Name != "" {
+			v, present = d.Name, true
+		}
 		if !present || v == nil {
 			if k == "name" {
 				if _, gen := meta["generateName"].(string); gen {

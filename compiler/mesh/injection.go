@@ -140,10 +140,7 @@ func (m *Mesh) injection(namespace string, pod *schema.Pods) (Injection, *schema
 // decides, then the selectors, then the policy.
 func (m *Mesh) Admit(namespace, revision string, pod *schema.Pods) (Injection, *schema.Object) {
 	in, set := m.injectorOf(revision), labels.Set(pod.Labels)
-	word, labelled := pod.Labels[LabelInject]
-	if !labelled {
-		word = pod.Annotations[LabelInject]
-	}
+	word, _ := InjectionWord(pod)
 	switch {
 	case pod.Spec.HostNetwork || neverInjected(namespace):
 		return NotInjected, nil
@@ -157,6 +154,15 @@ func (m *Mesh) Admit(namespace, revision string, pod *schema.Pods) (Injection, *
 		return NotInjected, in.object
 	}
 	return Injected, nil
+}
+
+// InjectionWord is what a pod says about its injection: the label, else the annotation. "" says nothing.
+func InjectionWord(pod *schema.Pods) (word string, said bool) {
+	word, said = pod.Labels[LabelInject]
+	if !said {
+		word = pod.Annotations[LabelInject]
+	}
+	return word, word != ""
 }
 
 // neverInjected tells whether the injector never acts in a namespace.

@@ -56,6 +56,15 @@ func Installs(apiVersion, kind, name string) bool {
 	return false
 }
 
+// Generated is the name by which an object is known that a cluster gives its name when it is made, as kubectl create and hooks of
+// Argo CD do: what the name begins with. Only what runs and ends is made so, and nothing refers to it; "" for any other kind.
+func Generated(kind, generateName string) string {
+	if kind != "Job" && kind != "Pod" {
+		return ""
+	}
+	return strings.TrimRight(generateName, "-.")
+}
+
 // splitVersion parts an apiVersion; the core group has no name.
 func splitVersion(apiVersion string) (group, version string) {
 	group, version, ok := strings.Cut(apiVersion, "/")
