@@ -52,6 +52,7 @@ const (
 	fluxVersion      = "1.9.1" // of its source-controller
 	istioVersion     = "0.0.0-20260827124520-eed52ebb66ad"
 	helmVersion      = "4.3.1"
+	spireVersion     = "1.13.3"
 )
 
 // AdminToken is that of system:masters, ReaderToken that of the user meshc, who may do nothing before a role says so.
@@ -61,8 +62,8 @@ const AdminToken, ReaderToken = "admin-token", "reader-token"
 func Start(t testing.TB) *Cluster {
 	t.Helper()
 	etcd, apiserver := find(t, "etcd", etcdVersion), find(t, "kube-apiserver", apiserverVersion)
-	c := &Cluster{t: t, dir: t.TempDir(), Address: free(t)}
-	store, peers := free(t), free(t)
+	c := &Cluster{t: t, dir: t.TempDir(), Address: Free(t)}
+	store, peers := Free(t), Free(t)
 	c.start(etcd, nil, "--data-dir", filepath.Join(c.dir, "etcd"), "--listen-client-urls", "http://"+store, "--advertise-client-urls", "http://"+store,
 		"--listen-peer-urls", "http://"+peers, "--initial-advertise-peer-urls", "http://"+peers, "--initial-cluster", "default=http://"+peers, "--log-level", "error")
 	c.identify()
@@ -95,9 +96,9 @@ func cache() string {
 	return filepath.Join(filepath.Dir(here), "../../.cache")
 }
 
-// free is an address that nobody listens at. Its port is none of those that the kernel gives to connections, so that it is still
+// Free is an address on loopback that nobody listens at. Its port is none of those that the kernel gives to connections, so that it is still
 // free when a program begins to listen there.
-func free(t testing.TB) string {
+func Free(t testing.TB) string {
 	t.Helper()
 	for range 100 {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+mathrand.IntN(12000)))
@@ -111,7 +112,7 @@ func free(t testing.TB) string {
 }
 
 // Free is an address on loopback that nobody listens at.
-func (c *Cluster) Free() string { return free(c.t) }
+func (c *Cluster) Free() string { return Free(c.t) }
 
 // SourceController is Flux's source-controller, and the files of the kinds that it has.
 func (c *Cluster) SourceController() (program string, crds []string) {
@@ -167,6 +168,12 @@ func PilotAgent(t testing.TB) (program, template string) {
 		t.Fatal("no bootstrap of the agent: .ci/cluster copies it: ", err)
 	}
 	return program, template
+}
+
+// SPIRE is its server, which also is its client, and its agent. Without them the test is skipped.
+func SPIRE(t testing.TB) (server, agent string) {
+	t.Helper()
+	return find(t, "spire-server", spireVersion), find(t, "spire-agent", spireVersion)
 }
 
 // Token requests a token of a service account that is bound to a pod, as kubelet does for a volume of the pod.

@@ -420,7 +420,21 @@ func serveCA(t *testing.T, ca *authority, listen func(string) (net.Listener, err
 // shareable is a file that every user can read.
 func shareable(t *testing.T, file string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "meshc-agent-")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(openFolder(t), filepath.Base(file))
+	if err := os.WriteFile(to, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// openFolder is a folder that every user can read, with a name that leaves room for those of sockets.
+func openFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "meshc-open-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -428,15 +442,7 @@ func shareable(t *testing.T, file string) string {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	to := filepath.Join(dir, filepath.Base(file))
-	if err := os.WriteFile(to, text, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return to
+	return dir
 }
 
 // lookUp asks the agent of a namespace for a name, as the redirected look-ups of an application do.

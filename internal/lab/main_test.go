@@ -44,6 +44,9 @@ func built(t *testing.T, spec Spec) Spec {
 	if programs.err != nil {
 		t.Fatal(fmt.Errorf("build: %w", programs.err))
 	}
-	spec.Meshc, spec.Echo = programs.meshc, programs.echo
+	if spec.Meshc == "" {
+		spec.Meshc = programs.meshc
+	}
+	spec.Echo = programs.echo
 	return spec
 }

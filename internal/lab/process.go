@@ -43,7 +43,10 @@ func (l *Lab) launch(ns *namespace, name string, uid uint32, cmd *exec.Cmd) erro
 		cmd.Dir = "/"
 	}
 	if uid != 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		if cmd.SysProcAttr == nil {
+			cmd.SysProcAttr = &syscall.SysProcAttr{}
+		}
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: uid}
 	}
 	if err := ns.start(cmd); err != nil {
 		return fmt.Errorf("lab: start %s: %w", name, err)
