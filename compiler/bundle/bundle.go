@@ -175,6 +175,9 @@ type Workload struct {
 	Proxy          bool              `json:"proxy,omitempty"`   // it has a proxy: a sidecar, or as a gateway
 }
 
+// Machine tells whether a workload runs outside Kubernetes, so that the input does not say what runs there.
+func (w *Workload) Machine() bool { return w.Kind == "WorkloadEntry" || w.Kind == "WorkloadGroup" }
+
 // Bundle is a sealed bundle. It is immutable and safe for concurrent use.
 type Bundle struct {
 	Digest      Digest // of what proxies may receive and how

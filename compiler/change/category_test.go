@@ -48,6 +48,9 @@ func TestWhatLiesBehind(t *testing.T) {
 		}
 		return replaced(cart, "{simple: LB}", failover) + nodes + at("cart-1", "10.1.0.21", "west") + at("cart-2", "10.1.0.22", "east")
 	}
+	const machine = "\n---\napiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: vm, namespace: shop}\nspec: {address: 10.9.0.1, labels: {app: vm}}\n" +
+		"---\napiVersion: v1\nkind: Service\nmetadata: {name: vm, namespace: shop}\nspec: {clusterIP: 10.0.0.8, selector: {app: vm}, ports: [{name: http, port: 80}]}\n" +
+		"---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: vm, namespace: shop}\nspec: {host: vm, trafficPolicy: {tls: {mode: MODE}}}\n"
 	for _, c := range []struct {
 		name, base, head string
 		category         string
@@ -58,6 +61,8 @@ func TestWhatLiesBehind(t *testing.T) {
 		{"no PROXY protocol header any more", header("V2"), routes, change.Routing, []string{change.Changed}, 80, true},
 		{"another version of it", header("V1"), header("V2"), change.Routing, []string{change.Changed}, 80, true},
 		{"other places are preferred", preferring("topology.kubernetes.io/region"), preferring("topology.kubernetes.io/zone"), change.Tuning, []string{change.Moved, change.Changed}, 80, true},
+		{"TLS that a machine may end itself", routes + replaced(machine, "MODE", "DISABLE"), routes + replaced(machine, "MODE", "SIMPLE"), change.Encryption, []string{change.Changed}, 80, true},
+		{"mutual TLS of the mesh that it cannot end", routes + replaced(machine, "MODE", "DISABLE"), routes + replaced(machine, "MODE", "ISTIO_MUTUAL"), change.Encryption, []string{change.Closed}, 80, true},
 		{"plain text at a port that a policy is tried out on", routes + shadowed, routes + shadowed + permissive, change.Encryption, []string{change.Opened}, 9999, false},
 	} {
 		r, err := change.Compare(compile(t, c.base), compile(t, c.head))

@@ -144,7 +144,7 @@ func (s *side) gather() {
 		pods[key] = w.Kind == "Pod"
 		old.account, old.labels, old.class, old.proxy, old.pods = cmp.Or(w.ServiceAccount, "default"), w.Labels, one.class, w.Proxy, []pod{one}
 		old.addresses = append(old.addresses, w.Addresses...)
-		old.virtual = w.Kind == "WorkloadEntry" || w.Kind == "WorkloadGroup"
+		old.virtual = w.Machine()
 	}
 	for i := range s.Workloads { // pods follow their template, whatever they are at this moment
 		if w := &s.Workloads[i]; w.Kind != "Pod" && w.Labels[injectLabel] == "false" {

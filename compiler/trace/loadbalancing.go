@@ -232,8 +232,9 @@ func (k *walk) deliver(s state, c *clusterv3.Cluster, m member, name string, ope
 	to.fronted, to.parsed = s.fronted || s.parsed, false
 	to.call.Metadata, to.call.Principals, to.call.SNI = nil, nil, ""
 	if !v.class.Gateway && m.workload != nil && !m.workload.Proxy {
-		if open != nil {
-			p := to.end(Failed, 0, "the workload has no proxy that could end the mutual TLS")
+		// What runs on a machine may end TLS itself, and has no certificate of the mesh.
+		if open != nil && (len(open.ids) > 0 || !m.workload.Machine()) {
+			p := to.end(Failed, 0, "the workload has no proxy that could end the TLS")
 			p.Outcome.Unprotected = true
 			return p, nil
 		}
