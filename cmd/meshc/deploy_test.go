@@ -14,7 +14,10 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	sigsyaml "sigs.k8s.io/yaml"
@@ -137,23 +140,43 @@ func TestChartArguments(t *testing.T) {
 		}
 		for _, args := range all {
 			holdArguments(t, args)
+			if slices.Contains(args, "--compile") && slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--trust=") }) {
+				t.Errorf("%s: a server that compiles is told whose bundles to trust, and does not start: %v", values, args)
+			}
 		}
 	}
+}
+
+// gateway sets the gateway of an index.
+func gateway(index, name string) string {
+	at := "gateways[" + index + "]."
+	return at + "name=" + name + "," + at + "labels.istio=x," + at + "ports[0].name=http," + at + "ports[0].port=80"
 }
 
 // TestChartRefuses: a value that does not exist or does not fit is refused by its name, and never passed over.
 func TestChartRefuses(t *testing.T) {
 	helm := clustertest.Helm(t)
 	for set, want := range map[string]string{
-		"server.bundle=x,server.replica=1":                    "replica",
-		"server.bundle=":                                      "server.bundle or server.compile",
-		"server.bundle=x,server.compile[0]=y":                 "server.bundle or server.compile",
-		"server.bundle=x,server.identity.tls=y":               "server.identity.spiffe or server.identity.tls",
-		"server.bundle=x,server.identity.issuer.name=y":       "server.identity.tls",
-		"server.bundle=x,webhook.failurePolicy=Open":          "failurePolicy",
-		"server.bundle=x,gateways[0].name=a":                  "ports",
-		"server.bundle=x,image.digest=latest":                 "digest",
-		"server.bundle=x,gateways[0].name=a,gateways[0].x=1,": "x",
+		"server.bundle=x,server.replica=1":                                                                      "replica",
+		"server.bundle=":                                                                                        "server.bundle or server.compile",
+		"server.bundle=x,server.compile[0]=y":                                                                   "server.bundle or server.compile",
+		"server.bundle=x,server.identity.tls=y":                                                                 "server.identity.spiffe or server.identity.tls",
+		"server.bundle=x,server.identity.issuer.name=y":                                                         "server.identity.tls",
+		"server.bundle=x,webhook.failurePolicy=Open":                                                            "failurePolicy",
+		"server.bundle=x,gateways[0].name=a":                                                                    "ports",
+		"server.bundle=x,image.digest=latest":                                                                   "digest",
+		"server.bundle=x,gateways[0].name=a,gateways[0].x=1,":                                                   "x",
+		"server.bundle=x,server.tokens=null":                                                                    "tokens",
+		"server.bundle=x,webhook.certificate=null":                                                              "certificate",
+		"server.bundle=x,server.tokens.review=true,server.tokens.keys=y":                                        "server.tokens.review or server.tokens.keys",
+		"server.bundle=x,webhook.certificate.certManager=false":                                                 "caBundle",
+		"server.bundle=x,webhook.certificate.certManager=false,webhook.certificate.issuer.name=y":               "leave the issuer out",
+		"server.bundle=x,webhook.revision=A_b":                                                                  "revision",
+		"server.bundle=x," + gateway("0", "Bad_Name"):                                                           "name",
+		"server.bundle=x," + gateway("0", strings.Repeat("a", 64)):                                              "name",
+		"server.bundle=x," + gateway("0", "meshc-webhook"):                                                      "already",
+		"server.bundle=x," + gateway("0", "a") + "," + gateway("1", "a"):                                        "gateways[1].name",
+		"server.bundle=x," + gateway("0", "a") + ",gateways[0].autoscaling.min=3,gateways[0].autoscaling.max=2": "more than the max",
 	} {
 		out, err := exec.Command(helm, "template", "meshc", "../../deploy/chart", "--set", set).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), want) {
@@ -218,6 +241,66 @@ func TestChartInjects(t *testing.T) {
 	if slices.Sort(with); !slices.Equal(with, []string{"egressgateway", "ingressgateway"}) {
 		t.Errorf("a proxy for %v\n%s", with, errs.String())
 	}
+}
+
+// TestChartAsksAboutGateways: the API server asks the webhook about the pods of the chart's gateways, whatever the namespace says that they
+// are in, and never about those of the server and of the webhook, which could not start then.
+func TestChartAsksAboutGateways(t *testing.T) {
+	for values, labelled := range map[string]map[string]string{"bundle.yaml": {"istio-injection": "enabled"}, "compile.yaml": {"istio.io/rev": "meshc"}} {
+		for _, namespace := range []map[string]string{{}, labelled} {
+			asked := chartAsksAbout(t, charted(t, values), namespace)
+			want := map[string]bool{"meshc": false, "meshc-webhook": false, "ingressgateway": true, "egressgateway": true}
+			for name, is := range asked {
+				if is != want[name] {
+					t.Errorf("%s: in a namespace with %v, %s is asked about: %v", values, namespace, name, is)
+				}
+			}
+			if len(asked) != 4 {
+				t.Errorf("%s has %v", values, asked)
+			}
+		}
+	}
+}
+
+// chartAsksAbout tells which pods the webhooks of some objects are asked about, in a namespace with these labels.
+func chartAsksAbout(t *testing.T, docs []map[string]any, namespace map[string]string) map[string]bool {
+	t.Helper()
+	pods, asked := map[string]labels.Set{}, map[string]bool{}
+	var hooks admissionv1.MutatingWebhookConfiguration
+	for _, doc := range docs {
+		text, err := sigsyaml.Marshal(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var o struct {
+			Metadata struct{ Name string }
+			Spec     struct{ Template corev1.PodTemplateSpec }
+		}
+		switch doc["kind"] {
+		case "StatefulSet", "Deployment":
+			err = sigsyaml.Unmarshal(text, &o)
+			pods[o.Metadata.Name] = o.Spec.Template.Labels
+		case "MutatingWebhookConfiguration":
+			err = sigsyaml.Unmarshal(text, &hooks)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	matches := func(s *metav1.LabelSelector, of labels.Set) bool {
+		selector, err := metav1.LabelSelectorAsSelector(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return selector.Matches(of)
+	}
+	around := labels.Merge(labels.Set{"kubernetes.io/metadata.name": "istio-system"}, namespace)
+	for name, pod := range pods {
+		asked[name] = slices.ContainsFunc(hooks.Webhooks, func(w admissionv1.MutatingWebhook) bool {
+			return matches(w.NamespaceSelector, around) && matches(w.ObjectSelector, pod)
+		})
+	}
+	return asked
 }
 
 // TestAlertsNameMetrics: the alerts ask for metrics of the page about them, by labels that nothing else says.

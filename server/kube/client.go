@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"sync"
 	"time"
 
@@ -79,6 +80,9 @@ func Connect(o Options) (*Client, error) {
 		return nil, err
 	}
 	if err := private(cfg); err != nil {
+		return nil, err
+	}
+	if err := pluggedIn(cfg); err != nil {
 		return nil, err
 	}
 	if cfg.Insecure {
@@ -168,6 +172,18 @@ func private(cfg *rest.Config) error {
 		return nil
 	}
 	return fmt.Errorf("the API server %s is asked without TLS, and is not on this host: keys would cross the network for all to read; name it by https:// in the kubeconfig", cfg.Host)
+}
+
+// pluggedIn tells whether the program is there that a kubeconfig gets its credentials from, as those of clouds do. In an image with
+// nothing but meshc there is none, and no request would ever get through.
+func pluggedIn(cfg *rest.Config) error {
+	if cfg.ExecProvider == nil {
+		return nil
+	}
+	if _, err := exec.LookPath(cfg.ExecProvider.Command); err != nil {
+		return fmt.Errorf("the kubeconfig for %s gets its credentials by running %.200q, which cannot be run here (%w): put the program there, or use a kubeconfig with a token (tokenFile is read again when it changes) or a certificate", cfg.Host, cfg.ExecProvider.Command, err)
+	}
+	return nil
 }
 
 func loopback(u *url.URL) bool {

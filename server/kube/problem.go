@@ -121,7 +121,7 @@ func (c *Client) problem(err error, a asked) *Problem {
 	}
 	var u *url.Error
 	if errors.As(err, &u) {
-		return &Problem{"unreachable", fmt.Sprintf("the API server %s cannot be reached: %v", c.address, u.Err)}
+		return &Problem{"unreachable", fmt.Sprintf("the API server %s cannot be reached: %s", c.address, clip(u.Err.Error()))}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &Problem{"unreachable", fmt.Sprintf("the API server %s does not answer", c.address)}
