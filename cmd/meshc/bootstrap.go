@@ -207,7 +207,7 @@ func (f *bootstrapFlags) ofPod() (err error) {
 			return err
 		}
 	}
-	if f.Probes, err = f.vm.probes(f.Probes); err != nil {
+	if f.Probes, err = f.vm.probes(f.Probes, f.Namespace, f.workload); err != nil {
 		return err
 	}
 	if f.podInfo == "" {

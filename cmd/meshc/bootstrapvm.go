@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"sigs.k8s.io/yaml"
 
 	"github.com/meshc/meshc/compiler/bundle"
 	resources "github.com/meshc/meshc/compiler/names"
@@ -59,7 +58,7 @@ func (v *vmFlags) alone() (name string) {
 }
 
 // probes adds the probe of the WorkloadGroup to those that the proxy answers for.
-func (v *vmFlags) probes(to bootstrap.Probes) (bootstrap.Probes, error) {
+func (v *vmFlags) probes(to bootstrap.Probes, namespace, workload string) (bootstrap.Probes, error) {
 	if v.group == "" {
 		return to, nil
 	}
@@ -67,33 +66,10 @@ func (v *vmFlags) probes(to bootstrap.Probes) (bootstrap.Probes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--vm-group: %w", err)
 	}
-	var group struct {
-		Kind     string
-		Metadata struct{ Name string }
-		Spec     struct {
-			Probe *bootstrap.Probe
-		}
-	}
-	if err := yaml.Unmarshal(text, &group); err != nil {
+	if to, err = to.WithGroup(text, namespace, workload); err != nil {
 		return nil, fmt.Errorf("--vm-group %s: %w", v.group, err)
 	}
-	if group.Kind != "WorkloadGroup" || group.Metadata.Name == "" {
-		return nil, fmt.Errorf("--vm-group %s holds no WorkloadGroup with a name", v.group)
-	}
-	probe := group.Spec.Probe
-	switch {
-	case probe == nil:
-		return nil, fmt.Errorf("--vm-group %s: the WorkloadGroup has no probe", v.group)
-	case probe.Exec != nil:
-		return nil, fmt.Errorf("--vm-group %s: the probe runs a program, and Envoy runs none: ask by httpGet, tcpSocket or grpc", v.group)
-	case probe.HTTPGet != nil && probe.HTTPGet.Host != "", probe.TCPSocket != nil && probe.TCPSocket.Host != "":
-		return nil, fmt.Errorf("--vm-group %s: the probe asks another host, and the proxy answers for its own", v.group)
-	}
-	if to == nil {
-		to = bootstrap.Probes{}
-	}
-	to["/app-health/"+group.Metadata.Name+"/readyz"] = *probe
-	return bootstrap.ParseProbes(to.String())
+	return to, nil
 }
 
 // pack makes the archive. Look-ups of names go to a proxy that answers them, by its class in the bundle.

@@ -137,10 +137,14 @@ func TestBadMachines(t *testing.T) {
 		{"runs a program", []string{"--vm", "--vm-group", file("c.yaml", strings.Replace(legacyGroup, "httpGet: {path: /ok, port: 8080}", "exec: {command: [x]}", 1))}},
 		{"another host", []string{"--vm", "--vm-group", file("d.yaml", strings.Replace(legacyGroup, "path: /ok,", "path: /ok, host: example.com,", 1))}},
 		{"at no port", []string{"--vm", "--vm-group", file("e.yaml", strings.Replace(legacyGroup, "port: 8080", "port: http", 1))}},
+		{"in the namespace bank", []string{"--vm", "--vm-group", file("f.yaml", strings.Replace(legacyGroup, "namespace: shop", "namespace: bank", 1))}},
+		{"2 WorkloadGroups", []string{"--vm", "--vm-group", file("g.yaml", legacyGroup+"---\n"+legacyGroup)}},
+		{"less than none", []string{"--vm", "--vm-group", file("h.yaml", strings.Replace(legacyGroup, "timeoutSeconds: 3", "timeoutSeconds: -3", 1))}},
+		{"no YAML of objects", []string{"--vm", "--vm-group", file("i.yaml", "hello\n")}},
 		{"no such file", []string{"--vm", "--vm-group", filepath.Join(dir, "none")}},
 	} {
 		var out, errs bytes.Buffer
-		code := run(context.Background(), append([]string{"bootstrap", "--name", "a", "-n", "b", "--ip", "10.0.0.1"}, c.args...), strings.NewReader(""), &out, &errs)
+		code := run(context.Background(), append([]string{"bootstrap", "--name", "a", "-n", "shop", "--ip", "10.0.0.1"}, c.args...), strings.NewReader(""), &out, &errs)
 		if code != 2 || !strings.Contains(errs.String(), c.says) || out.Len() > 0 {
 			t.Errorf("%v: %d %s", c.args, code, errs.String())
 		}

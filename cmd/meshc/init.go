@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 )
@@ -53,8 +54,8 @@ func newInit(a *app) *cobra.Command {
 		Use:   "init [DIRECTORY]",
 		Short: "Begin a repository for a mesh",
 		Long: `init writes a repository that works as it stands: a small mesh under strict mutual TLS, a policy with its tests, calls and
-statements that meshc test holds, settings, a pipeline and a pre-commit hook. No file that is there is touched: if one of these names
-is taken, nothing is written.`,
+statements that meshc test holds, settings, a pipeline and a pre-commit hook. No file that is there is touched: a README.md and a
+.gitignore stay as they are, and if another of these names is taken, nothing is written.`,
 		Example: "  meshc init mesh-config && cd mesh-config && meshc check mesh && meshc test mesh\n  meshc init --ci gitlab",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -88,20 +89,24 @@ func (a *app) begin(dir, ci string) error {
 	if err != nil {
 		return err
 	}
-	var names, taken []string
+	var names, taken, kept []string
 	for name := range files {
-		names = append(names, name)
 		switch _, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(name))); {
+		case err == nil && (name == "README.md" || name == ".gitignore"): // as a repository begins with
+			kept = append(kept, name)
 		case err == nil:
 			taken = append(taken, name)
-		case !errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, fs.ErrNotExist):
+			names = append(names, name)
+		default:
 			return err
 		}
 	}
 	slices.Sort(names)
 	slices.Sort(taken)
+	slices.Sort(kept)
 	if len(taken) > 0 {
-		return fmt.Errorf("nothing was written: %s has %s already", dir, strings.Join(taken, ", "))
+		return fmt.Errorf("nothing was written: %s has %s already; name another DIRECTORY, or move what is there", dir, strings.Join(taken, ", "))
 	}
 	for _, name := range names {
 		to := filepath.Join(dir, filepath.FromSlash(name))
@@ -115,6 +120,26 @@ func (a *app) begin(dir, ci string) error {
 			return err
 		}
 	}
-	a.note("next: cd %s && meshc check mesh && meshc test mesh", dir)
+	if len(kept) > 0 {
+		a.note("left as it was: %s", strings.Join(kept, ", "))
+	}
+	there := ""
+	if filepath.Clean(dir) != "." {
+		there = "cd " + shellWord(dir) + " && "
+	}
+	a.note("next: %smeshc check mesh && meshc test mesh", there)
 	return nil
+}
+
+// shellWord is a path as one word of a shell's command line.
+func shellWord(path string) string {
+	if strings.HasPrefix(path, "-") {
+		path = "./" + path
+	}
+	if !strings.ContainsFunc(path, func(r rune) bool {
+		return !strings.ContainsRune("./_-+,:@%", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }

@@ -51,6 +51,28 @@ func TestInit(t *testing.T) {
 	}
 }
 
+// TestInitBesideAReadme: a repository that a forge has begun is one to begin a mesh in, and its files stay.
+func TestInitBesideAReadme(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "it's a mesh")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	readme := filepath.Join(dir, "README.md")
+	if err := os.WriteFile(readme, []byte("# mine\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	if code := run(context.Background(), []string{"init", dir}, strings.NewReader(""), &out, &errs); code != 0 {
+		t.Fatal(errs.String())
+	}
+	if contents(t, readme) != "# mine\n" || strings.Contains(out.String(), "README.md") || !strings.Contains(errs.String(), "left as it was: README.md\n") {
+		t.Errorf("%s%s", out.String(), errs.String())
+	}
+	if want := "cd '" + strings.ReplaceAll(dir, "'", `'\''`) + "' && meshc check"; !strings.Contains(errs.String(), want) {
+		t.Errorf("%s has not %s", errs.String(), want)
+	}
+}
+
 // A word that a flag does not take is told as what it was to be.
 func TestUnknownWords(t *testing.T) {
 	for _, c := range []struct {

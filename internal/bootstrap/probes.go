@@ -46,6 +46,9 @@ func ParseProbes(text string) (Probes, error) {
 		if port := p[path].port(); port <= 0 || port > 65535 || !strings.HasPrefix(path, "/") {
 			return nil, fmt.Errorf("bootstrap: probe %q is at no port of a TCP, HTTP or gRPC server, or its path does not begin with a slash", path)
 		}
+		if p[path].TimeoutSeconds < 0 || p[path].PeriodSeconds < 0 {
+			return nil, fmt.Errorf("bootstrap: probe %q has a time that is less than none: periodSeconds and timeoutSeconds are from 1 on", path)
+		}
 	}
 	return p, nil
 }
