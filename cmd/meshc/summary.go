@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/meshc/meshc/compiler"
+	"github.com/meshc/meshc/internal/show"
 )
 
 // summary says what a run read and judged. Without findings it is all that a run says.
@@ -12,15 +13,15 @@ func (a *app) summary(res *compiler.Result) {
 	if c.Objects == 0 {
 		return // a finding says so
 	}
-	text := "read " + count(c.Objects, "object")
+	text := "read " + show.Count(c.Objects, "object")
 	if c.Workloads > 0 {
-		text += fmt.Sprintf(": %s, %d with a proxy", count(c.Workloads, "workload"), c.Proxied)
+		text += fmt.Sprintf(": %s, %d with a proxy", show.Count(c.Workloads, "workload"), c.Proxied)
 	}
 	if p := res.Policies; p.Rules > 0 {
-		text += fmt.Sprintf("; ran %s in %s", count(p.Rules, "policy rule"), count(p.Packages, "package"))
+		text += fmt.Sprintf("; ran %s in %s", show.Count(p.Rules, "policy rule"), show.Count(p.Packages, "package"))
 	}
 	if c.Excluded > 0 {
-		text += fmt.Sprintf("; left out %s by exclude", count(c.Excluded, "path"))
+		text += fmt.Sprintf("; left out %s by exclude", show.Count(c.Excluded, "path"))
 	}
 	a.note("%s", text)
 	a.sayBy()
@@ -31,12 +32,4 @@ func (a *app) sayBy() {
 	if a.by != "" {
 		a.note("%s", a.by)
 	}
-}
-
-// count puts a noun behind a number.
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

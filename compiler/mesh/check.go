@@ -138,7 +138,7 @@ func (c *checker) destination(o *schema.Object, v *VirtualService, d *networking
 	lost := lostAt(path)
 	list := c.m.index.services[d.GetHost()]
 	if len(list) == 0 {
-		c.findings.Add(o.Finding(diag.Error, "IST0101", "no Service or ServiceEntry has the host "+d.GetHost()+": "+lost, cmp.Or(c.m.hostHint(o.Namespace, d.GetHost()), "create it, or correct the host (a short name means a service of namespace "+o.Namespace+")"), at("host")...))
+		c.findings.Add(o.Finding(diag.Error, "IST0101", "no Service or ServiceEntry has the host "+d.GetHost()+": "+lost, cmp.Or(c.m.hostHint(o.Namespace, d.GetHost()), "create it, or correct the host (a short name means a service of namespace "+o.Namespace+"); what only a cluster has counts by --observed FILE, or --kubernetes of serve --compile"), at("host")...))
 		return
 	}
 	svc := list[0]

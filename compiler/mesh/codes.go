@@ -8,7 +8,7 @@ var Codes = []diag.Code{
 		ID: "IST0101", Severity: diag.Error, Also: []diag.Severity{diag.Warning},
 		Means:   "something named here does not exist, or not for the proxies that carry a route out (a warning where others have it): a host, subset, gateway, delegate or port name; or a selector matches no workload",
 		Example: "`destination: {host: reviewz}`",
-		Remedy:  "create it, or correct the name; a short host means a Service of the object's namespace",
+		Remedy:  "create it, or correct the name; a short host means a Service of the object's namespace; one that only a cluster has counts by `--observed FILE`, or `--kubernetes` of `serve --compile`",
 	},
 	{
 		ID: "IST0109", Severity: diag.Error, Also: []diag.Severity{diag.Warning},

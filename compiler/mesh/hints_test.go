@@ -19,7 +19,7 @@ func TestNearNames(t *testing.T) {
 		{to("{host: reviews.shop}"), "IST0101", "Did you mean reviews?"},
 		{to("{host: ratings}"), "IST0101", "Did you mean ratings.test.svc.cluster.local? A short name means a service of namespace shop."},
 		{to("{host: ratings.tset.svc.cluster.local}"), "IST0101", "Did you mean ratings.test.svc.cluster.local?"},
-		{to("{host: mongodb}"), "IST0101", "create it, or correct the host (a short name means a service of namespace shop)"},
+		{to("{host: mongodb}"), "IST0101", "create it, or correct the host (a short name means a service of namespace shop); what only a cluster has counts by --observed FILE, or --kubernetes of serve --compile"},
 		{to("{host: reviews, subset: stabel}"), "IST0101", "Did you mean stable?"},
 		{to("{host: reviews, subset: v9}"), "IST0101", "There are the subsets canary and stable."},
 		{to("{host: reviews, port: {number: 81}}"), "MESHC1210", "The ports of the Service are 80 (http)."},

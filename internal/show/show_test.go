@@ -88,3 +88,11 @@ func TestWriterPassesLinesAtOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestCount(t *testing.T) {
+	for want, got := range map[string]string{"1 proxy": Count(1, "proxy"), "0 proxies": Count(0, "proxy"), "1 cause": Count(1, "cause"), "12 causes": Count(12, "cause")} {
+		if got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}

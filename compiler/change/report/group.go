@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/meshc/meshc/internal/show"
 )
 
 // group is what one cause does in one way: differences that share the object, the effect and the condition, over all
@@ -217,14 +219,14 @@ func (r *Report) sum() string {
 		return "0 differences: the configuration is the same"
 	}
 	l := r.Ledger
-	s := fmt.Sprintf("%d differences by %d causes, %d undecided", len(r.Differences), len(r.causes()), len(r.Undecided))
+	s := fmt.Sprintf("%s by %s, %d undecided", show.Count(len(r.Differences), "difference"), show.Count(len(r.causes()), "cause"), len(r.Undecided))
 	if !r.Differs() {
 		s = "0 differences: all that changed is equal in effect"
 	}
 	if n := len(r.Waived); n > 0 {
 		s += fmt.Sprintf(", %d waived", n)
 	}
-	return s + fmt.Sprintf("; of %d resources, workloads and other parts that changed %d are equal in effect, %d have a witness, %d are undecided", l.Changed, l.Equal, l.Witnessed, l.Undecided)
+	return s + fmt.Sprintf("; resources, workloads and other parts that changed: %d, of which %d equal in effect, %d with a witness, %d undecided", l.Changed, l.Equal, l.Witnessed, l.Undecided)
 }
 
 // causes lists the objects that make the differences.

@@ -1,6 +1,10 @@
 package report
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/meshc/meshc/internal/show"
+)
 
 // Reach is whom a change reaches: how many workloads there are that both sides have and whose proxies are sent something, and how much that is.
 type Reach struct {
@@ -32,7 +36,7 @@ func (r *Reach) Add(s Sent) {
 
 // String says it in a line.
 func (r Reach) String() string {
-	return fmt.Sprintf("reaches %d proxies of %d workloads: each is sent at most %s, all together %s", r.Proxies, r.Workloads, size(r.Most), size(r.Bytes))
+	return fmt.Sprintf("reaches %s of %s: each is sent at most %s, all together %s", show.Count(r.Proxies, "proxy"), show.Count(r.Workloads, "workload"), size(r.Most), size(r.Bytes))
 }
 
 // reach is what a difference alone comes to: the workloads at both of its ends, and what one proxy is sent for it.
