@@ -44,7 +44,7 @@ func TestFirstHourOnKubernetes(t *testing.T) {
 	}
 	home := t.TempDir()
 	p.env = append(os.Environ(), "PATH="+strings.Join([]string{p.bin, filepath.Dir(helm), filepath.Dir(kubectl), os.Getenv("PATH")}, ":"), "HOME="+home,
-		"KUBECONFIG="+api.Kubeconfig(clustertest.AdminToken, ""), "REGISTRY="+registrytest.Start(t, true).Host,
+		"KUBECONFIG="+api.Kubeconfig(clustertest.AdminToken, ""), "REGISTRY="+registrytest.Start(t, true).Host, "TAG=v0.0.0-first",
 		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com", "GIT_CONFIG_GLOBAL=/dev/null")
 	begin := func() {
 		t.Helper()
@@ -87,6 +87,9 @@ enablePrometheusMerge: true
 		t.Errorf("the settings do not say who has the certificates:\n%s", text)
 	}
 	set := p.hold(0, "kubectl get statefulset meshc -n istio-system -o yaml")
+	if !strings.Contains(set, "/meshc:v0.0.0-first\n") {
+		t.Errorf("the image is not the one that was pushed:\n%s", set)
+	}
 	if !strings.Contains(set, "--token-review") {
 		t.Errorf("the server takes no tokens:\n%s", set)
 	}

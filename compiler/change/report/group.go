@@ -140,7 +140,7 @@ func (d *Difference) target() string {
 	case "":
 		return fmt.Sprintf("port %d", d.Port)
 	case AnyHost:
-		return fmt.Sprintf("any name that is not known, port %d", d.Port)
+		return fmt.Sprintf("any unknown name:%d", d.Port)
 	}
 	return fmt.Sprintf("%s:%d", d.Host, d.Port)
 }
