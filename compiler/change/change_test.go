@@ -273,7 +273,7 @@ func TestNothingIsLeftOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Differences) > 0 || len(r.Undecided) != 1 || !r.Differs() || r.Undecided[0].Resource != "endpoints of late.shop.svc.cluster.local" {
+	if len(r.Differences) > 0 || len(r.Undecided) != 1 || !r.Differs() || r.Undecided[0].Resource != "endpoints of late.shop.svc.cluster.local" || len(r.Undecided[0].From) == 0 {
 		t.Errorf("pods that are not ready get requests from now on: %+v", r)
 	}
 	if !slices.ContainsFunc(r.Ledger.Entries, func(e change.Entry) bool {

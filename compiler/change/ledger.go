@@ -82,10 +82,26 @@ func (f *finder) follows() {
 	}
 	for _, x := range f.rest {
 		if x.Why == "" && !changed[x.Host] {
-			f.undecided(Undecided{Host: x.Host, Resource: x.Name, Resources: []string{x.Name}, Causes: f.serviceCause(x.Host),
+			f.undecided(Undecided{From: f.clientsOf(x.Host), Host: x.Host, Resource: x.Name, Resources: []string{x.Name}, Causes: f.serviceCause(x.Host),
 				Why: "those of today are the same, and a server that follows endpoints chooses them otherwise from now on"})
 		}
 	}
+}
+
+// clientsOf lists the workloads whose proxies know a host; nobody, which is everybody, where there are none.
+func (f *finder) clientsOf(host string) (out []Ref) {
+	for _, p := range f.pairs() {
+		if p.head.class == nil || slices.Contains(out, p.ref()) {
+			continue
+		}
+		if slices.ContainsFunc(p.head.class.Resources(), func(r *bundle.Resource) bool {
+			c, ok := names.ParseCluster(r.Name)
+			return ok && r.Type == bundle.ClusterType && c.Host == host
+		}) {
+			out = append(out, p.ref())
+		}
+	}
+	return out
 }
 
 // serviceCause is the place of what declares a host.

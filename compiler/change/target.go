@@ -71,7 +71,11 @@ func (s *side) findAddress(host string) netip.Addr {
 			if ip, err := netip.ParseAddr(a); err == nil && !ip.IsUnspecified() {
 				return ip
 			}
-			if p, err := netip.ParsePrefix(a); err == nil {
+			switch p, err := netip.ParsePrefix(a); {
+			case err != nil:
+			case p.IsSingleIP():
+				return p.Addr()
+			default:
 				return p.Masked().Addr().Next()
 			}
 		}
@@ -165,17 +169,25 @@ func (f *finder) targetsOf(proxies ...*trace.Proxy) ([]target, error) {
 	return l.all, nil
 }
 
-// addFormerAddresses adds the services that have another address in head, at the one that clients may still know.
+// addFormerAddresses adds the services that have another address in head, at the one that clients may still know, and those of
+// outside that have addresses on one side only, at one that DNS may know.
 func (f *finder) addFormerAddresses(l *list) {
 	for i := range f.base.Services {
 		s := &f.base.Services[i]
 		was, is := f.base.addressOf(s.Hostname), f.head.addressOf(s.Hostname)
-		if !was.IsValid() || !is.IsValid() || was == is {
+		at := was
+		switch {
+		case was == is, !was.IsValid() && !is.IsValid():
 			continue
+		case was.IsValid() && is.IsValid():
+		case s.ClusterIP || s.Headless: // DNS knows the addresses of a Kubernetes Service, and no others
+			continue
+		default:
+			at = outsideAddress
 		}
 		for _, p := range s.Ports {
 			t := sampleHost(s.Hostname)
-			t.port, t.bind, t.moved = uint16(p.Number), was, true
+			t.port, t.bind, t.moved = uint16(p.Number), at, true
 			l.add(t)
 		}
 	}

@@ -249,6 +249,21 @@ func TestFormerAddress(t *testing.T) {
 	}) {
 		t.Errorf("differences %v, undecided %v", r.Differences, r.Undecided)
 	}
+	// A name that DNS knows is called at whatever address that says: with addresses in the input at another than those, without at any.
+	entry := func(addresses string) *bundle.Bundle {
+		return compile(t, "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: git, namespace: shop}\nspec: {hosts: [git.example.com], "+addresses+"location: MESH_EXTERNAL, resolution: NONE, ports: [{number: 22, name: tcp, protocol: TCP}]}\n")
+	}
+	if r, err = change.Compare(entry("addresses: [192.0.2.7/32], "), entry("")); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range r.Differences {
+		if d.Host == "git.example.com" && d.Witness.Address == "" {
+			t.Errorf("%s at the address of the input: was %v, is %v", d.Kind, d.Base, d.Head)
+		}
+	}
+	if !slices.ContainsFunc(r.Differences, func(d *change.Difference) bool { return d.Host == "git.example.com" && d.Witness.Address != "" }) {
+		t.Errorf("differences %v, undecided %v", r.Differences, r.Undecided)
+	}
 }
 
 // TestPodsInSeveralPlaces: pods of one workload that run in several localities are compared each with that which stands for it, so
