@@ -64,20 +64,27 @@ func (s *side) addressOf(host string) netip.Addr {
 
 func (s *side) findAddress(host string) netip.Addr {
 	for i := range s.Services {
-		if s.Services[i].Hostname != host {
-			continue
+		if s.Services[i].Hostname == host {
+			if a := firstOf(s.Services[i].Addresses); a.IsValid() {
+				return a
+			}
 		}
-		for _, a := range s.Services[i].Addresses {
-			if ip, err := netip.ParseAddr(a); err == nil && !ip.IsUnspecified() {
-				return ip
-			}
-			switch p, err := netip.ParsePrefix(a); {
-			case err != nil:
-			case p.IsSingleIP():
-				return p.Addr()
-			default:
-				return p.Masked().Addr().Next()
-			}
+	}
+	return netip.Addr{}
+}
+
+// firstOf is the first address that a service is called at; of a range one within it.
+func firstOf(addresses []string) netip.Addr {
+	for _, a := range addresses {
+		if ip, err := netip.ParseAddr(a); err == nil && !ip.IsUnspecified() {
+			return ip
+		}
+		switch p, err := netip.ParsePrefix(a); {
+		case err != nil:
+		case p.IsSingleIP():
+			return p.Addr()
+		default:
+			return p.Masked().Addr().Next()
 		}
 	}
 	return netip.Addr{}
@@ -123,10 +130,15 @@ func (f *finder) targetsOf(proxies ...*trace.Proxy) ([]target, error) {
 	var l list
 	for _, s := range []*side{f.base, f.head} {
 		for i := range s.Services {
+			own := firstOf(s.Services[i].Addresses)
 			for _, p := range s.Services[i].Ports {
 				t := sampleHost(s.Services[i].Hostname)
 				t.port = uint16(p.Number)
 				l.add(t)
+				if own != s.addressOf(s.Services[i].Hostname) { // several namespaces have services of that name
+					t.bind = own
+					l.add(t)
+				}
 			}
 		}
 	}

@@ -266,6 +266,27 @@ func TestFormerAddress(t *testing.T) {
 	}
 }
 
+// TestOneNameTwice: services of one name in two namespaces are each called at their own address.
+func TestOneNameTwice(t *testing.T) {
+	at := func(balancer string) *bundle.Bundle {
+		var text string
+		for _, in := range [][2]string{{"bank", "192.0.2.1"}, {"shop", "192.0.2.2"}} {
+			text += replaced("---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: git, namespace: NAMESPACE}\nspec: {hosts: [git.example.com], exportTo: [.], addresses: [ADDRESS], location: MESH_EXTERNAL, resolution: STATIC, ports: [{number: 22, name: tcp, protocol: TCP}], endpoints: [{address: 198.51.100.9}]}\n",
+				"NAMESPACE", in[0], "ADDRESS", in[1])
+		}
+		return compile(t, text+"---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: git, namespace: shop}\nspec: {host: git.example.com, trafficPolicy: {loadBalancer: {simple: "+balancer+"}}}\n")
+	}
+	r, err := change.Compare(at("RANDOM"), at("ROUND_ROBIN"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Undecided) > 0 || !slices.ContainsFunc(r.Differences, func(d *change.Difference) bool {
+		return d.Host == "git.example.com" && d.Witness.Address == "192.0.2.2"
+	}) {
+		t.Errorf("differences %v, undecided %v", r.Differences, r.Undecided)
+	}
+}
+
 // TestPodsInSeveralPlaces: pods of one workload that run in several localities are compared each with that which stands for it, so
 // that their order is no difference, and what only those of one locality see is one.
 func TestPodsInSeveralPlaces(t *testing.T) {
