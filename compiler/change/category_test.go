@@ -88,3 +88,33 @@ func TestWhatLiesBehind(t *testing.T) {
 		t.Errorf("whether an authorizer is asked at a port that only its policy names: %v, undecided %v", r.Differences, r.Undecided)
 	}
 }
+
+// TestWhereServicesLead: where a service before a gateway leads to another port of it, on which the gateway does what it did on the one before,
+// clients of the gateway meet no difference.
+func TestWhereServicesLead(t *testing.T) {
+	const front = "---\napiVersion: v1\nkind: Service\nmetadata: {name: front, namespace: ingress}\n" +
+		"spec: {clusterIP: 10.0.0.19, selector: {istio: ingress}, ports: [{name: tcp, port: 31400, targetPort: TARGET}]}\n" +
+		"---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: front, namespace: ingress}\n" +
+		"spec: {selector: {istio: ingress}, servers: [{port: {number: 31400, name: tcp, protocol: TCP}, hosts: [\"*\"]}]}\n" +
+		"---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: front, namespace: shop}\n" +
+		"spec: {hosts: [\"*\"], gateways: [ingress/front], tcp: [{route: [{destination: {host: db.shop.svc.cluster.local, port: {number: PORT}}}]}]}\n"
+	for _, c := range []struct {
+		name, port string
+		differ     bool
+	}{
+		{"the same behind it", "3306", false},
+		{"another port behind it", "3307", true},
+	} {
+		r, err := change.Compare(compile(t, routes+replaced(front, "TARGET", "31400", "PORT", "3306")), compile(t, routes+replaced(front, "TARGET", "8099", "PORT", c.port)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		atGateway := slices.ContainsFunc(r.Differences, func(d *change.Difference) bool { return d.From[0].Kind == change.KindGateway })
+		if opened := slices.ContainsFunc(r.Differences, func(d *change.Difference) bool { return d.Kind == change.Opened || d.Kind == change.Closed }); opened || atGateway != c.differ || len(r.Undecided) > 0 {
+			for _, d := range r.Differences {
+				t.Logf("%s %s %v %s, was %v, is %v", d.Kind, d.Category, d.From, d.Witness.String(), d.Base, d.Head)
+			}
+			t.Errorf("%s: opened or closed %t, at the gateway %t; undecided %v", c.name, opened, atGateway, r.Undecided)
+		}
+	}
+}

@@ -514,12 +514,13 @@ func (x incoming) placed(c cell, at target) placed {
 }
 
 // incoming compares what both sides do with connections to an address, over each way in which it may be another.
-func (f *finder) incoming(place, host string, to netip.AddrPort, was, is *trace.Proxy, ways []serverWay) (out []incoming, err error) {
+func (f *finder) incoming(place, host string, base, head netip.AddrPort, was, is *trace.Proxy, ways []serverWay) (out []incoming, err error) {
 	before := map[chosen]bool{}
 	for _, k := range ways {
 		c := k.conn
-		c.To, c.Source = to, peerAddress
+		c.To, c.Source = base, peerAddress
 		a := connection{side: f.base, proxy: was, place: place, conn: c, host: host, anonymous: !k.mesh}
+		c.To = head
 		b := connection{side: f.head, proxy: is, place: place, conn: c, host: host, anonymous: !k.mesh}
 		a.settle()
 		b.settle()
@@ -545,7 +546,8 @@ func (f *finder) serverPort(p pair, port uint16, was, is *trace.Proxy) error {
 	if was == nil || is == nil { // its clients know which side has a proxy
 		ways = slices.DeleteFunc(ways, func(k serverWay) bool { return k.conn.TLS })
 	}
-	coming, err := f.incoming(atServer, t.call, netip.AddrPortFrom(firstAddress(p.head, p.base), port), was, is, ways)
+	to := netip.AddrPortFrom(firstAddress(p.head, p.base), port)
+	coming, err := f.incoming(atServer, t.call, to, to, was, is, ways)
 	if err != nil {
 		return err
 	}
@@ -694,9 +696,16 @@ func (f *finder) gateway(p pair) error {
 	slices.SortStableFunc(l.all, func(a, b target) int {
 		return cmp.Or(cmp.Compare(a.port, b.port), a.bind.Compare(b.bind))
 	})
+	redirected := f.redirected(p)
+	done := map[string]bool{}
 	for _, t := range l.all {
-		if err := f.gatewayHost(p, t, was, is); err != nil {
-			return err
+		for _, e := range f.entrances(p, t, redirected, was, is) {
+			if key := e.key(); !done[key] {
+				done[key] = true
+				if err := f.gatewayHost(p, t, e, was, is); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	rest, err := f.account(p.base.class, p.head.class, func(*bundle.Resource) bool { return true })
@@ -706,12 +715,12 @@ func (f *finder) gateway(p pair) error {
 	return err
 }
 
-func (f *finder) gatewayHost(p pair, t target, was, is *trace.Proxy) error {
+func (f *finder) gatewayHost(p pair, t target, e entrance, was, is *trace.Proxy) error {
 	address := t.bind
 	if !address.IsValid() {
 		address = firstAddress(p.head, p.base)
 	}
-	coming, err := f.incoming(atGateway, t.call, netip.AddrPortFrom(address, t.port), was, is, gatewayWays(t))
+	coming, err := f.incoming(atGateway, t.call, netip.AddrPortFrom(address, e.base), netip.AddrPortFrom(address, e.head), was, is, gatewayWays(t))
 	if err != nil {
 		return err
 	}
@@ -727,8 +736,9 @@ func (f *finder) gatewayHost(p pair, t target, was, is *trace.Proxy) error {
 			}
 			if !seen[key] {
 				seen[key] = true
-				for _, at := range f.gatewayPorts(p, t, was, is) {
-					one := x.placed(y, at)
+				for _, port := range e.ports {
+					one := x.placed(y, t)
+					one.at.port = port
 					f.report(&one, []Ref{p.ref()}, nil)
 				}
 			}
@@ -747,28 +757,6 @@ func gatewayWays(t target) []serverWay {
 	for _, cert := range []bool{false, true} {
 		out = append(out, serverWay{way{"https", trace.Connection{HTTP: true, TLS: true, SNI: t.call, ALPN: []string{"h2", "http/1.1"}}}, cert},
 			serverWay{way{"tls", trace.Connection{TLS: true, SNI: t.call}}, cert})
-	}
-	return out
-}
-
-// gatewayPorts is a target with the ports under which clients outside know it: that of the server of the Gateway, if the names of its
-// virtual hosts say that this is its own, and those of the services in front.
-func (f *finder) gatewayPorts(p pair, t target, proxies ...*trace.Proxy) []target {
-	var out []target
-	for _, x := range proxies {
-		if x != nil && len(out) == 0 && ownPort(x, t) {
-			out = append(out, t)
-		}
-	}
-	for _, s := range append(f.head.servicesAt(p.head, t.port), f.base.servicesAt(p.base, t.port)...) {
-		one := t
-		one.port = s.port
-		if !slices.Contains(out, one) {
-			out = append(out, one)
-		}
-	}
-	if len(out) == 0 {
-		out = []target{t}
 	}
 	return out
 }
