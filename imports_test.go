@@ -83,7 +83,7 @@ func picture(t *testing.T) map[string][]string {
 var onlyHere = map[string][]string{
 	"k8s.io/client-go/":             {"server/kube"},
 	"github.com/prometheus/":        {"server"},
-	"github.com/spiffe/":            {"server"},
+	"github.com/spiffe/":            {"server", "delivery/identities"},
 	"github.com/go-git/":            {"compiler/load", "delivery/clone"},
 	"oras.land/":                    {"delivery/registry"},
 	"github.com/open-policy-agent/": {"policies"},

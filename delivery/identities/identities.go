@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"sigs.k8s.io/yaml"
 
 	"github.com/meshc/meshc/compiler/bundle"
@@ -50,7 +51,7 @@ type account struct {
 func Of(b *bundle.Bundle, o Options) (entries []Entry, left []string, err error) {
 	root := "spiffe://" + b.TrustDomain + "/"
 	for flag, id := range map[string]string{"parent": o.Parent, "vm-parent": o.VMParent} {
-		if id != "" && (!strings.HasPrefix(id, root) || len(id) == len(root)) {
+		if read, err := spiffeid.FromString(id); id != "" && (err != nil || !strings.HasPrefix(id, root) || read.Path() == "") {
 			return nil, nil, fmt.Errorf("--%s %s is no SPIFFE ID of the bundle's trust domain: %s…", flag, id, root)
 		}
 	}
@@ -72,23 +73,35 @@ func Of(b *bundle.Bundle, o Options) (entries []Entry, left []string, err error)
 		}
 	}
 	for a := range seen {
-		e := Entry{ID: root + "ns/" + a.namespace + "/sa/" + a.name, Parent: o.Parent, name: "meshc." + a.namespace + "." + a.name,
-			Selectors: []Selector{{"k8s", "ns:" + a.namespace}, {"k8s", "sa:" + a.name}}}
-		if a.vm {
-			if o.VMParent == "" || len(machine) == 0 {
-				left = append(left, a.namespace+"/"+a.name)
-				continue
-			}
-			e.Parent, e.Selectors, e.name = o.VMParent, machine, e.name+".vm"
+		if a.vm && (o.VMParent == "" || len(machine) == 0) {
+			left = append(left, a.namespace+"/"+a.name)
+			continue
 		}
-		if len(e.name) > 253 {
-			return nil, nil, fmt.Errorf("the service account %s/%s has too long a name for an object of its own: use the form json", a.namespace, a.name)
+		e, err := a.entry(root, o, machine)
+		if err != nil {
+			return nil, nil, err
 		}
 		entries = append(entries, e)
 	}
 	slices.Sort(left)
 	slices.SortFunc(entries, func(a, b Entry) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.name, b.name)) })
 	return entries, left, nil
+}
+
+// entry is that of an account, below the root of the trust domain; machine is how an agent knows a proxy on a virtual machine.
+func (a account) entry(root string, o Options, machine []Selector) (Entry, error) {
+	e := Entry{ID: root + "ns/" + a.namespace + "/sa/" + a.name, Parent: o.Parent, name: "meshc." + a.namespace + "." + a.name,
+		Selectors: []Selector{{"k8s", "ns:" + a.namespace}, {"k8s", "sa:" + a.name}}}
+	if _, err := spiffeid.FromString(e.ID); err != nil || strings.ContainsRune(a.name, '/') {
+		return Entry{}, fmt.Errorf("%q in namespace %s is no service account that could have a SPIFFE ID: write the name of a ServiceAccount, or default", a.name, a.namespace)
+	}
+	if a.vm {
+		e.Parent, e.Selectors, e.name = o.VMParent, machine, e.name+".vm"
+	}
+	if len(e.name) > 253 {
+		return Entry{}, fmt.Errorf("the service account %s/%s has too long a name for an object of its own: use the form json", a.namespace, a.name)
+	}
+	return e, nil
 }
 
 func selectors(list []string) (out []Selector, err error) {
