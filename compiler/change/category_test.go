@@ -118,3 +118,35 @@ func TestWhereServicesLead(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoClosesPlainText: where mutual TLS is wanted from now on, what wants it is a cause, and the only one if it is new, and whether or not a
+// service has the port.
+func TestWhoClosesPlainText(t *testing.T) {
+	for name, base := range map[string]string{"new": "", "another": replaced(strict, "STRICT", "PERMISSIVE")} {
+		r, err := change.Compare(compile(t, permissive+base), compile(t, permissive+strict))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports := map[uint16]bool{}
+		for _, d := range r.Differences {
+			if d.Kind != change.Closed || d.From[0].Kind != change.KindOutside {
+				continue
+			}
+			ports[d.Port] = true
+			if !slices.ContainsFunc(d.Causes, func(c change.Cause) bool { return c.Object == "PeerAuthentication shop/reviews" }) || base == "" && len(d.Causes) > 1 {
+				t.Errorf("%s: %s at port %d: causes %v", name, d.Kind, d.Port, d.Causes)
+			}
+		}
+		if !ports[80] || !ports[12345] {
+			t.Errorf("%s: closed are ports %v", name, ports)
+		}
+	}
+}
+
+const strict = `
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: reviews, namespace: shop}
+spec: {selector: {matchLabels: {app: reviews}}, mtls: {mode: STRICT}}
+`

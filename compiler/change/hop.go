@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/change/condition"
@@ -128,7 +129,7 @@ func (b *builder) throughListener() (*hop, error) {
 	b.listenerFilters()
 	b.chain = trace.Chain(b.listener.Message, b.conn)
 	if b.chain == nil {
-		return b.finish(nil, b.refuse(byTLS, 0, "no filter chain takes the connection", b.listener.Resource.OriginsAt(names.Part{})...)), nil
+		return b.finish(nil, b.refuse(byTLS, 0, "no filter chain takes the connection", b.otherChains()...)), nil
 	}
 	b.read = append(b.read, b.chain)
 	b.settings = append(b.settings, fieldSettings("filter chain ", b.chain, topics.Chain)...)
@@ -233,6 +234,27 @@ func (b *builder) identities() {
 	}
 	bad := sets.All(sets.In(sets.Principal, sets.AnyString()), sets.Any(taken...).Not())
 	b.guards = append(b.guards, rule{when: bad, outcome: b.refuse(byTLS, 0, "the server does not take the name in the certificate", b.origins()...), text: "another identity"})
+}
+
+// otherChains are the places behind the chains for the port of a connection that none of them takes: they say what the port takes instead.
+func (b *builder) otherChains() []bundle.Origin {
+	all := b.listener.Resource.OriginsAt(names.Part{})
+	if !b.inbound {
+		return all
+	}
+	chains := func(fits func(*wrapperspb.UInt32Value) bool) (out []bundle.Origin) {
+		for _, c := range b.listener.Message.GetFilterChains() {
+			if fits(c.GetFilterChainMatch().GetDestinationPort()) {
+				out = append(out, b.listener.Resource.OriginsOf(names.ChainPart(c.GetName()))...)
+			}
+		}
+		return out
+	}
+	own := chains(func(port *wrapperspb.UInt32Value) bool { return port.GetValue() == uint32(b.conn.To.Port()) })
+	if len(own) == 0 {
+		own = chains(func(port *wrapperspb.UInt32Value) bool { return port == nil })
+	}
+	return append(own, all...)
 }
 
 func (b *builder) origins() []bundle.Origin {
