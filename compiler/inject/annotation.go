@@ -60,7 +60,7 @@ func (p *pod) word(key, otherwise string, like *regexp.Regexp, help string) stri
 		return otherwise
 	}
 	if !like.MatchString(v) {
-		p.bad(key, "that is none", help)
+		p.bad(key, "that is no value that it can have", help)
 		return otherwise
 	}
 	return v

@@ -390,6 +390,15 @@ func TestOwnTemplate(t *testing.T) {
 	if pod.Labels["team"] != "a" || pod.Spec.PriorityClassName != "high" || app.Image != "web:1" || len(app.Env) != 1 || container(pod.Spec.InitContainers, "istio-proxy") == nil {
 		t.Errorf("%+v", pod)
 	}
+	s.Templates["mine"] = map[string]any{"spec": map[string]any{"hostNetwork": true}}
+	if _, l := run(t, deployment(map[string]string{"inject.istio.io/templates": "sidecar,mine"}, plainPod), s); len(l) != 1 || !strings.Contains(l[0].Message, "network of its node") {
+		t.Errorf("a pod gets its rules on the network of its node: %v", l)
+	}
+	for _, text := range []map[string]any{nil, {"kind": "Pod", "data": 1}, {"spec": map[string]any{"contaners": 1}}} {
+		if err := inject.ReadTemplate(text); err == nil {
+			t.Errorf("%v is a template", text)
+		}
+	}
 	s.Templates = map[string]map[string]any{"gateway": {}}
 	if _, _, err := compiler.Inject(context.Background(), []string{"-"}, nil, compiler.Options{Stdin: strings.NewReader(deployment(nil, plainPod))}, s); err == nil {
 		t.Error("a template takes the name of one of meshc's")

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -153,6 +154,9 @@ func (p *pod) overlay(name string, t map[string]any) {
 
 // ReadTemplate checks that plain data is part of a Pod, without fields that a Pod has not.
 func ReadTemplate(v map[string]any) error {
+	if len(v) == 0 {
+		return errors.New("a template has metadata and spec of a Pod, and this one is empty")
+	}
 	for k := range v {
 		if k != "metadata" && k != "spec" && k != "apiVersion" && k != "kind" {
 			return fmt.Errorf("a template has metadata and spec of a Pod, and no %s", k)

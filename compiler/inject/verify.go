@@ -25,6 +25,10 @@ func (p *pod) verify() {
 		p.fail("MESHC1904", "the pod with its proxy cannot be read: "+err.Error(), "correct the fields that are merged with it", p.tmpl.At("spec")...)
 		return
 	}
+	if spec.HostNetwork {
+		p.fail("MESHC1904", "a template puts the pod on the network of its node, and the rules that send connections to the proxy would be those of the node", "take hostNetwork out of the template", p.at(annotationTemplates)...)
+		return
+	}
 	volumes := p.claims()
 	for _, v := range spec.Volumes {
 		volumes[v.Name] = true

@@ -15,6 +15,7 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utiljson "k8s.io/apimachinery/pkg/util/json" // whole numbers stay whole, however large
 )
 
 // Injector gives a pod its proxy: pod is JSON of a Pod with a name and a namespace. The same comes back, with the proxy if it gets
@@ -31,7 +32,7 @@ func (h *Handler) answer(req *admissionv1.AdmissionRequest) (*admissionv1.Admiss
 		return out, nil // containers of a pod do not change
 	}
 	var pod map[string]any
-	if err := json.Unmarshal(req.Object.Raw, &pod); err != nil {
+	if err := utiljson.Unmarshal(req.Object.Raw, &pod); err != nil {
 		return out, fmt.Errorf("the pod cannot be read: %w", err)
 	}
 	manifest, restore, err := manifestOf(pod, req.Namespace)
@@ -46,7 +47,7 @@ func (h *Handler) answer(req *admissionv1.AdmissionRequest) (*admissionv1.Admiss
 		return h.against(out, reasons), nil
 	}
 	var injected map[string]any
-	if err := json.Unmarshal(text, &injected); err != nil {
+	if err := utiljson.Unmarshal(text, &injected); err != nil {
 		return out, fmt.Errorf("what was injected cannot be read: %w", err)
 	}
 	restore(injected)
@@ -131,7 +132,7 @@ func manifestOf(pod map[string]any, namespace string) (text []byte, restore func
 func clone(v map[string]any) map[string]any {
 	text, _ := json.Marshal(v)
 	out := map[string]any{}
-	_ = json.Unmarshal(text, &out)
+	_ = utiljson.Unmarshal(text, &out)
 	return out
 }
 
