@@ -48,9 +48,9 @@ func (g *group) lines() []line {
 	n := len(g.all) - 1
 	switch {
 	case len(g.objects) > 1:
-		add(both, "and", fmt.Sprintf("%d more differences of this effect, each with its own cause: %s", n, some(g.objects[1:], 5)))
+		add(both, "and", fmt.Sprintf("%s of this effect, each with its own cause: %s", show.Count(n, "more difference"), some(g.objects[1:], 5)))
 	case n > 0:
-		add(both, "and", fmt.Sprintf("%d more differences of this cause and effect", n))
+		add(both, "and", fmt.Sprintf("%s of this cause and effect", show.Count(n, "more difference")))
 	}
 	return out
 }
