@@ -303,6 +303,42 @@ func chartAsksAbout(t *testing.T, docs []map[string]any, namespace map[string]st
 	return asked
 }
 
+// TestKustomizationsOfTheGuides: what the guides have people write builds, and leaves nothing of the image that the bases name, neither in
+// a container nor in what pods are given.
+func TestKustomizationsOfTheGuides(t *testing.T) {
+	base := regexp.MustCompile(`github\.com/meshc/meshc/(deploy/\w+)\?ref=v1`)
+	for _, page := range []string{"install.md", "webhook.md"} {
+		dir := t.TempDir()
+		var text string
+		for _, block := range strings.Split(contents(t, "../../docs/guides/"+page), "```yaml\n")[1:] {
+			if block, _, _ = strings.Cut(block, "```"); base.MatchString(block) {
+				text = block
+			}
+		}
+		for _, m := range base.FindAllStringSubmatch(text, -1) {
+			if err := os.CopyFS(filepath.Join(dir, m[1]), os.DirFS(filepath.Join("../..", m[1]))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, content := range map[string]string{"kustomization.yaml": base.ReplaceAllString(text, "$1"), "mesh.yaml": "x", "trust.yaml": "x", "release.pub": "x", "token": "x"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
+		if err != nil {
+			t.Fatalf("%s: %v", page, err)
+		}
+		out, err := built.AsYaml()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(out, []byte("registry.example.com")) || !bytes.Contains(out, []byte("--meshc-image=registry.example.org/meshc:v1.2.0")) {
+			t.Errorf("%s leaves the image of the bases:\n%s", page, out)
+		}
+	}
+}
+
 // TestAlertsNameMetrics: the alerts ask for metrics of the page about them, by labels that nothing else says.
 func TestAlertsNameMetrics(t *testing.T) {
 	rules, page := contents(t, "../../deploy/chart/templates/monitoring.yaml"), contents(t, "../../docs/guides/serving.md")
