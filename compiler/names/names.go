@@ -71,6 +71,15 @@ func IsOutbound(cluster string) bool {
 // IsServerName tells whether an SNI is in the form of ServerName.
 func IsServerName(sni string) bool { return strings.HasPrefix(sni, "outbound_.") }
 
+// AnySubset is a server name in the form of ServerName without the subset.
+func AnySubset(sni string) string {
+	part := strings.SplitN(sni, "_.", 4)
+	if len(part) != 4 || !IsServerName(sni) {
+		return sni
+	}
+	return strings.Join([]string{part[0], part[1], "", part[3]}, "_.")
+}
+
 // Listener names a listener on an address and port: 0.0.0.0_9080. The chains of an inbound port are called so, too.
 func Listener(bind string, port uint32) string { return bind + "_" + itoa(port) }
 

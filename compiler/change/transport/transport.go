@@ -50,7 +50,7 @@ func Text(socket *corev3.TransportSocket, known bool) string {
 		parts = []string{"TLS"}
 	}
 	if sni := u.GetSni(); sni != "" && !(known && names.IsServerName(sni)) { // proxies of the mesh that are called directly do not look at it
-		parts = append(parts, "server name "+sni)
+		parts = append(parts, "server name "+names.AnySubset(sni)) // which endpoints a subset has is said by those
 	}
 	parts = append(parts, validated(common, known)...)
 	if u.GetAutoHostSni() || u.GetAutoSniSanValidation() {
