@@ -468,6 +468,20 @@ func TestJSONKeepsItsTexts(t *testing.T) {
 	}
 }
 
+// Aliases of an object that nobody reads are not written out without bound, nor one that stands in itself.
+func TestAliasesWithoutEnd(t *testing.T) {
+	bomb := "apiVersion: example.com/v1\nkind: Other\nmetadata: {name: x}\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+	for i := range 12 {
+		bomb += fmt.Sprintf("a%d: &a%d [%s]\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10), ", "))
+	}
+	for name, text := range map[string]string{"bomb": bomb, "itself": "apiVersion: example.com/v1\nkind: Other\nmetadata: {name: x}\na: &a {b: *a}\n"} {
+		done, l := run(t, text+"---\n"+deployment(nil, plainPod), settings)
+		if len(l) != 1 || l[0].Code != "MESHC1904" || !strings.Contains(l[0].Message, "aliases") || done.Text != nil {
+			t.Errorf("%s: %v", name, l)
+		}
+	}
+}
+
 // An object of another group is not taken for one of Kubernetes that has its kind and its name.
 func TestKindsOfOtherGroups(t *testing.T) {
 	const job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: a}\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: app, image: x}]}}}\n"

@@ -120,14 +120,18 @@ func (in *Injector) document(text []byte, namespace string, find Objects, res *R
 	whole := text
 	text = text[len(directives(text)):]
 	var root yaml.Node
-	if err := yaml.Unmarshal(text, &root); err != nil || len(root.Content) != 1 {
-		if err != nil && !errors.Is(err, io.EOF) {
-			findings.Add(diag.Diagnostic{Code: "MESHC1904", Severity: diag.Error, Message: "this document cannot be read: " + err.Error(), Help: "correct it"})
+	err := yaml.Unmarshal(text, &root)
+	if err == nil && aliased(&root) {
+		var out *yaml.Node
+		if out, err = expand(&root); err == nil {
+			root = *out
 		}
-		return whole, whole, findings
 	}
-	if aliased(&root) {
-		root = *expand(&root)
+	if err != nil && !errors.Is(err, io.EOF) {
+		findings.Add(diag.Diagnostic{Code: "MESHC1904", Severity: diag.Error, Message: "this document cannot be read: " + err.Error(), Help: "correct it"})
+	}
+	if err != nil || len(root.Content) != 1 {
+		return whole, whole, findings
 	}
 	style := styleOf(&root, text)
 	was := style.write(&root)

@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/meshc/meshc/internal/limit"
 	"github.com/meshc/meshc/internal/source"
 )
 
@@ -174,26 +176,41 @@ var (
 	taken     = map[string]bool{"y": true, "n": true, "yes": true, "no": true, "on": true, "off": true, "true": true, "false": true, "null": true, "nan": true, "inf": true}
 )
 
-// expand replaces aliases by what they stand for, and merges what is merged, so that a change at one place is none at another.
-// How much that can be is bounded where the document was read.
-func expand(n *yaml.Node) *yaml.Node {
+// expand replaces aliases by what they stand for, and merges what is merged, so that a change at one place is none at another. It
+// fails for what is then larger than a document may be: nobody has counted what an object holds that is not read.
+func expand(n *yaml.Node) (*yaml.Node, error) {
+	e := expansion{left: limit.Nodes}
+	out := e.of(n)
+	if e.left < 0 {
+		return nil, fmt.Errorf("with its aliases written out it has more than %d values", limit.Nodes)
+	}
+	return out, nil
+}
+
+// expansion is one under way: left is how many nodes more it may have.
+type expansion struct{ left int }
+
+func (e *expansion) of(n *yaml.Node) *yaml.Node {
+	if e.left--; e.left < 0 {
+		return n
+	}
 	if n.Kind == yaml.AliasNode {
 		c := *n.Alias
 		c.HeadComment, c.LineComment, c.FootComment = n.HeadComment, n.LineComment, n.FootComment
-		return expand(&c)
+		return e.of(&c)
 	}
 	c := *n
 	c.Anchor, c.Content = "", nil
 	if n.Kind != yaml.MappingNode {
-		for _, e := range n.Content {
-			c.Content = append(c.Content, expand(e))
+		for _, item := range n.Content {
+			c.Content = append(c.Content, e.of(item))
 		}
 		return &c
 	}
 	var merges []*yaml.Node
 	has := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		k, v := n.Content[i], expand(n.Content[i+1])
+		k, v := n.Content[i], e.of(n.Content[i+1])
 		if k.Kind == yaml.ScalarNode && k.Value == merge && k.Style == 0 {
 			if v.Kind == yaml.SequenceNode {
 				merges = append(merges, v.Content...)

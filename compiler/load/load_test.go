@@ -79,6 +79,9 @@ func TestBadInput(t *testing.T) {
 		{"tag", objectText("VirtualService", "x") + "spec: !mine {}\n", "MESHC1008", "f.yaml:5"},
 		{"inf", objectText("VirtualService", "x") + "spec: .inf\n", "MESHC1008", "f.yaml:5"},
 		{"no name", "apiVersion: v1\nkind: Service\nmetadata: {}\n", "MESHC1009", "f.yaml:3"},
+		{"name to be generated", "apiVersion: v1\nkind: Service\nmetadata: {generateName: x-}\n", "MESHC1009", "f.yaml:3"},
+		{"name to be generated, of a kind of the mesh", "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {generateName: x-}\n", "MESHC1009", "f.yaml:3"},
+		{"placeholder in a name to be generated", "apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: '${X}-'}\n", "MESHC1004", "f.yaml:3"},
 		{"number name", objectText("Sidecar", "12"), "MESHC1008", "f.yaml:4"},
 		{"same twice", objectText("Sidecar", "a") + "---\n" + objectText("Sidecar", "a"), "MESHC1010", "f.yaml:9"},
 		{"only foreign", "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: x}\n", "MESHC1001", ":1"},
@@ -97,6 +100,14 @@ func TestSourceThatIsNotThere(t *testing.T) {
 	_, diags := load(t, "no/such/dir")
 	if len(diags) != 1 || diags[0].Code != "MESHC1002" || diags[0].Pos.File != "no/such/dir" {
 		t.Fatal(diags)
+	}
+}
+
+// TestGeneratedNames: what runs and ends may get its name when it is made, and is known by what that begins with.
+func TestGeneratedNames(t *testing.T) {
+	res, diags := load(t, write(t, "f.yaml", "apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: migrate-, namespace: shop}\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: x}]}}}\n"))
+	if len(diags) != 0 || len(res.Documents) != 1 || res.Documents[0].Ref().String() != "Job shop/migrate" {
+		t.Fatal(diags, res.Documents)
 	}
 }
 
