@@ -4,49 +4,24 @@ import (
 	"slices"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change/places"
 	"github.com/meshc/meshc/compiler/names"
 )
-
-type object struct{ kind, namespace, name string }
-
-func objectOf(o bundle.Origin) object { return object{o.Kind, o.Namespace, o.Name} }
-
-// objects lists those behind the resources of a bundle, with the places of each.
-func objects(b *bundle.Bundle) map[object]bool {
-	out := map[object]bool{}
-	for _, r := range b.Resources {
-		for _, o := range r.Origins {
-			out[objectOf(o)] = true
-		}
-	}
-	return out
-}
-
-func causeOf(o bundle.Origin) Cause {
-	name := o.Name
-	if o.Namespace != "" {
-		name = o.Namespace + "/" + name
-	}
-	return Cause{File: o.File, Line: max(1, o.Line), Object: o.Kind + " " + name, Field: o.Field}
-}
-
-// mostCauses is how many places a difference names.
-const mostCauses = 3
 
 // causes finds the places that make a cell. An object that only one side has is the likeliest, then the policy that refuses on one side, then
 // an object that only one side asks, then what is behind both.
 func (f *finder) causes(c cell) []Cause {
 	if f.objects[0] == nil {
-		f.objects[0], f.objects[1] = objects(f.base.Bundle), objects(f.head.Bundle)
+		f.objects[0], f.objects[1] = places.Objects(f.base.Bundle), places.Objects(f.head.Bundle)
 	}
 	head, base := c.head.origins, c.base.origins
-	lacks := func(list []bundle.Origin, in map[object]bool) []bundle.Origin {
-		return slices.DeleteFunc(slices.Clone(list), func(o bundle.Origin) bool { return in[objectOf(o)] })
+	lacks := func(list []bundle.Origin, in map[places.Object]bool) []bundle.Origin {
+		return slices.DeleteFunc(slices.Clone(list), func(o bundle.Origin) bool { return in[places.ObjectOf(o)] })
 	}
-	has := func(list []bundle.Origin) map[object]bool {
-		out := map[object]bool{}
+	has := func(list []bundle.Origin) map[places.Object]bool {
+		out := map[places.Object]bool{}
 		for _, o := range list {
-			out[objectOf(o)] = true
+			out[places.ObjectOf(o)] = true
 		}
 		return out
 	}
@@ -59,7 +34,7 @@ func (f *finder) causes(c cell) []Cause {
 	}
 	for _, list := range [][]bundle.Origin{lacks(head, f.objects[0]), lacks(base, f.objects[1]), refusing, lacks(head, has(base)), lacks(base, has(head)),
 		preferred(head, c), preferred(base, c), head, base} {
-		if out := places3(list); len(out) > 0 {
+		if out := places.Of(list); len(out) > 0 {
 			return out
 		}
 	}
@@ -79,20 +54,6 @@ func preferred(list []bundle.Origin, c cell) []bundle.Origin {
 	return slices.DeleteFunc(slices.Clone(list), func(o bundle.Origin) bool { return !slices.Contains(want, o.Kind) })
 }
 
-func places3(list []bundle.Origin) []Cause {
-	var out []Cause
-	for _, o := range list {
-		x := causeOf(o)
-		if o.File == "" || slices.ContainsFunc(out, func(y Cause) bool { return y.Object == x.Object }) {
-			continue
-		}
-		if out = append(out, x); len(out) == mostCauses {
-			break
-		}
-	}
-	return out
-}
-
 // anyCause is a place for what has none of its own, as a setting of the whole mesh: that of a resource which differs.
 func (f *finder) anyCause() []Cause {
 	if f.someCause != nil {
@@ -100,13 +61,13 @@ func (f *finder) anyCause() []Cause {
 	}
 	for _, r := range f.head.Resources {
 		if _, same := f.base.Find(r); !same {
-			if f.someCause = places3(r.OriginsAt(names.Part{})); len(f.someCause) > 0 {
+			if f.someCause = places.Of(r.OriginsAt(names.Part{})); len(f.someCause) > 0 {
 				return f.someCause
 			}
 		}
 	}
 	for _, r := range slices.Concat(f.head.Resources, f.base.Resources) {
-		if f.someCause = places3(r.Origins); len(f.someCause) > 0 {
+		if f.someCause = places.Of(r.Origins); len(f.someCause) > 0 {
 			return f.someCause
 		}
 	}

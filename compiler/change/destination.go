@@ -116,6 +116,9 @@ func endpointOrigins(r *bundle.Resource) []bundle.Origin {
 // identify reads what the name says.
 func (d *destination) identify(name string) names.Cluster {
 	n, ok := names.ParseCluster(name)
+	if !ok {
+		n, ok = names.ParseServerName(name)
+	}
 	switch {
 	case name == names.BlackHoleCluster:
 		d.name, d.direction = "nowhere", "blackhole"

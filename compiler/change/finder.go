@@ -15,6 +15,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/change/condition"
+	"github.com/meshc/meshc/compiler/change/places"
 	"github.com/meshc/meshc/compiler/change/replaced"
 	"github.com/meshc/meshc/compiler/change/report"
 	"github.com/meshc/meshc/compiler/change/rest"
@@ -39,7 +40,7 @@ type finder struct {
 	paired      []pair
 	resorted    map[string]bool // see resortedClusters; nil: not yet known
 	open        report.Doubts
-	objects     [2]map[object]bool // of base and head
+	objects     [2]map[places.Object]bool // of base and head
 	someCause   []Cause
 	outside     []string // names that gateways serve
 	// serviceAddresses are those of the services of both sides.
@@ -167,6 +168,7 @@ func (f *finder) run() error {
 	for i, pairs := range [][]pair{first, others} {
 		f.another = i == 1
 		alike := f.alike(pairs)
+		slices.SortStableFunc(pairs, func(a, b pair) int { return cmp.Compare(a.betweenNetworks(), b.betweenNetworks()) })
 		for _, p := range pairs {
 			if err := f.compareAt(p, alike[p]); err != nil {
 				return err
@@ -707,6 +709,9 @@ func (f *finder) gateway(p pair) error {
 				}
 			}
 		}
+	}
+	if err := f.crossings(p, was, is); err != nil {
+		return err
 	}
 	rest, err := f.account(p.base.class, p.head.class, func(*bundle.Resource) bool { return true })
 	for i := range rest {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change/places"
 	"github.com/meshc/meshc/compiler/change/rest"
 	"github.com/meshc/meshc/compiler/change/touched"
 	"github.com/meshc/meshc/compiler/names"
@@ -108,7 +109,7 @@ func (f *finder) clientsOf(host string) (out []Ref) {
 func (f *finder) serviceCause(host string) []Cause {
 	for _, r := range f.head.Resources {
 		if c, ok := names.ParseCluster(r.Name); ok && c.Host == host && r.Type == bundle.ClusterType {
-			return places3(r.Origins)
+			return places.Of(r.Origins)
 		}
 	}
 	return nil

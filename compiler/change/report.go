@@ -9,6 +9,7 @@ import (
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/change/report"
+	"github.com/meshc/meshc/compiler/change/witness"
 	"github.com/meshc/meshc/compiler/trace"
 )
 
@@ -196,7 +197,7 @@ func (f *finder) namespacesBehind(c *placed) map[string]bool {
 
 // key is the same for cells that say the same of different callers and servers; w is the witness.
 func (c *placed) key(w Witness) string {
-	parts := strings.Join([]string{c.kind, c.category, c.at.host, c.scheme, c.where, witnessKey(w), c.base.text + c.base.outcome.text, c.head.text + c.head.outcome.text}, "\x00")
+	parts := strings.Join([]string{c.kind, c.category, c.at.host, c.scheme, c.where, witness.Key(w), c.base.text + c.base.outcome.text, c.head.text + c.head.outcome.text}, "\x00")
 	h := sha256.Sum256([]byte(parts))
 	return string(h[:])
 }
@@ -207,7 +208,7 @@ func (c *placed) asks(w Witness, servers []Ref) string {
 	if len(servers) > 0 {
 		server = servers[0]
 	}
-	h := sha256.Sum256([]byte(strings.Join([]string{c.kind, c.category, c.at.host, c.where, witnessKey(w), server.String()}, "\x00")))
+	h := sha256.Sum256([]byte(strings.Join([]string{c.kind, c.category, c.at.host, c.where, witness.Key(w), server.String()}, "\x00")))
 	return string(h[:])
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/meshc/meshc/compiler/bundle"
+	"github.com/meshc/meshc/compiler/change/parts"
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/compiler/trace"
 )
@@ -24,7 +25,7 @@ type side struct {
 	dialAt    map[string]netip.Addr
 	seen      visits // by the comparison that is running
 	kept      *keptHops
-	parts     map[*bundle.Resource][]part
+	parts     map[*bundle.Resource][]parts.Part
 }
 
 // workload is what runs under one name: a Deployment with its pods, a pod without one, an endpoint of a ServiceEntry.
@@ -45,6 +46,7 @@ type pod struct {
 	addresses []string
 	place     string
 	class     *bundle.Class
+	network   string // and cluster
 }
 
 // as is the workload with the class of one of its pods.
@@ -55,6 +57,16 @@ func (w *workload) as(p pod) *workload {
 	one := *w
 	one.class = p.class
 	return &one
+}
+
+// network is where the proxies of the class of a workload run.
+func (w *workload) network() string {
+	for _, p := range w.pods {
+		if p.class == w.class {
+			return p.network
+		}
+	}
+	return ""
 }
 
 // like finds the pod that stands for one of the other side: one at its place, if there are several that at its address, or else that
@@ -79,7 +91,7 @@ func (w *workload) key() string { return w.namespace + "/" + w.name }
 func (w *workload) gateway() bool { return w.router || w.class != nil && w.class.Gateway }
 
 func newSide(b *bundle.Bundle) *side {
-	s := &side{Bundle: b, tracer: trace.New(b), byName: map[string]*workload{}, byAddress: map[string]string{}, dests: map[destKey]*destination{}, dialAt: map[string]netip.Addr{}, seen: visits{}, kept: newKeptHops(), parts: map[*bundle.Resource][]part{}}
+	s := &side{Bundle: b, tracer: trace.New(b), byName: map[string]*workload{}, byAddress: map[string]string{}, dests: map[destKey]*destination{}, dialAt: map[string]netip.Addr{}, seen: visits{}, kept: newKeptHops(), parts: map[*bundle.Resource][]parts.Part{}}
 	s.tracer.Whole()
 	s.gather()
 	return s
@@ -127,7 +139,7 @@ func (s *side) gather() {
 			}
 		}
 		old := s.byName[key]
-		one := pod{w.Addresses, w.Locality + " " + w.Network + " " + w.Cluster, s.Class(w.Class)}
+		one := pod{w.Addresses, w.Locality + " " + w.Network + " " + w.Cluster, s.Class(w.Class), w.Network + " " + w.Cluster}
 		switch {
 		case old == nil:
 			old = &workload{namespace: w.Namespace, name: name}

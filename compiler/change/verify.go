@@ -1,15 +1,12 @@
 package change
 
 import (
-	"maps"
 	"net/netip"
-	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/meshc/meshc/compiler/change/behaviour"
+	"github.com/meshc/meshc/compiler/change/witness"
 	"github.com/meshc/meshc/compiler/trace"
-	"github.com/meshc/meshc/compiler/trace/match"
 )
 
 // Bounds of the requests of one difference.
@@ -173,7 +170,7 @@ func (a attempt) request() Witness {
 func (f *finder) walked(a attempt) (kind string, base, head behaviour.Behaviour, err error) {
 	var results [2]behaviour.Behaviour
 	for i, m := range a.connections {
-		r, err := a.requestAt(m)
+		r, err := witness.Walked(*a.witness, a.token, m.principal)
 		if err != nil {
 			return "", base, head, err
 		}
@@ -205,41 +202,4 @@ func (m *connection) follow(r trace.Request, a attempt) behaviour.Behaviour {
 		return behaviour.Refused("there is no proxy that could end the TLS")
 	}
 	return behaviour.Untouched(who.Namespace + "/" + who.Name)
-}
-
-// requestAt is the witness as one side gets it.
-func (a attempt) requestAt(m connection) (trace.Request, error) {
-	w := *a.witness
-	u, err := url.Parse(w.To)
-	if err != nil {
-		return trace.Request{}, err
-	}
-	scheme, rest, _ := strings.Cut(w.To, "://")
-	r := trace.Request{Method: w.Method, URL: map[string]string{"http2": "http"}[scheme], Headers: map[string][]string{"host": {u.Hostname()}}, Identity: w.Principal, Tokens: map[string]match.Token{}}
-	if r.URL == "" {
-		r.URL = scheme
-	}
-	for _, h := range w.Headers {
-		name, value, _ := strings.Cut(h, ": ")
-		if name == "host" {
-			r.Headers[name] = nil
-		}
-		r.Headers[name] = append(r.Headers[name], value)
-	}
-	if m.principal != "" {
-		r.Identity = m.principal
-	}
-	if t := a.token; t != nil && w.Token != nil {
-		claims := maps.Clone(w.Token.Claims)
-		claims["iss"] = t.Issuer
-		text, token, err := trace.ClaimsToken(claims)
-		if err != nil {
-			return r, err
-		}
-		token.Valid = !t.Invalid
-		r.Tokens[text] = token
-		rest = t.Put(text, r.Headers, rest)
-	}
-	r.URL += "://" + rest
-	return r, nil
 }

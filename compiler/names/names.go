@@ -68,6 +68,14 @@ func IsOutbound(cluster string) bool {
 	return ok && !c.Inbound
 }
 
+// ParseServerName reads an SNI in the form of ServerName.
+func ParseServerName(sni string) (Cluster, bool) {
+	if parts := strings.SplitN(sni, "_.", 4); len(parts) == 4 && IsServerName(sni) {
+		return ParseCluster(strings.Join(parts, "|"))
+	}
+	return Cluster{}, false
+}
+
 // IsServerName tells whether an SNI is in the form of ServerName.
 func IsServerName(sni string) bool { return strings.HasPrefix(sni, "outbound_.") }
 

@@ -142,6 +142,12 @@ func TestSides(t *testing.T) {
 			t.Errorf("IsOutbound(%s) = %t", name, !want)
 		}
 	}
+	if c, ok := ParseServerName(ServerName(80, "v1", "a.b")); !ok || c != (Cluster{Port: 80, Subset: "v1", Host: "a.b"}) {
+		t.Errorf("ParseServerName = %+v, %t", c, ok)
+	}
+	if _, ok := ParseServerName("outbound_.x_._.a.b"); ok {
+		t.Error("a server name without a port is read")
+	}
 	if !IsServerName(ServerName(80, "", "a.b")) || IsServerName("a.b") {
 		t.Error("server names of the mesh are not told from others")
 	}

@@ -121,12 +121,12 @@ func (k *walk) crossing(s state, c *clusterv3.Cluster, m member, open *layer) (*
 			}) || !k.otherNetwork(s.v.class.ID, class.ID) {
 				continue
 			}
-			one := member{port: uint16(at), weight: 1, class: class.ID}
-			if of := k.w.workloadsOf(class.ID); len(of) > 0 {
-				one.workload = of[0]
-			}
-			found = append(found, one)
+			found = append(found, k.gatewayOf(class.ID, uint16(at)))
 		}
+	}
+	if to := k.across; to.Class != "" && to.SNI == open.sni && k.otherNetwork(s.v.class.ID, to.Class) &&
+		!slices.ContainsFunc(found, func(m member) bool { return m.class == to.Class }) {
+		found = append(found, k.gatewayOf(to.Class, to.Port))
 	}
 	if len(found) == 0 {
 		return nil, false, nil
@@ -145,6 +145,15 @@ func (k *walk) crossing(s state, c *clusterv3.Cluster, m member, open *layer) (*
 		branches = append(branches, Branch{When: g.class, Path: p})
 	}
 	return s.choose("which gateway has the address "+m.address, branches...), true, nil
+}
+
+// gatewayOf is a gateway as an endpoint.
+func (k *walk) gatewayOf(class string, port uint16) member {
+	m := member{port: port, weight: 1, class: class}
+	if of := k.w.workloadsOf(class); len(of) > 0 {
+		m.workload = of[0]
+	}
+	return m
 }
 
 // otherNetwork tells whether the workloads of two classes are in different networks, or clusters.

@@ -11,7 +11,7 @@ func (p *Proxy) WalkFrom(c Connection, outbound bool, identity string, r Request
 		return nil, err
 	}
 	r.Method, r.Source = cmp.Or(r.Method, "GET"), c.Source
-	k := &walk{w: p.v.w, req: r}
+	k := &walk{w: p.v.w, req: r, across: c.Across}
 	s := k.start(t)
 	s.call.HTTP, s.conn = c.HTTP, connOf(c)
 	if r.Identity != "" && c.TLS {

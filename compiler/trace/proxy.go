@@ -34,6 +34,15 @@ type Connection struct {
 	ALPN    []string // with TLS
 	HTTP    bool
 	Version string // h2 for HTTP/2 without TLS
+
+	Across Crossing // on the way behind it
+}
+
+// Crossing is a gateway of another network at which connections with a server name arrive, whether or not it takes them.
+type Crossing struct {
+	Class string
+	Port  uint16 // where the gateway gets them
+	SNI   string
 }
 
 // Proxy returns the proxies of a class.

@@ -21,6 +21,8 @@ const maxProxies = 12
 type walk struct {
 	w   *Tracer
 	req Request
+
+	across Crossing
 }
 
 // state is where a walk is. Copies are independent.
