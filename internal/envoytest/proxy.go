@@ -38,6 +38,7 @@ type Proxy struct {
 	ended  chan struct{}
 	server *grpc.Server
 	names  net.PacketConn // the name server, which knows no names
+	agent  *grpc.Server   // hands out the identity of the workload
 	stream chan discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer
 
 	ads        discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer
@@ -82,18 +83,14 @@ func Launch(envoy, dir string, runtime map[string]float64) (*Proxy, error) {
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(p.server, p)
 	go p.server.Serve(l)
 	config := filepath.Join(dir, "bootstrap.json")
-	if p.names, err = net.ListenPacket("udp", "127.0.0.1:0"); err == nil {
-		go denyNames(p.names)
-		err = writeBootstrap(config, l.Addr().String(), p.names.LocalAddr().(*net.UDPAddr), runtime)
-	}
-	if err != nil {
-		p.server.Stop()
+	if err := p.beside(dir, config, l.Addr().String(), runtime); err != nil {
+		p.stop()
 		return nil, err
 	}
 	p.cmd = exec.Command(envoy, "--config-path", config, "--log-level", "warning", "--log-path", p.log, "--disable-hot-restart", "--concurrency", "1",
 		"--drain-time-s", "0", "--drain-strategy", "immediate")
 	if err := p.cmd.Start(); err != nil {
-		p.server.Stop()
+		p.stop()
 		return nil, err
 	}
 	go func() {
@@ -105,6 +102,19 @@ func Launch(envoy, dir string, runtime map[string]float64) (*Proxy, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// beside starts what Envoy has beside it, and writes the file that says where.
+func (p *Proxy) beside(dir, config, ads string, runtime map[string]float64) (err error) {
+	if p.names, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+		return err
+	}
+	go denyNames(p.names)
+	socket := filepath.Join(dir, "agent.sock")
+	if p.agent, err = serveAgent(socket); err != nil {
+		return err
+	}
+	return writeBootstrap(config, ads, socket, p.names.LocalAddr().(*net.UDPAddr), runtime)
 }
 
 // denyNames answers every question with "no such domain": clusters found by DNS are then ready at once.
@@ -122,9 +132,9 @@ func denyNames(c net.PacketConn) {
 	}
 }
 
-func writeBootstrap(file, ads string, names *net.UDPAddr, runtime map[string]float64) error {
+func writeBootstrap(file, ads, agent string, names *net.UDPAddr, runtime map[string]float64) error {
 	b, err := bootstrap.New(bootstrap.Options{Name: "probe", Namespace: "default", Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")},
-		XDSAddress: ads, AdminAddress: "127.0.0.1:0", NoServing: true})
+		XDSAddress: ads, AdminAddress: "127.0.0.1:0", AgentSocket: agent, NoServing: true})
 	if err != nil {
 		return err
 	}
@@ -314,6 +324,16 @@ func (p *Proxy) Close() {
 	case <-p.ended:
 	case <-ctx.Done():
 	}
+	p.stop()
+}
+
+// stop ends what is beside Envoy.
+func (p *Proxy) stop() {
 	p.server.Stop()
-	p.names.Close()
+	if p.agent != nil {
+		p.agent.Stop()
+	}
+	if p.names != nil {
+		_ = p.names.Close()
+	}
 }
