@@ -46,7 +46,11 @@ type taken struct {
 
 // settle finds what takes the connection, for all who ask from then on.
 func (m *connection) settle() {
-	m.at = &taken{m.listener(), m.chain()}
+	at := &taken{listener: m.listener()}
+	if at.listener != nil {
+		at.chain = trace.Chain(at.listener.Message, m.conn)
+	}
+	m.at = at
 }
 
 // listener returns what takes the connection; nil: nothing does.
@@ -351,7 +355,7 @@ func (m *connection) chain() *listenerv3.FilterChain {
 
 // isHTTP tells whether a connection manager takes the connection.
 func (m *connection) isHTTP() bool {
-	return slices.ContainsFunc(m.chain().GetFilters(), func(f *listenerv3.Filter) bool { return f.GetTypedConfig().MessageIs(&hcmv3.HttpConnectionManager{}) })
+	return slices.ContainsFunc(m.chain().GetFilters(), func(f *listenerv3.Filter) bool { return f.GetTypedConfig().MessageIs((*hcmv3.HttpConnectionManager)(nil)) })
 }
 
 // principals is the dimension of the identities of clients. There are as many of them as a mesh has workloads, so what rules can tell apart of

@@ -55,19 +55,39 @@ func (c *conn) outer() *layer {
 
 // listenerAt finds the listener on an address and port.
 func (v *view) listenerAt(address string, port uint16, bound bool) *located[*listenerv3.Listener] {
-	on := func(a *corev3.Address) bool {
-		s := a.GetSocketAddress()
-		return s != nil && s.GetAddress() == address && s.GetPortValue() == uint32(port)
+	if v.at == nil {
+		v.indexListeners()
 	}
-	for i, l := range v.listeners {
-		if bound && l.msg.GetBindToPort() != nil && !l.msg.GetBindToPort().GetValue() {
-			continue
-		}
-		if on(l.msg.GetAddress()) || slices.ContainsFunc(l.msg.GetAdditionalAddresses(), func(a *listenerv3.AdditionalAddress) bool { return on(a.GetAddress()) }) {
-			return &v.listeners[i]
+	for _, l := range v.at[socket{address, uint32(port)}] {
+		if !bound || l.msg.GetBindToPort() == nil || l.msg.GetBindToPort().GetValue() {
+			return l
 		}
 	}
 	return nil
+}
+
+// socket is what a listener is on.
+type socket struct {
+	address string
+	port    uint32
+}
+
+// indexListeners finds where the listeners are, in their order.
+func (v *view) indexListeners() {
+	v.at = map[socket][]*located[*listenerv3.Listener]{}
+	for i := range v.listeners {
+		l := &v.listeners[i]
+		add := func(a *corev3.Address) {
+			if s := a.GetSocketAddress(); s != nil {
+				key := socket{s.GetAddress(), s.GetPortValue()}
+				v.at[key] = append(v.at[key], l)
+			}
+		}
+		add(l.msg.GetAddress())
+		for _, a := range l.msg.GetAdditionalAddresses() {
+			add(a.GetAddress())
+		}
+	}
 }
 
 // listenerFor finds the listener for a destination: the exact address before the wildcard.

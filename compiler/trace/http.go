@@ -63,7 +63,7 @@ func (k *walk) http(s state, res *bundle.Resource, m *hcmv3.HttpConnectionManage
 	findClient(&s, m)
 	x.rc = m.GetRouteConfig()
 	if name := m.GetRds().GetRouteConfigName(); name != "" {
-		rc, ok, err := find(s.v, bundle.RouteConfigurationType, name, &routev3.RouteConfiguration{})
+		rc, ok, err := find[*routev3.RouteConfiguration](s.v, bundle.RouteConfigurationType, name)
 		if err != nil {
 			return nil, err
 		}

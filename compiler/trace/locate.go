@@ -134,7 +134,7 @@ func (k *walk) addressOf(s *state, fqdn string, port uint16) netip.Addr {
 	domains := map[string]bool{}
 	for _, rc := range []string{names.Routes(uint32(port)), names.HostRoutes(fqdn, uint32(port))} {
 		for _, r := range s.v.hostsNamed(rc, fqdn) {
-			h, err := parse(k.w, r, &routev3.VirtualHost{})
+			h, err := parse[*routev3.VirtualHost](k.w, r)
 			if err != nil {
 				continue
 			}

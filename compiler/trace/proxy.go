@@ -95,11 +95,14 @@ func (p *Proxy) Outbound(to netip.AddrPort) *Found[*listenerv3.Listener] {
 
 // Inbound returns the listener that a connection to the workload of the proxy meets; nil: the application gets it.
 func (p *Proxy) Inbound(to netip.AddrPort) *Found[*listenerv3.Listener] {
-	l := p.v.named(names.VirtualInbound)
-	if bound := p.v.listenerFor(to, true); l == nil && bound != nil && bound.msg.GetTrafficDirection() == corev3.TrafficDirection_INBOUND {
-		l = bound
+	if l := p.v.named(names.VirtualInbound); l != nil {
+		return foundOf(l)
 	}
-	return foundOf(l)
+	bound := p.v.listenerFor(to, true)
+	if bound == nil || bound.msg.GetTrafficDirection() != corev3.TrafficDirection_INBOUND {
+		return nil
+	}
+	return foundOf(bound)
 }
 
 // Bound returns the listener of a gateway at an address; nil: nothing listens there.
@@ -142,7 +145,7 @@ func (p *Proxy) RouteConfiguration(m *hcmv3.HttpConnectionManager) (*Found[*rout
 	if name == "" {
 		return &Found[*routev3.RouteConfiguration]{Message: m.GetRouteConfig()}, nil
 	}
-	return foundIf(find(p.v, bundle.RouteConfigurationType, name, &routev3.RouteConfiguration{}))
+	return foundIf(find[*routev3.RouteConfiguration](p.v, bundle.RouteConfigurationType, name))
 }
 
 // Hosts are the virtual hosts of one route configuration, in the order in which they are looked at.

@@ -78,6 +78,7 @@ type view struct {
 	w         *Tracer
 	class     *bundle.Class
 	listeners []located[*listenerv3.Listener]
+	at        map[socket][]*located[*listenerv3.Listener] // by address and port; nil: not yet known
 	shelves   []*shelf
 	seen      []*bundle.Service // see services
 	tables    map[*routev3.RouteConfiguration]*hostTable
@@ -98,7 +99,7 @@ func (w *Tracer) view(class string) (*view, error) {
 		v.shelves, listeners = append(v.shelves, s), append(listeners, s.listeners)
 	}
 	for _, r := range bundle.Union(listeners...) {
-		l, err := parse(w, r, &listenerv3.Listener{})
+		l, err := parse[*listenerv3.Listener](w, r)
 		if err != nil {
 			return nil, err
 		}
@@ -178,7 +179,7 @@ func (v *view) hostsNamed(rc, domain string) []*bundle.Resource {
 // nameHosts indexes the virtual hosts of a route configuration by their domains. One that cannot be read has none.
 func (w *Tracer) nameHosts(s *shelf, rc string) {
 	for _, r := range s.hosts[rc] {
-		h, err := parse(w, r, &routev3.VirtualHost{})
+		h, err := parse[*routev3.VirtualHost](w, r)
 		if err != nil {
 			continue
 		}
@@ -192,33 +193,35 @@ func (w *Tracer) nameHosts(s *shelf, rc string) {
 }
 
 // parse decodes a resource once.
-func parse[M proto.Message](w *Tracer, r *bundle.Resource, empty M) (M, error) {
-	if m, ok := w.parsed[r].(M); ok {
+func parse[M proto.Message](w *Tracer, r *bundle.Resource) (M, error) {
+	m, ok := w.parsed[r].(M)
+	if ok {
 		return m, nil
 	}
-	if err := proto.Unmarshal(r.Bytes, empty); err != nil {
-		return empty, fmt.Errorf("%s of the bundle cannot be read: %w", r.Name, err)
+	m = m.ProtoReflect().New().Interface().(M)
+	if err := proto.Unmarshal(r.Bytes, m); err != nil {
+		return m, fmt.Errorf("%s of the bundle cannot be read: %w", r.Name, err)
 	}
-	w.parsed[r] = empty
-	return empty, nil
+	w.parsed[r] = m
+	return m, nil
 }
 
 // find returns a resource of the class by type and name; nothing is no error.
-func find[M proto.Message](v *view, url, name string, empty M) (located[M], bool, error) {
+func find[M proto.Message](v *view, url, name string) (located[M], bool, error) {
 	r := v.resource(url, name)
 	if r == nil {
 		return located[M]{}, false, nil
 	}
-	m, err := parse(v.w, r, empty)
+	m, err := parse[M](v.w, r)
 	return located[M]{m, r}, err == nil, err
 }
 
 func (v *view) cluster(name string) (located[*clusterv3.Cluster], bool, error) {
-	return find(v, bundle.ClusterType, name, &clusterv3.Cluster{})
+	return find[*clusterv3.Cluster](v, bundle.ClusterType, name)
 }
 
 func (v *view) endpoints(name string) (located[*endpointv3.ClusterLoadAssignment], bool, error) {
-	return find(v, bundle.EndpointsType, name, &endpointv3.ClusterLoadAssignment{})
+	return find[*endpointv3.ClusterLoadAssignment](v, bundle.EndpointsType, name)
 }
 
 // virtualHosts returns the virtual hosts of a route configuration, inline ones first.
@@ -231,7 +234,7 @@ func (v *view) virtualHosts(rc *routev3.RouteConfiguration) (*hostTable, error) 
 		out = append(out, located[*routev3.VirtualHost]{msg: h})
 	}
 	for _, r := range v.hosts(rc.GetName()) {
-		h, err := parse(v.w, r, &routev3.VirtualHost{})
+		h, err := parse[*routev3.VirtualHost](v.w, r)
 		if err != nil {
 			return nil, err
 		}
