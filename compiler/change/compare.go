@@ -86,7 +86,7 @@ func (m *connection) hop() (h *hop, is condition.Assumptions, err error) {
 	if h, err = b.throughListener(); keep && err == nil {
 		h.made = h
 		kept := m.kept.of(m.place)
-		kept[key] = append(kept[key], keptHop{h, b.is, host, b.deps, m.conn.To.Addr()})
+		kept[key] = append(kept[key], keptHop{h, b.is, host, b.deps, m.conn})
 	}
 	return h, b.is, err
 }
@@ -144,6 +144,12 @@ func (a *asking) cond() sets.Cond {
 	return sets.All(out...)
 }
 
+// comparison is that of two hops that were kept, for calls of a host.
+type comparison struct {
+	base, head *hop
+	host       string
+}
+
 // verdict of a comparison of two connections.
 type compared struct {
 	cells []cell
@@ -189,9 +195,9 @@ func (f *finder) compareWith(out *compared, a, b connection) error {
 		q.Within = sets.All(append(trusted(was, is), q.Within, sets.In(sets.Principal, sets.AnyString()))...)
 	}
 	x := compared{}
-	key := [2]*hop{base.made, head.made}
+	key := comparison{base.made, head.made, a.host}
 	asksHost := a.place == atClient && (was.AsksHost || is.AsksHost) // whose names are those of the class
-	lasts := key[0] != nil && key[1] != nil && !asksHost             // it says the same of other classes
+	lasts := key.base != nil && key.head != nil && !asksHost         // it says the same of other classes
 	if before := f.compared[a.place][key]; lasts && before != nil {
 		x = *before
 	} else {
@@ -355,7 +361,9 @@ func (m *connection) chain() *listenerv3.FilterChain {
 
 // isHTTP tells whether a connection manager takes the connection.
 func (m *connection) isHTTP() bool {
-	return slices.ContainsFunc(m.chain().GetFilters(), func(f *listenerv3.Filter) bool { return f.GetTypedConfig().MessageIs((*hcmv3.HttpConnectionManager)(nil)) })
+	return slices.ContainsFunc(m.chain().GetFilters(), func(f *listenerv3.Filter) bool {
+		return f.GetTypedConfig().MessageIs((*hcmv3.HttpConnectionManager)(nil))
+	})
 }
 
 // principals is the dimension of the identities of clients. There are as many of them as a mesh has workloads, so what rules can tell apart of

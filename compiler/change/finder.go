@@ -47,9 +47,9 @@ type finder struct {
 	serviceAddresses map[netip.Addr]bool
 	ports            []uint16 // that something in the mesh names
 	replaced         *replaced.Finder
-	compared         map[string]map[[2]*hop]*compared // by place, of the hops of both sides that were kept
-	servers          [2]*bundle.Class                 // those whose servers were compared last
-	rest             []rest.Thing                     // that the bundles have otherwise beside resources and workloads
+	compared         map[string]map[comparison]*compared // by place, of the hops of both sides that were kept
+	servers          [2]*bundle.Class                    // those whose servers were compared last
+	rest             []rest.Thing                        // that the bundles have otherwise beside resources and workloads
 	haves            map[classSide]string
 	parts            map[setSide]string
 	changed          []string                        // see changedResources; nil: not yet known
@@ -78,7 +78,7 @@ func (w *workload) ref() Ref {
 }
 
 func newFinder(base, head *bundle.Bundle) *finder {
-	f := &finder{base: newSide(base), head: newSide(head), spaces: map[string]*sets.Space{}, principal: map[string]sets.Dimension{}, replaced: replaced.New(), compared: map[string]map[[2]*hop]*compared{atClient: {}, atServer: {}}, haves: map[classSide]string{}, parts: map[setSide]string{}, byKey: map[string]*Difference{}, byRequest: map[string][]*Difference{}, came: map[string]visit{}, named: map[string]bool{}, tries: map[*Difference][]attempt{}, callers: map[*Difference][][]Ref{}, near: map[*Difference]map[string]bool{}, weak: map[string]string{}, refuted: map[string]bool{}, unasked: map[string]bool{}}
+	f := &finder{base: newSide(base), head: newSide(head), spaces: map[string]*sets.Space{}, principal: map[string]sets.Dimension{}, replaced: replaced.New(), compared: map[string]map[comparison]*compared{atClient: {}, atServer: {}}, haves: map[classSide]string{}, parts: map[setSide]string{}, byKey: map[string]*Difference{}, byRequest: map[string][]*Difference{}, came: map[string]visit{}, named: map[string]bool{}, tries: map[*Difference][]attempt{}, callers: map[*Difference][][]Ref{}, near: map[*Difference]map[string]bool{}, weak: map[string]string{}, refuted: map[string]bool{}, unasked: map[string]bool{}}
 	observe(f.base, f.head)
 	for _, s := range []*side{f.base, f.head} {
 		for _, w := range s.workloads {

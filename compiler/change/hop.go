@@ -170,18 +170,21 @@ func (b *builder) listenerFilters() {
 		s.with = which.text()
 		b.settings = append(b.settings, s)
 	}
-	waits := false
+	if b.inbound {
+		for _, protocol := range waits(l, b.conn.To.Port()) {
+			b.settings = append(b.settings, setting{topic: Tuning, name: "waits for", value: protocol, latent: true})
+		}
+	}
+	inspects := false
 	for _, f := range l.GetListenerFilters() {
 		a := f.GetTypedConfig()
 		if x, ok := unpack(a, &tlsinspectorv3.TlsInspector{}); ok {
-			waits = true
-			b.inspector(f, "TLS")
+			inspects = true
 			b.settings = append(b.settings, fieldSettings("TLS inspector ", x, map[string]string{"": Tuning})...)
 			continue
 		}
 		if x, ok := unpack(a, &httpinspectorv3.HttpInspector{}); ok {
-			waits = true
-			b.inspector(f, "HTTP")
+			inspects = true
 			b.settings = append(b.settings, fieldSettings("HTTP inspector ", x, map[string]string{"": Tuning})...)
 			continue
 		}
@@ -195,17 +198,26 @@ func (b *builder) listenerFilters() {
 	if t := l.GetListenerFiltersTimeout(); t != nil {
 		longest = t.AsDuration()
 	}
-	if waits && longest > 0 {
+	if inspects && longest > 0 {
 		b.settings = append(b.settings, setting{topic: Tuning, name: "waits for the first bytes", value: fmt.Sprintf("%s, goes on then %t", longest, l.GetContinueOnListenerFiltersTimeout())})
 	}
 }
 
-// inspector notes where a proxy waits for the first bytes of connections to its workload: servers that speak first do not go
-// well with that. Outbound ports are shared by services, whose protocols decide together.
-func (b *builder) inspector(f *listenerv3.ListenerFilter, protocol string) {
-	if b.inbound && !(f.GetFilterDisabled() != nil && trace.DisabledFor(f.GetFilterDisabled(), b.conn.To.Port())) {
-		b.settings = append(b.settings, setting{topic: Tuning, name: "waits for", value: protocol, latent: true})
+// waits lists the protocols for whose first bytes a listener waits at a port. It says something of connections to a workload: servers that
+// speak first do not go well with that. Outbound ports are shared by services, whose protocols decide together.
+func waits(l *listenerv3.Listener, port uint16) (out []string) {
+	for _, f := range l.GetListenerFilters() {
+		if f.GetFilterDisabled() != nil && trace.DisabledFor(f.GetFilterDisabled(), port) {
+			continue
+		}
+		switch a := f.GetTypedConfig(); {
+		case a.MessageIs((*tlsinspectorv3.TlsInspector)(nil)):
+			out = append(out, "TLS")
+		case a.MessageIs((*httpinspectorv3.HttpInspector)(nil)):
+			out = append(out, "HTTP")
+		}
 	}
+	return out
 }
 
 // identities refuses client certificates with other names than those that the chain takes.
@@ -303,7 +315,7 @@ func (b *builder) network(ends bool) (*hop, error) {
 			return b.tcp(m)
 		}
 		if _, ok := unpack(a, &sniclusterv3.SniCluster{}); ok {
-			b.sni = true
+			b.sni, b.is.AsksSNI = true, true
 			continue
 		}
 		if f.GetConfigDiscovery() != nil {

@@ -2,6 +2,7 @@ package change
 
 import (
 	"net/netip"
+	"strings"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -15,7 +16,8 @@ import (
 )
 
 // hopKey is what the hop of a client or server is made of, but for the clusters that it names. Clients of many classes have most of it in
-// common: often only the short names of virtual hosts differ, which no rule of a hop asks for. Servers of one class have all of it.
+// common: often only the short names of virtual hosts differ, which no rule of a hop asks for. Servers of one class have all of it, at all
+// ports that lead to the same chain.
 type hopKey struct {
 	place           string
 	listener        *listenerv3.Listener
@@ -24,16 +26,22 @@ type hopKey struct {
 	host            string // the virtual host without its domains
 	name, sni, http string
 	tls, anonymous  bool
-	to              netip.AddrPort // of a server the port
+	to              netip.AddrPort // of a client
+	waits           string         // of a server: for which protocols its listener waits
 }
 
 // keptHop is a hop that was made for one class, and what it found in it.
 type keptHop struct {
-	hop     *hop
-	is      condition.Assumptions
-	host    proto.Message // of the class for which it was made
-	deps    []destKey
-	address netip.Addr // that was connected to
+	hop  *hop
+	is   condition.Assumptions
+	host proto.Message // of the class for which it was made
+	deps []destKey
+	conn trace.Connection
+}
+
+// takes tells whether the hop is that of a connection, too, by what its conditions ask for.
+func (k *keptHop) takes(c trace.Connection) bool {
+	return (!k.is.AsksServer || k.conn.To.Addr() == c.To.Addr()) && (!k.is.AsksPort || k.conn.To.Port() == c.To.Port()) && (!k.is.AsksSNI || k.conn.SNI == c.SNI)
 }
 
 // keptHops are those of one side.
@@ -92,32 +100,38 @@ func (m *connection) keyOf(l *trace.Found[*listenerv3.Listener]) (key hopKey, ho
 	if m.place == atGateway || l == nil || m.token != nil || m.principal != "" || m.source.IsValid() {
 		return key, nil, false
 	}
-	key = hopKey{place: m.place, listener: l.Message, chain: m.chain(), name: m.host, sni: m.conn.SNI, tls: m.conn.TLS, anonymous: m.anonymous, to: m.conn.To}
+	key = hopKey{place: m.place, listener: l.Message, chain: m.chain(), tls: m.conn.TLS, anonymous: m.anonymous}
 	if m.place == atServer {
-		key.to = netip.AddrPortFrom(netip.Addr{}, m.conn.To.Port())
+		key.waits = strings.Join(waits(l.Message, m.conn.To.Port()), " ")
+	} else {
+		key.name, key.sni, key.to = m.host, m.conn.SNI, m.conn.To
 	}
 	if !m.conn.HTTP {
-		return key, nil, key.chain != nil
+		return key, nil, true
 	}
 	key.http = "http" + m.conn.Version
 	manager := m.kept.manager(key.chain)
-	if key.chain == nil || manager == nil {
-		return key, nil, key.chain != nil
+	if manager == nil {
+		return key, nil, true
 	}
 	rc, err := m.proxy.RouteConfiguration(manager)
-	if err == nil && rc != nil && rc.Resource == nil && m.place == atServer {
-		return key, nil, true // they are a part of the chain
-	}
-	if err != nil || rc == nil || rc.Resource == nil {
+	inline := err == nil && rc != nil && rc.Resource == nil && m.place == atServer // a part of the chain
+	if err != nil || rc == nil || rc.Resource == nil && !inline {
 		return key, nil, false
 	}
 	hosts, err := m.proxy.VirtualHosts(rc.Message)
 	if err != nil {
 		return key, nil, false
 	}
-	key.routes = rc.Message
 	h := hosts.Pick(authorityOf(m.host, manager))
+	if !inline {
+		key.routes = rc.Message
+	}
 	if h == nil {
+		return key, nil, true
+	}
+	if inline {
+		key.host = h.Message.GetName()
 		return key, nil, true
 	}
 	if h.Resource == nil {
@@ -130,7 +144,7 @@ func (m *connection) keyOf(l *trace.Found[*listenerv3.Listener]) (key hopKey, ho
 // find returns the hop that was made for another class, if the clusters that it names are the same here.
 func (m *connection) find(key hopKey, host proto.Message) (*hop, condition.Assumptions, bool) {
 	for _, k := range m.kept.of(m.place)[key] {
-		same := !k.is.AsksServer || k.address == m.conn.To.Addr()
+		same := k.takes(m.conn)
 		for _, d := range k.deps {
 			now, _, _, err := m.destKey(m.proxy, d.name)
 			if same = same && err == nil && now == d; !same {

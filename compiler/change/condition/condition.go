@@ -53,6 +53,8 @@ type Assumptions struct {
 	Server netip.Addr // invalid: not known
 
 	AsksServer bool       // a condition asks for its address
+	AsksPort   bool       // a condition asks for the port
+	AsksSNI    bool       // a condition or a choice asks for the server name
 	Source     netip.Addr // of the client; invalid: not known
 	Peer       string     // the identity of the client, where there is one for all requests
 	Anonymous  bool       // the client has no certificate
@@ -142,11 +144,14 @@ func (c *Assumptions) permission(p *rbacv3.Permission) sets.Cond {
 		}
 		return constant(sets.Ranges(r.DestinationIp).Has(c.Server))
 	case *rbacv3.Permission_DestinationPort:
+		c.AsksPort = true
 		return constant(r.DestinationPort == uint32(c.Port))
 	case *rbacv3.Permission_DestinationPortRange:
+		c.AsksPort = true
 		n := int32(c.Port)
 		return constant(n >= r.DestinationPortRange.GetStart() && n < r.DestinationPortRange.GetEnd())
 	case *rbacv3.Permission_RequestedServerName:
+		c.AsksSNI = true
 		s, err := sets.Matcher(r.RequestedServerName)
 		if err != nil {
 			return unknown("a server name", p)
