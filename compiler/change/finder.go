@@ -614,11 +614,7 @@ func (f *finder) portsOf(p pair) ([]uint16, error) {
 		if s.served == nil {
 			s.serve()
 		}
-		for at := range s.served {
-			if at.workload == w.key() {
-				out = append(out, at.port)
-			}
-		}
+		out = slices.AppendSeq(out, maps.Keys(s.served[w.key()]))
 	}
 	slices.Sort(out)
 	return slices.Compact(out), nil

@@ -157,9 +157,11 @@ func (s *side) dial(t target, servers map[string]serverAt) {
 	if s.served == nil {
 		s.serve()
 	}
-	for at, targets := range s.served {
-		if slices.Contains(targets, t) {
-			servers[at.workload] = serverAt{port: at.port}
+	for workload, ports := range s.served {
+		for _, port := range slices.Sorted(maps.Keys(ports)) {
+			if slices.Contains(ports[port], t) {
+				servers[workload] = serverAt{port: port}
+			}
 		}
 	}
 }

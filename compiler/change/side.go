@@ -21,7 +21,7 @@ type side struct {
 	byName    map[string]*workload
 	byAddress map[string]string // address → workload namespace/name
 	dests     map[destKey]*destination
-	served    map[servedPort][]target
+	served    map[string]map[uint16][]target // by workload and its port, see serve
 	dialAt    map[string]netip.Addr
 	seen      visits // by the comparison that is running
 	kept      *keptHops

@@ -284,23 +284,19 @@ func (s *side) servicesAt(w *workload, port uint16) []target {
 	if s.served == nil {
 		s.serve()
 	}
-	return s.served[servedPort{w.key(), port}]
-}
-
-// servedPort is a port of a workload.
-type servedPort struct {
-	workload string
-	port     uint16
+	return s.served[w.key()][port]
 }
 
 // serve finds which ports of which workloads the services lead to: by their selectors, and by the endpoints that are known,
 // since a port may be known by its name only.
 func (s *side) serve() {
-	s.served = map[servedPort][]target{}
+	s.served = map[string]map[uint16][]target{}
 	add := func(w string, port uint16, t target) {
-		key := servedPort{w, port}
-		if port != 0 && !slices.Contains(s.served[key], t) {
-			s.served[key] = append(s.served[key], t)
+		if s.served[w] == nil {
+			s.served[w] = map[uint16][]target{}
+		}
+		if ports := s.served[w]; port != 0 && !slices.Contains(ports[port], t) {
+			ports[port] = append(ports[port], t)
 		}
 	}
 	for _, r := range s.Resources {
