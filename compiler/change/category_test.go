@@ -1,10 +1,12 @@
 package change_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/change"
 )
 
@@ -116,6 +118,27 @@ func TestWhereServicesLead(t *testing.T) {
 			}
 			t.Errorf("%s: opened or closed %t, at the gateway %t; undecided %v", c.name, opened, atGateway, r.Undecided)
 		}
+	}
+}
+
+// TestPortsOfOneChain: ports that no service has lead to one filter chain, whose rules may ask for the port.
+func TestPortsOfOneChain(t *testing.T) {
+	at := func(port string) *bundle.Bundle {
+		return compile(t, "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: reviews, namespace: shop}\n"+
+			"spec: {selector: {matchLabels: {app: reviews}}, action: DENY, rules: [{to: [{operation: {ports: [\""+port+"\"]}}]}]}\n")
+	}
+	r, err := change.Compare(at("7777"), at("7778"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[uint16][]string{}
+	for _, d := range r.Differences {
+		if d.From[0].Kind == change.KindOutside && !slices.Contains(got[d.Port], d.Kind) {
+			got[d.Port] = append(got[d.Port], d.Kind)
+		}
+	}
+	if want := map[uint16][]string{7777: {change.Opened}, 7778: {change.Closed}}; !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 

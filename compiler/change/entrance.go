@@ -39,10 +39,10 @@ func (s *side) leading(w *workload) map[target]uint16 {
 		s.serve()
 	}
 	out := map[target]uint16{}
-	for at, targets := range s.served {
+	for port, targets := range s.served[w.key()] {
 		for _, t := range targets {
-			if at.workload == w.key() && (out[t] == 0 || at.port < out[t]) {
-				out[t] = at.port
+			if out[t] == 0 || port < out[t] {
+				out[t] = port
 			}
 		}
 	}

@@ -106,6 +106,9 @@ func (m *connection) keyOf(l *trace.Found[*listenerv3.Listener]) (key hopKey, ho
 	} else {
 		key.name, key.sni, key.to = m.host, m.conn.SNI, m.conn.To
 	}
+	if key.chain == nil { // what wants another kind of connection at that port is a cause
+		return key, nil, false
+	}
 	if !m.conn.HTTP {
 		return key, nil, true
 	}
@@ -114,6 +117,11 @@ func (m *connection) keyOf(l *trace.Found[*listenerv3.Listener]) (key hopKey, ho
 	if manager == nil {
 		return key, nil, true
 	}
+	return m.keyOfHost(key, manager)
+}
+
+// keyOfHost completes the key of a hop with the virtual host that a connection manager picks.
+func (m *connection) keyOfHost(key hopKey, manager *hcmv3.HttpConnectionManager) (_ hopKey, host proto.Message, ok bool) {
 	rc, err := m.proxy.RouteConfiguration(manager)
 	inline := err == nil && rc != nil && rc.Resource == nil && m.place == atServer // a part of the chain
 	if err != nil || rc == nil || rc.Resource == nil && !inline {
@@ -127,14 +135,13 @@ func (m *connection) keyOf(l *trace.Found[*listenerv3.Listener]) (key hopKey, ho
 	if !inline {
 		key.routes = rc.Message
 	}
-	if h == nil {
+	switch {
+	case h == nil:
 		return key, nil, true
-	}
-	if inline {
+	case inline:
 		key.host = h.Message.GetName()
 		return key, nil, true
-	}
-	if h.Resource == nil {
+	case h.Resource == nil:
 		return key, nil, false
 	}
 	key.host = h.Resource.Name + m.kept.withoutDomains(h)
