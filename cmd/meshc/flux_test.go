@@ -68,7 +68,8 @@ func (f *flux) until(host, kind, want string) (message string, artifact map[stri
 	f.t.Helper()
 	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		status, message, artifact := f.condition(host, kind)
-		if status == want {
+		stored := artifact["url"] != nil // which comes after the word that it is ready
+		if status == want && (stored || kind != "Ready" || want != "True") {
 			return message, artifact
 		}
 		if time.Now().After(end) {
