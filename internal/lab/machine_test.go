@@ -26,7 +26,11 @@ type packed struct {
 func (p *packed) start(w *Workload, envoy, folder string) (*exec.Cmd, error) {
 	archive := filepath.Join(folder, "machine.tar.gz")
 	bundle := filepath.Join(filepath.Dir(folder), "bundle.tar.gz")
-	if out, err := exec.Command(p.meshc, "bootstrap", bundle, "--workload", w.Namespace+"/"+w.Name, "--xds", relayADS, "--identity", "none", "--vm", "--vm-group", p.group, "--vm-exclude-inbound-ports", "22,9000", "--all-statistics", "-o", archive).CombinedOutput(); err != nil {
+	args := []string{"bootstrap", bundle, "--workload", w.Namespace + "/" + w.Name, "--xds", relayADS, "--identity", "none", "--vm", "--vm-exclude-inbound-ports", "22,9000", "--all-statistics", "-o", archive}
+	if w.Name == "web" {
+		args = append(args, "--vm-group", p.group)
+	}
+	if out, err := exec.Command(p.meshc, args...).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("meshc bootstrap --vm: %w: %s", err, out)
 	}
 	if out, err := exec.Command("tar", "-C", folder, "-xzf", archive).CombinedOutput(); err != nil {
