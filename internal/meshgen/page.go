@@ -40,6 +40,8 @@ func (c Change) means() string {
 		return "plain text is taken beside mutual TLS (`PERMISSIVE`)"
 	case RuleInEach:
 		return "every VirtualService has one rule more, before the others"
+	case Timeouts:
+		return "every timeout is another"
 	}
-	return "every timeout is another"
+	return string(c)
 }
