@@ -212,6 +212,45 @@ spec:
 	}
 }
 
+// TestPrefixOfTokens: what stands before a token is only left out where the rule says so; else it is a part of a token, which is none then.
+func TestPrefixOfTokens(t *testing.T) {
+	require(t)
+	i := newIssuer(t, "https://inline.test")
+	m := identified("enableTracing: false")
+	m.workload("sidecar", "client", "10.9.0.9", "", "http:80:8080")
+	for n, app := range []string{"prefixed", "whole"} {
+		m.workload("sidecar", app, fmt.Sprintf("10.9.1.%d", n+1), fmt.Sprintf("10.96.9.%d", n+1), "http:80:8080")
+		m.add("tokens.yaml", `
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: %[1]s, namespace: lab}
+spec:
+  selector: {matchLabels: {app: %[1]s}}
+  jwtRules:
+  - issuer: %[2]s
+    fromHeaders: [{name: x-auth%[4]s}]
+    jwks: '%[3]s'
+`, app, i.name, i.jwks(t), []string{`, prefix: "Tok "`, ""}[n])
+	}
+	l := runSecured(t, m, Spec{})
+	good := i.token(t, nil)
+	for _, c := range []struct {
+		value           string
+		prefixed, whole int
+	}{
+		{"Tok " + good, 200, 401},
+		{"Tok rubbish", 401, 401},
+		{good, 200, 200}, // for the one it is no token at all
+		{"rubbish", 200, 401},
+	} {
+		for service, want := range map[string]int{"prefixed": c.prefixed, "whole": c.whole} {
+			if r := ask(t, l, Request{URL: "http://" + service + "/", Headers: map[string]string{"x-auth": c.value}}); r.Status != want {
+				t.Errorf("%s, %.12s: %d %s, want %d", service, c.value, r.Status, r.Body, want)
+			}
+		}
+	}
+}
+
 // grpcAuthz allows what has the header x-allow, over gRPC.
 type grpcAuthz struct {
 	authv3.UnimplementedAuthorizationServer
