@@ -11,12 +11,15 @@ import (
 	"path/filepath"
 	"strings"
 
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/meshc/meshc/compiler/bundle"
 	"github.com/meshc/meshc/compiler/endpoint"
 	"github.com/meshc/meshc/internal/bootstrap"
+	"github.com/meshc/meshc/internal/limit"
+	"github.com/meshc/meshc/internal/regular"
 	"github.com/meshc/meshc/internal/statistics"
 )
 
@@ -32,7 +35,7 @@ const (
 type bootstrapFlags struct {
 	bootstrap.Options
 	workload, output, identity, locality string
-	podInfo, probes                      string
+	podInfo, probes, override            string
 	ips, labels, metadata                []string
 	cert, key, roots                     string
 	serverName, serverSPIFFE             string
@@ -76,6 +79,7 @@ unpack it at the root of the machine. The port of SSH stays as it is, and look-u
 	p.StringVar(&f.serverName, "server-name", "", "DNS name that the ADS server has to show (default: host of --xds)")
 	p.BoolVar(&f.plaintext, "insecure-plaintext-to-any-server", false, "ask a server beyond loopback for configuration without TLS")
 	p.StringVarP(&f.output, "output", "o", "", "file to write (default: standard output)")
+	p.StringVar(&f.override, "override", "", "part of a bootstrap, JSON or YAML, that is laid over it as Envoy does with --config-yaml")
 	f.vm.add(p)
 	return c
 }
@@ -138,6 +142,9 @@ func (f *bootstrapFlags) run(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := f.overridden(boot); err != nil {
+		return err
+	}
 	text, err := bootstrap.JSON(boot)
 	if err != nil {
 		return err
@@ -161,6 +168,21 @@ func (f *bootstrapFlags) run(ctx context.Context, a *app, args []string) error {
 		return err
 	}
 	return a.end.write(ctx, func() error { return bundle.ReplaceFile(f.output, text) })
+}
+
+// overridden lays over a bootstrap what --override has.
+func (f *bootstrapFlags) overridden(b *bootstrapv3.Bootstrap) error {
+	if f.override == "" {
+		return nil
+	}
+	text, err := regular.ReadFile(f.override, limit.FileBytes)
+	if err != nil {
+		return fmt.Errorf("--override: %w", err)
+	}
+	if err := bootstrap.Override(b, text); err != nil {
+		return fmt.Errorf("--override %s: %w", f.override, err)
+	}
+	return nil
 }
 
 // fill takes over what the bundle says about the workload, under what the flags say.

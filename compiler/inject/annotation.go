@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/meshc/meshc/compiler/mesh"
 	"github.com/meshc/meshc/internal/diag"
@@ -170,13 +171,19 @@ func (p *pod) statistics() statistics.Settings {
 	return s
 }
 
-// without tells of annotations that somebody has written for the proxy, and that a stock Envoy has no use for. What changes traffic is
-// refused, the rest is noted.
-func (p *pod) without() {
-	const override = "sidecar.istio.io/bootstrapOverride"
-	if p.tmpl.Annotations[override] != "" {
-		p.fail("MESHC1903", "the annotation "+override+" has the agent of istio-proxy lay a ConfigMap over Envoy's bootstrap", "take it out, and give meshc bootstrap the flags that do it, or Envoy --config-yaml, in a container meshc-bootstrap or istio-proxy of your own", p.at(override)...)
+// override is the ConfigMap that is laid over the proxy's bootstrap; "": there is none.
+func (p *pod) override() string {
+	const key = "sidecar.istio.io/bootstrapOverride"
+	name := p.tmpl.Annotations[key]
+	if wrong := validation.IsDNS1123Subdomain(name); name != "" && len(wrong) > 0 {
+		p.bad(key, "that is no name of a ConfigMap: "+wrong[0], "name a ConfigMap in the namespace of the pod, with the key "+overrideFile)
+		return ""
 	}
+	return name
+}
+
+// without tells of annotations that somebody has written for the proxy, and that a stock Envoy has no use for.
+func (p *pod) without() {
 	for _, key := range slices.Sorted(maps.Keys(p.tmpl.Annotations)) {
 		if why := schema.NoEffect(key); why != "" && !p.reads(key) {
 			p.findings.Add(p.object.Finding(diag.Info, "MESHC1905", fmt.Sprintf("the annotation %s has no effect on the proxy that is added: %s", key, why), "leave it to the part that reads it, or remove it", p.at(key)...))

@@ -44,10 +44,15 @@ func (p *pod) bootstrapContainer(probes string) *corev1.Container {
 	if probes != "" {
 		args = append(args, "--probes="+literal(probes))
 	}
+	mounts := []corev1.VolumeMount{{Name: envoyVolume, MountPath: envoyFolder}, {Name: podInfoVolume, MountPath: podInfoFolder, ReadOnly: true}}
+	if p.override() != "" {
+		args = append(args, "--override="+overrideFolder+"/"+overrideFile)
+		mounts = append(mounts, corev1.VolumeMount{Name: overrideVolume, MountPath: overrideFolder, ReadOnly: true})
+	}
 	return &corev1.Container{
 		Name: bootstrapName, Image: p.settings.MeshcImage, Args: args, SecurityContext: unprivileged(), Resources: p.small(),
 		Env:          []corev1.EnvVar{field("POD_NAME", "metadata.name"), field("POD_NAMESPACE", "metadata.namespace"), field("INSTANCE_IPS", "status.podIPs"), field("SERVICE_ACCOUNT", "spec.serviceAccountName")},
-		VolumeMounts: []corev1.VolumeMount{{Name: envoyVolume, MountPath: envoyFolder}, {Name: podInfoVolume, MountPath: podInfoFolder, ReadOnly: true}},
+		VolumeMounts: mounts,
 	}
 }
 
@@ -168,6 +173,9 @@ func (p *pod) volumes() {
 			csi.VolumeAttributes = map[string]string{p.settings.CSIDriver + "/fs-group": fmt.Sprint(intercept.ProxyUID)}
 		}
 		out = append(out, corev1.Volume{Name: identityVolume, VolumeSource: corev1.VolumeSource{CSI: csi}})
+	}
+	if name := p.override(); name != "" {
+		out = append(out, corev1.Volume{Name: overrideVolume, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}}})
 	}
 	p.addVolumes(out)
 }

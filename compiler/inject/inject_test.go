@@ -247,6 +247,7 @@ func TestRefused(t *testing.T) {
 		{"template", "MESHC1903", "grpc-agent", map[string]string{"inject.istio.io/templates": "grpc-agent"}, plainPod},
 		{"unknown template", "MESHC1903", "--template", map[string]string{"inject.istio.io/templates": "sidecar,mine"}, plainPod},
 		{"two templates", "MESHC1903", "2 of the templates", map[string]string{"inject.istio.io/templates": "sidecar,gateway"}, plainPod},
+		{"override", "MESHC1902", "no name of a ConfigMap", map[string]string{"sidecar.istio.io/bootstrapOverride": "a/b"}, plainPod},
 		{"TPROXY", "MESHC1903", "TPROXY", map[string]string{"sidecar.istio.io/interceptionMode": "TPROXY"}, plainPod},
 		{"merged metrics", "MESHC1903", "merge-metrics", map[string]string{"prometheus.istio.io/merge-metrics": "true", "prometheus.io/port": "9090"}, plainPod},
 		{"hold", "MESHC1903", "native", map[string]string{"sidecar.istio.io/nativeSidecar": "false", "proxy.istio.io/config": "holdApplicationUntilProxyStarts: true"}, plainPod},

@@ -26,6 +26,7 @@ const (
 	envoyVolume    = "istio-envoy"
 	podInfoVolume  = "istio-podinfo"
 	identityVolume = "workload-identity"
+	overrideVolume = "custom-bootstrap-volume"
 )
 
 // AnnotationStatus says what injection has added. Istio's injector writes the same annotation.

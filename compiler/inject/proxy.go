@@ -22,6 +22,9 @@ const (
 	envoyFolder   = "/etc/istio/proxy"
 	envoyConfig   = envoyFolder + "/envoy.json"
 	podInfoFolder = "/etc/istio/pod"
+
+	overrideFolder = "/etc/istio/custom-bootstrap"
+	overrideFile   = "custom_bootstrap.json" // the key of the ConfigMap
 )
 
 var (

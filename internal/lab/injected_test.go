@@ -35,7 +35,11 @@ type injection struct {
 const annotated = `        traffic.sidecar.istio.io/excludeInboundPorts: "9000"
         proxy.istio.io/config: "{holdApplicationUntilProxyStarts: true, concurrency: 1, drainDuration: 9s}"
         sidecar.istio.io/statsInclusionPrefixes: cluster.outbound
+        sidecar.istio.io/bootstrapOverride: more
 `
+
+// configMaps are those of the namespace: their one key, and its text.
+var configMaps = map[string][2]string{"more": {"custom_bootstrap.json", `{"static_resources": {"clusters": [{"name": "collector", "type": "STATIC", "connect_timeout": "1s"}]}}`}}
 
 // deployment is the Deployment of a workload as Git has it: without a proxy, with probes at the ports of the application.
 func deployment(w *Workload) string {
@@ -96,6 +100,14 @@ func (i *injection) start(w *Workload, envoy, folder string) (*exec.Cmd, error) 
 			return nil, err
 		}
 	}
+	for _, v := range pod.Spec.Volumes {
+		if c := v.ConfigMap; c != nil {
+			file := configMaps[c.Name]
+			if err := os.WriteFile(filepath.Join(folder, file[0]), []byte(file[1]), 0o644); err != nil {
+				return nil, err
+			}
+		}
+	}
 	list := pod.Spec.InitContainers
 	if len(list) != 3 || list[0].Name != "meshc-bootstrap" || list[2].Name != "istio-proxy" || list[2].RestartPolicy == nil || list[2].StartupProbe == nil {
 		return nil, fmt.Errorf("the init containers are not those of a proxy that holds the application: %+v", list)
@@ -124,7 +136,7 @@ func (i *injection) field(w *Workload, pod *corev1.PodTemplateSpec, path string)
 
 // arguments are those of a container, with its variables and with the folder in the place of its volumes.
 func (i *injection) arguments(w *Workload, c *corev1.Container, folder string) []string {
-	pairs := []string{"$$", "$", "/etc/istio/proxy", folder, "/etc/istio/pod", filepath.Join(folder, "pod")}
+	pairs := []string{"$$", "$", "/etc/istio/proxy", folder, "/etc/istio/pod", filepath.Join(folder, "pod"), "/etc/istio/custom-bootstrap", folder}
 	for _, e := range c.Env {
 		if e.ValueFrom != nil {
 			pairs = append(pairs, "$("+e.Name+")", i.field(w, i.pods[w.Name], e.ValueFrom.FieldRef.FieldPath))
@@ -179,6 +191,9 @@ func TestInjectedPods(t *testing.T) {
 	}
 	if s, err := l.Admin(ctx, "client", "/stats?filter=cluster.outbound.*upstream_rq_2xx"); err != nil || !strings.Contains(s, "web") {
 		t.Errorf("statistics that an annotation asks for: %q, %v", s, err)
+	}
+	if s, err := l.Admin(ctx, "web", "/clusters"); err != nil || !strings.Contains(s, "collector::") || !strings.Contains(s, "xds-grpc::") {
+		t.Errorf("a ConfigMap over the bootstrap: %q, %v", s, err)
 	}
 	testProbes(t, l, i)
 	testHeld(t, l, i)
