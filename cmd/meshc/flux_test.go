@@ -36,9 +36,9 @@ func startFlux(t *testing.T) *flux {
 	program, crds := f.api.SourceController()
 	f.api.PutFiles(crds)
 	f.api.Put(map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "flux-system"}})
-	storage := f.api.Free()
+	storage := clustertest.Free(f.t)
 	f.api.Run(program, []string{"KUBECONFIG=" + f.api.Kubeconfig(clustertest.AdminToken, ""), "RUNTIME_NAMESPACE=flux-system"},
-		"--storage-path", t.TempDir(), "--storage-addr", storage, "--storage-adv-addr", storage, "--metrics-addr", f.api.Free(), "--health-addr", f.api.Free(),
+		"--storage-path", t.TempDir(), "--storage-addr", storage, "--storage-adv-addr", storage, "--metrics-addr", clustertest.Free(f.t), "--health-addr", clustertest.Free(f.t),
 		"--enable-leader-election=false", "--events-addr", "")
 	return f
 }

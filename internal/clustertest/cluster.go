@@ -111,9 +111,6 @@ func Free(t testing.TB) string {
 	return ""
 }
 
-// Free is an address on loopback that nobody listens at.
-func (c *Cluster) Free() string { return Free(c.t) }
-
 // SourceController is Flux's source-controller, and the files of the kinds that it has.
 func (c *Cluster) SourceController() (program string, crds []string) {
 	c.t.Helper()

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"fmt"
 	"os"
 	"testing"
 )
@@ -11,12 +12,16 @@ func require(t *testing.T) {
 	if testing.Short() {
 		t.Skip("lab: real Envoys are left out with -short")
 	}
-	err := Unavailable()
-	if err == nil {
-		return
+	if err := Unavailable(); err != nil {
+		lacks(t, fmt.Errorf("lab: %w", err))
 	}
+}
+
+// lacks ends a test for what the machine does not have: it is skipped, unless every test is to run.
+func lacks(t *testing.T, err error) {
+	t.Helper()
 	if os.Getenv("MESHC_REQUIRE_ALL") == "1" {
-		t.Fatalf("lab: %v, and MESHC_REQUIRE_ALL=1 wants every test to run", err)
+		t.Fatalf("%v, and MESHC_REQUIRE_ALL=1 wants every test to run", err)
 	}
-	t.Skipf("lab: %v", err)
+	t.Skip(err)
 }
